@@ -1,0 +1,114 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"resec/handlers/redis"
+)
+
+// Promote makes the server a master that accepts writes.
+func Promote(ctx context.Context, s *redis.Server) (Result, error) {
+	before, err := s.Status(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	st, err := s.Promote(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	if _, err := s.Lift(ctx); err != nil {
+		return Result{}, err
+	}
+	return result("promote", s, st, !before.Master || before.Fenced()), nil
+}
+
+// Fence makes the server refuse writes.
+func Fence(ctx context.Context, s *redis.Server) (Result, error) {
+	before, err := s.Status(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := s.Fence(ctx); err != nil {
+		return Result{}, err
+	}
+	return result("fence", s, before, !before.Fenced()), nil
+}
+
+// ErrRefused is returned when following would lose data or make no sense; trying again helps only once things change.
+var ErrRefused = errors.New("refused")
+
+// Replicate makes the server follow the master at addr (host:port), which is asked first, with the credentials given:
+// it must be a master, the run that is wanted (empty: any), and not this very server, whatever the address says.
+func Replicate(ctx context.Context, s *redis.Server, addr, run string, creds redis.Options) (Result, error) {
+	own, err := s.Status(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	creds.Addr = addr
+	master, err := Ask(ctx, creds)
+	if err != nil {
+		return Result{}, fmt.Errorf("verify the master to follow: %w", err)
+	}
+	if master.RunID == own.RunID {
+		r := result("replicate", s, own, false)
+		r.Reason = "it is the master itself"
+		return r, nil
+	}
+	if run != "" && master.RunID != run {
+		return Result{}, fmt.Errorf("follow %s: %w: it is another run than the published one", addr, ErrRefused)
+	}
+	if err := MayFollow(own, master); err != nil {
+		return Result{}, fmt.Errorf("follow %s: %w", addr, err)
+	}
+	changed := own.Of != addr
+	if changed {
+		if err := s.Follow(ctx, addr); err != nil {
+			return Result{}, err
+		}
+	}
+	if own.Master {
+		err = Settle(ctx, s)
+	} else {
+		_, err = s.Lift(ctx)
+	}
+	return result("replicate", s, redis.Status{RunID: own.RunID, Of: addr}, changed), err
+}
+
+// Settle ends what stood on a former master: a fence, a pause, and the connections of clients that want a master.
+func Settle(ctx context.Context, s *redis.Server) error {
+	_, lift := s.Lift(ctx)
+	unpause := s.Unpause(ctx)
+	_, kill := s.Disconnect(ctx)
+	return errors.Join(lift, unpause, kill)
+}
+
+// MayFollow decides by what the two servers say of themselves.
+func MayFollow(own, master redis.Status) error {
+	switch {
+	case !master.Master:
+		return fmt.Errorf("%w: it is a replica of %s", ErrRefused, master.Of)
+	case master.Keys == 0 && own.Keys > 0:
+		return fmt.Errorf("%w: it is empty, and would wipe %d keys here", ErrRefused, own.Keys)
+	}
+	return nil
+}
+
+// Ask opens a server for one look at it.
+func Ask(ctx context.Context, opt redis.Options) (redis.Status, error) {
+	s, err := redis.Open(opt)
+	if err != nil {
+		return redis.Status{}, err
+	}
+	defer s.Close()
+	return s.Status(ctx)
+}
+
+func result(handler string, s *redis.Server, st redis.Status, changed bool) Result {
+	r := Result{Handler: handler, Redis: s.Addr(), RunID: st.RunID, Role: "replica", Master: st.Of, Changed: changed}
+	if st.Master {
+		r.Role = "master"
+	}
+	return r
+}

@@ -1,0 +1,168 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Sink is where a parked server is pointed at: nothing listens there. Such a server is read-only, keeps its data, its
+// offset and the ability to resync partially, and counts for no master's min-replicas-to-write.
+const Sink = "127.0.0.1:1"
+
+// A fence is min-replicas-to-write so high that no number of replicas satisfies it. What it replaced is kept in it, as
+// the distance from the maximum, so that whoever lifts it needs no memory of who set it: that one may be dead.
+const fenceTop, fenceKeeps = math.MaxInt32, 1024
+
+func fenced(minReplicas int) bool       { return minReplicas > fenceTop-fenceKeeps }
+func fenceOver(minReplicas int) int     { return fenceTop - min(max(minReplicas, 0), fenceKeeps-1) }
+func underFence(minReplicas int) int    { return fenceTop - minReplicas }
+func (s Status) unfenced() (before int) { return underFence(s.MinReplicas) }
+
+// Fence makes the server refuse writes now; reads go on. A server that is fenced stays as it is.
+func (s *Server) Fence(ctx context.Context) error {
+	st, err := s.Status(ctx)
+	if err != nil || st.Fenced() {
+		return err
+	}
+	before, lag := st.MinReplicas, []string(nil)
+	if st.MaxLag == 0 { // with lag 0 Redis ignores min-replicas-to-write: the operator had none
+		before, lag = 0, []string{"CONFIG", "SET", "min-replicas-max-lag", "10"}
+	}
+	set := []string{"CONFIG", "SET", "min-replicas-to-write", strconv.Itoa(fenceOver(before))}
+	if lag == nil {
+		_, err = s.do(ctx, set)
+	} else {
+		_, err = s.do(ctx, set, lag)
+	}
+	return err
+}
+
+// Lift ends a fence: min-replicas-to-write is what it was before. It tells whether there was one.
+func (s *Server) Lift(ctx context.Context) (bool, error) {
+	st, err := s.Status(ctx)
+	if err != nil || !st.Fenced() {
+		return false, err
+	}
+	_, err = s.do(ctx, []string{"CONFIG", "SET", "min-replicas-to-write", strconv.Itoa(st.unfenced())})
+	return err == nil, err
+}
+
+// Promote makes the server a master that refuses writes: they are let in by Lift, once the world knows.
+// It returns the server as it then is, verified; a master is fenced and otherwise left alone.
+func (s *Server) Promote(ctx context.Context) (Status, error) {
+	if err := s.Fence(ctx); err != nil {
+		return Status{}, err
+	}
+	st, err := s.Status(ctx)
+	switch {
+	case err != nil:
+		return Status{}, err
+	case st.Loading:
+		return Status{}, fmt.Errorf("promote redis %s: %w", s.opt.Addr, ErrLoading)
+	case st.Master:
+		return st, nil
+	}
+	if _, err := s.do(ctx, []string{"REPLICAOF", "NO", "ONE"}); err != nil {
+		return Status{}, err
+	}
+	if st, err = s.Status(ctx); err == nil && !st.Master {
+		err = fmt.Errorf("promote redis %s: it still follows %s", s.opt.Addr, st.Of)
+	}
+	return st, err
+}
+
+// Follow makes the server a replica of addr (host:port). A server that follows it already is left alone.
+func (s *Server) Follow(ctx context.Context, addr string) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("follow %s: %w", addr, err)
+	}
+	if err := s.authenticate(ctx); err != nil {
+		return err
+	}
+	if _, err := s.do(ctx, []string{"REPLICAOF", host, port}); err != nil {
+		return err
+	}
+	st, err := s.Status(ctx)
+	if err == nil && st.Of != addr {
+		err = fmt.Errorf("REPLICAOF %s on redis %s: it follows %q", addr, s.opt.Addr, st.Of)
+	}
+	return err
+}
+
+// Park points the server at the sink.
+func (s *Server) Park(ctx context.Context) error { return s.Follow(ctx, Sink) }
+
+// authenticate gives the server what its link to a master needs: our own credentials, and read-only as a replica.
+func (s *Server) authenticate(ctx context.Context) error {
+	set := [][]string{{"CONFIG", "SET", "replica-read-only", "yes"}}
+	if s.opt.Password != "" {
+		set = append(set, []string{"CONFIG", "SET", "masteruser", s.opt.Username},
+			[]string{"CONFIG", "SET", "masterauth", s.opt.Password})
+	}
+	_, err := s.do(ctx, set...)
+	return err
+}
+
+// Pause holds writes back for at most d, without an error to their clients.
+func (s *Server) Pause(ctx context.Context, d time.Duration) error {
+	_, err := s.do(ctx, []string{"CLIENT", "PAUSE", strconv.FormatInt(d.Milliseconds(), 10), "WRITE"})
+	return err
+}
+
+// Unpause ends a pause; a paused replica would not apply its stream.
+func (s *Server) Unpause(ctx context.Context) error {
+	_, err := s.do(ctx, []string{"CLIENT", "UNPAUSE"})
+	return err
+}
+
+// Disconnect ends the connections of clients, so that those of a former master look for the new one; connections that
+// are named as ours (resec:…) and replicas stay. It returns how many it ended.
+func (s *Server) Disconnect(ctx context.Context) (int, error) {
+	var errs []error
+	n := 0
+	for _, kind := range []string{"normal", "pubsub"} {
+		res, err := s.do(ctx, []string{"CLIENT", "LIST", "TYPE", kind})
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		list, _ := res[0].ToString()
+		var kill [][]string
+		for _, id := range strangers(list) {
+			kill = append(kill, []string{"CLIENT", "KILL", "ID", id})
+		}
+		if len(kill) == 0 {
+			continue
+		}
+		if _, err := s.do(ctx, kill...); !Answered(err) { // "No such client" is what we wanted
+			errs = append(errs, err)
+		}
+		n += len(kill)
+	}
+	return n, errors.Join(errs...)
+}
+
+// strangers are the ids in CLIENT LIST's text of connections that are not ours.
+func strangers(list string) (ids []string) {
+	for line := range strings.Lines(list) {
+		var id, name string
+		for _, f := range strings.Fields(line) {
+			if v, ok := strings.CutPrefix(f, "id="); ok {
+				id = v
+			} else if v, ok := strings.CutPrefix(f, "name="); ok {
+				name = v
+			}
+		}
+		if id != "" && !strings.HasPrefix(name, "resec:") {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}

@@ -1,0 +1,108 @@
+// Package redis speaks to one Redis server: what it is, and the few commands that change that.
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// Options say how a server is reached.
+type Options struct {
+	Addr     string // host:port
+	Username string
+	Password string
+	Name     string        // CLIENT SETNAME, "resec:<id>"
+	Timeout  time.Duration // of one command, and of one dial
+}
+
+// Server is one Redis server. It survives the server's death: a call fails, a later call dials again.
+type Server struct {
+	opt    Options
+	client rueidis.Client
+}
+
+// Open prepares a server, which need not be up: a failed dial shows in the first command.
+// It blocks for at most twice the timeout.
+func Open(opt Options) (*Server, error) {
+	client, err := rueidis.NewClient(rueidis.ClientOption{
+		InitAddress: []string{opt.Addr}, Username: opt.Username, Password: opt.Password, ClientName: opt.Name,
+		ForceSingleClient: true, DisableCache: true, DisableRetry: true, AlwaysRESP2: true,
+		ClientSetInfo:    rueidis.DisableClientSetInfo, // unknown before Redis 7.2, and an ACL would have to allow it
+		ConnWriteTimeout: opt.Timeout,
+		Dialer:           net.Dialer{Timeout: opt.Timeout, KeepAlive: 200 * time.Millisecond},
+		// A sidecar talks little: the default buffers of half a megabyte would be most of its memory.
+		ReadBufferEachConn: 16 << 10, WriteBufferEachConn: 4 << 10, RingScaleEachConn: 4,
+	})
+	if client == nil {
+		return nil, fmt.Errorf("open redis %s: %w", opt.Addr, err)
+	}
+	return &Server{opt: opt, client: client}, nil
+}
+
+// Addr is the host:port that the server was opened with.
+func (s *Server) Addr() string { return s.opt.Addr }
+
+// Close ends every connection to the server.
+func (s *Server) Close() { s.client.Close() }
+
+// Answered tells whether err came from Redis itself: a server that says -BUSY or -NOAUTH is alive.
+func Answered(err error) bool {
+	if err == nil {
+		return true
+	}
+	_, ok := rueidis.IsRedisErr(err)
+	return ok
+}
+
+// Refused tells whether nothing listens where the server should be.
+func Refused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
+
+// Silent tells whether a server neither answered nor refused: it hangs, or the network eats its packets.
+func Silent(err error) bool { return err != nil && !Answered(err) && !Refused(err) }
+
+// alive tells whether err is an answer that a working server gives while it cannot serve this very command.
+func alive(err error) bool {
+	e, ok := rueidis.IsRedisErr(err)
+	return ok && (strings.HasPrefix(e.Error(), "BUSY") || strings.HasPrefix(e.Error(), "MISCONF"))
+}
+
+// do runs commands in one round trip. Every command that we send can be sent twice, so a connection that turns out
+// to be a dead server's is dialled again once; a timeout is not, for it has used up the caller's patience.
+func (s *Server) do(ctx context.Context, args ...[]string) ([]rueidis.RedisResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.opt.Timeout)
+	defer cancel()
+	res, err := s.once(ctx, args)
+	if err != nil && Silent(err) && !isTimeout(err) && ctx.Err() == nil {
+		res, err = s.once(ctx, args)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s on redis %s: %w", args[0][0], s.opt.Addr, err)
+	}
+	return res, nil
+}
+
+func (s *Server) once(ctx context.Context, args [][]string) ([]rueidis.RedisResult, error) {
+	multi := make([]rueidis.Completed, len(args))
+	for i, a := range args {
+		multi[i] = s.client.B().Arbitrary(a...).Build()
+	}
+	res := s.client.DoMulti(ctx, multi...)
+	for i := range res {
+		if err := res[i].Error(); err != nil && !rueidis.IsRedisNil(err) {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &ne) && ne.Timeout()
+}

@@ -1,0 +1,102 @@
+package redis
+
+import (
+	"context"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// Health is what was last learned of a server.
+type Health struct {
+	Err    error  // why it is unusable; nil when it is usable
+	Status Status // as last read: empty before the first time
+}
+
+// Probe says when a server counts as unusable.
+type Probe struct {
+	Every    time.Duration // between two looks, while all is well
+	Timeout  time.Duration // of one look; the server's own Options.Timeout should be no shorter
+	Failures int           // silent looks in a row that make it unusable
+}
+
+// retryMin is the first pause before an unusable server is asked again; it doubles up to Probe.Every.
+const retryMin = 100 * time.Millisecond
+
+// Watch reports the server's health until the context ends: at once, every Probe.Every, whenever poke receives, and
+// within milliseconds of its connection's end. The end of a connection is a question, not an answer (CLIENT KILL, a
+// timeout and an ACL change end connections too): the server is asked again, and only what it says then counts.
+func (s *Server) Watch(ctx context.Context, p Probe, poke <-chan struct{}, report func(Health)) {
+	var last Health
+	var line line
+	defer line.close()
+	silent, wait := 0, retryMin
+	for ctx.Err() == nil {
+		st, err := s.look(ctx, p.Timeout)
+		if ctx.Err() != nil {
+			return
+		}
+		if !Silent(err) {
+			silent = 0
+		} else if silent++; silent < p.Failures {
+			continue
+		}
+		if st.RunID != "" {
+			last.Status = st
+		}
+		last.Err = err
+		report(last)
+		pause := p.Every
+		if err != nil {
+			line.close()
+			pause, wait = wait, min(2*wait, p.Every)
+		} else {
+			line.open(s)
+			wait = retryMin
+		}
+		select {
+		case <-ctx.Done():
+		case <-poke:
+		case <-time.After(pause):
+		case <-line.gone:
+			line.close()
+		}
+	}
+}
+
+// line is a connection that is open only to be missed: rueidis pings it, and its end is told within milliseconds.
+type line struct {
+	conn rueidis.DedicatedClient
+	free func()
+	gone <-chan error // nil while there is no connection
+}
+
+func (l *line) open(s *Server) {
+	if l.gone != nil {
+		return
+	}
+	l.conn, l.free = s.client.Dedicate()
+	l.gone = l.conn.SetPubSubHooks(rueidis.PubSubHooks{OnMessage: func(rueidis.PubSubMessage) {}})
+}
+
+func (l *line) close() {
+	if l.gone != nil {
+		l.conn.Close()
+		l.free()
+		*l = line{}
+	}
+}
+
+// look asks once whether the server is usable. -BUSY and -MISCONF are answers of a usable server.
+func (s *Server) look(ctx context.Context, timeout time.Duration) (Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	st, err := s.Status(ctx)
+	if alive(err) {
+		return Status{}, nil
+	}
+	if err == nil && st.Loading {
+		err = ErrLoading
+	}
+	return st, err
+}
