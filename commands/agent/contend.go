@@ -1,0 +1,114 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"resec/commands/lock"
+	"resec/handlers"
+)
+
+const (
+	// askFor bounds the look at the others' Redis servers. One that is slower is no candidate.
+	askFor = 300 * time.Millisecond
+	// stagger keeps the ranks apart: a rank's turn is over (one call to Consul) well before the next one's begins.
+	stagger = 250 * time.Millisecond
+	// leaveIncumbent is how long a master that answers is left to take its lost lock again. Its agent needs two calls
+	// (session, lock), each again after at most a second while Consul settles.
+	leaveIncumbent = 3 * time.Second
+)
+
+// turn is when this member may take the lock that it saw free in the view with this index.
+type turn struct {
+	index uint64
+	at    time.Time
+}
+
+// contend takes the lock when it is this member's turn; until then it returns when that will be.
+func (a *Agent) contend(ctx context.Context, k known) (again time.Duration, err error) {
+	if a.turn.index != k.view.Index {
+		cs, err := a.ask(ctx, k)
+		if err != nil {
+			return 0, err
+		}
+		after, why := patience(cs, k.view.State, a.Me.ID)
+		a.turn = turn{k.view.Index, time.Now().Add(after)}
+		if after > 0 {
+			a.Log.Debug("the lock is free, and others go first", "wait", after, "why", why)
+		}
+	}
+	if d := time.Until(a.turn.at); d > 0 {
+		return d, nil
+	}
+	a.turn = turn{}
+	if err := a.Lock.Acquire(ctx, k.session, k.view); err != nil {
+		if errors.Is(err, lock.ErrMoved) {
+			poke(a.doubt) // the session may be what has gone
+		}
+		return 0, err
+	}
+	v, err := a.Lock.Read(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("after the lock was acquired: %w", err)
+	}
+	a.Log.Info("elected", "key", a.Lock.Key, "term", v.State.Term()+1)
+	a.see(v)
+	return 0, nil
+}
+
+// patience decides how long a member waits before it takes a free lock.
+func patience(cs []lock.Candidate, s lock.State, id string) (time.Duration, string) {
+	ranked := lock.Rank(cs, s)
+	rank := slices.IndexFunc(ranked, func(c lock.Candidate) bool { return c.ID == id })
+	if rank < 0 {
+		rank = len(ranked) // we have just become unfit; the others go first, and the loop will see why
+	}
+	if rank == 0 {
+		return 0, ""
+	}
+	best := ranked[0]
+	if best.Incumbent(s) && best.Tended && s.Why == "" {
+		return leaveIncumbent, "the master " + best.ID + " answers"
+	}
+	if best.Incumbent(s) {
+		rank-- // it gave the lock up, or nobody is there to take it for it
+	}
+	return time.Duration(rank) * stagger, best.ID + " ranks first"
+}
+
+// ask looks at every member's Redis at once; ours is known.
+func (a *Agent) ask(ctx context.Context, k known) ([]lock.Candidate, error) {
+	entries, err := a.Registrar.Naming.Instances(ctx, a.Lock.Client)
+	if err != nil {
+		return nil, err
+	}
+	own := lock.Candidate{ID: a.Me.ID, Tended: true, Status: k.health.Status}
+	out := []lock.Candidate{own}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for _, e := range entries {
+		if e.ID() == "" || e.ID() == a.Me.ID {
+			continue
+		}
+		wg.Go(func() {
+			opt := a.Creds
+			opt.Addr, opt.Timeout = e.Addr(), askFor
+			st, err := handlers.Ask(ctx, opt)
+			if err != nil {
+				a.Log.Debug("no candidate", "member", e.ID(), "err", err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			out = append(out, lock.Candidate{ID: e.ID(), Tended: e.Status() != api.HealthCritical, Status: st})
+		})
+	}
+	wg.Wait()
+	return out, nil
+}

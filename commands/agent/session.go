@@ -1,0 +1,74 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"resec/commands/lock"
+)
+
+// keepSession has a session while our Redis is healthy and our check, to which the session is bound, is in Consul.
+// A member that waits has one too, so that a free lock is taken in one call.
+func (a *Agent) keepSession(ctx context.Context) {
+	for said := ""; ctx.Err() == nil; {
+		k := a.board.Get()
+		if k.registered && k.seen && k.health.Err == nil {
+			s, err := a.session(ctx, k)
+			if err == nil {
+				said = ""
+				a.underSession(ctx, s)
+				continue
+			}
+			if ctx.Err() == nil && err.Error() != said {
+				a.Log.Warn("there is no session yet; trying on", "err", err)
+				said = err.Error()
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(sessionRetry):
+		}
+	}
+}
+
+// session makes a session. Where the lock is held under our own name, our predecessor's holds it: it is taken over when
+// our Redis is the one that was published, and ended when it is another.
+func (a *Agent) session(ctx context.Context, k known) (*lock.Session, error) {
+	m := k.view.State.Master
+	if k.view.Index == 0 {
+		return nil, errors.New("the lock has not been read yet")
+	}
+	if k.view.Free() || k.view.Holder != a.Me.ID {
+		return lock.NewSession(ctx, a.Lock.Client, a.Session, a.Lease)
+	}
+	s := lock.Adopt(a.Lock.Client, k.view.Session, a.Session.TTL, a.Lease)
+	if m == nil || m.ID != a.Me.ID || m.RunID != k.health.Status.RunID {
+		if err := s.Destroy(ctx); err != nil {
+			return nil, err
+		}
+		a.Log.Info("the lock is given back: our predecessor held it for another run of redis", "session", s.ID)
+		return lock.NewSession(ctx, a.Lock.Client, a.Session, a.Lease)
+	}
+	a.Log.Info("adopted the predecessor's session", "session", s.ID, "term", m.Term)
+	a.board.Learn(func(k *known) { k.adopted = s.ID })
+	poke(a.doubt)
+	return s, nil
+}
+
+// sessionRetry is how soon a session is tried for again: it waits for a check to reach Consul's servers, or for Consul.
+const sessionRetry = 100 * time.Millisecond
+
+// underSession renews a session until it is lost, or the agent leaves, and destroys it then.
+func (a *Agent) underSession(ctx context.Context, s *lock.Session) {
+	a.board.Learn(func(k *known) { k.session = s.ID })
+	err := s.Keep(ctx, a.doubt, a.Log)
+	a.board.Learn(func(k *known) { k.session = "" })
+	if errors.Is(err, lock.ErrSessionLost) {
+		a.Log.Warn("the session is lost", "session", s.ID)
+		return
+	}
+	if err := s.Destroy(context.WithoutCancel(ctx)); err != nil {
+		a.Log.Warn("the session is left to its TTL", "session", s.ID, "err", err)
+	}
+}

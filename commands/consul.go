@@ -1,0 +1,113 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"resec/commands/catalog"
+	"resec/commands/lock"
+	"resec/handlers"
+	"resec/handlers/redis"
+)
+
+// waitTime is how long a blocking query blocks: one that returns is a heartbeat. Consul adds up to a 16th, and an
+// answer that takes longer than that and 2 s will not come.
+const waitTime = 20 * time.Second
+
+func newConfig() *config {
+	c := &config{consul: *api.DefaultConfig()}
+	c.consul.WaitTime = waitTime
+	t := c.consul.Transport
+	t.ResponseHeaderTimeout = waitTime*17/16 + 2*time.Second
+	// A host that vanished is noticed within 3 s, and tried again each second: an outage is over 2 s after its end.
+	t.DialContext = (&net.Dialer{Timeout: time.Second,
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 2}}).DialContext
+	return c
+}
+
+// client speaks to Consul; it dials nothing yet.
+func (c *config) client() (*api.Client, error) {
+	client, err := api.NewClient(&c.consul)
+	if err != nil {
+		return nil, fmt.Errorf("set up the consul client: %w", err)
+	}
+	return client, nil
+}
+
+// identify finds out who this member is, for which it asks Consul's agent, for as long as it takes. It returns what
+// it has when the context ends.
+func (c *config) identify(ctx context.Context, client *api.Client, log *slog.Logger) (lock.Master, error) {
+	if c.lockTTL > 0 && c.lockTTL < 10*time.Second {
+		log.Warn("CONSUL_LOCK_TTL is below 10s, which Consul refuses unless its session_ttl_min allows it", "ttl", c.lockTTL)
+	}
+	for said := ""; ; {
+		node, addr, err := self(ctx, client)
+		if err == nil {
+			return c.me(node, addr), nil
+		}
+		if ctx.Err() == nil && err.Error() != said {
+			log.Warn("consul does not say which node this is; trying on", "err", err)
+			said = err.Error()
+		}
+		select {
+		case <-ctx.Done():
+			return lock.Master{}, nil
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// self is the name and the address of the node that Consul's agent runs on.
+func self(ctx context.Context, client *api.Client) (node, addr string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, lock.CallTimeout)
+	defer cancel()
+	var out struct {
+		Config struct{ NodeName string }
+		Member struct{ Addr string }
+	}
+	if _, err := client.Raw().Query("/v1/agent/self", &out, (&api.QueryOptions{}).WithContext(ctx)); err != nil {
+		return "", "", fmt.Errorf("ask consul's agent who it is: %w", err)
+	}
+	return out.Config.NodeName, out.Member.Addr, nil
+}
+
+// me is this member, as it is published.
+func (c *config) me(node, nodeAddr string) lock.Master {
+	host := c.announceHost
+	if host == "" {
+		host = nodeAddr
+	}
+	m := lock.Master{Node: node, ServiceID: c.naming.ServiceID(c.announceHost, c.announcePort)}
+	m.Peer = handlers.Peer{ID: c.member, Address: net.JoinHostPort(host, strconv.Itoa(c.announcePort))}
+	if m.ID == "" {
+		m.ID = node + "/" + m.ServiceID
+	}
+	return m
+}
+
+func (c *config) registrar(client *api.Client, id string, log *slog.Logger) *catalog.Registrar {
+	return &catalog.Registrar{
+		Client: client, Naming: c.naming, ID: id, Host: c.announceHost, Port: c.announcePort,
+		Interval: c.interval, DeregisterAfter: c.deregister, Log: log,
+	}
+}
+
+// redis is how Redis is reached, our own and, with another address, every other.
+func (c *config) redis(member string) redis.Options {
+	return redis.Options{Addr: c.redisAddr, Username: c.redisUser, Password: c.redisPass, Timeout: c.timeout, Name: "resec:" + member}
+}
+
+func (c *config) logger(w io.Writer) *slog.Logger {
+	opt := &slog.HandlerOptions{Level: c.logLevel}
+	if c.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, opt))
+	}
+	return slog.New(slog.NewTextHandler(w, opt))
+}

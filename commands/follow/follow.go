@@ -1,0 +1,174 @@
+// Package follow is `resec follow`: a handler is invoked whenever the master service changes.
+package follow
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+	"golang.org/x/sync/errgroup"
+
+	"resec/commands/board"
+	"resec/commands/catalog"
+	"resec/commands/lock"
+	"resec/commands/watch"
+	"resec/handlers"
+)
+
+// Follower invokes a handler on each change of the master service, one at a time.
+type Follower struct {
+	Client  *api.Client
+	Naming  catalog.Naming
+	LockKey string
+	Member  string           // whose own lock makes events ours to ignore
+	Handler handlers.Handler // gets the entries as `consul watch -type=service` gives them
+	Builtin bool             // the handler reads address, port, id and term only, and wants no event without a master
+	Log     *slog.Logger
+
+	board *board.Board[known]
+}
+
+// known is what a follower knows.
+type known struct {
+	index  uint64 // of the entries, 0: none yet
+	event  []byte // as JSON
+	digest string // of what matters in it
+	view   lock.View
+}
+
+const retryMin, retryMax = 200 * time.Millisecond, 5 * time.Second
+
+// Run follows until the context ends.
+func (f *Follower) Run(ctx context.Context) error {
+	f.board = board.New[known]()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return watch.Run(ctx, f.Client, f.Naming.Watch(), func(index uint64, answer any) {
+			if err := f.learn(index, answer); err != nil {
+				f.Log.Error("an event is dropped", "err", err)
+			}
+		}, watch.Log(f.Log, "service "+f.Naming.Name(catalog.Master)))
+	})
+	g.Go(func() error {
+		params := map[string]any{"type": "keyprefix", "prefix": f.LockKey}
+		return watch.Run(ctx, f.Client, params, func(index uint64, answer any) {
+			pairs, _ := answer.(api.KVPairs)
+			f.board.Learn(func(k *known) { k.view = lock.Parse(f.LockKey, index, pairs) })
+		}, watch.Log(f.Log, "lock"))
+	})
+	g.Go(func() error { f.loop(ctx); return nil })
+	return g.Wait()
+}
+
+// learn takes an answer in.
+func (f *Follower) learn(index uint64, answer any) error {
+	if answer == nil {
+		answer = []*api.ServiceEntry{}
+	}
+	event, err := json.Marshal(answer)
+	if err != nil {
+		return fmt.Errorf("encode the service entries: %w", err)
+	}
+	entries, err := handlers.ParseEntries(event)
+	if err != nil {
+		return err
+	}
+	var digest string
+	if f.Builtin {
+		digest = builtinDigest(entries, f.Naming.Tag(catalog.Master))
+	} else {
+		digest = fullDigest(answer)
+	}
+	f.board.Learn(func(k *known) { k.index, k.event, k.digest = index, append(event, '\n'), digest })
+	return nil
+}
+
+// builtinDigest is what the built-in handler acts on; empty where there is nothing to follow.
+func builtinDigest(entries []handlers.Entry, tag string) string {
+	m, ok := handlers.MasterOf(entries, tag)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprint(m.Addr(), m.ID(), m.Term())
+}
+
+// fullDigest is everything but the output of checks and the indexes, which change without a meaning.
+func fullDigest(answer any) string {
+	entries, _ := answer.([]*api.ServiceEntry)
+	type instance struct {
+		Node    string
+		Addr    string
+		Service *api.AgentService
+		Checks  []string
+	}
+	out := []instance{}
+	for _, e := range entries {
+		s := *e.Service
+		s.CreateIndex, s.ModifyIndex = 0, 0
+		in := instance{Node: e.Node.Node, Addr: e.Node.Address, Service: &s}
+		for _, c := range e.Checks {
+			in.Checks = append(in.Checks, c.CheckID+"="+c.Status)
+		}
+		slices.Sort(in.Checks)
+		out = append(out, in)
+	}
+	data, _ := json.Marshal(out)
+	return "=" + string(data) // never empty: no entries are an event, too
+}
+
+// loop invokes the handler for each digest that it has not handled yet. One that fails is invoked again for as long
+// as the event stands.
+func (f *Follower) loop(ctx context.Context) {
+	handled, failed, wait := "", "", time.Duration(0)
+	for {
+		var retry <-chan time.Time
+		k := f.board.Get()
+		if due(k, handled, f.Member) {
+			if err := f.Handler.Handle(ctx, k.event, fmt.Sprintf("CONSUL_INDEX=%d", k.index)); err == nil {
+				handled, wait = k.digest, 0
+				continue // what came meanwhile waits on the board
+			} else if ctx.Err() == nil {
+				if k.digest != failed {
+					wait = 0
+				}
+				failed, wait = k.digest, min(max(2*wait, retryMin), retryMax)
+				f.Log.Warn("the handler failed, and is tried again", "in", wait, "err", err)
+				retry = time.After(wait)
+			}
+		} else if k.digest == "" {
+			handled = "" // nobody: the same master is news when it comes back
+		}
+		if !f.rest(ctx, k, retry) {
+			return
+		}
+	}
+}
+
+// due decides whether the handler is to be invoked.
+func due(k known, handled, member string) bool {
+	if k.index == 0 || k.view.Index == 0 || k.digest == handled {
+		return false
+	}
+	ours := !k.view.Free() && k.view.Holder == member
+	return k.digest != "" && !ours
+}
+
+// rest waits for the next change of what matters, or for the retry.
+func (f *Follower) rest(ctx context.Context, k known, retry <-chan time.Time) bool {
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-retry:
+			return true
+		case <-f.board.Changed():
+			if n := f.board.Get(); retry == nil || n.digest != k.digest || n.view.Holder != k.view.Holder {
+				return true
+			}
+		}
+	}
+}

@@ -1,0 +1,127 @@
+package commands
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"resec/handlers"
+	"resec/handlers/redis"
+)
+
+// eventMax bounds what is read from standard input; stdinFor how long it may stay silent: an inherited pipe, as under
+// `ssh host resec fence`, never ends, and an operator in need should not wait for it.
+const eventMax, stdinFor = 4 << 20, 2 * time.Second
+
+func (p *program) promote() *cli.Command {
+	return p.command("promote", "", "make Redis a master that accepts writes, once", forRedis, nil, p.once(handlers.TypePromote, handlers.Promote))
+}
+
+func (p *program) fence() *cli.Command {
+	return p.command("fence", "", "make Redis refuse writes, once; promote or replicate ends it", forRedis, nil, p.once(handlers.TypeFence, handlers.Fence))
+}
+
+func (p *program) replicate() *cli.Command {
+	return p.command("replicate", "[host:port]", "make Redis follow a master, once: the one given, or the one among the service entries on standard input",
+		forRedis|forCluster, nil, p.runReplicate)
+}
+
+// once runs a built-in handler that takes an Event, which may be missing.
+func (p *program) once(kind string, h func(context.Context, *redis.Server) (handlers.Result, error)) func(*cli.Context, *config, *slog.Logger) error {
+	return func(c *cli.Context, cfg *config, log *slog.Logger) error {
+		data, err := p.event(c.Context)
+		if err != nil {
+			return err
+		}
+		if _, err := handlers.ParseEvent(data, kind); err != nil {
+			return err
+		}
+		return p.withRedis(cfg, func(s *redis.Server) (handlers.Result, error) { return h(c.Context, s) })
+	}
+}
+
+func (p *program) runReplicate(c *cli.Context, cfg *config, log *slog.Logger) error {
+	if c.NArg() > 1 {
+		return fmt.Errorf("%q takes one host:port, got also %q", "replicate", c.Args().Get(1))
+	}
+	if addr := c.Args().First(); addr != "" {
+		host, _, err := splitAddr(addr)
+		if err != nil || host == "" {
+			return fmt.Errorf("invalid master %q: takes %s", addr, hostPort)
+		}
+		return p.withRedis(cfg, func(s *redis.Server) (handlers.Result, error) {
+			return handlers.Replicate(c.Context, s, addr, "", cfg.redis("replicate"))
+		})
+	}
+	data, err := p.event(c.Context)
+	if err != nil {
+		return err
+	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		return errors.New("replicate takes a host:port, or service entries on standard input")
+	}
+	if _, err := handlers.ParseEntries(data); err != nil {
+		return err
+	}
+	return p.withRedis(cfg, func(s *redis.Server) (handlers.Result, error) {
+		return replicateEntries(c.Context, s, data, cfg, "replicate")
+	})
+}
+
+// withRedis runs one handler and writes what it did.
+func (p *program) withRedis(cfg *config, h func(*redis.Server) (handlers.Result, error)) error {
+	name := "handler"
+	if cfg.member != "" {
+		name = cfg.member
+	}
+	server, err := redis.Open(cfg.redis(name))
+	if err != nil {
+		return coded(exitHandler, err)
+	}
+	defer server.Close()
+	res, err := h(server)
+	if err != nil {
+		return coded(exitHandler, err)
+	}
+	return json.NewEncoder(p.stdout).Encode(res)
+}
+
+// event reads standard input, where there is one: a terminal or /dev/null is none, and so is what stays open and silent.
+func (p *program) event(ctx context.Context) ([]byte, error) {
+	if f, ok := p.stdin.(*os.File); ok {
+		if st, err := f.Stat(); err != nil || st.Mode()&os.ModeCharDevice != 0 {
+			return nil, nil
+		}
+	}
+	type answer struct {
+		data []byte
+		err  error
+	}
+	got := make(chan answer, 1) // a read from an open pipe cannot be ended: it ends with the process
+	go func() {
+		data, err := io.ReadAll(io.LimitReader(p.stdin, eventMax+1))
+		got <- answer{data, err}
+	}()
+	select {
+	case a := <-got:
+		if len(a.data) > eventMax {
+			return nil, fmt.Errorf("the event on standard input is larger than %d bytes", eventMax)
+		}
+		if a.err != nil {
+			return nil, fmt.Errorf("read standard input: %w", a.err)
+		}
+		return a.data, nil
+	case <-time.After(stdinFor):
+		return nil, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}

@@ -1,0 +1,176 @@
+// Package status tells how a cluster is, from the lock, the catalogue and the Redis servers themselves.
+package status
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"resec/commands/lock"
+	"resec/handlers"
+	"resec/handlers/redis"
+)
+
+// Codes of a Report.
+const (
+	Healthy = iota
+	Degraded
+	NoMaster
+)
+
+// Report is the cluster at one moment.
+type Report struct {
+	Code    int      `json:"code"`
+	Verdict string   `json:"verdict"`
+	Holder  string   `json:"holder,omitempty"` // of the lock
+	Term    uint64   `json:"term"`
+	Members []Member `json:"members"`
+}
+
+// Member is one row.
+type Member struct {
+	ID      string `json:"id"`
+	Address string `json:"address"`
+	Role    string `json:"role"` // what its Redis says: master, replica; unknown when it does not answer
+	Holder  bool   `json:"holder"`
+	Term    uint64 `json:"term"` // under which it is registered
+	Link    string `json:"link"` // of a replica: up, down, syncing, parked
+	Offset  int64  `json:"offset"`
+	Behind  *int64 `json:"behind,omitempty"` // bytes behind the master, where the two compare
+	Check   string `json:"check"`            // passing, warning, critical; none when it is not registered
+	Version string `json:"version,omitempty"`
+	Note    string `json:"note,omitempty"` // what keeps it from being healthy
+}
+
+// Answer is what one member's Redis said.
+type Answer struct {
+	ID, Address, Check, Output string
+	Term                       uint64
+	Status                     redis.Status
+	Err                        error
+}
+
+// Ask asks the Redis of every instance, and the published master's where it is not registered, all at once.
+func Ask(ctx context.Context, entries []handlers.Entry, s lock.State, opt redis.Options) []Answer {
+	out := make([]Answer, 0, len(entries)+1)
+	for _, e := range entries {
+		a := Answer{ID: e.ID(), Address: e.Addr(), Check: e.Status(), Term: e.Term()}
+		for _, c := range e.Checks {
+			if c.Status == a.Check {
+				a.Output = c.Output
+			}
+		}
+		if a.ID == "" {
+			a.ID = e.Node.Node + "/" + e.Service.ID
+		}
+		out = append(out, a)
+	}
+	known := func(a Answer) bool { return a.ID == s.Master.ID }
+	if s.Master != nil && !slices.ContainsFunc(out, known) {
+		out = append(out, Answer{ID: s.Master.ID, Address: s.Master.Address, Term: s.Master.Term, Check: "none"})
+	}
+	var wg sync.WaitGroup
+	for i := range out {
+		wg.Go(func() {
+			o := opt
+			o.Addr = out[i].Address
+			out[i].Status, out[i].Err = handlers.Ask(ctx, o)
+		})
+	}
+	wg.Wait()
+	slices.SortFunc(out, func(a, b Answer) int { return strings.Compare(a.ID, b.ID) })
+	return out
+}
+
+// New draws the conclusions.
+func New(v lock.View, answers []Answer) Report {
+	r := Report{Holder: v.Holder, Term: v.State.Term()}
+	if v.Free() {
+		r.Holder = ""
+	}
+	var master *redis.Status
+	for _, a := range answers {
+		if m := v.State.Master; a.Err == nil && m != nil && a.Status.RunID == m.RunID && a.Status.Master {
+			master = &a.Status
+		}
+	}
+	for _, a := range answers {
+		r.Members = append(r.Members, member(a, r.Holder, v.State, master))
+	}
+	r.Code, r.Verdict = verdict(v, r.Members, master)
+	return r
+}
+
+func member(a Answer, holder string, s lock.State, master *redis.Status) Member {
+	m := Member{ID: a.ID, Address: a.Address, Role: "unknown", Holder: holder != "" && a.ID == holder, Term: a.Term, Check: a.Check}
+	if a.Err != nil {
+		m.Note = a.Err.Error()
+		return m
+	}
+	st := a.Status
+	m.Role, m.Offset, m.Version, m.Link = "replica", st.Position.Offset, st.Version, link(st)
+	if st.Master {
+		m.Role = "master"
+	} else if master != nil && st.Position.Lineage == master.Position.Lineage {
+		behind := max(0, master.Position.Offset-st.Position.Offset)
+		m.Behind = &behind
+	}
+	switch {
+	case st.Fenced():
+		m.Note = "fenced: refuses writes"
+	case st.Master && (s.Master == nil || st.RunID != s.Master.RunID):
+		m.Note = "a master that is not the published one"
+	case m.Check != "passing":
+		m.Note = strings.TrimSpace(a.Output)
+	case !st.Master && m.Link != "up":
+		m.Note = "follows " + st.Of
+	}
+	return m
+}
+
+func link(st redis.Status) string {
+	switch {
+	case st.Master:
+		return ""
+	case st.Parked():
+		return "parked"
+	case st.Syncing:
+		return "syncing"
+	case st.LinkUp:
+		return "up"
+	}
+	return "down"
+}
+
+// verdict is one line.
+func verdict(v lock.View, members []Member, master *redis.Status) (int, string) {
+	switch {
+	case v.Err != nil:
+		return NoMaster, "no master: " + v.Err.Error()
+	case master == nil && v.State.Master == nil:
+		return NoMaster, "no master: none was ever published under this lock key"
+	case master == nil:
+		return NoMaster, "no master: the published one, " + v.State.Master.ID + ", is not to be found"
+	case master.Fenced():
+		return NoMaster, "no master: the published one, " + v.State.Master.ID + ", refuses writes"
+	}
+	var ill []string
+	if v.Free() {
+		ill = append(ill, "nobody holds the lock")
+	}
+	replicas := 0
+	for _, m := range members {
+		if m.Note != "" {
+			ill = append(ill, m.ID+": "+m.Note)
+		} else if m.Role == "replica" {
+			replicas++
+		}
+	}
+	head := fmt.Sprintf("master %s, term %d, %d linked replicas", v.State.Master.ID, v.State.Term(), replicas)
+	if len(ill) > 0 {
+		return Degraded, "degraded: " + head + "; " + strings.Join(ill, "; ")
+	}
+	return Healthy, "healthy: " + head
+}

@@ -1,0 +1,101 @@
+package commands_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"resec/scripts/lab"
+)
+
+// shared is the Consul of the tests that do not harm it.
+var shared struct {
+	sync.Once
+	*lab.Consul
+	err error
+}
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "resec-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	l := lab.New(dir)
+	start = func() { shared.Consul, shared.err = l.StartConsul("consul", nil) }
+	code := m.Run()
+	l.Close()
+	_ = os.RemoveAll(dir)
+	return code
+}
+
+var start func()
+
+// consul is a Consul server that all tests share.
+func consul(t *testing.T) *lab.Consul {
+	t.Helper()
+	shared.Do(start)
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	return shared.Consul
+}
+
+// cluster is n Redis servers on the shared Consul, the names in it made from the test's.
+func cluster(t *testing.T, n int, redisArgs ...string) *lab.Cluster {
+	t.Helper()
+	return clusterOn(t, consul(t), n, redisArgs...)
+}
+
+func clusterOn(t *testing.T, c *lab.Consul, n int, redisArgs ...string) *lab.Cluster {
+	t.Helper()
+	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
+	k, err := lab.ForTest(t).NewCluster(c, name, n, redisArgs...)
+	ok(t, err)
+	t.Cleanup(func() {
+		for _, a := range k.Agents {
+			if t.Failed() && a != nil {
+				t.Logf("%s:\n%s", a.Name, a.Output())
+			}
+		}
+	})
+	return k
+}
+
+func ok(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAgent_OneMasterAndTheOthersFollow(t *testing.T) {
+	for n := 1; n <= 3; n++ {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			k := cluster(t, n)
+			ok(t, k.Go())
+			ok(t, k.Stop())
+		})
+	}
+}
+
+func TestAgent_MasterKilled(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 3)
+	ok(t, k.Go())
+	m, err := k.Master()
+	ok(t, err)
+	k.Redis[m].Kill()
+	ok(t, k.Settled(10*time.Second))
+	ok(t, k.Redis[m].Restart())
+	ok(t, k.Settled(10*time.Second))
+	ok(t, k.Stop())
+}
