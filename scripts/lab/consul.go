@@ -1,0 +1,104 @@
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+)
+
+// Consul is one Consul server.
+type Consul struct {
+	*Process
+	Host   string
+	Client *api.Client
+}
+
+// HTTP is the address of its API.
+func (c *Consul) HTTP() string { return c.Host + ":8500" }
+
+// StartConsul starts a server that is a cluster of its own, and waits until it can be written to. Its node's name is
+// given; what may be set beside the lab's own settings is Consul's configuration.
+func (l *Lab) StartConsul(node string, settings map[string]any) (*Consul, error) {
+	bin, err := Need("consul")
+	if err != nil {
+		return nil, err
+	}
+	host := Host()
+	conf := map[string]any{
+		"server": true, "bootstrap_expect": 1, "node_name": node, "data_dir": filepath.Join(l.Dir, node),
+		"bind_addr": host, "client_addr": host, "advertise_addr": host,
+		"ports":           map[string]int{"serf_wan": -1, "grpc": -1, "grpc_tls": -1},
+		"performance":     map[string]int{"raft_multiplier": 1},
+		"session_ttl_min": "1s", "limits": map[string]int{"http_max_conns_per_client": 5000},
+		"disable_update_check": true, "leave_on_terminate": false, "log_level": "warn", "ui_config": map[string]bool{"enabled": true},
+		"disable_remote_exec": true, "connect": map[string]bool{"enabled": false},
+	}
+	for k, v := range settings {
+		conf[k] = v
+	}
+	data, err := json.Marshal(conf)
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(l.Dir, node+".json")
+	if err := os.WriteFile(file, data, 0o644); err != nil {
+		return nil, err
+	}
+	c := &Consul{Host: host}
+	if c.Client, err = api.NewClient(&api.Config{Address: c.HTTP()}); err != nil {
+		return nil, err
+	}
+	if c.Process, err = l.start(node, nil, bin, "agent", "-config-file", file); err != nil {
+		return nil, err
+	}
+	return c, c.Ready(context.Background())
+}
+
+// Ready waits until Consul can be written to.
+func (c *Consul) Ready(ctx context.Context) error {
+	return Until(ctx, 30*time.Second, func() error {
+		if !c.Running() {
+			return fmt.Errorf("consul ended:\n%s", c.Output())
+		}
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		_, err := c.Client.KV().Put(&api.KVPair{Key: "lab/ready"}, (&api.WriteOptions{}).WithContext(ctx))
+		return err
+	})
+}
+
+// Lookup asks Consul's DNS for a service's one instance: host:port of its SRV record, and an error where there are
+// none or several.
+func (c *Consul) Lookup(ctx context.Context, service string) (string, error) {
+	r := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "tcp", c.Host+":8600")
+	}}
+	_, srvs, err := r.LookupSRV(ctx, "", "", service+".service.consul.")
+	if err != nil {
+		return "", err
+	}
+	if len(srvs) != 1 {
+		return "", fmt.Errorf("%d instances of %s", len(srvs), service)
+	}
+	hosts, err := r.LookupHost(ctx, srvs[0].Target)
+	if err != nil {
+		return "", err
+	}
+	if len(hosts) != 1 {
+		return "", errors.New("several addresses of " + srvs[0].Target)
+	}
+	return net.JoinHostPort(hosts[0], fmt.Sprint(srvs[0].Port)), nil
+}
+
+// Entries are the health entries of a service with, where given, a tag.
+func (c *Consul) Entries(service, tag string) ([]*api.ServiceEntry, error) {
+	e, _, err := c.Client.Health().Service(service, tag, false, nil)
+	return e, err
+}
