@@ -108,6 +108,7 @@ func (p *program) command(name, args, usage string, want group, extra []setting,
 			if err := cfg.validate(want); err != nil {
 				return err
 			}
+			defer cfg.close()
 			return run(c, cfg, cfg.logger(p.stderr))
 		},
 	}

@@ -41,6 +41,13 @@ func (c *config) client() (*api.Client, error) {
 	return client, nil
 }
 
+// close ends the idle connections to Consul.
+func (c *config) close() {
+	if c.consul.HttpClient != nil {
+		c.consul.HttpClient.CloseIdleConnections()
+	}
+}
+
 // identify finds out who this member is, for which it asks Consul's agent, for as long as it takes. It returns what
 // it has when the context ends.
 func (c *config) identify(ctx context.Context, client *api.Client, log *slog.Logger) (lock.Master, error) {

@@ -43,7 +43,7 @@ func (p *program) runFollow(c *cli.Context, cfg *config, log *slog.Logger, shell
 		return err
 	}
 	defer server.Close()
-	f.Builtin = true
+	f.Redis, f.Probe = server, redis.Probe{Every: cfg.interval, Timeout: cfg.timeout, Failures: cfg.failures}
 	f.Handler = handlers.Func(func(ctx context.Context, event []byte) error {
 		res, err := replicateEntries(ctx, server, event, cfg, me.ID)
 		if err == nil && res.Changed {

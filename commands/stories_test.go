@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"resec/scripts/lab"
 )
@@ -74,28 +73,4 @@ func ok(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-func TestAgent_OneMasterAndTheOthersFollow(t *testing.T) {
-	for n := 1; n <= 3; n++ {
-		t.Run(fmt.Sprint(n), func(t *testing.T) {
-			t.Parallel()
-			k := cluster(t, n)
-			ok(t, k.Go())
-			ok(t, k.Stop())
-		})
-	}
-}
-
-func TestAgent_MasterKilled(t *testing.T) {
-	t.Parallel()
-	k := cluster(t, 3)
-	ok(t, k.Go())
-	m, err := k.Master()
-	ok(t, err)
-	k.Redis[m].Kill()
-	ok(t, k.Settled(10*time.Second))
-	ok(t, k.Redis[m].Restart())
-	ok(t, k.Settled(10*time.Second))
-	ok(t, k.Stop())
 }

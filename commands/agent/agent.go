@@ -76,7 +76,7 @@ func (a *Agent) watchLock(ctx context.Context) error {
 		a.see(lock.Parse(a.Lock.Key, index, pairs))
 	}, func(err error) {
 		if err == nil { // what comes may be older than what we know: Consul may have lost its data
-			a.board.Learn(func(k *known) { k.view.Index = 0 })
+			a.board.Learn(func(k *known) { k.view.Index, k.back = 0, time.Now() })
 		}
 		said(err)
 	})

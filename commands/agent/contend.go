@@ -37,7 +37,7 @@ func (a *Agent) contend(ctx context.Context, k known) (again time.Duration, err 
 		if err != nil {
 			return 0, err
 		}
-		after, why := patience(cs, k.view.State, a.Me.ID)
+		after, why := patience(cs, k.view.State, a.Me.ID, time.Since(k.back) < leaveIncumbent)
 		a.turn = turn{k.view.Index, time.Now().Add(after)}
 		if after > 0 {
 			a.Log.Debug("the lock is free, and others go first", "wait", after, "why", why)
@@ -62,8 +62,9 @@ func (a *Agent) contend(ctx context.Context, k known) (again time.Duration, err 
 	return 0, nil
 }
 
-// patience decides how long a member waits before it takes a free lock.
-func patience(cs []lock.Candidate, s lock.State, id string) (time.Duration, string) {
+// patience decides how long a member waits before it takes a free lock. While Consul settles after an outage, checks
+// say nothing of the agents behind them.
+func patience(cs []lock.Candidate, s lock.State, id string, settling bool) (time.Duration, string) {
 	ranked := lock.Rank(cs, s)
 	rank := slices.IndexFunc(ranked, func(c lock.Candidate) bool { return c.ID == id })
 	if rank < 0 {
@@ -73,7 +74,7 @@ func patience(cs []lock.Candidate, s lock.State, id string) (time.Duration, stri
 		return 0, ""
 	}
 	best := ranked[0]
-	if best.Incumbent(s) && best.Tended && s.Why == "" {
+	if best.Incumbent(s) && (best.Tended || settling) && s.Why == "" {
 		return leaveIncumbent, "the master " + best.ID + " answers"
 	}
 	if best.Incumbent(s) {

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"resec/commands/lock"
 	"resec/handlers/redis"
@@ -14,6 +15,7 @@ type known struct {
 	health     redis.Health // of our Redis
 	seen       bool         // health is an answer
 	session    string       // ours, empty: none
+	back       time.Time    // when Consul last came back to us
 	adopted    string       // the session that was our predecessor's
 	registered bool         // our check is in Consul, so that a session can be bound to it
 	refusal    string       // why our Redis was not made to follow, the last time

@@ -17,6 +17,7 @@ import (
 	"resec/commands/lock"
 	"resec/commands/watch"
 	"resec/handlers"
+	"resec/handlers/redis"
 )
 
 // Follower invokes a handler on each change of the master service, one at a time.
@@ -26,8 +27,12 @@ type Follower struct {
 	LockKey string
 	Member  string           // whose own lock makes events ours to ignore
 	Handler handlers.Handler // gets the entries as `consul watch -type=service` gives them
-	Builtin bool             // the handler reads address, port, id and term only, and wants no event without a master
 	Log     *slog.Logger
+
+	// Redis is set where the handler is the built-in one: it reads address, port, id and term only, wants no event
+	// without a master, and has to be invoked again for a Redis that was restarted.
+	Redis *redis.Server
+	Probe redis.Probe
 
 	board *board.Board[known]
 }
@@ -37,8 +42,14 @@ type known struct {
 	index  uint64 // of the entries, 0: none yet
 	event  []byte // as JSON
 	digest string // of what matters in it
+	run    string // the run id of our Redis, where that is watched
 	view   lock.View
 }
+
+// job is what one successful call of the handler settles: this event, for this run of Redis.
+type job struct{ digest, run string }
+
+func (k known) job() job { return job{k.digest, k.run} }
 
 const retryMin, retryMax = 200 * time.Millisecond, 5 * time.Second
 
@@ -60,6 +71,16 @@ func (f *Follower) Run(ctx context.Context) error {
 			f.board.Learn(func(k *known) { k.view = lock.Parse(f.LockKey, index, pairs) })
 		}, watch.Log(f.Log, "lock"))
 	})
+	if f.Redis != nil {
+		g.Go(func() error {
+			f.Redis.Watch(ctx, f.Probe, nil, func(h redis.Health) {
+				if h.Err == nil && h.Status.RunID != f.board.Get().run {
+					f.board.Learn(func(k *known) { k.run = h.Status.RunID })
+				}
+			})
+			return nil
+		})
+	}
 	g.Go(func() error { f.loop(ctx); return nil })
 	return g.Wait()
 }
@@ -78,7 +99,7 @@ func (f *Follower) learn(index uint64, answer any) error {
 		return err
 	}
 	var digest string
-	if f.Builtin {
+	if f.Redis != nil {
 		digest = builtinDigest(entries, f.Naming.Tag(catalog.Master))
 	} else {
 		digest = fullDigest(answer)
@@ -123,24 +144,24 @@ func fullDigest(answer any) string {
 // loop invokes the handler for each digest that it has not handled yet. One that fails is invoked again for as long
 // as the event stands.
 func (f *Follower) loop(ctx context.Context) {
-	handled, failed, wait := "", "", time.Duration(0)
+	handled, failed, wait := job{}, job{}, time.Duration(0)
 	for {
 		var retry <-chan time.Time
 		k := f.board.Get()
 		if due(k, handled, f.Member) {
 			if err := f.Handler.Handle(ctx, k.event, fmt.Sprintf("CONSUL_INDEX=%d", k.index)); err == nil {
-				handled, wait = k.digest, 0
+				handled, wait = k.job(), 0
 				continue // what came meanwhile waits on the board
 			} else if ctx.Err() == nil {
-				if k.digest != failed {
+				if k.job() != failed {
 					wait = 0
 				}
-				failed, wait = k.digest, min(max(2*wait, retryMin), retryMax)
+				failed, wait = k.job(), min(max(2*wait, retryMin), retryMax)
 				f.Log.Warn("the handler failed, and is tried again", "in", wait, "err", err)
 				retry = time.After(wait)
 			}
 		} else if k.digest == "" {
-			handled = "" // nobody: the same master is news when it comes back
+			handled = job{} // nobody: the same master is news when it comes back
 		}
 		if !f.rest(ctx, k, retry) {
 			return
@@ -149,8 +170,8 @@ func (f *Follower) loop(ctx context.Context) {
 }
 
 // due decides whether the handler is to be invoked.
-func due(k known, handled, member string) bool {
-	if k.index == 0 || k.view.Index == 0 || k.digest == handled {
+func due(k known, handled job, member string) bool {
+	if k.index == 0 || k.view.Index == 0 || k.job() == handled {
 		return false
 	}
 	ours := !k.view.Free() && k.view.Holder == member
@@ -166,7 +187,7 @@ func (f *Follower) rest(ctx context.Context, k known, retry <-chan time.Time) bo
 		case <-retry:
 			return true
 		case <-f.board.Changed():
-			if n := f.board.Get(); retry == nil || n.digest != k.digest || n.view.Holder != k.view.Holder {
+			if n := f.board.Get(); retry == nil || n.job() != k.job() || n.view.Holder != k.view.Holder {
 				return true
 			}
 		}

@@ -2,8 +2,13 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -48,7 +53,7 @@ func (k *Cluster) Resec(name string, i int, args ...string) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return k.start(name, append(append([]string{}, k.Env...), k.RedisEnv(i)...), append([]string{bin}, args...)...)
+	return k.Start(name, append(append([]string{}, k.Env...), k.RedisEnv(i)...), append([]string{bin}, args...)...)
 }
 
 // Agent starts the i-th agent.
@@ -176,4 +181,38 @@ func (k *Cluster) Stop() error {
 		}
 	}
 	return nil
+}
+
+// Run runs the program beside the i-th Redis until it ends, and returns what it wrote and its exit code.
+func (k *Cluster) Run(i int, stdin string, args ...string) (stdout, stderr string, code int, err error) {
+	bin, err := Resec()
+	if err != nil {
+		return "", "", 0, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, bin, args...)
+	cmd.Env = append(append(clean(os.Environ()), k.Env...), k.RedisEnv(i)...)
+	cmd.Stdin = strings.NewReader(stdin)
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err = cmd.Run()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		err = nil
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode(), err
+}
+
+// Script starts a shell beside the i-th Redis, with resec and consul on its PATH.
+func (k *Cluster) Script(name string, i int, script string) (*Process, error) {
+	bin, err := Resec()
+	if err != nil {
+		return nil, err
+	}
+	consul, err := Need("consul")
+	if err != nil {
+		return nil, err
+	}
+	path := "PATH=" + filepath.Dir(bin) + ":" + filepath.Dir(consul) + ":" + os.Getenv("PATH")
+	return k.Start(name, append(append([]string{path}, k.Env...), k.RedisEnv(i)...), "/bin/sh", "-c", script)
 }

@@ -18,6 +18,8 @@ type Consul struct {
 	*Process
 	Host   string
 	Client *api.Client
+
+	CloseIdle func() // ends the client's idle connections
 }
 
 // HTTP is the address of its API.
@@ -52,10 +54,12 @@ func (l *Lab) StartConsul(node string, settings map[string]any) (*Consul, error)
 		return nil, err
 	}
 	c := &Consul{Host: host}
-	if c.Client, err = api.NewClient(&api.Config{Address: c.HTTP()}); err != nil {
+	apiConf := &api.Config{Address: c.HTTP()}
+	if c.Client, err = api.NewClient(apiConf); err != nil {
 		return nil, err
 	}
-	if c.Process, err = l.start(node, nil, bin, "agent", "-config-file", file); err != nil {
+	c.CloseIdle = apiConf.HttpClient.CloseIdleConnections
+	if c.Process, err = l.Start(node, nil, bin, "agent", "-config-file", file); err != nil {
 		return nil, err
 	}
 	return c, c.Ready(context.Background())

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -132,4 +133,14 @@ func Eventually(t testing.TB, d time.Duration, look func() error) {
 	if err := Until(t.Context(), d, look); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// FreePort is a port that nothing listened on a moment ago.
+func FreePort(host string) (int, error) {
+	ln, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return 0, err
+	}
+	defer ln.Close()
+	return ln.Addr().(*net.TCPAddr).Port, nil
 }

@@ -26,8 +26,8 @@ type Process struct {
 	done chan struct{} // closed when cmd has been waited for
 }
 
-// start runs a command until the lab is closed.
-func (l *Lab) start(name string, env []string, args ...string) (*Process, error) {
+// Start runs a command until the lab is closed, with variables added to its environment.
+func (l *Lab) Start(name string, env []string, args ...string) (*Process, error) {
 	p := &Process{Name: name, Log: filepath.Join(l.Dir, name+".log"), args: args, env: env}
 	l.onClose(p.Kill)
 	return p, p.Start()

@@ -53,7 +53,7 @@ func (l *Lab) StartRedisAt(name, addr string, args ...string) (*Redis, error) {
 	}
 	all := append([]string{bin, "--bind", host, "--port", port, "--dir", r.Dir, "--save", "", "--appendonly", "no",
 		"--protected-mode", "no", "--repl-diskless-sync-delay", "0", "--daemonize", "no"}, args...)
-	if r.Process, err = l.start(name, nil, all...); err != nil {
+	if r.Process, err = l.Start(name, nil, all...); err != nil {
 		return nil, err
 	}
 	if err := r.Ready(context.Background()); err != nil {

@@ -1,0 +1,329 @@
+package commands_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"resec/commands"
+	"resec/scripts/lab"
+)
+
+func TestAgent_OneMasterAndTheOthersFollow(t *testing.T) {
+	for n := 1; n <= 3; n++ {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			k := cluster(t, n)
+			ok(t, k.Go())
+			ok(t, k.Stop())
+			for _, role := range []string{"-master", "-slave"} {
+				if e, err := k.Consul.Entries(k.Name+role, ""); err != nil || len(e) != 0 {
+					t.Errorf("left in the catalogue: %v %v", e, err)
+				}
+			}
+			if s, _, err := k.Consul.Client.Session().List(nil); err != nil || strings.Contains(fmt.Sprint(s), k.Name) {
+				t.Errorf("left sessions: %v %v", s, err)
+			}
+		})
+	}
+}
+
+func TestAgent_OneServiceWithTags(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 2)
+	k.Env = append(k.Env, "CONSUL_SERVICE_NAME="+k.Name, "MASTER_TAGS=primary,rw", "SLAVE_TAGS=replica,ro")
+	for i := range k.Redis {
+		ok(t, k.Agent(i))
+	}
+	tagged := func(tag, addr string) error {
+		e, err := k.Consul.Entries(k.Name, tag)
+		if err == nil && (len(e) != 1 || net.JoinHostPort(e[0].Service.Address, fmt.Sprint(e[0].Service.Port)) != addr ||
+			e[0].Checks.AggregatedStatus() != "passing" || len(e[0].Service.Tags) != 2) {
+			err = fmt.Errorf("tag %s is not at %s alone, passing", tag, addr)
+		}
+		return err
+	}
+	settled := func() error {
+		m, err := k.Master()
+		if err != nil {
+			return err
+		}
+		return errors.Join(k.Redis[1-m].Follows(k.Redis[m]), tagged("primary", k.Redis[m].Addr), tagged("replica", k.Redis[1-m].Addr))
+	}
+	lab.Eventually(t, 15*time.Second, settled)
+	m, err := k.Master()
+	ok(t, err)
+	k.Redis[m].Kill()
+	lab.Eventually(t, 10*time.Second, func() error {
+		return errors.Join(k.Redis[1-m].Is("role", "master"), tagged("primary", k.Redis[1-m].Addr))
+	})
+	ok(t, k.Redis[m].Restart())
+	lab.Eventually(t, 10*time.Second, settled)
+	ok(t, k.Stop())
+}
+
+func TestAgent_MasterKilled(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 3)
+	ok(t, k.Go())
+	m, err := k.Master()
+	ok(t, err)
+	k.Redis[m].Kill()
+	ok(t, k.Settled(10*time.Second))
+	ok(t, k.Redis[m].Restart())
+	ok(t, k.Settled(10*time.Second))
+	ok(t, k.Stop())
+}
+
+func TestAgent_MasterKilledWithItsAgent(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 3)
+	ok(t, k.Go())
+	m, err := k.Master()
+	ok(t, err)
+	k.Agents[m].Kill()
+	k.Redis[m].Kill()
+	ok(t, k.Settled(15*time.Second))
+	ok(t, k.Redis[m].Restart())
+	ok(t, k.Agent(m))
+	ok(t, k.Settled(10*time.Second))
+	ok(t, k.Stop())
+}
+
+func TestAgent_MastersAgentLeaves(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 2)
+	ok(t, k.Go())
+	m, err := k.Master()
+	ok(t, err)
+	code, err := k.Agents[m].Stop(syscall.SIGQUIT)
+	if err != nil || code != 0 {
+		t.Fatalf("the agent left with %d: %v", code, err)
+	}
+	lab.Eventually(t, 10*time.Second, func() error {
+		return errors.Join(k.Redis[1-m].IsMaster(1), k.Redis[m].Follows(k.Redis[1-m]))
+	})
+	ok(t, k.Stop())
+}
+
+func TestAgent_KilledAndRestarted(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 2)
+	ok(t, k.Go())
+	m, err := k.Master()
+	ok(t, err)
+	k.Agents[m].Kill()
+	ok(t, k.Agent(m))
+	lab.Eventually(t, 5*time.Second, func() error { return k.Agents[m].Said("adopted the predecessor's session") })
+	ok(t, k.Settled(5*time.Second))
+	if n, err := k.Master(); err != nil || n != m {
+		t.Errorf("the master moved from %d to %d: %v", m, n, err)
+	}
+	ok(t, k.Stop())
+}
+
+func TestAgent_RedisUnhealthyAndBack(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 2)
+	ok(t, k.Go())
+	m, err := k.Master()
+	ok(t, err)
+	k.Redis[m].Freeze()
+	lab.Eventually(t, 10*time.Second, func() error { return k.Redis[1-m].Is("role", "master") })
+	lab.Eventually(t, 5*time.Second, func() error {
+		e, err := k.Consul.Entries(k.Name+"-slave", "")
+		if err == nil && (len(e) != 1 || e[0].Checks.AggregatedStatus() != "critical") {
+			err = fmt.Errorf("the frozen one is not listed as a critical replica: %d entries", len(e))
+		}
+		return err
+	})
+	ok(t, k.Agents[m].Said("redis is unhealthy"))
+	k.Redis[m].Thaw()
+	ok(t, k.Settled(10*time.Second))
+	ok(t, k.Agents[m].Said("redis is healthy"))
+	ok(t, k.Stop())
+}
+
+func TestAgent_RedisAbsentAtStart(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 1)
+	k.Redis[0].Kill()
+	ok(t, k.Agent(0))
+	lab.Eventually(t, 5*time.Second, func() error { return k.Agents[0].Said("redis is unhealthy") })
+	ok(t, k.Redis[0].Restart())
+	ok(t, k.Settled(10*time.Second))
+	ok(t, k.Stop())
+}
+
+func TestAgent_ConsulStoppedAndBack(t *testing.T) {
+	t.Parallel()
+	c, err := lab.ForTest(t).StartConsul("own", nil)
+	ok(t, err)
+	k := clusterOn(t, c, 2)
+	ok(t, k.Go())
+	m, err := k.Master()
+	ok(t, err)
+	c.Kill()
+	back := time.Now().Add(10 * time.Second)
+	lab.Eventually(t, 15*time.Second, func() error {
+		if err := k.Redis[m].IsMaster(1); err != nil {
+			t.Fatalf("while Consul is away: %v", err)
+		}
+		if time.Now().Before(back) {
+			return errors.New("consul is away")
+		}
+		return nil
+	})
+	ok(t, c.Start())
+	ok(t, c.Ready(t.Context()))
+	ok(t, k.Settled(15*time.Second))
+	if n, err := k.Master(); err != nil || n != m {
+		t.Errorf("an outage of consul moved the master from %d to %d: %v", m, n, err)
+	}
+	ok(t, k.Stop())
+}
+
+func TestAgent_StartedWhileConsulIsDown(t *testing.T) {
+	t.Parallel()
+	c, err := lab.ForTest(t).StartConsul("own", nil)
+	ok(t, err)
+	k := clusterOn(t, c, 1)
+	if _, err := k.Redis[0].Do("SET", "k", "v"); err != nil {
+		t.Fatal(err)
+	}
+	before, err := k.Redis[0].Do("INFO", "commandstats")
+	ok(t, err)
+	c.Kill()
+	ok(t, k.Agent(0))
+	lab.Eventually(t, 5*time.Second, func() error { return k.Agents[0].Said("consul does not say which node this is") })
+	after, err := k.Redis[0].Do("INFO", "commandstats")
+	ok(t, err)
+	for _, cmd := range []string{"cmdstat_replicaof", "cmdstat_config|set", "cmdstat_slaveof"} {
+		if strings.Contains(after, cmd) && !strings.Contains(before, cmd) {
+			t.Errorf("the agent ran %s while Consul was away", cmd)
+		}
+	}
+	ok(t, c.Start())
+	ok(t, k.Settled(15*time.Second))
+	ok(t, k.Stop())
+}
+
+// Every form of an announced address, each in its turn the master's.
+func TestAgent_AnnounceAddresses(t *testing.T) {
+	t.Parallel()
+	c := consul(t)
+	k := cluster(t, 0)
+	port := func(host string) int {
+		p, err := lab.FreePort(host)
+		ok(t, err)
+		return p
+	}
+	p0, p1, p2 := port(c.Host), port("127.0.0.1"), port("::1")
+	for i, a := range []struct{ redis, announce string }{
+		{fmt.Sprintf("%s:%d", c.Host, p0), fmt.Sprint(p0)},                 // only a port: Consul's node address
+		{fmt.Sprintf("127.0.0.1:%d", p1), fmt.Sprintf("localhost:%d", p1)}, // a host name
+		{fmt.Sprintf("[::1]:%d", p2), fmt.Sprintf("[::1]:%d", p2)},         // IPv6
+	} {
+		r, err := k.StartRedisAt(fmt.Sprintf("r%d", i), a.redis)
+		ok(t, err)
+		k.Redis = append(k.Redis, r)
+		k.Agents = append(k.Agents, nil)
+		bin, err := lab.Resec()
+		ok(t, err)
+		// No subcommand: `resec` alone is the agent.
+		k.Agents[i], err = k.Start(fmt.Sprintf("agent%d", i), append(k.Env, "REDIS_ADDR="+a.redis, "ANNOUNCE_ADDR="+a.announce), bin)
+		ok(t, err)
+	}
+	linked := func(n int) func() error {
+		return func() error {
+			m, err := k.Master()
+			if err != nil {
+				return err
+			}
+			return k.Redis[m].IsMaster(n)
+		}
+	}
+	for range k.Redis {
+		lab.Eventually(t, 15*time.Second, linked(2))
+		m, err := k.Master()
+		ok(t, err)
+		k.Redis[m].Kill()
+		lab.Eventually(t, 10*time.Second, linked(1))
+		ok(t, k.Redis[m].Restart())
+	}
+	lab.Eventually(t, 10*time.Second, linked(2))
+	ok(t, k.Stop())
+}
+
+func TestAgent_TwoClustersOnOneConsulAgent(t *testing.T) {
+	t.Parallel()
+	a := cluster(t, 2)
+	b, err := lab.ForTest(t).NewCluster(a.Consul, a.Name+"-b", 2)
+	ok(t, err)
+	ok(t, a.Go())
+	ok(t, b.Go())
+	ok(t, a.Settled(5*time.Second))
+	ok(t, a.Stop())
+	ok(t, b.Settled(5*time.Second))
+	ok(t, b.Stop())
+}
+
+func TestAgent_TwoClustersOnOneLockKey(t *testing.T) {
+	t.Parallel()
+	a := cluster(t, 1)
+	ok(t, a.Go())
+	b, err := lab.ForTest(t).NewCluster(a.Consul, a.Name+"-b", 1)
+	ok(t, err)
+	b.Env = append(b.Env, "CONSUL_LOCK_KEY="+a.Name+"/.lock")
+	ok(t, b.Agent(0))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if code, err := b.Agents[0].Wait(ctx); err != nil || code != 1 {
+		t.Errorf("exit code %d: %v\n%s", code, err, b.Agents[0].Output())
+	}
+	ok(t, b.Agents[0].Said("two clusters need two CONSUL_LOCK_KEYs"))
+	ok(t, a.Settled(5*time.Second))
+	ok(t, a.Stop())
+}
+
+// Not parallel: goleak looks at all goroutines of this process, those that are here now excepted.
+func TestRun_LeavesNoGoroutine(t *testing.T) {
+	k := cluster(t, 1)
+	before := goleak.IgnoreCurrent()
+	for _, args := range [][]string{
+		{"agent", "-member-id=me", "-healthcheck-interval=1s", "-healthcheck-timeout=500ms"},
+		{"elect", "-member-id=me", "-healthcheck-interval=1s", "-healthcheck-timeout=500ms"},
+		{"follow", "-member-id=other", "-healthcheck-interval=1s", "-healthcheck-timeout=500ms"},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan int)
+		var log bytes.Buffer
+		go func() {
+			done <- commands.Run(ctx, append([]string{"resec", args[0], "-http-addr=" + k.Consul.HTTP(), "-redis-addr=" + k.Redis[0].Addr,
+				"-consul-lock-key=" + k.Name, "-consul-service-prefix=" + k.Name}, args[1:]...), strings.NewReader(""), &log, &log)
+		}()
+		if args[0] != "follow" {
+			lab.Eventually(t, 10*time.Second, func() error {
+				e, err := k.Consul.Entries(k.Name+"-master", "")
+				if err == nil && len(e) != 1 {
+					err = errors.New("no master is registered yet")
+				}
+				return err
+			})
+		}
+		cancel()
+		if code := <-done; code != 0 {
+			t.Errorf("%v left with %d:\n%s", args, code, &log)
+		}
+		k.Consul.CloseIdle()
+		goleak.VerifyNone(t, before)
+	}
+}
