@@ -350,9 +350,10 @@ func (e *Election) fence(ctx context.Context, why string) error {
 	}
 	if c, ok := e.Handler.(*handlers.Command); ok {
 		c.End()
-		if e.Child {
-			return nil
-		}
+		defer c.End()
+	}
+	if e.Child {
+		return nil
 	}
 	v := e.board.Get().view
 	return e.invoke(ctx, handlers.Event{Type: handlers.TypeFence, Term: v.State.Term(), Reason: why})
