@@ -67,15 +67,20 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 func (p *program) app() *cli.App {
 	cli.FlagStringer = describe // the library has no other way to show single dashes
-	agent := p.agent()
+	bare := p.agent()
 	return &cli.App{
 		Name:  "resec",
 		Usage: "a highly available Redis master through a Consul lock; without a subcommand: agent",
 		Commands: []*cli.Command{
-			p.elect(), p.follow(), agent, p.promote(), p.replicate(), p.fence(), p.status(), p.version(),
+			p.elect(), p.follow(), p.agent(), p.promote(), p.replicate(), p.fence(), p.status(), p.version(),
 		},
-		Flags:  p.agent().Flags,
-		Action: p.bare,
+		Flags: bare.Flags,
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return fmt.Errorf("unknown subcommand %q: see resec -help", c.Args().First())
+			}
+			return bare.Action(c)
+		},
 		Writer: p.stdout, ErrWriter: p.stderr,
 		HideVersion: true, HideHelpCommand: true,
 		ExitErrHandler:            func(*cli.Context, error) {}, // main alone exits
@@ -112,12 +117,4 @@ func (p *program) command(name, args, usage string, want group, extra []setting,
 			return run(c, cfg, cfg.logger(p.stderr))
 		},
 	}
-}
-
-// bare is `resec` without a subcommand: the agent.
-func (p *program) bare(c *cli.Context) error {
-	if c.Args().Present() {
-		return fmt.Errorf("unknown subcommand %q: see resec -help", c.Args().First())
-	}
-	return p.agent().Action(c)
 }

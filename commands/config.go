@@ -189,7 +189,10 @@ func (c *config) setGuardMaxLag(v string) error {
 }
 
 func (c *config) setLevel(v string) error {
-	return c.logLevel.UnmarshalText([]byte(strings.ToUpper(v)))
+	if strings.ContainsAny(v, "+-") { // slog itself would take INFO+1
+		return errBad
+	}
+	return c.logLevel.UnmarshalText([]byte(v))
 }
 
 func (c *config) setFormat(v string) error {

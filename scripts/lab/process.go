@@ -98,10 +98,10 @@ func (p *Process) Freeze() { p.Signal(syscall.SIGSTOP) }
 // Thaw ends a Freeze.
 func (p *Process) Thaw() { p.Signal(syscall.SIGCONT) }
 
-// Kill ends the process at once, and waits for it.
+// Kill ends the process at once, and what it started in its group, and waits for it.
 func (p *Process) Kill() {
-	if _, done := p.now(); done != nil {
-		p.Signal(syscall.SIGKILL)
+	if cmd, done := p.now(); done != nil {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		<-done
 	}
 }
