@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/consul/api"
 	"go.uber.org/goleak"
 
 	"resec/commands"
@@ -234,6 +235,9 @@ func TestAgent_AnnounceAddresses(t *testing.T) {
 	} {
 		r, err := k.StartRedisAt(fmt.Sprintf("r%d", i), a.redis)
 		ok(t, err)
+		if strings.Contains(a.announce, ":") {
+			r.Announced = a.announce
+		}
 		k.Redis = append(k.Redis, r)
 		k.Agents = append(k.Agents, nil)
 		bin, err := lab.Resec()
@@ -242,24 +246,16 @@ func TestAgent_AnnounceAddresses(t *testing.T) {
 		k.Agents[i], err = k.Start(fmt.Sprintf("agent%d", i), append(k.Env, "REDIS_ADDR="+a.redis, "ANNOUNCE_ADDR="+a.announce), bin)
 		ok(t, err)
 	}
-	linked := func(n int) func() error {
-		return func() error {
-			m, err := k.Master()
-			if err != nil {
-				return err
-			}
-			return k.Redis[m].IsMaster(n)
-		}
-	}
+	linked := func() error { _, err := k.Linked(); return err }
 	for range k.Redis {
-		lab.Eventually(t, 15*time.Second, linked(2))
+		lab.Eventually(t, 15*time.Second, linked)
 		m, err := k.Master()
 		ok(t, err)
 		k.Redis[m].Kill()
-		lab.Eventually(t, 10*time.Second, linked(1))
+		lab.Eventually(t, 10*time.Second, linked)
 		ok(t, k.Redis[m].Restart())
 	}
-	lab.Eventually(t, 10*time.Second, linked(2))
+	lab.Eventually(t, 10*time.Second, linked)
 	ok(t, k.Stop())
 }
 
@@ -292,6 +288,42 @@ func TestAgent_TwoClustersOnOneLockKey(t *testing.T) {
 	ok(t, b.Agents[0].Said("two clusters need two CONSUL_LOCK_KEYs"))
 	ok(t, a.Settled(5*time.Second))
 	ok(t, a.Stop())
+}
+
+// With the policy that the README gives, and with one that lacks something.
+func TestAgent_UnderACLs(t *testing.T) {
+	t.Parallel()
+	c, err := lab.ForTest(t).StartConsul("own", lab.Deny)
+	ok(t, err)
+	k := clusterOn(t, c, 2)
+	policy := strings.NewReplacer(`"resec/"`, `"`+k.Name+`/"`, `"redis-`, `"`+k.Name+`-`).Replace(readme(t, "hcl policy"))
+	token := func(name, rules string) string {
+		_, _, err := c.Client.ACL().PolicyCreate(&api.ACLPolicy{Name: name, Rules: rules}, nil)
+		ok(t, err)
+		tok, _, err := c.Client.ACL().TokenCreate(&api.ACLToken{Policies: []*api.ACLTokenPolicyLink{{Name: name}}}, nil)
+		ok(t, err)
+		return tok.SecretID
+	}
+	k.Env = append(k.Env, "CONSUL_HTTP_TOKEN="+token("whole", policy))
+	ok(t, k.Go())
+	m, err := k.Master()
+	ok(t, err)
+	k.Redis[m].Kill()
+	ok(t, k.Settled(10*time.Second))
+	ok(t, k.Redis[m].Restart())
+	ok(t, k.Settled(10*time.Second))
+	out, stderr, code, err := k.Run(0, "", "status")
+	if err != nil || code != 0 {
+		t.Errorf("status: exit %d: %v\n%s%s", code, err, out, stderr)
+	}
+	ok(t, k.Stop())
+
+	k.Env[len(k.Env)-1] = "CONSUL_HTTP_TOKEN=" + token("no-key", strings.Replace(policy, "key_prefix", "event_prefix", 1))
+	p, err := k.Resec("denied", 0, "agent")
+	ok(t, err)
+	lab.Eventually(t, 10*time.Second, func() error { return p.Said("lacks permission 'key:") })
+	p.Signal(syscall.SIGTERM)
+	exits(t, p, 0)
 }
 
 // Not parallel: goleak looks at all goroutines of this process, those that are here now excepted.

@@ -213,26 +213,24 @@ func TestCompose_ShellScriptSurvivesTheMastersDeath(t *testing.T) {
 		ok(t, err)
 		k.Agents[i] = p
 	}
-	settled := func(n int) func() error {
-		return func() error {
-			m, err := k.Master()
-			if err != nil {
-				return err
-			}
-			addr, err := k.Consul.Lookup(t.Context(), k.Name+"-master")
-			if err == nil && addr != k.Redis[m].Addr {
-				err = fmt.Errorf("the catalogue says %s", addr)
-			}
-			return errors.Join(err, k.Redis[m].IsMaster(n))
+	settled := func() error {
+		m, err := k.Linked()
+		if err != nil {
+			return err
 		}
+		addr, err := k.Consul.Lookup(t.Context(), k.Name+"-master")
+		if err == nil && addr != k.Redis[m].Addr {
+			err = fmt.Errorf("the catalogue says %s", addr)
+		}
+		return err
 	}
-	lab.Eventually(t, 15*time.Second, settled(2))
+	lab.Eventually(t, 15*time.Second, settled)
 	m, err := k.Master()
 	ok(t, err)
 	k.Redis[m].Kill()
-	lab.Eventually(t, 15*time.Second, settled(1))
+	lab.Eventually(t, 15*time.Second, settled)
 	ok(t, k.Redis[m].Restart())
-	lab.Eventually(t, 15*time.Second, settled(2))
+	lab.Eventually(t, 15*time.Second, settled)
 	for _, p := range k.Agents {
 		if code, err := p.Stop(syscall.SIGTERM); err != nil || code != 0 {
 			t.Errorf("%s ended with %d: %v", p.Name, code, err)

@@ -168,8 +168,11 @@ func (a *Agent) act(ctx context.Context, k known, todo step, why string) (again 
 	case wait:
 		a.say(why)
 	case contend:
-		if again, err = a.contend(ctx, k); err != nil {
+		if again, err = a.contend(ctx, k); errors.Is(err, lock.ErrMoved) {
 			a.Log.Debug("the lock is not to be had", "err", err)
+		} else if err != nil && err.Error() != a.said && ctx.Err() == nil {
+			a.Log.Warn("the lock is not to be had; trying on", "err", err)
+			a.said = err.Error()
 		}
 	case lead:
 		err = a.lead(ctx, k)

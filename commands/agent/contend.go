@@ -12,6 +12,7 @@ import (
 
 	"resec/commands/lock"
 	"resec/handlers"
+	"resec/handlers/redis"
 )
 
 const (
@@ -33,7 +34,7 @@ type turn struct {
 // contend takes the lock when it is this member's turn; until then it returns when that will be.
 func (a *Agent) contend(ctx context.Context, k known) (again time.Duration, err error) {
 	if a.turn.index != k.view.Index {
-		cs, err := a.ask(ctx, k)
+		cs, err := a.ask(ctx)
 		if err != nil {
 			return 0, err
 		}
@@ -83,16 +84,23 @@ func patience(cs []lock.Candidate, s lock.State, id string, settling bool) (time
 	return time.Duration(rank) * stagger, best.ID + " ranks first"
 }
 
-// ask looks at every member's Redis at once; ours is known.
-func (a *Agent) ask(ctx context.Context, k known) ([]lock.Candidate, error) {
+// ask looks at every member's Redis at once, and at ours no earlier: offsets move while a master lives.
+func (a *Agent) ask(ctx context.Context) ([]lock.Candidate, error) {
 	entries, err := a.Registrar.Naming.Instances(ctx, a.Lock.Client)
 	if err != nil {
 		return nil, err
 	}
-	own := lock.Candidate{ID: a.Me.ID, Tended: true, Status: k.health.Status}
-	out := []lock.Candidate{own}
+	var out []lock.Candidate
 	var mu sync.Mutex
 	var wg sync.WaitGroup
+	add := func(c lock.Candidate) { mu.Lock(); out = append(out, c); mu.Unlock() }
+	wg.Go(func() {
+		st, err := a.Redis.Status(ctx)
+		if err != nil { // the watch on it will say so; the others go first
+			st = redis.Status{Loading: true}
+		}
+		add(lock.Candidate{ID: a.Me.ID, Tended: true, Status: st})
+	})
 	for _, e := range entries {
 		if e.ID() == "" || e.ID() == a.Me.ID {
 			continue
@@ -105,9 +113,7 @@ func (a *Agent) ask(ctx context.Context, k known) ([]lock.Candidate, error) {
 				a.Log.Debug("no candidate", "member", e.ID(), "err", err)
 				return
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			out = append(out, lock.Candidate{ID: e.ID(), Tended: e.Status() != api.HealthCritical, Status: st})
+			add(lock.Candidate{ID: e.ID(), Tended: e.Status() != api.HealthCritical, Status: st})
 		})
 	}
 	wg.Wait()

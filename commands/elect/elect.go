@@ -151,7 +151,10 @@ func (e *Election) with(ctx context.Context, s *lock.Session, timeout <-chan tim
 			if err == nil {
 				return false, e.hold(ctx, s, k.view)
 			}
-			e.Log.Debug("the lock is not to be had", "err", err)
+			if text := err.Error(); !errors.Is(err, lock.ErrMoved) && text != said && ctx.Err() == nil {
+				e.Log.Warn("the lock is not to be had; trying on", "err", err)
+				said = text
+			}
 		case why != said:
 			e.Log.Info("not contending", "why", why)
 			said = why

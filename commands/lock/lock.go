@@ -20,6 +20,8 @@ var (
 	ErrConflict = errors.New("the lock key is in use, and not as a lock")
 	// ErrMoved is returned when a transaction found the lock or the state other than its writer knew it.
 	ErrMoved = errors.New("the lock or the state has changed meanwhile")
+	// ErrDenied is returned when the ACL token does not suffice; its text names the permission that is missing.
+	ErrDenied = errors.New("consul denies it")
 )
 
 // View is the lock and the state as one read found them.
@@ -147,9 +149,13 @@ func (l Lock) commit(ctx context.Context, ops ...*api.KVTxnOp) error {
 	if err != nil || ok {
 		return err
 	}
+	kind := ErrMoved
 	var why []string
 	for _, e := range res.Errors {
+		if strings.Contains(e.What, "Permission denied") { // a transaction has no status of its own for it
+			kind = ErrDenied
+		}
 		why = append(why, e.What)
 	}
-	return fmt.Errorf("%w (%s)", ErrMoved, strings.Join(why, "; "))
+	return fmt.Errorf("%w (%s)", kind, strings.Join(why, "; "))
 }

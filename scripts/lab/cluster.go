@@ -82,9 +82,18 @@ func (k *Cluster) Settled(d time.Duration) error {
 }
 
 func (k *Cluster) settled() error {
-	m, err := k.Master()
+	m, err := k.Linked()
 	if err != nil {
 		return err
+	}
+	return k.catalogue(m)
+}
+
+// Linked is the index of the one master, where it takes writes and every other running Redis has received them.
+func (k *Cluster) Linked() (int, error) {
+	m, err := k.Master()
+	if err != nil {
+		return 0, err
 	}
 	replicas := 0
 	for i, r := range k.Redis {
@@ -92,14 +101,21 @@ func (k *Cluster) settled() error {
 			continue
 		}
 		if err := r.Follows(k.Redis[m]); err != nil {
-			return err
+			return 0, err
 		}
 		replicas++
 	}
 	if err := k.Redis[m].IsMaster(replicas); err != nil {
-		return err
+		return 0, err
 	}
-	return k.catalogue(m)
+	for _, r := range k.Redis { // a link can be up for a second after a full sync before the stream begins
+		if r.Running() {
+			if v, err := r.Do("GET", written); err != nil || v == "" {
+				return 0, fmt.Errorf("%s has not received what its master wrote: %w", r.Name, err)
+			}
+		}
+	}
+	return m, nil
 }
 
 // catalogue returns nil where one passing master is listed, the m-th, and every other running Redis with a running

@@ -22,11 +22,19 @@ type Consul struct {
 	CloseIdle func() // ends the client's idle connections
 }
 
+// Token manages a Consul that was started with Deny.
+const Token = "c0ffee00-0000-0000-0000-000000000000"
+
+// Deny are the settings of a Consul that allows nothing without a token.
+var Deny = map[string]any{"acl": map[string]any{"enabled": true, "default_policy": "deny",
+	"tokens": map[string]string{"initial_management": Token, "agent": Token}}}
+
 // HTTP is the address of its API.
 func (c *Consul) HTTP() string { return c.Host + ":8500" }
 
 // StartConsul starts a server that is a cluster of its own, and waits until it can be written to. Its node's name is
-// given; what may be set beside the lab's own settings is Consul's configuration.
+// given; what may be set beside the lab's own settings is Consul's configuration. With settings for ACLs, Token is the
+// management token.
 func (l *Lab) StartConsul(node string, settings map[string]any) (*Consul, error) {
 	bin, err := Need("consul")
 	if err != nil {
@@ -55,6 +63,9 @@ func (l *Lab) StartConsul(node string, settings map[string]any) (*Consul, error)
 	}
 	c := &Consul{Host: host}
 	apiConf := &api.Config{Address: c.HTTP()}
+	if settings["acl"] != nil {
+		apiConf.Token = Token
+	}
 	if c.Client, err = api.NewClient(apiConf); err != nil {
 		return nil, err
 	}

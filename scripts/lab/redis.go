@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,8 @@ type Redis struct {
 	Addr string // host:port
 	Dir  string // its data
 	Host string
+
+	Announced string // host:port by which others know it, where that is not Addr
 
 	client rueidis.Client
 }
@@ -126,17 +129,20 @@ func (r *Redis) Is(fields ...string) error {
 	return nil
 }
 
+// written is the key that IsMaster writes.
+const written = "lab:written"
+
 // IsMaster returns nil where the server is a master that takes writes, with that many linked replicas.
 func (r *Redis) IsMaster(replicas int) error {
 	if err := r.Is("role", "master", "connected_slaves", fmt.Sprint(replicas)); err != nil {
 		return err
 	}
-	_, err := r.Do("SET", "lab:writable", "1")
+	_, err := r.Do("SET", written, "1")
 	return err
 }
 
 // Follows returns nil where the server is a linked replica of the other.
 func (r *Redis) Follows(master *Redis) error {
-	host, port, _ := net.SplitHostPort(master.Addr)
+	host, port, _ := net.SplitHostPort(cmp.Or(master.Announced, master.Addr))
 	return r.Is("role", "slave", "master_host", host, "master_port", port, "master_link_status", "up")
 }
