@@ -290,6 +290,23 @@ func TestAgent_TwoClustersOnOneLockKey(t *testing.T) {
 	ok(t, a.Stop())
 }
 
+func TestAgent_TwoMembersOfOneName(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 2)
+	ok(t, k.Agent(0))
+	lab.Eventually(t, 10*time.Second, func() error { _, err := k.Consul.Lookup(t.Context(), k.Name+"-master"); return err })
+	bin, err := lab.Resec()
+	ok(t, err)
+	second, err := k.Start("second", append(append(k.Env, k.RedisEnv(1)...), "MEMBER_ID=m0"), bin)
+	ok(t, err)
+	lab.Eventually(t, 10*time.Second, func() error { return second.Said(`MEMBER_ID \"m0\" is also that of the living service`) })
+	second.Signal(syscall.SIGTERM)
+	exits(t, second, 0)
+	ok(t, k.Redis[0].IsMaster(0))
+	ok(t, k.Redis[1].Is("role", "master")) // untouched
+	ok(t, k.Stop())
+}
+
 // With the policy that the README gives, and with one that lacks something.
 func TestAgent_UnderACLs(t *testing.T) {
 	t.Parallel()

@@ -1,7 +1,9 @@
 package commands
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -52,9 +54,18 @@ func (p *program) runElect(c *cli.Context, cfg *config, log *slog.Logger, o elec
 	if err != nil {
 		return err
 	}
-	me, err := cfg.identify(c.Context, client, log)
-	if err != nil || c.Context.Err() != nil {
+	began, find := time.Now(), c.Context
+	if o.timeout > 0 { // it counts from the start: Consul may be what is missing
+		var cancel context.CancelFunc
+		find, cancel = context.WithTimeout(find, o.timeout)
+		defer cancel()
+	}
+	me, err := cfg.identify(find, client, log)
+	switch {
+	case err != nil || c.Context.Err() != nil:
 		return err
+	case find.Err() != nil:
+		return coded(exitTimeout, fmt.Errorf("%w %s for %s: consul does not answer", elect.ErrTimeout, cfg.lockKey, o.timeout))
 	}
 	server, err := redis.Open(cfg.redis(me.ID))
 	if err != nil {
@@ -67,7 +78,10 @@ func (p *program) runElect(c *cli.Context, cfg *config, log *slog.Logger, o elec
 		Me:      me, Naming: cfg.naming,
 		Redis: server, Creds: cfg.redis(me.ID),
 		Probe: redis.Probe{Every: cfg.interval, Timeout: cfg.timeout, Failures: cfg.failures},
-		Child: o.child, Timeout: o.timeout, Lease: &lock.Lease{}, Log: log,
+		Child: o.child, Lease: &lock.Lease{}, Log: log,
+	}
+	if o.timeout > 0 {
+		e.Timeout = max(time.Millisecond, o.timeout-time.Since(began))
 	}
 	if o.name != "" {
 		e.Session.Name = o.name

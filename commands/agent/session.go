@@ -42,6 +42,9 @@ func (a *Agent) session(ctx context.Context, k known) (*lock.Session, error) {
 	if k.view.Free() || k.view.Holder != a.Me.ID {
 		return lock.NewSession(ctx, a.Lock.Client, a.Session, a.Lease)
 	}
+	if why := a.double(ctx); why != "" {
+		return nil, errors.New(why)
+	}
 	s := lock.Adopt(a.Lock.Client, k.view.Session, a.Session.TTL, a.Lease)
 	if m == nil || m.ID != a.Me.ID || m.RunID != k.health.Status.RunID {
 		if err := s.Destroy(ctx); err != nil {

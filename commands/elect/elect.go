@@ -163,7 +163,7 @@ func (e *Election) with(ctx context.Context, s *lock.Session, timeout <-chan tim
 		case <-ctx.Done():
 			return false, nil
 		case <-timeout:
-			return false, fmt.Errorf("%w %s for %s", ErrTimeout, e.Lock.Key, e.Timeout)
+			return false, fmt.Errorf("%w %s", ErrTimeout, e.Lock.Key)
 		case <-e.board.Changed():
 		case <-time.After(time.Second): // a lock delay ends without an event
 		}

@@ -20,7 +20,11 @@ import (
 
 func main() {
 	keep := flag.Bool("keep", false, "leave the cluster up until Ctrl-C, and say how to look around")
+	remove := flag.String("remove", "", "a file to remove at the start: this program")
 	flag.Parse()
+	if *remove != "" {
+		_ = os.Remove(*remove)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	if err := tell(ctx, os.Stdout, *keep); err != nil && ctx.Err() == nil {
