@@ -1,0 +1,149 @@
+package agent
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"resec/commands/catalog"
+	"resec/commands/lock"
+	"resec/handlers"
+	"resec/handlers/redis"
+)
+
+// reigning is what "me" knows as the master that was published at index 10.
+func reigning(change ...func(*known)) known {
+	return situation(append([]func(*known){ours, own, published}, change...)...)
+}
+
+func TestOver(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		k    known
+		over bool
+		want end
+	}{
+		{"not while the lock is ours and Redis the one that was promoted", reigning(), false, end{}},
+		{"not by a view older than the reign", reigning(free, func(k *known) { k.view.Index = 9 }), false, end{}},
+		{"not by what a view older than the reign says of another", reigning(func(k *known) { k.view.Index, k.view.Session, k.view.Holder = 9, "a's", "a" }), false, end{}},
+		{"not while Consul is away", reigning(func(k *known) { k.view.Index = 0 }), false, end{}},
+		{"not by a fence", reigning(fenced), false, end{}},
+		{"when the lock is free", reigning(free, func(k *known) { k.view.Index = 11 }), true, end{"", "the lock is lost, and free"}},
+		{"when the lock is another's", reigning(func(k *known) { k.view.Index, k.view.Session, k.view.Holder = 11, "a's", "a" }), true, end{"", "the lock is held by a"}},
+		{"when Redis is gone", reigning(func(k *known) { k.health.Err = fmt.Errorf("dial: %w", syscall.ECONNREFUSED) }), true, end{lock.WhyDead, "redis is gone"}},
+		{"when Redis is unusable", reigning(ill), true, end{lock.WhyUnhealthy, "redis is unusable: no answer"}},
+		{"when Redis was restarted", reigning(func(k *known) { k.health.Status.RunID = "run-new" }), true, end{lock.WhyDead, "redis was restarted: it is a new one"}},
+		{"a lost lock is not given back, whatever else is wrong", reigning(free, ill, func(k *known) { k.view.Index = 11 }), true, end{"", "the lock is lost, and free"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, over := over(tt.k, "mine", "run-me", 10)
+			if got != tt.want || over != tt.over {
+				t.Errorf("got %+v, %t; want %+v, %t", got, over, tt.want, tt.over)
+			}
+		})
+	}
+}
+
+func TestResumes(t *testing.T) {
+	adopted := func(k *known) { k.adopted = "mine" }
+	for _, tt := range []struct {
+		name string
+		k    known
+		want bool
+	}{
+		{"the predecessor's session over the published master", reigning(adopted), true},
+		{"not a session of our own", reigning(), false},
+		{"not where another is published", situation(ours, own, adopted), false},
+		{"not where nobody is", reigning(adopted, unpublished), false},
+		{"not after Redis was restarted", reigning(adopted, func(k *known) { k.health.Status.RunID = "run-new" }), false},
+		{"not over a replica", reigning(adopted, func(k *known) { k.health.Status.Master = false }), false},
+		{"not over a master that is fenced", reigning(adopted, fenced), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := resumes(tt.k, "me"); got != tt.want {
+				t.Errorf("got %t, want %t", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestEntry(t *testing.T) {
+	refused := func(k *known) { k.refusal = "it is empty" }
+	for _, tt := range []struct {
+		name   string
+		k      known
+		reign  uint64
+		role   catalog.Role
+		status string
+		output string
+		term   string
+	}{
+		{"a master that was promoted is passing, under its own term", reigning(), 5, catalog.Master, "passing", "master, term 5", "5"},
+		{"a linked replica is passing, under the published term", situation(), 0, catalog.Replica, "passing", "replica of 10.0.0.1:6379", "4"},
+		{"before the first term it is 0", situation(unpublished), 0, catalog.Replica, "passing", "replica of 10.0.0.1:6379", "0"},
+		{"a replica whose link is down is a warning", situation(func(k *known) { k.health.Status.LinkUp = false }), 0, catalog.Replica, "warning", "the link to 10.0.0.1:6379 is down", "4"},
+		{"so is one that is syncing", situation(syncing), 0, catalog.Replica, "warning", "syncing from 10.0.0.1:6379", "4"},
+		{"so is one that is parked", situation(parked), 0, catalog.Replica, "warning", "parked; waits for a master", "4"},
+		{"so is a master that nobody elected", situation(own), 0, catalog.Replica, "warning", "master on its own; waits for an election", "4"},
+		{"so is one that may not follow, and it says why", situation(parked, refused), 0, catalog.Replica, "warning", "it is empty", "4"},
+		{"an unusable Redis is critical, whatever else it is", situation(ill, parked, refused), 0, catalog.Replica, "critical", "redis is unusable: no answer", "4"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			want := catalog.Entry{Role: tt.role, Status: tt.status, Output: tt.output, Meta: map[string]string{"term": tt.term, "version": "7.0.15"}}
+			if d := cmp.Diff(want, entry(tt.k, tt.reign)); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// member is a linked replica as a candidate; of equal ones the first id ranks first.
+func member(id string, change ...func(*lock.Candidate)) lock.Candidate {
+	c := lock.Candidate{ID: id, Tended: true, Status: redis.Status{RunID: "run-" + id, LinkUp: true, Keys: 1, Priority: 100}}
+	for _, f := range change {
+		f(&c)
+	}
+	return c
+}
+
+func TestPatience(t *testing.T) {
+	incumbent := func(c *lock.Candidate) { c.Master = true }
+	untended := func(c *lock.Candidate) { c.Tended = false }
+	unfit := func(c *lock.Candidate) { c.Loading = true }
+	s := lock.State{Master: &lock.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a"}}}
+	gaveUp := s
+	gaveUp.Why = lock.WhyLeaving
+	const ms = time.Millisecond
+	for _, tt := range []struct {
+		name     string
+		id       string
+		cs       []lock.Candidate
+		s        lock.State
+		settling bool
+		want     time.Duration
+		why      string
+	}{
+		{"who ranks first does not wait", "b", []lock.Candidate{member("c"), member("b")}, s, false, 0, ""},
+		{"who ranks second waits for one turn", "c", []lock.Candidate{member("c"), member("b")}, s, false, 250 * ms, "b ranks first"},
+		{"who ranks third waits for two", "d", []lock.Candidate{member("c"), member("b"), member("d")}, s, false, 500 * ms, "b ranks first"},
+		{"who has become unfit goes after all who are fit", "b", []lock.Candidate{member("b", unfit), member("c"), member("d")}, s, false, 500 * ms, "c ranks first"},
+		{"the incumbent does not wait", "a", []lock.Candidate{member("a", incumbent), member("b")}, s, false, 0, ""},
+		{"an incumbent that answers is left time", "b", []lock.Candidate{member("a", incumbent), member("b")}, s, false, 3 * time.Second, "the master a answers"},
+		{"whoever ranks below it", "c", []lock.Candidate{member("a", incumbent), member("b"), member("c")}, s, false, 3 * time.Second, "the master a answers"},
+		{"an incumbent that gave up the lock is not waited for", "b", []lock.Candidate{member("a", incumbent), member("b"), member("c")}, gaveUp, false, 0, "a ranks first"},
+		{"and the others keep their order", "c", []lock.Candidate{member("a", incumbent), member("b"), member("c")}, gaveUp, true, 250 * ms, "a ranks first"},
+		{"nor one whose agent is dead", "b", []lock.Candidate{member("a", incumbent, untended), member("b")}, s, false, 0, "a ranks first"},
+		{"except while Consul settles, when checks say nothing", "b", []lock.Candidate{member("a", incumbent, untended), member("b")}, s, true, 3 * time.Second, "the master a answers"},
+		{"before anybody was published a master is no incumbent", "b", []lock.Candidate{member("a", incumbent), member("b")}, lock.State{}, false, 250 * ms, "a ranks first"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, why := patience(tt.cs, tt.s, tt.id, tt.settling)
+			if got != tt.want || why != tt.why {
+				t.Errorf("got %s (%s), want %s (%s)", got, why, tt.want, tt.why)
+			}
+		})
+	}
+}

@@ -1,0 +1,46 @@
+package agent
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/consul/api"
+
+	"resec/commands/catalog"
+)
+
+// publish says in the catalogue what we are. reign is the term under which our Redis is master, 0 where it is not.
+func (a *Agent) publish(k known, reign uint64) {
+	if !k.seen || k.view.Index == 0 {
+		return
+	}
+	e := entry(k, reign)
+	e.Meta["id"] = a.Me.ID
+	a.Registrar.Set(e)
+}
+
+// entry decides what is published.
+func entry(k known, reign uint64) catalog.Entry {
+	st, term := k.health.Status, k.view.State.Term()
+	e := catalog.Entry{Role: catalog.Replica, Status: api.HealthWarning}
+	switch {
+	case reign != 0:
+		e.Role, term, e.Status = catalog.Master, reign, api.HealthPassing
+		e.Output = fmt.Sprintf("master, term %d", reign)
+	case k.health.Err != nil:
+		e.Status, e.Output = api.HealthCritical, "redis is unusable: "+k.health.Err.Error()
+	case k.refusal != "":
+		e.Output = k.refusal
+	case st.Master:
+		e.Output = "master on its own; waits for an election"
+	case st.Parked():
+		e.Output = "parked; waits for a master"
+	case st.Syncing:
+		e.Output = "syncing from " + st.Of
+	case !st.LinkUp:
+		e.Output = "the link to " + st.Of + " is down"
+	default:
+		e.Status, e.Output = api.HealthPassing, "replica of "+st.Of
+	}
+	e.Meta = map[string]string{"term": fmt.Sprint(term), "version": st.Version}
+	return e
+}

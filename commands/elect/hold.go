@@ -1,0 +1,185 @@
+package elect
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"resec/commands/catalog"
+	"resec/commands/lock"
+	"resec/handlers"
+	"resec/handlers/redis"
+)
+
+// hold is the state in which the lock is ours; leaving it fences, deregisters, and gives the lock back.
+func (e *Election) hold(ctx context.Context, s *lock.Session, v lock.View) (err error) {
+	e.Log.Info("elected", "key", e.Lock.Key, "term", v.State.Term()+1)
+	held, lose := context.WithCancelCause(ctx)
+	guarded := make(chan struct{})
+	go func() {
+		defer close(guarded)
+		lose(e.guard(held, s, v.Index))
+	}()
+	unregister := func() {}
+	defer func() {
+		lose(nil)
+		<-guarded
+		err = errors.Join(err, e.leave(context.WithoutCancel(ctx), s, err))
+		unregister() // last: Consul may be what is away
+	}()
+	if v, err = e.promote(held, s, v); err != nil || e.Child {
+		return e.verdict(ctx, held, err)
+	}
+	if e.Registrar != nil {
+		unregister = e.register(context.WithoutCancel(ctx), v.State.Term())
+	}
+	<-held.Done()
+	return e.verdict(ctx, held, nil)
+}
+
+// register publishes the master service until the function that it returns is called.
+func (e *Election) register(ctx context.Context, term uint64) (unregister func()) {
+	if err := e.Naming.Evict(ctx, e.Lock.Client, e.Me.ID); err != nil {
+		e.Log.Warn("old master entries are left in the catalogue", "err", err)
+	}
+	e.Registrar.Set(catalog.Entry{Role: catalog.Master, Status: api.HealthPassing,
+		Output: fmt.Sprintf("master, term %d", term), Meta: Meta(e.Me.ID, term, e.board.Get().health.Status.Version)})
+	ctx, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := e.Registrar.Run(ctx); err != nil {
+			e.Log.Warn("the master service is left in the catalogue", "err", err)
+		}
+	}()
+	return func() { stop(); <-done }
+}
+
+// Meta is what a service's entry says beside its address.
+func Meta(id string, term uint64, version string) map[string]string {
+	return map[string]string{"id": id, "term": fmt.Sprint(term), "version": version}
+}
+
+// verdict tells a lost lock from the end of the context (no error) and from a failure of ours.
+func (e *Election) verdict(ctx, held context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	if cause := context.Cause(held); cause != nil {
+		return fmt.Errorf("%w: %w", ErrLost, cause)
+	}
+	return err
+}
+
+// guard returns why the lock is lost, when it is. The lease is all that an election without an agent has: at its end
+// another may hold the lock. The view may be older than our hold, which began after index.
+func (e *Election) guard(ctx context.Context, s *lock.Session, index uint64) error {
+	for {
+		k := e.board.Get()
+		left := e.Lease.Left(time.Now())
+		if k.view.Index > index && k.view.Session != s.ID {
+			index = k.view.Index
+			if v, err := e.Lock.Read(ctx); err == nil && v.Session != s.ID {
+				return fmt.Errorf("%s is held by %q", e.Lock.Key, v.Holder)
+			}
+		}
+		switch {
+		case k.gone:
+			return lock.ErrSessionLost
+		case left == 0:
+			return ErrLease
+		case k.health.Err != nil:
+			return fmt.Errorf("redis is unusable: %w", k.health.Err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-e.board.Changed():
+		case <-time.After(left):
+		}
+	}
+}
+
+// promote invokes the promote handler, and publishes.
+func (e *Election) promote(ctx context.Context, s *lock.Session, v lock.View) (lock.View, error) {
+	t := Takeover{Lock: e.Lock, Session: s.ID, Lease: e.Lease, Me: e.Me, Service: e.Naming.Name(catalog.Master), Redis: e.Redis, Creds: e.Creds, Log: e.Log}
+	if e.Handler == nil {
+		v, err := t.Run(ctx, v)
+		if err == nil {
+			e.Log.Info("promoted", "redis", e.Redis.Addr(), "term", v.State.Term())
+		}
+		return v, err
+	}
+	ev := handlers.Event{Type: handlers.TypePromote, Term: v.State.Term() + 1, Previous: previous(v)}
+	if err := e.invoke(ctx, ev); err != nil || e.Child {
+		return v, err
+	}
+	st, err := e.Redis.Status(ctx)
+	if err != nil {
+		e.Log.Warn("published without its run id: the redis that the handler promoted does not answer here", "err", err)
+	}
+	return t.publish(ctx, v, st)
+}
+
+func previous(v lock.View) *handlers.Peer {
+	if v.State.Master == nil {
+		return nil
+	}
+	return &v.State.Master.Peer
+}
+
+func (e *Election) invoke(ctx context.Context, ev handlers.Event) error {
+	data, err := json.Marshal(ev)
+	if err != nil {
+		return err
+	}
+	return e.Handler.Handle(ctx, data, "CONSUL_LOCK_HELD=true")
+}
+
+// leave fences and gives the lock back. The fence has what is left of the lease, and never less than a moment: a
+// master that may have a successor must not be left writable.
+func (e *Election) leave(ctx context.Context, s *lock.Session, cause error) error {
+	why := lock.WhyLeaving
+	if cause != nil {
+		why = cause.Error()
+	}
+	ctx, cancel := context.WithTimeout(ctx, max(e.Lease.Left(time.Now()), 2*time.Second))
+	defer cancel()
+	err := e.fence(ctx, why)
+	if err != nil {
+		err = fmt.Errorf("fence: %w", err)
+	}
+	rctx, cancel2 := context.WithTimeout(context.WithoutCancel(ctx), lock.CallTimeout)
+	defer cancel2()
+	v, r := e.Lock.Read(rctx)
+	if r == nil && v.Session == s.ID {
+		r = e.Lock.Release(rctx, s.ID, v, why)
+	}
+	if r != nil {
+		e.Log.Warn("the lock is left to the session's end", "err", r)
+	}
+	return err
+}
+
+func (e *Election) fence(ctx context.Context, why string) error {
+	if e.Handler == nil {
+		err := e.Redis.Fence(ctx)
+		if redis.Refused(err) { // a Redis that is gone accepts no writes
+			return nil
+		}
+		return err
+	}
+	if c, ok := e.Handler.(*handlers.Command); ok {
+		c.End()
+		defer c.End()
+	}
+	if e.Child {
+		return nil
+	}
+	v := e.board.Get().view
+	return e.invoke(ctx, handlers.Event{Type: handlers.TypeFence, Term: v.State.Term(), Reason: why})
+}
