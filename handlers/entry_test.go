@@ -24,7 +24,9 @@ func instance(t *testing.T, id, term, status string, port string, tags ...string
 }
 
 func TestMasterOf(t *testing.T) {
-	in := func(id, term, status, port string, tags ...string) Entry { return instance(t, id, term, status, port, tags...) }
+	in := func(id, term, status, port string, tags ...string) Entry {
+		return instance(t, id, term, status, port, tags...)
+	}
 	for _, tt := range []struct {
 		name    string
 		entries []Entry

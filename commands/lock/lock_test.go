@@ -1,0 +1,87 @@
+package lock
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/hashicorp/consul/api"
+
+	"resec/handlers"
+)
+
+func TestParse(t *testing.T) {
+	const key = "resec/.lock"
+	lock := func(session, value string) *api.KVPair {
+		return &api.KVPair{Key: key, Flags: Flag, Session: session, Value: []byte(value), ModifyIndex: 5}
+	}
+	stateAt := func(value string) *api.KVPair {
+		return &api.KVPair{Key: key + "/state", Value: []byte(value), ModifyIndex: 8}
+	}
+	published := State{Service: "redis-master", Master: &Master{Peer: handlers.Peer{ID: "a", Term: 3}}}
+	const text = `{"service":"redis-master","master":{"id":"a","term":3}}`
+	for _, tt := range []struct {
+		name  string
+		pairs api.KVPairs
+		want  View
+		free  bool
+		err   string
+	}{
+		{"no keys are a free lock without a state", nil, View{Index: 9}, true, ""},
+		{"a lock that a session holds", api.KVPairs{lock("s1", "a"), stateAt(text)},
+			View{Index: 9, Session: "s1", Holder: "a", State: published, StateIndex: 8}, false, ""},
+		{"a lock that was given back names no holder", api.KVPairs{lock("", "a"), stateAt(text)}, View{Index: 9, State: published, StateIndex: 8}, true, ""},
+		{"a state outlives a lock key that `consul lock` removed", api.KVPairs{stateAt(text)}, View{Index: 9, State: published, StateIndex: 8}, true, ""},
+		{"the holder is whatever `consul lock` wrote", api.KVPairs{lock("s1", "Consul Lock")}, View{Index: 9, Session: "s1", Holder: "Consul Lock"}, false, ""},
+		{"what stands beside or below is not ours", api.KVPairs{
+			{Key: key + "2", Session: "s2", Value: []byte("b")}, {Key: key + "2/state", Value: []byte("{")}, {Key: key + "/members/a", Value: []byte("{")}},
+			View{Index: 9}, true, ""},
+		{"a key that is no lock is a conflict", api.KVPairs{{Key: key, Value: []byte("mine")}}, View{Index: 9}, true,
+			"the lock key is in use, and not as a lock: resec/.lock"},
+		{"a key with another's flags is a conflict, held or not", api.KVPairs{{Key: key, Flags: 42, Session: "s1", Value: []byte("x")}},
+			View{Index: 9, Session: "s1", Holder: "x"}, false, "the lock key is in use, and not as a lock: resec/.lock"},
+		{"a state that is cut off", api.KVPairs{lock("s1", "a"), stateAt(`{"service":`)}, View{Index: 9, Session: "s1", Holder: "a", StateIndex: 8}, false,
+			"read the state at resec/.lock/state: unexpected end of JSON input"},
+		{"a state of another shape", api.KVPairs{stateAt(`[]`)}, View{Index: 9, StateIndex: 8}, true,
+			"read the state at resec/.lock/state: json: cannot unmarshal array into Go value of type lock.State"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := Parse(key, 9, tt.pairs)
+			text := ""
+			if got.Err != nil {
+				text = got.Err.Error()
+			}
+			if d := cmp.Diff(tt.err, text); d != "" {
+				t.Error(d)
+			}
+			if d := cmp.Diff(tt.want, got, cmpopts.IgnoreFields(View{}, "Err")); d != "" {
+				t.Error(d)
+			}
+			if got.Free() != tt.free {
+				t.Errorf("free is %t, want %t", got.Free(), tt.free)
+			}
+		})
+	}
+	if err := Parse(key, 9, api.KVPairs{{Key: key}}).Err; !errors.Is(err, ErrConflict) {
+		t.Errorf("got %v, want ErrConflict", err)
+	}
+}
+
+// A write checks the index of the state that its writer saw, or that there was none.
+func TestUnchanged(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		view View
+		want *api.KVTxnOp
+	}{
+		{"no state", View{}, &api.KVTxnOp{Verb: api.KVCheckNotExists, Key: "k/state"}},
+		{"a state", View{StateIndex: 8}, &api.KVTxnOp{Verb: api.KVCheckIndex, Key: "k/state", Index: 8}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if d := cmp.Diff(tt.want, unchanged("k", tt.view)); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}

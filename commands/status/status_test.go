@@ -1,0 +1,141 @@
+package status
+
+import (
+	"errors"
+	"math"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"resec/commands/lock"
+	"resec/handlers"
+	"resec/handlers/redis"
+)
+
+// view is the lock held by "a", which is published.
+func view(change ...func(*lock.View)) lock.View {
+	v := lock.View{Index: 9, Session: "s", Holder: "a", StateIndex: 8, State: lock.State{Master: &lock.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Term: 4}}}}
+	for _, f := range change {
+		f(&v)
+	}
+	return v
+}
+
+func free(v *lock.View) { v.Session = "" }
+
+// replica is the answer of a linked replica, 10 bytes behind; master is the published one's.
+func replica(id string, change ...func(*Answer)) Answer {
+	a := Answer{ID: id, Address: id + ":6379", Check: "passing", Output: "replica of a:6379", Term: 4, Status: redis.Status{
+		RunID: "run-" + id, Version: "7.0.15", Of: "a:6379", LinkUp: true, Position: redis.Position{Lineage: "l", Offset: 90}}}
+	for _, f := range change {
+		f(&a)
+	}
+	return a
+}
+
+func master(change ...func(*Answer)) Answer {
+	return replica("a", append([]func(*Answer){func(a *Answer) {
+		a.Status.Master, a.Status.Of, a.Status.LinkUp, a.Status.Position.Offset, a.Output = true, "", false, 100, "master, term 4"
+	}}, change...)...)
+}
+
+func silent(a *Answer)  { a.Status, a.Err = redis.Status{}, errors.New("no answer") }
+func fenced(a *Answer)  { a.Status.MinReplicas = math.MaxInt32 }
+func down(a *Answer)    { a.Status.LinkUp = false }
+func parked(a *Answer)  { a.Status.LinkUp, a.Status.Of = false, redis.Sink }
+func syncing(a *Answer) { a.Status.LinkUp, a.Status.Syncing = false, true }
+func promoted(a *Answer) {
+	a.Status.Master, a.Status.Of = true, ""
+}
+func check(status, output string) func(*Answer) {
+	return func(a *Answer) { a.Check, a.Output = status, output }
+}
+
+func TestNew_Verdict(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		view    lock.View
+		answers []Answer
+		code    int
+		verdict string
+	}{
+		{"a master and its replicas are healthy", view(), []Answer{master(), replica("b"), replica("c")}, Healthy, "healthy: master a, term 4, 2 linked replicas"},
+		{"a master alone is healthy", view(), []Answer{master()}, Healthy, "healthy: master a, term 4, 0 linked replicas"},
+		{"a lock that nobody holds degrades", view(free), []Answer{master(), replica("b")}, Degraded, "degraded: master a, term 4, 1 linked replicas; nobody holds the lock"},
+		{"a replica that does not answer degrades, and does not count", view(), []Answer{master(), replica("b", silent), replica("c")}, Degraded,
+			"degraded: master a, term 4, 1 linked replicas; b: no answer"},
+		{"all that is wrong is told", view(free), []Answer{master(check("critical", "TTL expired\n")), replica("b", down)}, Degraded,
+			"degraded: master a, term 4, 0 linked replicas; nobody holds the lock; a: TTL expired; b: follows a:6379"},
+		{"a second master degrades", view(), []Answer{master(), replica("b", promoted)}, Degraded,
+			"degraded: master a, term 4, 0 linked replicas; b: a master that is not the published one"},
+		{"a published master that does not answer is none", view(), []Answer{master(silent), replica("b")}, NoMaster, "no master: the published one, a, is not to be found"},
+		{"one that was restarted is none", view(), []Answer{master(func(a *Answer) { a.Status.RunID = "new" })}, NoMaster, "no master: the published one, a, is not to be found"},
+		{"one that has become a replica is none", view(), []Answer{replica("a"), replica("b", promoted)}, NoMaster, "no master: the published one, a, is not to be found"},
+		{"one that is fenced is none", view(), []Answer{master(fenced)}, NoMaster, "no master: the published one, a, refuses writes"},
+		{"before the first one there is none", lock.View{Index: 9}, []Answer{replica("b")}, NoMaster, "no master: none was ever published under this lock key"},
+		{"no members at all", view(), nil, NoMaster, "no master: the published one, a, is not to be found"},
+		{"a lock that cannot be read comes first", view(func(v *lock.View) { v.Err = lock.ErrConflict }), []Answer{master()}, NoMaster, "no master: the lock key is in use, and not as a lock"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := New(tt.view, tt.answers)
+			if r.Code != tt.code || r.Verdict != tt.verdict {
+				t.Errorf("got %d %q\nwant %d %q", r.Code, r.Verdict, tt.code, tt.verdict)
+			}
+		})
+	}
+}
+
+func TestNew_Members(t *testing.T) {
+	bytes := func(n int64) *int64 { return &n }
+	row := func(change func(*Member)) Member {
+		m := Member{ID: "b", Address: "b:6379", Role: "replica", Term: 4, Link: "up", Offset: 90, Behind: bytes(10), Check: "passing", Version: "7.0.15"}
+		change(&m)
+		return m
+	}
+	for _, tt := range []struct {
+		name   string
+		answer Answer
+		want   Member
+	}{
+		{"a linked replica", replica("b"), row(func(*Member) {})},
+		{"one that is ahead of what the master said before is not behind", replica("b", func(a *Answer) { a.Status.Position.Offset = 101 }),
+			row(func(m *Member) { m.Offset, m.Behind = 101, bytes(0) })},
+		{"one of another lineage cannot be compared", replica("b", func(a *Answer) { a.Status.Position.Lineage = "x" }), row(func(m *Member) { m.Behind = nil })},
+		{"one whose link is down", replica("b", down), row(func(m *Member) { m.Link, m.Note = "down", "follows a:6379" })},
+		{"one that is syncing", replica("b", syncing), row(func(m *Member) { m.Link, m.Note = "syncing", "follows a:6379" })},
+		{"one that is parked says what its check says", replica("b", parked, check("warning", " parked; waits for a master\n")),
+			row(func(m *Member) { m.Link, m.Check, m.Note = "parked", "warning", "parked; waits for a master" })},
+		{"one that is fenced", replica("b", fenced), row(func(m *Member) { m.Note = "fenced: refuses writes" })},
+		{"one that does not answer is unknown", replica("b", silent), Member{ID: "b", Address: "b:6379", Role: "unknown", Term: 4, Check: "passing", Note: "no answer"}},
+		{"another master", replica("b", promoted), row(func(m *Member) {
+			m.Role, m.Link, m.Behind, m.Note = "master", "", nil, "a master that is not the published one"
+		})},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := Member{ID: "a", Address: "a:6379", Role: "master", Holder: true, Term: 4, Offset: 100, Check: "passing", Version: "7.0.15"}
+			want := []Member{a, tt.want}
+			if d := cmp.Diff(want, New(view(), []Answer{master(), tt.answer}).Members); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func TestNew_Holder(t *testing.T) {
+	for _, tt := range []struct {
+		name, want string
+		view       lock.View
+		held       bool
+	}{
+		{"who holds the lock", "a", view(), true},
+		{"a lock that is free has no holder, whatever stands in it", "", view(free), false},
+		{"a holder that is no member", "Consul Lock", view(func(v *lock.View) { v.Holder = "Consul Lock" }), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := New(tt.view, []Answer{master()})
+			if r.Holder != tt.want || r.Members[0].Holder != tt.held || r.Term != 4 {
+				t.Errorf("holder %q, held %t, term %d; want %q, %t, 4", r.Holder, r.Members[0].Holder, r.Term, tt.want, tt.held)
+			}
+		})
+	}
+}
