@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -53,7 +54,7 @@ func (k *Cluster) Resec(name string, i int, args ...string) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return k.Start(name, append(append([]string{}, k.Env...), k.RedisEnv(i)...), append([]string{bin}, args...)...)
+	return k.Start(name, slices.Concat(k.Env, k.RedisEnv(i)), append([]string{bin}, args...)...)
 }
 
 // Agent starts the i-th agent.
@@ -208,7 +209,7 @@ func (k *Cluster) Run(i int, stdin string, args ...string) (stdout, stderr strin
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, bin, args...)
-	cmd.Env = append(append(clean(os.Environ()), k.Env...), k.RedisEnv(i)...)
+	cmd.Env = slices.Concat(clean(os.Environ()), []string{quickExit}, k.Env, k.RedisEnv(i))
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -230,5 +231,5 @@ func (k *Cluster) Script(name string, i int, script string) (*Process, error) {
 		return nil, err
 	}
 	path := "PATH=" + filepath.Dir(bin) + ":" + filepath.Dir(consul) + ":" + os.Getenv("PATH")
-	return k.Start(name, append(append([]string{path}, k.Env...), k.RedisEnv(i)...), "/bin/sh", "-c", script)
+	return k.Start(name, slices.Concat([]string{path}, k.Env, k.RedisEnv(i)), "/bin/sh", "-c", script)
 }

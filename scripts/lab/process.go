@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,6 +28,27 @@ type Process struct {
 	done chan struct{} // closed when cmd has been waited for
 }
 
+// spawn starts a command from the one thread that lives as long as this process: Pdeathsig, which ends the servers of a
+// test that was killed, is sent when the thread that started them ends.
+func spawn(cmd *exec.Cmd) error {
+	spawner.Do(func() {
+		go func() {
+			runtime.LockOSThread()
+			for start := range starts {
+				start()
+			}
+		}()
+	})
+	err := make(chan error)
+	starts <- func() { err <- cmd.Start() }
+	return <-err
+}
+
+var (
+	spawner sync.Once
+	starts  = make(chan func())
+)
+
 // Start runs a command until the lab is closed, with variables added to its environment.
 func (l *Lab) Start(name string, env []string, args ...string) (*Process, error) {
 	p := &Process{Name: name, Log: filepath.Join(l.Dir, name+".log"), args: args, env: env}
@@ -41,9 +64,9 @@ func (p *Process) Start() error {
 	}
 	defer log.Close()
 	cmd := exec.Command(p.args[0], p.args[1:]...)
-	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.Dir = append(clean(os.Environ()), p.env...), log, log, filepath.Dir(p.Log)
+	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.Dir = slices.Concat(clean(os.Environ()), p.env, []string{quickExit}), log, log, filepath.Dir(p.Log)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	if err := cmd.Start(); err != nil {
+	if err := spawn(cmd); err != nil {
 		return fmt.Errorf("start %s: %w", p.Name, err)
 	}
 	done := make(chan struct{})
@@ -53,6 +76,9 @@ func (p *Process) Start() error {
 	p.cmd, p.done = cmd, done
 	return nil
 }
+
+// quickExit: a program with the race detector in it otherwise sleeps for a second at its end.
+const quickExit = "GORACE=atexit_sleep_ms=0"
 
 // clean drops what a developer's shell might say to Consul, Redis or resec.
 func clean(env []string) []string {
