@@ -23,7 +23,7 @@ func (p *program) agent() *cli.Command {
 			if err != nil || c.Context.Err() != nil {
 				return err
 			}
-			server, err := redis.Open(cfg.redis(me.ID))
+			server, err := redis.Open(c.Context, cfg.redis(me.ID))
 			if err != nil {
 				return err
 			}
@@ -37,7 +37,6 @@ func (p *program) agent() *cli.Command {
 				Redis:     server,
 				Creds:     cfg.redis(me.ID),
 				Probe:     redis.Probe{Every: cfg.interval, Timeout: cfg.timeout, Failures: cfg.failures},
-				Lease:     &lock.Lease{},
 				Log:       log,
 			}
 			return a.Run(c.Context)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -153,6 +155,66 @@ func TestAgent_RedisUnhealthyAndBack(t *testing.T) {
 	ok(t, k.Stop())
 }
 
+// A Redis that is busy answers: it keeps its lock.
+func TestAgent_RedisBusy(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 2, "--lua-time-limit", "50")
+	ok(t, k.Go())
+	m, err := k.Master()
+	ok(t, err)
+	script := make(chan error, 1)
+	go func() { script <- k.Redis[m].Busy(3 * time.Second) }()
+	lab.Eventually(t, 2*time.Second, func() error {
+		if _, err := k.Redis[m].Do("PING"); err == nil || !strings.HasPrefix(err.Error(), "BUSY") {
+			return fmt.Errorf("it is not busy: %v", err)
+		}
+		return nil
+	})
+	if err := <-script; err == nil {
+		t.Error("the script was not killed")
+	}
+	ok(t, k.Settled(5*time.Second))
+	if n, err := k.Master(); err != nil || n != m || strings.Contains(k.Agents[m].Output(), "unhealthy") {
+		t.Errorf("a busy redis lost its place to %d: %v", n, err)
+	}
+	ok(t, k.Stop())
+}
+
+// A session that is lost over a healthy master is taken again: nothing moves, in Redis or in the catalogue.
+func TestAgent_LostSessionMovesNothing(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 2)
+	ok(t, k.Go())
+	m, err := k.Master()
+	ok(t, err)
+	destroySession(t, k)
+	lab.Eventually(t, 5*time.Second, func() error {
+		if e, err := k.Consul.Entries(k.Name+"-master", ""); err != nil || len(e) != 1 || e[0].Service.Address != k.Redis[m].Host || e[0].Checks.AggregatedStatus() != "passing" {
+			t.Fatalf("the catalogue moved: %d entries, %v", len(e), err)
+		}
+		if err := k.Redis[m].IsMaster(1); err != nil {
+			t.Fatal(err)
+		}
+		return k.Agents[m].Said("term=2")
+	})
+	ok(t, k.Settled(5*time.Second))
+	ok(t, k.Stop())
+}
+
+// A Redis that an operator made a replica is master again.
+func TestAgent_DemotedByHand(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 2)
+	ok(t, k.Go())
+	m, err := k.Master()
+	ok(t, err)
+	if _, err := k.Redis[m].Do("REPLICAOF", "127.0.0.1", "1"); err != nil {
+		t.Fatal(err)
+	}
+	ok(t, k.Settled(10*time.Second))
+	ok(t, k.Stop())
+}
+
 func TestAgent_RedisAbsentAtStart(t *testing.T) {
 	t.Parallel()
 	k := cluster(t, 1)
@@ -188,6 +250,67 @@ func TestAgent_ConsulStoppedAndBack(t *testing.T) {
 	ok(t, k.Settled(15*time.Second))
 	if n, err := k.Master(); err != nil || n != m {
 		t.Errorf("an outage of consul moved the master from %d to %d: %v", m, n, err)
+	}
+	ok(t, k.Stop())
+}
+
+// All of Consul's data are lost, sessions, lock and state with them, and its index falls.
+func TestAgent_ConsulLosesItsData(t *testing.T) {
+	t.Parallel()
+	l := lab.ForTest(t)
+	c, err := l.StartConsul("own", nil)
+	ok(t, err)
+	for i := range 200 {
+		_, err := c.Client.KV().Put(kvPair(fmt.Sprint("lab/", i), ""), nil)
+		ok(t, err)
+	}
+	k := clusterOn(t, c, 2)
+	ok(t, k.Go())
+	m, err := k.Master()
+	ok(t, err)
+	c.Kill()
+	ok(t, os.RemoveAll(filepath.Join(l.Dir, "own")))
+	ok(t, c.Start())
+	ok(t, c.Ready(t.Context()))
+	ok(t, k.Settled(15*time.Second))
+	if n, err := k.Master(); err != nil || n != m {
+		t.Errorf("the master moved from %d to %d: %v", m, n, err)
+	}
+	for i, p := range k.Agents {
+		if n := strings.Count(p.Output(), "adopted"); n > 1 {
+			t.Errorf("agent %d adopted its dead session %d times", i, n)
+		}
+	}
+	ok(t, k.Stop())
+}
+
+// The lock and the state are deleted by hand, one after the other and both, twice: Consul's index of them falls.
+func TestAgent_KeysDeletedByHand(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 2)
+	ok(t, k.Go())
+	m, err := k.Master()
+	ok(t, err)
+	kv := k.Consul.Client.KV()
+	for i, del := range []func() error{
+		func() error { _, err := kv.Delete(k.Name+"/.lock/state", nil); return err },
+		func() error { _, err := kv.Delete(k.Name+"/.lock", nil); return err },
+		func() error { _, err := kv.Put(kvPair(k.Name+"/.lock", "by hand"), nil); return err },
+		// Consul wakes nobody for this one: it shows when the blocking query returns, after 10 s and a little.
+		func() error { _, err := kv.DeleteTree(k.Name+"/", nil); return err },
+	} {
+		ok(t, del())
+		lab.Eventually(t, 20*time.Second, func() error {
+			out, _, code, err := k.Run(m, "", "status")
+			if err == nil && code != 0 {
+				err = fmt.Errorf("after step %d: exit %d: %s", i, code, out)
+			}
+			return err
+		})
+	}
+	ok(t, k.Settled(5*time.Second))
+	if n, err := k.Master(); err != nil || n != m {
+		t.Errorf("the master moved from %d to %d: %v", m, n, err)
 	}
 	ok(t, k.Stop())
 }
@@ -304,6 +427,30 @@ func TestAgent_TwoMembersOfOneName(t *testing.T) {
 	exits(t, second, 0)
 	ok(t, k.Redis[0].IsMaster(0))
 	ok(t, k.Redis[1].Is("role", "master")) // untouched
+	ok(t, k.Stop())
+}
+
+// A second agent beside a Redis waits, and leaves without doing harm; so does one whose address is another Redis's.
+func TestAgent_SecondOneWaits(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 2)
+	ok(t, k.Agent(0))
+	lab.Eventually(t, 10*time.Second, func() error { _, err := k.Consul.Lookup(t.Context(), k.Name+"-master"); return err })
+	again, err := k.Resec("again", 0, "agent")
+	ok(t, err)
+	astray, err := k.Resec("astray", 1, "agent", "-announce-addr", k.Redis[0].Addr, "-member-id=astray")
+	ok(t, err)
+	lab.Eventually(t, 10*time.Second, func() error {
+		return errors.Join(again.Said("works on this redis already"), astray.Said("leads to another redis than REDIS_ADDR"))
+	})
+	for _, p := range []*lab.Process{again, astray} {
+		p.Signal(syscall.SIGTERM)
+		exits(t, p, 0)
+	}
+	addr, err := k.Consul.Lookup(t.Context(), k.Name+"-master")
+	if err != nil || addr != k.Redis[0].Addr {
+		t.Errorf("the master is at %s: %v", addr, err)
+	}
 	ok(t, k.Stop())
 }
 

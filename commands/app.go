@@ -93,7 +93,7 @@ func usageError(_ *cli.Context, err error, _ bool) error { return err }
 
 // command builds one subcommand. The groups say which settings it takes; run is called with all of them in place.
 func (p *program) command(name, args, usage string, want group, extra []setting, run func(*cli.Context, *config, *slog.Logger) error) *cli.Command {
-	cfg := newConfig()
+	cfg := &config{}
 	settings := append(cfg.settings(want), extra...)
 	return &cli.Command{
 		Name: name, Usage: usage, ArgsUsage: args, Flags: flags(settings),

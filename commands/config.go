@@ -48,7 +48,7 @@ const (
 func (c *config) settings(want group) []setting {
 	all := []setting{
 		{name: "announce-addr", env: "ANNOUNCE_ADDR", usage: "host:port registered in Consul; without a host its node's address", takes: "host:port, :port or port", set: orNone(c.setAnnounce), group: forService},
-		{name: "member-id", env: "MEMBER_ID", usage: "who this member is (default: <Consul node>/<service ID>)", takes: "a name without blanks", set: c.setMember, group: forCluster},
+		{name: "member-id", env: "MEMBER_ID", usage: "who this member is (default: <Consul node>/<service ID>)", takes: "a name of ASCII without blanks", set: c.setMember, group: forCluster},
 		{name: "consul-service-prefix", env: "CONSUL_SERVICE_PREFIX", def: "redis", usage: "services <prefix>-master and <prefix>-slave", takes: "a service name", set: name(&c.naming.Prefix, false), group: forCluster},
 		{name: "consul-service-name", env: "CONSUL_SERVICE_NAME", usage: "one service instead, the role by tag", takes: "a service name", set: name(&c.naming.Service, true), group: forCluster},
 		{name: "consul-master-tags", env: "MASTER_TAGS", usage: "tags of the master, comma-separated", takes: "tags, comma-separated", set: list(&c.naming.MasterTags), group: forCluster},
@@ -107,6 +107,9 @@ func (c *config) setAnnounce(v string) error {
 	if err != nil {
 		return err
 	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		return errBad
+	}
 	c.announceHost, c.announcePort, c.announced = host, port, true
 	return nil
 }
@@ -137,8 +140,10 @@ func splitAddr(v string) (string, int, error) {
 }
 
 func (c *config) setMember(v string) error {
-	if strings.ContainsAny(v, " \t\r\n") { // CLIENT SETNAME takes none
-		return errBad
+	for _, r := range v {
+		if r <= ' ' || r > '~' { // as CLIENT SETNAME
+			return errBad
+		}
 	}
 	c.member = v
 	return nil

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,23 +18,34 @@ import (
 	"resec/handlers/redis"
 )
 
-// waitTime is how long a blocking query blocks: one that returns is a heartbeat. Consul adds up to a 16th, and an
-// answer that takes longer than that and 2 s will not come.
-const waitTime = 20 * time.Second
+// waitTime is how long a blocking query blocks: one that returns is a heartbeat, and shows what Consul wakes nobody for
+// (keys deleted by a prefix above ours). Consul adds up to a 16th, and an answer that takes longer than that and 2 s will
+// not come.
+const waitTime = 10 * time.Second
 
-func newConfig() *config {
-	c := &config{consul: *api.DefaultConfig()}
+// client speaks to Consul; it dials nothing yet. What no flag says, the environment does, as for the consul command.
+func (c *config) client() (*api.Client, error) {
+	said := c.consul
+	c.consul = *api.DefaultConfig()
+	for _, f := range []struct {
+		to   *string
+		said string
+	}{
+		{&c.consul.Address, said.Address}, {&c.consul.Token, said.Token}, {&c.consul.TokenFile, said.TokenFile},
+		{&c.consul.TLSConfig.CAFile, said.TLSConfig.CAFile}, {&c.consul.TLSConfig.CAPath, said.TLSConfig.CAPath},
+		{&c.consul.TLSConfig.CertFile, said.TLSConfig.CertFile}, {&c.consul.TLSConfig.KeyFile, said.TLSConfig.KeyFile},
+		{&c.consul.TLSConfig.Address, said.TLSConfig.Address}, {&c.consul.Datacenter, said.Datacenter},
+	} {
+		if f.said != "" {
+			*f.to = f.said
+		}
+	}
 	c.consul.WaitTime = waitTime
 	t := c.consul.Transport
 	t.ResponseHeaderTimeout = waitTime*17/16 + 2*time.Second
 	// A host that vanished is noticed within 3 s, and tried again each second: an outage is over 2 s after its end.
 	t.DialContext = (&net.Dialer{Timeout: time.Second,
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 2}}).DialContext
-	return c
-}
-
-// client speaks to Consul; it dials nothing yet.
-func (c *config) client() (*api.Client, error) {
 	client, err := api.NewClient(&c.consul)
 	if err != nil {
 		return nil, fmt.Errorf("set up the consul client: %w", err)
@@ -59,9 +71,9 @@ func (c *config) identify(ctx context.Context, client *api.Client, log *slog.Log
 		if err == nil {
 			return c.me(node, addr), nil
 		}
-		if ctx.Err() == nil && err.Error() != said {
+		if ctx.Err() == nil && kind(err) != said {
 			log.Warn("consul does not say which node this is; trying on", "err", err)
-			said = err.Error()
+			said = kind(err)
 		}
 		select {
 		case <-ctx.Done():
@@ -69,6 +81,15 @@ func (c *config) identify(ctx context.Context, client *api.Client, log *slog.Log
 		case <-time.After(time.Second):
 		}
 	}
+}
+
+// kind is an error's text without the ports that make each one new.
+func kind(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Op + ": " + op.Err.Error()
+	}
+	return err.Error()
 }
 
 // self is the name and the address of the node that Consul's agent runs on.

@@ -67,18 +67,18 @@ func (p *program) runElect(c *cli.Context, cfg *config, log *slog.Logger, o elec
 	case find.Err() != nil:
 		return coded(exitTimeout, fmt.Errorf("%w %s for %s: consul does not answer", elect.ErrTimeout, cfg.lockKey, o.timeout))
 	}
-	server, err := redis.Open(cfg.redis(me.ID))
+	server, err := redis.Open(c.Context, cfg.redis(me.ID))
 	if err != nil {
 		return err
 	}
 	defer server.Close()
-	e := elect.Election{
+	e := &elect.Election{
 		Lock:    lock.Lock{Client: client, Key: cfg.lockKey, Member: me.ID},
 		Session: lock.SessionOptions{Name: cfg.sessionName, TTL: cfg.lockTTL},
 		Me:      me, Naming: cfg.naming,
 		Redis: server, Creds: cfg.redis(me.ID),
 		Probe: redis.Probe{Every: cfg.interval, Timeout: cfg.timeout, Failures: cfg.failures},
-		Child: o.child, Lease: &lock.Lease{}, Log: log,
+		Child: o.child, Log: log,
 	}
 	if o.timeout > 0 {
 		e.Timeout = max(time.Millisecond, o.timeout-time.Since(began))
@@ -90,7 +90,8 @@ func (p *program) runElect(c *cli.Context, cfg *config, log *slog.Logger, o elec
 		e.Registrar = cfg.registrar(client, me.ServiceID, log)
 	}
 	if c.Args().Present() {
-		grace := func() time.Duration { return min(killGrace, e.Lease.Left(time.Now())) }
+		// Half of what is left of the lease: the fence handler needs the rest.
+		grace := func() time.Duration { return min(killGrace, e.Lease()/2) }
 		e.Handler = p.external(c, o.shell, grace)
 	}
 	return electCode(e.Run(c.Context), o)
@@ -103,7 +104,7 @@ func electCode(err error, o electOptions) error {
 		return coded(exitTimeout, err)
 	case errors.Is(err, elect.ErrLost):
 		return coded(exitLost, err)
-	case errors.Is(err, lock.ErrConflict), errors.Is(err, redis.ErrTooOld):
+	case errors.Is(err, lock.ErrConflict), errors.Is(err, lock.ErrForeign), errors.Is(err, redis.ErrTooOld):
 		return coded(exitUsage, err)
 	case errors.Is(err, handlers.ErrExit) && o.child && !o.childCode:
 		return nil

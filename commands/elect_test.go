@@ -214,6 +214,37 @@ func TestElect_ForeignKeyIsLeftAlone(t *testing.T) {
 	}
 }
 
+func TestElect_AnotherClustersStateIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 2)
+	e, err := k.Resec("elect", 0, "elect")
+	ok(t, err)
+	lab.Eventually(t, 10*time.Second, func() error { return e.Said("promoted") })
+	_, stderr, code, err := k.Run(1, "", "elect", "-consul-service-prefix=other", "-timeout=5s")
+	if err != nil || code != 1 || !strings.Contains(stderr, "two clusters need two CONSUL_LOCK_KEYs") {
+		t.Errorf("exit %d: %v\n%s", code, err, stderr)
+	}
+	ok(t, k.Redis[1].Is("role", "master"))
+	e.Signal(syscall.SIGTERM)
+	exits(t, e, 0)
+}
+
+// Its own Redis restarted within a blink, or made a replica: the lock is no longer deserved.
+func TestElect_LeavesWhenRedisIsNoLongerItsMaster(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 2)
+	for i, depose := range []func() error{
+		func() error { k.Redis[0].Kill(); return k.Redis[0].Restart() },
+		func() error { _, err := k.Redis[1].Do("REPLICAOF", "127.0.0.1", "1"); return err },
+	} {
+		e, err := k.Resec(fmt.Sprintf("elect%d", i), i, "elect", "-consul-lock-key="+fmt.Sprint(k.Name, i))
+		ok(t, err)
+		lab.Eventually(t, 10*time.Second, func() error { return e.Said("promoted") })
+		ok(t, depose())
+		exits(t, e, 3)
+	}
+}
+
 func TestElect_FencesAtTheEndOfTheLease(t *testing.T) {
 	t.Parallel()
 	c, err := lab.ForTest(t).StartConsul("own", nil)

@@ -44,7 +44,7 @@ func (p *program) once(kind string, h func(context.Context, *redis.Server) (hand
 		if _, err := handlers.ParseEvent(data, kind); err != nil {
 			return err
 		}
-		return p.withRedis(cfg, func(s *redis.Server) (handlers.Result, error) { return h(c.Context, s) })
+		return p.withRedis(c.Context, cfg, func(s *redis.Server) (handlers.Result, error) { return h(c.Context, s) })
 	}
 }
 
@@ -57,7 +57,7 @@ func (p *program) runReplicate(c *cli.Context, cfg *config, log *slog.Logger) er
 		if err != nil || host == "" {
 			return fmt.Errorf("invalid master %q: takes %s", addr, hostPort)
 		}
-		return p.withRedis(cfg, func(s *redis.Server) (handlers.Result, error) {
+		return p.withRedis(c.Context, cfg, func(s *redis.Server) (handlers.Result, error) {
 			return handlers.Replicate(c.Context, s, addr, "", cfg.redis("replicate"))
 		})
 	}
@@ -71,18 +71,18 @@ func (p *program) runReplicate(c *cli.Context, cfg *config, log *slog.Logger) er
 	if _, err := handlers.ParseEntries(data); err != nil {
 		return err
 	}
-	return p.withRedis(cfg, func(s *redis.Server) (handlers.Result, error) {
+	return p.withRedis(c.Context, cfg, func(s *redis.Server) (handlers.Result, error) {
 		return replicateEntries(c.Context, s, data, cfg, "replicate")
 	})
 }
 
 // withRedis runs one handler and writes what it did.
-func (p *program) withRedis(cfg *config, h func(*redis.Server) (handlers.Result, error)) error {
+func (p *program) withRedis(ctx context.Context, cfg *config, h func(*redis.Server) (handlers.Result, error)) error {
 	name := "handler"
 	if cfg.member != "" {
 		name = cfg.member
 	}
-	server, err := redis.Open(cfg.redis(name))
+	server, err := redis.Open(ctx, cfg.redis(name))
 	if err != nil {
 		return coded(exitHandler, err)
 	}
@@ -94,7 +94,8 @@ func (p *program) withRedis(cfg *config, h func(*redis.Server) (handlers.Result,
 	return json.NewEncoder(p.stdout).Encode(res)
 }
 
-// event reads standard input, where there is one: a terminal or /dev/null is none, and so is what stays open and silent.
+// event reads one JSON value from standard input, where there is one: a terminal or /dev/null is none, and so is what
+// stays open and silent. What follows the value is not waited for.
 func (p *program) event(ctx context.Context) ([]byte, error) {
 	if f, ok := p.stdin.(*os.File); ok {
 		if st, err := f.Stat(); err != nil || st.Mode()&os.ModeCharDevice != 0 {
@@ -102,21 +103,19 @@ func (p *program) event(ctx context.Context) ([]byte, error) {
 		}
 	}
 	type answer struct {
-		data []byte
+		data json.RawMessage
 		err  error
 	}
 	got := make(chan answer, 1) // a read from an open pipe cannot be ended: it ends with the process
 	go func() {
-		data, err := io.ReadAll(io.LimitReader(p.stdin, eventMax+1))
-		got <- answer{data, err}
+		var a answer
+		a.err = json.NewDecoder(io.LimitReader(p.stdin, eventMax)).Decode(&a.data)
+		got <- a
 	}()
 	select {
 	case a := <-got:
-		if len(a.data) > eventMax {
-			return nil, fmt.Errorf("the event on standard input is larger than %d bytes", eventMax)
-		}
-		if a.err != nil {
-			return nil, fmt.Errorf("read standard input: %w", a.err)
+		if a.err != nil && a.err != io.EOF {
+			return nil, fmt.Errorf("read the event on standard input, one JSON value of at most %d bytes: %w", eventMax, a.err)
 		}
 		return a.data, nil
 	case <-time.After(stdinFor):

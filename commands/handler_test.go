@@ -97,7 +97,7 @@ func TestHandlers_RefuseAndFail(t *testing.T) {
 		{"two", "", []string{"replicate", dead, dead}, 1, "takes one host:port"},
 		{"no JSON", "{", []string{"promote"}, 1, "read the event on standard input"},
 		{"another event", `{"type":"fence"}`, []string{"promote"}, 1, `is of type "fence", this handler takes "promote"`},
-		{"no entries", `{}`, []string{"replicate"}, 1, "read the service entries on standard input"},
+		{"no entries", `{}`, []string{"replicate"}, 1, "read the service entries"},
 		{"no redis", "", []string{"promote", "-redis-addr", dead}, 2, "connection refused"},
 	} {
 		stdout, stderr, code, err := k.Run(0, c.stdin, c.args...)

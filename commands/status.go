@@ -67,7 +67,7 @@ func (c *config) report(ctx context.Context, client *api.Client) (status.Report,
 	}
 	opt := c.redis("status")
 	opt.Timeout = statusAsk
-	return status.New(view, status.Ask(ctx, entries, view.State, opt)), nil
+	return status.New(view, status.Ask(ctx, lock.Members(entries, view.State), opt)), nil
 }
 
 // draw writes the table and the verdict.

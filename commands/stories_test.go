@@ -31,6 +31,7 @@ func run(m *testing.M) int {
 	start = func() { shared.Consul, shared.err = l.StartConsul("consul", nil) }
 	code := m.Run()
 	l.Close()
+	lab.Remove()
 	_ = os.RemoveAll(dir)
 	return code
 }

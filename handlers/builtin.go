@@ -14,6 +14,9 @@ func Promote(ctx context.Context, s *redis.Server) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if before.Master && !before.Fenced() { // not even for a moment is it fenced
+		return result("promote", s, before, false), nil
+	}
 	st, err := s.Promote(ctx)
 	if err != nil {
 		return Result{}, err
@@ -21,7 +24,7 @@ func Promote(ctx context.Context, s *redis.Server) (Result, error) {
 	if _, err := s.Lift(ctx); err != nil {
 		return Result{}, err
 	}
-	return result("promote", s, st, !before.Master || before.Fenced()), nil
+	return result("promote", s, st, true), nil
 }
 
 // Fence makes the server refuse writes.
@@ -97,7 +100,7 @@ func MayFollow(own, master redis.Status) error {
 
 // Ask opens a server for one look at it.
 func Ask(ctx context.Context, opt redis.Options) (redis.Status, error) {
-	s, err := redis.Open(opt)
+	s, err := redis.Open(ctx, opt)
 	if err != nil {
 		return redis.Status{}, err
 	}

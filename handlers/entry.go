@@ -22,6 +22,8 @@ type Entry struct {
 		Address string // empty: the node's
 		Port    int
 		Meta    map[string]string
+
+		ModifyIndex uint64 // Consul's
 	}
 	Checks []struct{ Status, Output string }
 }
@@ -59,7 +61,7 @@ func (e Entry) Status() string {
 func ParseEntries(data []byte) ([]Entry, error) {
 	var entries []Entry
 	if err := json.Unmarshal(data, &entries); err != nil {
-		return nil, fmt.Errorf("read the service entries on standard input: %w", err)
+		return nil, fmt.Errorf("read the service entries: %w", err)
 	}
 	return entries, nil
 }

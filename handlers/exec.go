@@ -8,7 +8,10 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -23,7 +26,7 @@ type Command struct {
 	// Grace is how long a child may take from SIGTERM to SIGKILL.
 	Grace func() time.Duration
 
-	group int // of the last child, 0 when nothing is known to be left of it
+	groups []int // of children that have ended and may have left something running
 }
 
 // ErrExit is returned for a child that ran and said no.
@@ -41,16 +44,18 @@ func (c *Command) Handle(ctx context.Context, event []byte, env ...string) error
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(event), c.Stdout, c.Stderr
 	cmd.WaitDelay = 100 * time.Millisecond // a grandchild that keeps our pipes open does not keep us
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("%w: start %q: %w", ErrExit, args, err)
+		return fmt.Errorf("start %q: %w", args, err)
 	}
-	c.group = cmd.Process.Pid
+	group := cmd.Process.Pid
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
 	select {
 	case err := <-done:
+		c.groups = append(slices.DeleteFunc(c.groups, empty), group)
 		return c.verdict(err)
 	case <-ctx.Done():
-		c.end(done)
+		stop(group, c.Grace())
+		<-done
 		return fmt.Errorf("%q was ended: %w", c.Args, context.Cause(ctx))
 	}
 }
@@ -62,22 +67,41 @@ func (c *Command) verdict(err error) error {
 	return fmt.Errorf("%w: %q: %w", ErrExit, c.Args, err)
 }
 
-// end stops the running child's group; it returns when the child has been waited for.
-func (c *Command) end(done <-chan error) {
-	group := c.group
-	c.group = 0
-	stop(group, c.Grace())
-	<-done
+// End stops what finished children left running in their groups.
+func (c *Command) End() {
+	var wg sync.WaitGroup
+	for _, group := range c.groups {
+		if !empty(group) {
+			wg.Go(func() { stop(group, c.Grace()) })
+		}
+	}
+	wg.Wait()
+	c.groups = nil
 }
 
-// End stops what a finished child left running in its group.
-func (c *Command) End() {
-	group := c.group
-	c.group = 0
-	// The leader was waited for. Should its number be in use again, then by a stranger, and so may be the group's.
-	if group != 0 && syscall.Kill(group, 0) != nil {
-		stop(group, c.Grace())
+// empty tells whether nothing of ours is left in a group whose leader was waited for. Should the leader's number be in
+// use again, then by a stranger, and so may be the group's.
+func empty(group int) bool {
+	return syscall.Kill(group, 0) != syscall.ESRCH || dead(group)
+}
+
+// dead tells whether no process of the group runs. Orphans that nobody waits for, as in a container whose first process
+// is not an init, stay zombies: they count as dead, where /proc tells.
+func dead(group int) bool {
+	if syscall.Kill(-group, 0) == syscall.ESRCH {
+		return true
 	}
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, file := range stats {
+		data, _ := os.ReadFile(file)
+		var state string
+		var parent, pgrp int
+		// The name, in parentheses, may hold anything.
+		if _, err := fmt.Sscan(string(data[bytes.LastIndexByte(data, ')')+1:]), &state, &parent, &pgrp); err == nil && pgrp == group && state != "Z" {
+			return false
+		}
+	}
+	return len(stats) > 0
 }
 
 // stop asks a group to end, and ends it after the grace. Grandchildren are not ours to wait for, so it looks.
@@ -88,7 +112,7 @@ func stop(group int, grace time.Duration) {
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
 	for end := time.Now().Add(grace); time.Now().Before(end); <-look.C {
-		if syscall.Kill(-group, 0) != nil {
+		if dead(group) {
 			return
 		}
 	}

@@ -3,6 +3,7 @@
 package handlers
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -55,7 +56,7 @@ func (f Func) Handle(ctx context.Context, event []byte, _ ...string) error { ret
 // ParseEvent reads an event that should be of the given type; no event at all is an empty one.
 func ParseEvent(data []byte, want string) (Event, error) {
 	ev := Event{Type: want}
-	if len(data) == 0 {
+	if len(bytes.TrimSpace(data)) == 0 {
 		return ev, nil
 	}
 	if err := json.Unmarshal(data, &ev); err != nil {

@@ -4,6 +4,7 @@ package agent
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -26,7 +27,6 @@ type Agent struct {
 	Redis     *redis.Server
 	Creds     redis.Options // with which other servers are asked
 	Probe     redis.Probe
-	Lease     *lock.Lease
 	Log       *slog.Logger
 
 	board *board.Board[known]
@@ -34,16 +34,24 @@ type Agent struct {
 	doubt chan struct{} // asks whether our session still stands
 	turn  turn
 	said  string // why nothing is done, as last logged
+	fails int    // steps in a row that failed
+
+	losing struct { // the take-over or reign under way
+		sync.Mutex
+		session string // empty: none
+		cancel  context.CancelCauseFunc
+	}
 }
 
 // retryAfter is the pause after a step that failed, when nothing changes in Consul before.
-const retryAfter = 500 * time.Millisecond
+const retryAfter, retryMax = 500 * time.Millisecond, 5 * time.Second
 
 // Run works until the context ends, then leaves: the lock given back, deregistered, the session destroyed.
 func (a *Agent) Run(ctx context.Context) error {
 	a.board, a.look, a.doubt = board.New[known](), make(chan struct{}, 1), make(chan struct{}, 1)
+	a.Session.Clock = &lock.Clock{}
 	a.Registrar.Updated = func(sent time.Time, ttl time.Duration) {
-		a.Lease.Extend("check", sent, ttl)
+		a.Session.Clock.Extend(sent, ttl)
 		if !a.board.Get().registered {
 			a.board.Learn(func(k *known) { k.registered = true })
 		}
@@ -56,7 +64,12 @@ func (a *Agent) Run(ctx context.Context) error {
 	g, outer := errgroup.WithContext(outer)
 	g.Go(func() error { return a.watchLock(outer) })
 	g.Go(func() error { a.watchRedis(outer); return nil })
-	g.Go(func() error { return a.Registrar.Run(outer) })
+	g.Go(func() error {
+		if err := a.Registrar.Run(outer); err != nil {
+			a.Log.Warn("the service is left in the catalogue", "err", err)
+		}
+		return nil
+	})
 	g.Go(func() error { a.keepSession(outer); return nil })
 	g.Go(func() error {
 		defer stop()
@@ -73,7 +86,15 @@ func (a *Agent) watchLock(ctx context.Context) error {
 	params := map[string]any{"type": "keyprefix", "prefix": a.Lock.Key}
 	return watch.Run(ctx, a.Lock.Client, params, func(index uint64, answer any) {
 		pairs, _ := answer.(api.KVPairs)
-		a.see(lock.Parse(a.Lock.Key, index, pairs))
+		v := lock.Parse(a.Lock.Key, index, pairs)
+		if v.Index < a.board.Get().view.Index { // late, or Consul has forgotten what was deleted: its index falls then
+			var err error
+			if v, err = a.Lock.Read(ctx); err != nil {
+				return
+			}
+			a.board.Learn(func(k *known) { k.view.Index = 0 })
+		}
+		a.see(v)
 	}, func(err error) {
 		if err == nil { // what comes may be older than what we know: Consul may have lost its data
 			a.board.Learn(func(k *known) { k.view.Index, k.back = 0, time.Now() })
@@ -89,28 +110,46 @@ func (a *Agent) see(v lock.View) {
 			return
 		}
 		k.view = v
-		if k.lose != nil && v.Session != k.session {
-			k.lose(elect.ErrLost)
-		}
+		a.lost(func(held string) bool { return held != v.Session })
 	})
+}
+
+// lost ends the take-over or reign under way, if the session that it is under is one of those.
+func (a *Agent) lost(which func(session string) bool) {
+	a.losing.Lock()
+	defer a.losing.Unlock()
+	if a.losing.session != "" && which(a.losing.session) {
+		a.losing.cancel(elect.ErrLost)
+	}
+}
+
+// hold is a context for what is done as the holder of a session's lock: it ends when that is lost.
+func (a *Agent) hold(ctx context.Context, session string) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	a.losing.Lock()
+	defer a.losing.Unlock()
+	a.losing.session, a.losing.cancel = session, cancel
+	return ctx, func() {
+		a.losing.Lock()
+		defer a.losing.Unlock()
+		a.losing.session = ""
+		cancel(nil)
+	}
 }
 
 // watchRedis learns our Redis's health, and logs where it turns.
 func (a *Agent) watchRedis(ctx context.Context) {
-	was := ""
+	was, began := "", true
 	a.Redis.Watch(ctx, a.Probe, a.look, func(h redis.Health) {
-		is := "usable"
-		if h.Err != nil {
-			is = h.Err.Error()
-		}
+		is := redis.Why(h.Err)
 		switch {
-		case is == was:
+		case is == was && !began:
 		case h.Err != nil:
-			a.Log.Warn("redis is unhealthy", "redis", a.Redis.Addr(), "why", h.Err)
+			a.Log.Warn("redis is unhealthy", "redis", a.Redis.Addr(), "why", is, "err", h.Err)
 		default:
 			a.Log.Info("redis is healthy", "redis", a.Redis.Addr(), "version", h.Status.Version, "run_id", h.Status.RunID)
 		}
-		was = is
+		was, began = is, false
 		a.board.Learn(func(k *known) { k.health, k.seen = h, true })
 	})
 }

@@ -3,12 +3,9 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/hashicorp/consul/api"
 
 	"resec/commands/lock"
 	"resec/handlers"
@@ -25,21 +22,21 @@ const (
 	leaveIncumbent = 3 * time.Second
 )
 
-// turn is when this member may take the lock that it saw free in the view with this index.
+// turn is when this member may take the lock that it saw free in the view.
 type turn struct {
-	index uint64
-	at    time.Time
+	view lock.View
+	at   time.Time
 }
 
 // contend takes the lock when it is this member's turn; until then it returns when that will be.
 func (a *Agent) contend(ctx context.Context, k known) (again time.Duration, err error) {
-	if a.turn.index != k.view.Index {
-		cs, err := a.ask(ctx)
+	if a.turn.at.IsZero() || !a.turn.view.Same(k.view) {
+		cs, err := a.ask(ctx, k.view.State)
 		if err != nil {
 			return 0, err
 		}
 		after, why := patience(cs, k.view.State, a.Me.ID, time.Since(k.back) < leaveIncumbent)
-		a.turn = turn{k.view.Index, time.Now().Add(after)}
+		a.turn = turn{k.view, time.Now().Add(after)}
 		if after > 0 {
 			a.Log.Debug("the lock is free, and others go first", "wait", after, "why", why)
 		}
@@ -48,15 +45,12 @@ func (a *Agent) contend(ctx context.Context, k known) (again time.Duration, err 
 		return d, nil
 	}
 	a.turn = turn{}
-	if err := a.Lock.Acquire(ctx, k.session, k.view); err != nil {
+	v, err := a.Lock.Acquire(ctx, k.session.ID, k.view)
+	if err != nil {
 		if errors.Is(err, lock.ErrMoved) {
 			poke(a.doubt) // the session may be what has gone
 		}
 		return 0, err
-	}
-	v, err := a.Lock.Read(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("after the lock was acquired: %w", err)
 	}
 	a.Log.Info("elected", "key", a.Lock.Key, "term", v.State.Term()+1)
 	a.see(v)
@@ -68,11 +62,11 @@ func (a *Agent) contend(ctx context.Context, k known) (again time.Duration, err 
 func patience(cs []lock.Candidate, s lock.State, id string, settling bool) (time.Duration, string) {
 	ranked := lock.Rank(cs, s)
 	rank := slices.IndexFunc(ranked, func(c lock.Candidate) bool { return c.ID == id })
-	if rank < 0 {
-		rank = len(ranked) // we have just become unfit; the others go first, and the loop will see why
-	}
-	if rank == 0 {
+	switch rank {
+	case 0:
 		return 0, ""
+	case -1:
+		return leaveIncumbent, "our redis has just become unfit" // the loop will see why
 	}
 	best := ranked[0]
 	if best.Incumbent(s) && (best.Tended || settling) && s.Why == "" {
@@ -84,8 +78,8 @@ func patience(cs []lock.Candidate, s lock.State, id string, settling bool) (time
 	return time.Duration(rank) * stagger, best.ID + " ranks first"
 }
 
-// ask looks at every member's Redis at once, and at ours no earlier: offsets move while a master lives.
-func (a *Agent) ask(ctx context.Context) ([]lock.Candidate, error) {
+// ask looks at every member's Redis at once, and at that of the published master where it is not listed, and at ours no earlier: offsets move while a master lives.
+func (a *Agent) ask(ctx context.Context, s lock.State) ([]lock.Candidate, error) {
 	entries, err := a.Registrar.Naming.Instances(ctx, a.Lock.Client)
 	if err != nil {
 		return nil, err
@@ -101,19 +95,19 @@ func (a *Agent) ask(ctx context.Context) ([]lock.Candidate, error) {
 		}
 		add(lock.Candidate{ID: a.Me.ID, Tended: true, Status: st})
 	})
-	for _, e := range entries {
-		if e.ID() == "" || e.ID() == a.Me.ID {
+	for _, m := range lock.Members(entries, s) {
+		if m.ID == a.Me.ID {
 			continue
 		}
 		wg.Go(func() {
 			opt := a.Creds
-			opt.Addr, opt.Timeout = e.Addr(), askFor
+			opt.Addr, opt.Timeout = m.Address, askFor
 			st, err := handlers.Ask(ctx, opt)
 			if err != nil {
-				a.Log.Debug("no candidate", "member", e.ID(), "err", err)
+				a.Log.Debug("no candidate", "member", m.ID, "err", err)
 				return
 			}
-			add(lock.Candidate{ID: e.ID(), Tended: e.Status() != api.HealthCritical, Status: st})
+			add(lock.Candidate{ID: m.ID, Tended: m.Tended(), Status: st})
 		})
 	}
 	wg.Wait()

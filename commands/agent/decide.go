@@ -1,8 +1,7 @@
 package agent
 
 import (
-	"context"
-	"fmt"
+	"errors"
 	"time"
 
 	"resec/commands/lock"
@@ -11,16 +10,15 @@ import (
 
 // known is all that an agent knows at one moment.
 type known struct {
-	view       lock.View    // of Consul; Index 0: nothing yet
-	health     redis.Health // of our Redis
-	seen       bool         // health is an answer
-	session    string       // ours, empty: none
-	back       time.Time    // when Consul last came back to us
-	adopted    string       // the session that was our predecessor's
-	registered bool         // our check is in Consul, so that a session can be bound to it
-	refusal    string       // why our Redis was not made to follow, the last time
+	view       lock.View     // of Consul; Index 0: nothing yet
+	health     redis.Health  // of our Redis
+	seen       bool          // health is an answer
+	session    *lock.Session // ours, nil: none
+	back       time.Time     // when Consul last came back to us
+	adopted    string        // the session that was our predecessor's
+	registered bool          // our check is in Consul, so that a session can be bound to it
+	refusal    string        // why our Redis was not made to follow, the last time
 
-	lose context.CancelCauseFunc // ends the take-over or reign under way, nil where there is none
 }
 
 // step is what an agent does next.
@@ -37,12 +35,14 @@ const (
 
 // next decides, and says why.
 func next(k known, id, service string) (step, string) {
-	holding := k.session != "" && k.view.Session == k.session
+	holding := k.session != nil && k.view.Session == k.session.ID
 	switch {
 	case k.view.Index == 0:
 		return wait, "consul has not answered yet"
-	case k.view.State.Service != "" && k.view.State.Service != service:
-		return quit, fmt.Sprintf("the state names the service %q, ours is %q: two clusters need two CONSUL_LOCK_KEYs", k.view.State.Service, service)
+	case k.view.Belongs(service) != nil:
+		return quit, k.view.Belongs(service).Error()
+	case errors.Is(k.view.Err, lock.ErrConflict):
+		return quit, k.view.Err.Error()
 	case k.view.Err != nil:
 		return wait, k.view.Err.Error()
 	case !k.seen:
@@ -56,7 +56,7 @@ func next(k known, id, service string) (step, string) {
 		return lead, "the lock is ours"
 	case bar != "":
 		return wait, bar
-	case k.view.Free() && k.session == "":
+	case k.view.Free() && k.session == nil:
 		return wait, "there is no session yet"
 	case k.view.Free():
 		return contend, "the lock is free"
@@ -68,7 +68,7 @@ func next(k known, id, service string) (step, string) {
 func unusable(h redis.Health) string {
 	switch {
 	case h.Err != nil:
-		return "redis is unusable: " + h.Err.Error()
+		return "redis is unusable: " + redis.Why(h.Err)
 	case h.Status.Syncing:
 		return "redis is syncing"
 	case h.Status.Priority == 0:

@@ -12,7 +12,7 @@ import (
 
 // situation is what a healthy replica "me" knows while "a" holds the lock and is published, and it follows "a"; changed.
 func situation(change ...func(*known)) known {
-	k := known{seen: true, session: "mine", registered: true,
+	k := known{seen: true, session: &lock.Session{ID: "mine"}, registered: true,
 		view: lock.View{Index: 10, Session: "a's", Holder: "a", StateIndex: 9, State: lock.State{Service: "redis-master",
 			Master: &lock.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Address: "10.0.0.1:6379", Term: 4}}}},
 		health: redis.Health{Status: redis.Status{RunID: "run-me", Version: "7.0.15", Of: "10.0.0.1:6379", LinkUp: true, Keys: 1, Priority: 100}}}
@@ -27,7 +27,7 @@ func ours(k *known)        { k.view.Session, k.view.Holder = "mine", "me" }
 func ill(k *known)         { k.health.Err = errors.New("no answer") }
 func syncing(k *known)     { k.health.Status.Syncing, k.health.Status.LinkUp = true, false }
 func never(k *known)       { k.health.Status.Priority = 0 }
-func sessionless(k *known) { k.session = "" }
+func sessionless(k *known) { k.session = nil }
 func parked(k *known)      { k.health.Status.Of, k.health.Status.LinkUp = redis.Sink, false }
 func own(k *known) {
 	k.health.Status.Master, k.health.Status.Of, k.health.Status.LinkUp = true, "", false
@@ -47,19 +47,19 @@ func TestNext(t *testing.T) {
 	}{
 		{"before Consul has answered nothing is done", situation(ours, func(k *known) { k.view.Index = 0 }), wait, "consul has not answered yet"},
 		{"another cluster's state ends the agent, whoever holds the lock", situation(ours, func(k *known) { k.view.State.Service = "cache-master" }), quit,
-			`the state names the service "cache-master", ours is "redis-master": two clusters need two CONSUL_LOCK_KEYs`},
+			`the state under the lock key is another cluster's: it names the service "cache-master", ours is "redis-master": two clusters need two CONSUL_LOCK_KEYs`},
 		{"a state that names no service is nobody else's", situation(free, unpublished), contend, "the lock is free"},
-		{"a key that is no lock is left alone", situation(free, func(k *known) { k.view.Err = lock.ErrConflict }), wait, lock.ErrConflict.Error()},
+		{"a key that is no lock is left alone", situation(free, func(k *known) { k.view.Err = lock.ErrConflict }), quit, lock.ErrConflict.Error()},
 		{"before Redis has answered nothing is done", situation(ours, func(k *known) { k.seen = false }), wait, "redis has not answered yet"},
 		{"who holds the lock leads", situation(ours), lead, "the lock is ours"},
-		{"who holds the lock over an unusable Redis gives it back", situation(ours, ill), yield, "redis is unusable: no answer"},
+		{"who holds the lock over an unusable Redis gives it back", situation(ours, ill), yield, "redis is unusable: it does not answer"},
 		{"and over one that is syncing", situation(ours, syncing), yield, "redis is syncing"},
 		{"no session holds no lock", situation(sessionless, func(k *known) { k.view.Session = "" }), wait, "there is no session yet"},
 		{"a free lock is contended for", situation(free), contend, "the lock is free"},
 		{"not without a session", situation(free, sessionless), wait, "there is no session yet"},
-		{"not with an unusable Redis", situation(free, ill), wait, "redis is unusable: no answer"},
+		{"not with an unusable Redis", situation(free, ill), wait, "redis is unusable: it does not answer"},
 		{"not with one that is never promoted", situation(free, never), wait, "its replica-priority is 0"},
-		{"an unusable Redis follows nobody", situation(parked, ill), wait, "redis is unusable: no answer"},
+		{"an unusable Redis follows nobody", situation(parked, ill), wait, "redis is unusable: it does not answer"},
 		{"while another holds the lock, its master is followed", situation(parked), follow, "the master is a"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -80,7 +80,7 @@ func TestUnusable(t *testing.T) {
 		{"so is a parked one", situation(parked), ""},
 		{"so is a master", situation(own), ""},
 		{"so is a fenced one", situation(own, fenced), ""},
-		{"one that does not answer is not", situation(ill), "redis is unusable: no answer"},
+		{"one that does not answer is not", situation(ill), "redis is unusable: it does not answer"},
 		{"nor one that is loading", situation(func(k *known) { k.health.Err = redis.ErrLoading }), "redis is unusable: redis is loading its data set"},
 		{"nor one that is syncing", situation(syncing), "redis is syncing"},
 		{"nor one with priority 0", situation(never), "its replica-priority is 0"},

@@ -13,45 +13,59 @@ import (
 // lead is the state in which the lock is ours: take over, publish, register, and stay until something ends it. An
 // error is logged already.
 func (a *Agent) lead(ctx context.Context, k known) error {
-	session := k.session
-	held, lose := context.WithCancelCause(ctx)
-	defer lose(nil)
-	a.board.Learn(func(k *known) { k.lose = lose })
-	defer a.board.Learn(func(k *known) { k.lose = nil })
-	t := elect.Takeover{Lock: a.Lock, Session: session, Lease: a.Lease, Me: a.Me, Redis: a.Redis, Creds: a.Creds, Log: a.Log,
-		Service: a.Registrar.Naming.Name(catalog.Master)}
-	began := time.Now()
+	held, release := a.hold(ctx, k.session.ID)
+	defer release()
 	v, err := k.view, error(nil)
+	began := time.Now()
 	if !resumes(k, a.Me.ID) {
+		a.Me.Term = max(a.Me.Term, v.State.Term())
+		t := elect.Takeover{Lock: a.Lock, Session: k.session, Me: a.Me, Redis: a.Redis, Creds: a.Creds, Log: a.Log,
+			Service: a.Registrar.Naming.Name(catalog.Master)}
 		v, err = t.Run(held, k.view)
 	}
 	if err != nil {
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && a.fails == 0 {
 			a.Log.Error("the promotion failed; the lock is given back", "err", err)
 		}
-		a.release(ctx, session, lock.WhyFailed, err.Error())
+		a.release(ctx, k.session.ID, lock.WhyFailed, err.Error())
 		a.glance()
 		return err
 	}
-	term, run := v.State.Term(), v.State.Master.RunID
-	a.Log.Info("promoted", "redis", a.Redis.Addr(), "term", term, "took", time.Since(began).Round(time.Millisecond))
-	if err := a.Registrar.Naming.Evict(held, a.Lock.Client, a.Me.ID); err != nil && ctx.Err() == nil {
-		a.Log.Warn("old master entries are left in the catalogue", "err", err)
-	}
+	a.Me.Term = v.State.Term()
+	r := reign{id: a.Me.ID, session: k.session.ID, index: v.Index, term: v.State.Term(), run: v.State.Master.RunID, since: time.Now()}
+	a.Log.Info("promoted", "redis", a.Redis.Addr(), "term", r.term, "took", r.since.Sub(began).Round(time.Millisecond))
 	a.see(v)
 	a.glance()
-	why := a.reign(ctx, session, run, v.Index, term)
-	a.Log.Warn("no longer master", "term", term, "why", why)
-	if why.release != "" {
-		a.release(ctx, session, why.release, why.text)
+	if err := a.Registrar.Naming.Evict(held, a.Lock.Client, a.Me.Node, a.Me.ServiceID); err != nil && held.Err() == nil {
+		a.Log.Warn("old master entries are left in the catalogue", "err", err)
+	}
+	why := a.rule(ctx, held, r)
+	a.Log.Warn("no longer master", "term", r.term, "why", why)
+	if why.release == "" {
+		poke(a.doubt) // the session may be what was lost
+	} else {
+		a.release(ctx, k.session.ID, why.release, why.text)
 	}
 	return nil
 }
 
 // resumes tells whether the reign is our predecessor's, and goes on as it is, in the same term.
 func resumes(k known, id string) bool {
+	return k.adopted == k.session.ID && k.view.State.Master != nil && incumbent(k, id)
+}
+
+// incumbent tells whether our Redis is the published master, and accepts writes.
+func incumbent(k known, id string) bool {
 	m, st := k.view.State.Master, k.health.Status
-	return k.adopted == k.session && m != nil && m.ID == id && m.RunID == st.RunID && st.Master && !st.Fenced()
+	return m != nil && m.ID == id && m.RunID == st.RunID && st.Master && !st.Fenced()
+}
+
+// reign is one term of ours.
+type reign struct {
+	id           string
+	session, run string // under which, and of which run of our Redis
+	index, term  uint64 // in Consul; a view of an earlier index does not show it
+	since        time.Time
 }
 
 // end is why a reign is over; release says what is written with the lock's release, nothing where it is lost already.
@@ -59,42 +73,48 @@ type end struct{ release, text string }
 
 func (e end) String() string { return e.text }
 
-// reign stays master until the lock is lost, our Redis is no longer the one that was promoted, or the agent leaves.
-func (a *Agent) reign(ctx context.Context, session, run string, index, term uint64) end {
+// rule stays master until the lock is lost, our Redis is no longer the one that was promoted, or the agent leaves.
+func (a *Agent) rule(ctx, held context.Context, r reign) end {
 	for {
-		k := a.board.Get()
-		if e, over := over(k, session, run, index); over {
+		k, changed := a.board.Wait()
+		if e, over := over(k, r); over {
 			return e
 		}
-		a.publish(k, term)
+		a.publish(k, r.term)
 		select {
 		case <-ctx.Done():
 			return end{lock.WhyLeaving, "the agent leaves"}
-		case <-a.board.Changed():
+		case <-held.Done():
+			return end{"", "the lock is lost"}
+		case <-changed:
 		}
 	}
 }
 
-// over decides whether a reign is. A view older than the reign does not show it.
-func over(k known, session, run string, index uint64) (end, bool) {
+// over decides whether a reign is.
+func over(k known, r reign) (end, bool) {
 	switch h := k.health; {
-	case k.view.Index > index && k.view.Session == "":
+	case k.view.Index >= r.index && k.view.Free():
 		return end{"", "the lock is lost, and free"}, true
-	case k.view.Index >= index && k.view.Session != session:
+	case k.view.Index >= r.index && k.view.Session != r.session:
 		return end{"", "the lock is held by " + k.view.Holder}, true
+	case k.view.Index >= r.index && (k.view.State.Term() != r.term || k.view.Holder != r.id):
+		return end{"", "the lock or the state does not name us any more: somebody has changed it"}, true
 	case redis.Refused(h.Err):
 		return end{lock.WhyDead, "redis is gone"}, true
 	case h.Err != nil:
-		return end{lock.WhyUnhealthy, "redis is unusable: " + h.Err.Error()}, true
-	case h.Status.RunID != run:
+		return end{lock.WhyUnhealthy, "redis is unusable: " + redis.Why(h.Err)}, true
+	case h.Status.RunID != r.run:
 		return end{lock.WhyDead, "redis was restarted: it is a new one"}, true
+	case h.At.After(r.since) && !h.Status.Master:
+		return end{lock.WhyUnhealthy, "redis was made a replica of " + h.Status.Of}, true
 	}
 	return end{}, false
 }
 
 // release gives the lock back.
 func (a *Agent) release(ctx context.Context, session, why, text string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lock.CallTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*lock.CallTimeout)
 	defer cancel()
 	v, err := a.Lock.Read(ctx)
 	if err == nil && v.Session == session {

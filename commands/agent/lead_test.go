@@ -20,6 +20,10 @@ func reigning(change ...func(*known)) known {
 }
 
 func TestOver(t *testing.T) {
+	since := time.Now()
+	demoted := func(at time.Time) func(*known) {
+		return func(k *known) { k.health.At, k.health.Status.Master, k.health.Status.Of = at, false, "b:1" }
+	}
 	for _, tt := range []struct {
 		name string
 		k    known
@@ -31,15 +35,18 @@ func TestOver(t *testing.T) {
 		{"not by what a view older than the reign says of another", reigning(func(k *known) { k.view.Index, k.view.Session, k.view.Holder = 9, "a's", "a" }), false, end{}},
 		{"not while Consul is away", reigning(func(k *known) { k.view.Index = 0 }), false, end{}},
 		{"not by a fence", reigning(fenced), false, end{}},
+		{"not by a look at Redis that is older than the reign", reigning(demoted(since.Add(-1))), false, end{}},
+		{"when the state was deleted or changed by hand", reigning(unpublished), true, end{"", "the lock or the state does not name us any more: somebody has changed it"}},
+		{"when Redis was made a replica by hand", reigning(demoted(since.Add(1))), true, end{lock.WhyUnhealthy, "redis was made a replica of b:1"}},
 		{"when the lock is free", reigning(free, func(k *known) { k.view.Index = 11 }), true, end{"", "the lock is lost, and free"}},
 		{"when the lock is another's", reigning(func(k *known) { k.view.Index, k.view.Session, k.view.Holder = 11, "a's", "a" }), true, end{"", "the lock is held by a"}},
 		{"when Redis is gone", reigning(func(k *known) { k.health.Err = fmt.Errorf("dial: %w", syscall.ECONNREFUSED) }), true, end{lock.WhyDead, "redis is gone"}},
-		{"when Redis is unusable", reigning(ill), true, end{lock.WhyUnhealthy, "redis is unusable: no answer"}},
+		{"when Redis is unusable", reigning(ill), true, end{lock.WhyUnhealthy, "redis is unusable: it does not answer"}},
 		{"when Redis was restarted", reigning(func(k *known) { k.health.Status.RunID = "run-new" }), true, end{lock.WhyDead, "redis was restarted: it is a new one"}},
 		{"a lost lock is not given back, whatever else is wrong", reigning(free, ill, func(k *known) { k.view.Index = 11 }), true, end{"", "the lock is lost, and free"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, over := over(tt.k, "mine", "run-me", 10)
+			got, over := over(tt.k, reign{id: "me", session: "mine", run: "run-me", index: 10, term: 5, since: since})
 			if got != tt.want || over != tt.over {
 				t.Errorf("got %+v, %t; want %+v, %t", got, over, tt.want, tt.over)
 			}
@@ -89,11 +96,11 @@ func TestEntry(t *testing.T) {
 		{"so is one that is parked", situation(parked), 0, catalog.Replica, "warning", "parked; waits for a master", "4"},
 		{"so is a master that nobody elected", situation(own), 0, catalog.Replica, "warning", "master on its own; waits for an election", "4"},
 		{"so is one that may not follow, and it says why", situation(parked, refused), 0, catalog.Replica, "warning", "it is empty", "4"},
-		{"an unusable Redis is critical, whatever else it is", situation(ill, parked, refused), 0, catalog.Replica, "critical", "redis is unusable: no answer", "4"},
+		{"an unusable Redis is critical, whatever else it is", situation(ill, parked, refused), 0, catalog.Replica, "critical", "redis is unusable: it does not answer", "4"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			want := catalog.Entry{Role: tt.role, Status: tt.status, Output: tt.output, Meta: map[string]string{"term": tt.term, "version": "7.0.15"}}
-			if d := cmp.Diff(want, entry(tt.k, tt.reign)); d != "" {
+			if d := cmp.Diff(want, entry(tt.k, tt.reign, "me")); d != "" {
 				t.Error(d)
 			}
 		})
@@ -129,7 +136,8 @@ func TestPatience(t *testing.T) {
 		{"who ranks first does not wait", "b", []lock.Candidate{member("c"), member("b")}, s, false, 0, ""},
 		{"who ranks second waits for one turn", "c", []lock.Candidate{member("c"), member("b")}, s, false, 250 * ms, "b ranks first"},
 		{"who ranks third waits for two", "d", []lock.Candidate{member("c"), member("b"), member("d")}, s, false, 500 * ms, "b ranks first"},
-		{"who has become unfit goes after all who are fit", "b", []lock.Candidate{member("b", unfit), member("c"), member("d")}, s, false, 500 * ms, "c ranks first"},
+		{"who has become unfit leaves it to the others", "b", []lock.Candidate{member("b", unfit), member("c"), member("d")}, s, false, leaveIncumbent, "our redis has just become unfit"},
+		{"who has become unfit takes nothing, alone as it is", "b", []lock.Candidate{member("b", unfit)}, s, false, leaveIncumbent, "our redis has just become unfit"},
 		{"the incumbent does not wait", "a", []lock.Candidate{member("a", incumbent), member("b")}, s, false, 0, ""},
 		{"an incumbent that answers is left time", "b", []lock.Candidate{member("a", incumbent), member("b")}, s, false, 3 * time.Second, "the master a answers"},
 		{"whoever ranks below it", "c", []lock.Candidate{member("a", incumbent), member("b"), member("c")}, s, false, 3 * time.Second, "the master a answers"},

@@ -14,7 +14,7 @@ import (
 // loop decides and acts, one step at a time, each time something has changed.
 func (a *Agent) loop(ctx context.Context) error {
 	for {
-		k := a.board.Get()
+		k, changed := a.board.Wait()
 		if errors.Is(k.health.Err, redis.ErrTooOld) {
 			return k.health.Err
 		}
@@ -24,22 +24,29 @@ func (a *Agent) loop(ctx context.Context) error {
 			return errors.New(why)
 		}
 		again, err := a.act(ctx, k, todo, why)
-		since := k.view.Index
-		if todo == lead { // what it changed itself is no news
-			since = a.board.Get().view.Index
+		if err != nil {
+			a.fails++
+		} else if todo != wait {
+			a.fails = 0
 		}
-		if !a.rest(ctx, since, again, err) {
+		if todo == lead && err == nil {
+			continue
+		}
+		if todo == lead { // what it changed itself is no news
+			k, changed = a.board.Wait()
+		}
+		if !a.rest(ctx, k, changed, again, err) {
 			return nil
 		}
 	}
 }
 
 // rest returns when it is time for the next step: something has changed, or again is over; after an error only when
-// something has changed in Consul since that index, or after retryAfter. It returns false when the context has ended.
-func (a *Agent) rest(ctx context.Context, since uint64, again time.Duration, err error) bool {
+// something has changed in Consul since, or after retryAfter, twice that the next time. It returns false when the context has ended.
+func (a *Agent) rest(ctx context.Context, was known, changed <-chan struct{}, again time.Duration, err error) bool {
 	var timer <-chan time.Time
 	if err != nil {
-		again = retryAfter
+		again = min(retryAfter<<min(a.fails-1, 10), retryMax)
 	}
 	if again > 0 {
 		timer = time.After(again)
@@ -50,8 +57,9 @@ func (a *Agent) rest(ctx context.Context, since uint64, again time.Duration, err
 			return false
 		case <-timer:
 			return true
-		case <-a.board.Changed():
-			if err == nil || a.board.Get().view.Index != since {
+		case <-changed:
+			var k known
+			if k, changed = a.board.Wait(); err == nil || !k.view.Same(was.view) || k.session != was.session {
 				return true
 			}
 		}
@@ -62,7 +70,7 @@ func (a *Agent) rest(ctx context.Context, since uint64, again time.Duration, err
 func (a *Agent) act(ctx context.Context, k known, todo step, why string) (again time.Duration, err error) {
 	switch todo {
 	case wait:
-		a.say(why)
+		a.say(why, k.view.Err != nil)
 	case contend:
 		if again, err = a.contend(ctx, k); errors.Is(err, lock.ErrMoved) {
 			a.Log.Debug("the lock is not to be had", "err", err)
@@ -73,7 +81,8 @@ func (a *Agent) act(ctx context.Context, k known, todo step, why string) (again 
 	case lead:
 		err = a.lead(ctx, k)
 	case yield:
-		a.release(ctx, k.session, lock.WhyUnhealthy, why)
+		a.release(ctx, k.session.ID, lock.WhyUnhealthy, why)
+		again = retryAfter
 	case follow:
 		err = a.follow(ctx, k)
 	}
@@ -81,8 +90,12 @@ func (a *Agent) act(ctx context.Context, k known, todo step, why string) (again 
 }
 
 // say logs once what is waited for.
-func (a *Agent) say(why string) {
-	if why != a.said {
+func (a *Agent) say(why string, bad bool) {
+	switch {
+	case why == a.said:
+	case bad:
+		a.Log.Warn("waiting", "why", why)
+	default:
 		a.Log.Debug("waiting", "why", why)
 	}
 	a.said = why

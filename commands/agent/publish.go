@@ -6,6 +6,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/catalog"
+	"resec/handlers/redis"
 )
 
 // publish says in the catalogue what we are. reign is the term under which our Redis is master, 0 where it is not.
@@ -13,21 +14,27 @@ func (a *Agent) publish(k known, reign uint64) {
 	if !k.seen || k.view.Index == 0 {
 		return
 	}
-	e := entry(k, reign)
+	e := entry(k, reign, a.Me.ID)
 	e.Meta["id"] = a.Me.ID
 	a.Registrar.Set(e)
 }
 
 // entry decides what is published.
-func entry(k known, reign uint64) catalog.Entry {
+func entry(k known, reign uint64, id string) catalog.Entry {
 	st, term := k.health.Status, k.view.State.Term()
 	e := catalog.Entry{Role: catalog.Replica, Status: api.HealthWarning}
 	switch {
+	case reign != 0 && st.Fenced():
+		e.Role, term = catalog.Master, reign
+		e.Output = fmt.Sprintf("master, term %d, fenced: it refuses writes", reign)
 	case reign != 0:
 		e.Role, term, e.Status = catalog.Master, reign, api.HealthPassing
 		e.Output = fmt.Sprintf("master, term %d", reign)
+	case k.health.Err == nil && incumbent(k, id) && (k.view.Free() || k.view.Holder == id):
+		e.Role, e.Status = catalog.Master, api.HealthPassing // its lock is lost, and it is the first to take it again
+		e.Output = fmt.Sprintf("master, term %d, without its lock", term)
 	case k.health.Err != nil:
-		e.Status, e.Output = api.HealthCritical, "redis is unusable: "+k.health.Err.Error()
+		e.Status, e.Output = api.HealthCritical, "redis is unusable: "+redis.Why(k.health.Err)
 	case k.refusal != "":
 		e.Output = k.refusal
 	case st.Master:

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -11,47 +12,59 @@ import (
 // keepSession has a session while our Redis is healthy and our check, to which the session is bound, is in Consul.
 // A member that waits has one too, so that a free lock is taken in one call.
 func (a *Agent) keepSession(ctx context.Context) {
-	for said := ""; ctx.Err() == nil; {
-		k := a.board.Get()
+	said, lost, wait := "", "", sessionRetry
+	for ctx.Err() == nil {
+		k, changed := a.board.Wait()
+		var retry <-chan time.Time
 		if k.registered && k.seen && k.health.Err == nil {
-			s, err := a.session(ctx, k)
+			s, err := a.session(ctx, k, lost)
 			if err == nil {
-				said = ""
-				a.underSession(ctx, s)
+				said, wait = "", sessionRetry
+				lost = a.underSession(ctx, s)
 				continue
 			}
 			if ctx.Err() == nil && err.Error() != said {
 				a.Log.Warn("there is no session yet; trying on", "err", err)
 				said = err.Error()
 			}
+			retry, wait = time.After(wait), min(2*wait, time.Second)
+			changed = nil
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(sessionRetry):
+		case <-retry:
+		case <-changed:
 		}
 	}
 }
 
 // session makes a session. Where the lock is held under our own name, our predecessor's holds it: it is taken over when
 // our Redis is the one that was published, and ended when it is another.
-func (a *Agent) session(ctx context.Context, k known) (*lock.Session, error) {
+func (a *Agent) session(ctx context.Context, k known, lost string) (*lock.Session, error) {
 	m := k.view.State.Master
-	if k.view.Index == 0 {
+	switch {
+	case k.view.Index == 0:
 		return nil, errors.New("the lock has not been read yet")
+	case k.view.Free() || k.view.Holder != a.Me.ID:
+		return lock.NewSession(ctx, a.Lock.Client, a.Session)
+	case k.view.Session == lost: // Consul has ended it, and the watch is late
+		v, err := a.Lock.Read(ctx)
+		if err != nil {
+			return nil, err
+		}
+		a.see(v)
+		return nil, errors.New("the lock is still under the session that was lost")
 	}
-	if k.view.Free() || k.view.Holder != a.Me.ID {
-		return lock.NewSession(ctx, a.Lock.Client, a.Session, a.Lease)
-	}
-	if why := a.double(ctx); why != "" {
+	if why := cmp.Or(a.double(ctx), a.usurped(ctx, m, k.health.Status.RunID)); why != "" {
 		return nil, errors.New(why)
 	}
-	s := lock.Adopt(a.Lock.Client, k.view.Session, a.Session.TTL, a.Lease)
+	s := lock.Adopt(a.Lock.Client, k.view.Session, a.Session)
 	if m == nil || m.ID != a.Me.ID || m.RunID != k.health.Status.RunID {
 		if err := s.Destroy(ctx); err != nil {
 			return nil, err
 		}
 		a.Log.Info("the lock is given back: our predecessor held it for another run of redis", "session", s.ID)
-		return lock.NewSession(ctx, a.Lock.Client, a.Session, a.Lease)
+		return lock.NewSession(ctx, a.Lock.Client, a.Session)
 	}
 	a.Log.Info("adopted the predecessor's session", "session", s.ID, "term", m.Term)
 	a.board.Learn(func(k *known) { k.adopted = s.ID })
@@ -59,19 +72,22 @@ func (a *Agent) session(ctx context.Context, k known) (*lock.Session, error) {
 	return s, nil
 }
 
-// sessionRetry is how soon a session is tried for again: it waits for a check to reach Consul's servers, or for Consul.
+// sessionRetry is how soon a session is tried for again, first: it waits for a check to reach Consul's servers. For a
+// Consul that is away the pause doubles up to a second.
 const sessionRetry = 100 * time.Millisecond
 
-// underSession renews a session until it is lost, or the agent leaves, and destroys it then.
-func (a *Agent) underSession(ctx context.Context, s *lock.Session) {
-	a.board.Learn(func(k *known) { k.session = s.ID })
+// underSession renews a session until it is lost, whose id it then returns, or the agent leaves, and destroys it then.
+func (a *Agent) underSession(ctx context.Context, s *lock.Session) (lost string) {
+	a.board.Learn(func(k *known) { k.session = s })
 	err := s.Keep(ctx, a.doubt, a.Log)
-	a.board.Learn(func(k *known) { k.session = "" })
+	a.board.Learn(func(k *known) { k.session = nil })
 	if errors.Is(err, lock.ErrSessionLost) {
 		a.Log.Warn("the session is lost", "session", s.ID)
-		return
+		a.lost(func(held string) bool { return held == s.ID })
+		return s.ID
 	}
 	if err := s.Destroy(context.WithoutCancel(ctx)); err != nil {
 		a.Log.Warn("the session is left to its TTL", "session", s.ID, "err", err)
 	}
+	return ""
 }

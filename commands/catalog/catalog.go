@@ -6,16 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/consul/api"
 
 	"resec/handlers"
 )
 
-// Instances are the entries of both roles, whatever their health.
+// Instances are the entries of both roles, whatever their health. Replicas are read first: a member that changes its role
+// meanwhile is then listed twice rather than not at all, but where a master steps down.
 func (n Naming) Instances(ctx context.Context, client *api.Client) ([]handlers.Entry, error) {
 	var all []handlers.Entry
-	for _, service := range slices.Compact([]string{n.Name(Master), n.Name(Replica)}) {
+	for _, service := range slices.Compact([]string{n.Name(Replica), n.Name(Master)}) {
 		entries, err := read(ctx, client, service)
 		if err != nil {
 			return nil, err
@@ -25,9 +27,10 @@ func (n Naming) Instances(ctx context.Context, client *api.Client) ([]handlers.E
 	return all, nil
 }
 
-// Evict removes the master entries of members other than keep. Their agents, where they live, register them anew in
-// the role that is theirs by then; a dead one's entry would stay. What resec did not register is left alone.
-func (n Naming) Evict(ctx context.Context, client *api.Client, keep string) error {
+// Evict removes the master entries of all but our own instance. Their agents, where they live, register them anew in
+// the role that is theirs by then; a dead one's entry would stay. Only the very entry that was read is removed: its
+// member may be registering as a replica right now, under the same id. What resec did not register is left alone.
+func (n Naming) Evict(ctx context.Context, client *api.Client, node, service string) error {
 	entries, err := read(ctx, client, n.Name(Master))
 	if err != nil {
 		return err
@@ -36,16 +39,30 @@ func (n Naming) Evict(ctx context.Context, client *api.Client, keep string) erro
 	defer cancel()
 	var errs []error
 	for _, e := range entries {
-		if !n.Has(e, Master) || e.ID() == "" || e.ID() == keep {
+		if !n.Has(e, Master) || e.ID() == "" || e.Node.Node == node && e.Service.ID == service {
 			continue
 		}
-		_, err := client.Catalog().Deregister(&api.CatalogDeregistration{Node: e.Node.Node, ServiceID: e.Service.ID},
-			(&api.WriteOptions{}).WithContext(ctx))
-		if err != nil {
+		if err := remove(ctx, client, e); err != nil {
 			errs = append(errs, fmt.Errorf("remove the old master entry %s on %s: %w", e.Service.ID, e.Node.Node, err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// remove takes an entry out of the catalogue, unless it has changed since it was read.
+func remove(ctx context.Context, client *api.Client, e handlers.Entry) error {
+	op := &api.ServiceTxnOp{Verb: api.ServiceDeleteCAS, Node: e.Node.Node,
+		Service: api.AgentService{ID: e.Service.ID, Service: e.Service.Service, ModifyIndex: e.Service.ModifyIndex}}
+	ok, res, _, err := client.Txn().Txn(api.TxnOps{{Service: op}}, (&api.QueryOptions{}).WithContext(ctx))
+	if err != nil || ok {
+		return err
+	}
+	for _, e := range res.Errors {
+		if !strings.Contains(e.What, "index is stale") { // it has no code of its own
+			return errors.New(e.What)
+		}
+	}
+	return nil
 }
 
 func read(ctx context.Context, client *api.Client, service string) ([]handlers.Entry, error) {

@@ -13,8 +13,12 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// callTimeout bounds one call to the local agent.
+// callTimeout bounds one call to Consul.
 const callTimeout = 3 * time.Second
+
+// timeout bounds a call while the check must be kept: of an interval, a third for the call and a quarter at most until
+// the next leave room for a second try within the check's TTL of two intervals (1 + ⅓ + ¼ + ⅓ < 2).
+func (r *Registrar) timeout() time.Duration { return min(callTimeout, r.Interval/3) }
 
 // retryEvery is how soon a failed registration or update is tried again: Consul's return is seen within 1 s.
 const retryEvery = 500 * time.Millisecond
@@ -56,8 +60,12 @@ func (r *Registrar) TTL() time.Duration { return 2 * r.Interval }
 // Set says what shall be published from now on; Run carries it out.
 func (r *Registrar) Set(e Entry) {
 	r.mu.Lock()
+	same := r.want != nil && r.want.sameService(e) && r.want.Status == e.Status && r.want.Output == e.Output
 	r.want = &e
 	r.mu.Unlock()
+	if same {
+		return
+	}
 	select {
 	case r.poke() <- struct{}{}:
 	default:
@@ -82,10 +90,11 @@ func (r *Registrar) wanted() *Entry {
 // Run publishes what Set says until the context ends, then removes the instance.
 func (r *Registrar) Run(ctx context.Context) error {
 	var have *Entry // as Consul's agent has it; nil: not, or unknown
-	ever, failing := false, false
+	tried, failing := false, false
 	for {
 		wait := r.Interval
 		if want := r.wanted(); want != nil {
+			tried = true // a call that fails may have been carried out
 			err := r.publish(ctx, have, *want)
 			switch {
 			case ctx.Err() != nil:
@@ -93,17 +102,17 @@ func (r *Registrar) Run(ctx context.Context) error {
 				if !failing {
 					r.Log.Warn("consul does not take the registration; trying on", "err", err)
 				}
-				have, failing, wait = nil, true, retryEvery
+				have, failing, wait = nil, true, min(retryEvery, r.Interval/4)
 			default:
 				if failing {
 					r.Log.Info("registered again", "service", r.Naming.Name(want.Role))
 				}
-				have, ever, failing = want, true, false
+				have, failing = want, false
 			}
 		}
 		select {
 		case <-ctx.Done():
-			if !ever && !failing {
+			if !tried {
 				return nil
 			}
 			return r.deregister(context.WithoutCancel(ctx))
@@ -131,7 +140,7 @@ func (r *Registrar) publish(ctx context.Context, have *Entry, want Entry) error 
 }
 
 func (r *Registrar) register(ctx context.Context, e Entry) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.timeout())
 	defer cancel()
 	err := r.Client.Agent().ServiceRegisterOpts(&api.AgentServiceRegistration{
 		ID: r.ID, Name: r.Naming.Name(e.Role), Tags: r.Naming.Tags(e.Role), Address: r.Host, Port: r.Port, Meta: e.Meta,
@@ -147,7 +156,7 @@ func (r *Registrar) register(ctx context.Context, e Entry) error {
 }
 
 func (r *Registrar) update(ctx context.Context, e Entry) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.timeout())
 	defer cancel()
 	sent := time.Now()
 	err := r.Client.Agent().UpdateTTLOpts(r.CheckID(), e.Output, e.Status, (&api.QueryOptions{}).WithContext(ctx))

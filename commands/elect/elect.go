@@ -1,10 +1,12 @@
 package elect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -40,8 +42,10 @@ type Election struct {
 	Timeout   time.Duration    // to get the lock; 0: none
 	Log       *slog.Logger
 
-	Lease *lock.Lease
-	board *board.Board[known]
+	board  *board.Board[known]
+	ruling atomic.Pointer[time.Time]  // since when our Redis is master, by the built-in promote
+	term   uint64                     // that we published, 0 before
+	lease  atomic.Pointer[lock.Lease] // of the session under way
 }
 
 // known is what an election knows.
@@ -63,7 +67,7 @@ func (e *Election) Run(ctx context.Context) error {
 			e.board.Learn(func(k *known) { k.view = lock.Parse(e.Lock.Key, index, pairs) })
 		}, watch.Log(e.Log, "lock"))
 	})
-	if e.Handler == nil {
+	if !e.Child { // a child's own life is its health
 		g.Go(func() error {
 			e.Redis.Watch(work, e.Probe, nil, func(h redis.Health) {
 				e.board.Learn(func(k *known) { k.health, k.seen = h, true })
@@ -99,10 +103,18 @@ func (e *Election) contend(ctx context.Context) error {
 	}
 }
 
+// Lease is what is left of the lease under way; 0 where there is none.
+func (e *Election) Lease() time.Duration {
+	if l := e.lease.Load(); l != nil {
+		return l.Left(time.Now())
+	}
+	return 0
+}
+
 // session creates a session, for as long as it takes.
 func (e *Election) session(ctx context.Context, timeout <-chan time.Time) (*lock.Session, error) {
 	for said := false; ; said = true {
-		s, err := lock.NewSession(ctx, e.Lock.Client, e.Session, e.Lease)
+		s, err := lock.NewSession(ctx, e.Lock.Client, e.Session)
 		if err == nil {
 			return s, nil
 		}
@@ -124,6 +136,7 @@ func (e *Election) with(ctx context.Context, s *lock.Session, timeout <-chan tim
 	keep, stop := context.WithCancel(ctx)
 	kept := make(chan struct{})
 	e.board.Learn(func(k *known) { k.gone = false })
+	e.lease.Store(&s.Lease)
 	go func() {
 		defer close(kept)
 		if errors.Is(s.Keep(keep, nil, e.Log), lock.ErrSessionLost) {
@@ -139,16 +152,21 @@ func (e *Election) with(ctx context.Context, s *lock.Session, timeout <-chan tim
 	}()
 	said := ""
 	for {
-		k := e.board.Get()
+		k, changed := e.board.Wait()
+		foreign := k.view.Belongs(e.Naming.Name(catalog.Master))
 		switch why := e.wait(k); {
 		case k.gone:
 			return true, nil
-		case errors.Is(k.view.Err, lock.ErrConflict), errors.Is(k.health.Err, redis.ErrTooOld):
-			return false, errors.Join(k.view.Err, k.health.Err)
+		case errors.Is(k.view.Err, lock.ErrConflict):
+			return false, k.view.Err
+		case foreign != nil:
+			return false, foreign
+		case errors.Is(k.health.Err, redis.ErrTooOld):
+			return false, k.health.Err
 		case why == "":
-			err := e.Lock.Acquire(ctx, s.ID, k.view)
+			v, err := e.Lock.Acquire(ctx, s.ID, k.view)
 			if err == nil {
-				return false, e.hold(ctx, s, k.view)
+				return false, e.hold(ctx, s, v)
 			}
 			if text := err.Error(); !errors.Is(err, lock.ErrMoved) && text != said && ctx.Err() == nil {
 				e.Log.Warn("the lock is not to be had; trying on", "err", err)
@@ -163,7 +181,7 @@ func (e *Election) with(ctx context.Context, s *lock.Session, timeout <-chan tim
 			return false, nil
 		case <-timeout:
 			return false, fmt.Errorf("%w %s", ErrTimeout, e.Lock.Key)
-		case <-e.board.Changed():
+		case <-changed:
 		case <-time.After(time.Second): // a lock delay ends without an event
 		}
 	}
@@ -177,13 +195,13 @@ func (e *Election) wait(k known) string {
 	case k.view.Err != nil:
 		return k.view.Err.Error()
 	case !k.view.Free():
-		return "the lock is held by " + k.view.Holder
-	case e.Handler != nil: // it looks after its Redis itself
+		return "the lock is held by " + cmp.Or(k.view.Holder, "somebody else")
+	case e.Child:
 		return ""
 	case !k.seen:
 		return "redis has not answered yet"
 	case k.health.Err != nil:
-		return "redis is unusable: " + k.health.Err.Error()
+		return "redis is unusable: " + redis.Why(k.health.Err)
 	case k.health.Status.Syncing:
 		return "redis is syncing"
 	case k.health.Status.Priority == 0:

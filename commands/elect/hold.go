@@ -1,6 +1,7 @@
 package elect
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,7 +23,7 @@ func (e *Election) hold(ctx context.Context, s *lock.Session, v lock.View) (err 
 	guarded := make(chan struct{})
 	go func() {
 		defer close(guarded)
-		lose(e.guard(held, s, v.Index))
+		lose(e.guard(held, s))
 	}()
 	unregister := func() {}
 	defer func() {
@@ -43,7 +44,7 @@ func (e *Election) hold(ctx context.Context, s *lock.Session, v lock.View) (err 
 
 // register publishes the master service until the function that it returns is called.
 func (e *Election) register(ctx context.Context, term uint64) (unregister func()) {
-	if err := e.Naming.Evict(ctx, e.Lock.Client, e.Me.ID); err != nil {
+	if err := e.Naming.Evict(ctx, e.Lock.Client, e.Me.Node, e.Me.ServiceID); err != nil {
 		e.Log.Warn("old master entries are left in the catalogue", "err", err)
 	}
 	e.Registrar.Set(catalog.Entry{Role: catalog.Master, Status: api.HealthPassing,
@@ -76,41 +77,53 @@ func (e *Election) verdict(ctx, held context.Context, err error) error {
 }
 
 // guard returns why the lock is lost, when it is. The lease is all that an election without an agent has: at its end
-// another may hold the lock. The view may be older than our hold, which began after index.
-func (e *Election) guard(ctx context.Context, s *lock.Session, index uint64) error {
+// another may hold the lock. A view that does not show our session may be older than our hold, so it is verified once: its
+// index proves little, for that falls when Consul forgets what was deleted.
+func (e *Election) guard(ctx context.Context, s *lock.Session) error {
+	var verified uint64
+	run := e.board.Get().health.Status.RunID
 	for {
-		k := e.board.Get()
-		left := e.Lease.Left(time.Now())
-		if k.view.Index > index && k.view.Session != s.ID {
-			index = k.view.Index
+		k, changed := e.board.Wait()
+		left := s.Lease.Left(time.Now())
+		if k.view.Session != s.ID && k.view.Index != verified {
 			if v, err := e.Lock.Read(ctx); err == nil && v.Session != s.ID {
-				return fmt.Errorf("%s is held by %q", e.Lock.Key, v.Holder)
+				return fmt.Errorf("%s is held by %s", e.Lock.Key, cmp.Or(v.Holder, "nobody"))
+			} else if err == nil {
+				verified = k.view.Index
 			}
 		}
-		switch {
+		switch h := k.health; {
 		case k.gone:
 			return lock.ErrSessionLost
 		case left == 0:
-			return ErrLease
-		case k.health.Err != nil:
-			return fmt.Errorf("redis is unusable: %w", k.health.Err)
+			return lock.ErrLease
+		case e.Child:
+		case h.Err != nil:
+			return fmt.Errorf("redis is unusable: %w", h.Err)
+		case h.Status.RunID != run:
+			return errors.New("redis was restarted: it is a new one")
+		case e.deposed(h):
+			return fmt.Errorf("redis was made a replica of %s", h.Status.Of)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-e.board.Changed():
-		case <-time.After(left):
+		case <-changed:
+		case <-time.After(min(left, time.Second)):
 		}
 	}
 }
 
 // promote invokes the promote handler, and publishes.
 func (e *Election) promote(ctx context.Context, s *lock.Session, v lock.View) (lock.View, error) {
-	t := Takeover{Lock: e.Lock, Session: s.ID, Lease: e.Lease, Me: e.Me, Service: e.Naming.Name(catalog.Master), Redis: e.Redis, Creds: e.Creds, Log: e.Log}
+	t := Takeover{Lock: e.Lock, Session: s, Me: e.Me, Service: e.Naming.Name(catalog.Master), Redis: e.Redis, Creds: e.Creds, Log: e.Log}
 	if e.Handler == nil {
 		v, err := t.Run(ctx, v)
 		if err == nil {
-			e.Log.Info("promoted", "redis", e.Redis.Addr(), "term", v.State.Term())
+			e.term = v.State.Term()
+			e.Log.Info("promoted", "redis", e.Redis.Addr(), "term", e.term)
+			now := time.Now()
+			e.ruling.Store(&now)
 		}
 		return v, err
 	}
@@ -122,7 +135,15 @@ func (e *Election) promote(ctx context.Context, s *lock.Session, v lock.View) (l
 	if err != nil {
 		e.Log.Warn("published without its run id: the redis that the handler promoted does not answer here", "err", err)
 	}
-	return t.publish(ctx, v, st)
+	v, err = t.publish(ctx, v, st)
+	e.term = v.State.Term()
+	return v, err
+}
+
+// deposed tells whether our Redis, once promoted, was made a replica again.
+func (e *Election) deposed(h redis.Health) bool {
+	since := e.ruling.Load()
+	return since != nil && h.At.After(*since) && !h.Status.Master
 }
 
 func previous(v lock.View) *handlers.Peer {
@@ -147,7 +168,11 @@ func (e *Election) leave(ctx context.Context, s *lock.Session, cause error) erro
 	if cause != nil {
 		why = cause.Error()
 	}
-	ctx, cancel := context.WithTimeout(ctx, max(e.Lease.Left(time.Now()), 2*time.Second))
+	if c, ok := e.Handler.(*handlers.Command); ok { // first: it may still be writing
+		c.End()
+		defer c.End()
+	}
+	ctx, cancel := context.WithTimeout(ctx, max(s.Lease.Left(time.Now()), 2*time.Second))
 	defer cancel()
 	err := e.fence(ctx, why)
 	if err != nil {
@@ -173,13 +198,8 @@ func (e *Election) fence(ctx context.Context, why string) error {
 		}
 		return err
 	}
-	if c, ok := e.Handler.(*handlers.Command); ok {
-		c.End()
-		defer c.End()
-	}
 	if e.Child {
 		return nil
 	}
-	v := e.board.Get().view
-	return e.invoke(ctx, handlers.Event{Type: handlers.TypeFence, Term: v.State.Term(), Reason: why})
+	return e.invoke(ctx, handlers.Event{Type: handlers.TypeFence, Term: e.term, Reason: why})
 }

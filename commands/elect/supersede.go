@@ -17,31 +17,43 @@ type superseded struct {
 	server *redis.Server
 	addr   string
 	log    *slog.Logger
+
+	paused, fenced bool // by us
 }
 
-// supersede ends the published master's reign: nil error means that it accepts no writes, or is not to be found.
+// supersede ends the published master's reign: nil error means that it accepts no writes, or does not answer.
 func (t Takeover) supersede(ctx context.Context, old *lock.Master, own redis.Status) (*superseded, error) {
 	none := &superseded{log: t.Log}
 	if old == nil || old.RunID == own.RunID || old.RunID == "" {
 		return none, nil
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, t.Lease.Left(time.Now()), ErrLease)
+	// No command to another's Redis once the lease is over.
+	ctx, cancel := t.Session.Lease.Context(ctx)
 	defer cancel()
 	opt := t.Creds
 	opt.Addr = old.Address
-	server, err := redis.Open(opt)
+	server, err := redis.Open(ctx, opt)
 	if err != nil {
 		return nil, err
 	}
-	st, err := server.Status(ctx)
-	if err != nil || st.RunID != old.RunID || !st.Master {
-		server.Close()
-		if redis.Silent(err) {
-			t.Log.Warn("the old master is silent: whether it accepts writes is not known", "master", old.ID, "addr", old.Address, "err", err)
-		}
-		return none, nil
-	}
 	s := &superseded{server: server, addr: old.Address, log: t.Log}
+	st, err := server.Status(ctx)
+	switch {
+	case ctx.Err() != nil: // silence is ours, then
+		s.close()
+		return nil, context.Cause(ctx)
+	case err == nil && st.RunID == old.RunID && st.Master:
+	case err == nil, redis.Refused(err):
+		s.close()
+		return none, nil
+	case redis.Silent(err):
+		t.Log.Warn("the old master is silent: whether it accepts writes is not known", "master", old.ID, "addr", old.Address, "err", err)
+		s.close()
+		return none, nil
+	default: // it lives, and would go on taking writes
+		s.close()
+		return nil, fmt.Errorf("take over from %s at %s: %w", old.ID, old.Address, err)
+	}
 	if err = t.join(ctx, old, own, st); err == nil {
 		err = t.drain(ctx, s)
 	}
@@ -70,14 +82,19 @@ func (t Takeover) join(ctx context.Context, old *lock.Master, own, master redis.
 
 // drain holds writes back on the old master, fences it behind that, waits until all it has is here, and parks it.
 func (t Takeover) drain(ctx context.Context, old *superseded) error {
+	old.paused = true // also where the answer is lost: then it may have been done
 	if err := old.server.Pause(ctx, pauseFor); err != nil {
-		return err
-	}
-	if err := old.server.Fence(ctx); err != nil {
 		return err
 	}
 	st, err := old.server.Status(ctx)
 	if err != nil {
+		return err
+	}
+	old.fenced = !st.Fenced()
+	if err := old.server.Fence(ctx); err != nil {
+		return err
+	}
+	if st, err = old.server.Status(ctx); err != nil {
 		return err
 	}
 	if err := t.reach(ctx, st.Position); err != nil {
@@ -116,15 +133,21 @@ func (t Takeover) until(ctx context.Context, bound time.Duration, done func(redi
 	}
 }
 
-// undo leaves the old master as it was found: writable.
+// undo takes back what we did to the old master; a fence of somebody else's stays.
 func (s *superseded) undo(ctx context.Context) {
 	if s.server == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, pauseFor)
 	defer cancel()
-	_, err := s.server.Lift(ctx)
-	if err := errors.Join(err, s.server.Unpause(ctx)); err != nil {
+	var lift, unpause error
+	if s.fenced {
+		_, lift = s.server.Lift(ctx)
+	}
+	if s.paused {
+		unpause = s.server.Unpause(ctx)
+	}
+	if err := errors.Join(lift, unpause); err != nil {
 		s.log.Error("the old master could not be let go; its own agent will", "addr", s.addr, "err", err)
 	}
 }

@@ -4,7 +4,6 @@ package elect
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 
@@ -17,14 +16,10 @@ import (
 // than catchUp, so that a write that waits is answered by the successor's -READONLY and not let in before it.
 const joinFor, pauseFor, catchUp = 10 * time.Second, 4 * time.Second, 2 * time.Second
 
-// ErrLease is returned when the lease is over: a member without it sends no command to another's Redis.
-var ErrLease = errors.New("the lease is over")
-
 // Takeover is one member's way to be master, while it holds the lock.
 type Takeover struct {
 	Lock    lock.Lock
-	Session string
-	Lease   *lock.Lease
+	Session *lock.Session
 	Me      lock.Master // as published; the run id and the term are filled in
 	Service string
 	Redis   *redis.Server
@@ -33,15 +28,16 @@ type Takeover struct {
 }
 
 // Run ends the published master's reign, promotes, publishes and lets writes in. It returns the view after publishing.
-// On an error the old master is as it was, and ours refuses writes.
+// On an error the old master is as it was, or parked where the state may name us already; ours refuses writes. Whoever
+// has the lock next takes over from there.
 func (t Takeover) Run(ctx context.Context, v lock.View) (lock.View, error) {
 	own, err := t.Redis.Status(ctx)
 	if err != nil {
 		return v, err
 	}
 	old := v.State.Master
-	if old != nil && old.RunID == own.RunID && own.Master && !own.Fenced() {
-		return t.publish(ctx, v, own) // the master takes a lost lock again: nothing moves
+	if own.Master && !own.Fenced() && (old == nil || old.RunID == own.RunID) {
+		return t.publish(ctx, v, own) // it is the master already, and only the lock or the state was lost: nothing moves
 	}
 	gone, err := t.supersede(ctx, old, own)
 	if err != nil {
@@ -67,11 +63,7 @@ func (t Takeover) Run(ctx context.Context, v lock.View) (lock.View, error) {
 func (t Takeover) publish(ctx context.Context, v lock.View, st redis.Status) (lock.View, error) {
 	me := t.Me
 	me.RunID = st.RunID
-	state := v.State.Publish(me, st.Position.Lineage, st.Position.Lineage2)
+	state := v.State.Publish(me, st.Position.Lineage2, st.Position.Lineage)
 	state.Service = t.Service
-	v, err := t.Lock.Write(ctx, t.Session, v, state)
-	if err == nil && (v.State.Master == nil || v.State.Master.RunID != st.RunID) {
-		err = lock.ErrMoved
-	}
-	return v, err
+	return t.Lock.Write(ctx, t.Session.ID, v, state)
 }

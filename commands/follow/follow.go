@@ -114,10 +114,11 @@ func builtinDigest(entries []handlers.Entry, tag string) string {
 	if !ok {
 		return ""
 	}
-	return fmt.Sprint(m.Addr(), m.ID(), m.Term())
+	return fmt.Sprintf("%s %q %d", m.Addr(), m.ID(), m.Term())
 }
 
-// fullDigest is everything but the output of checks and the indexes, which change without a meaning.
+// fullDigest is what a handler may act on: nodes, services, and the status of checks; not the output of checks and the
+// indexes, which change without a meaning.
 func fullDigest(answer any) string {
 	entries, _ := answer.([]*api.ServiceEntry)
 	type instance struct {
@@ -128,6 +129,9 @@ func fullDigest(answer any) string {
 	}
 	out := []instance{}
 	for _, e := range entries {
+		if e.Service == nil || e.Node == nil {
+			continue
+		}
 		s := *e.Service
 		s.CreateIndex, s.ModifyIndex = 0, 0
 		in := instance{Node: e.Node.Node, Addr: e.Node.Address, Service: &s}
@@ -144,26 +148,29 @@ func fullDigest(answer any) string {
 // loop invokes the handler for each digest that it has not handled yet. One that fails is invoked again for as long
 // as the event stands.
 func (f *Follower) loop(ctx context.Context) {
-	handled, failed, wait := job{}, job{}, time.Duration(0)
+	handled, failed, wait, said := job{}, job{}, time.Duration(0), ""
 	for {
 		var retry <-chan time.Time
-		k := f.board.Get()
+		k, changed := f.board.Wait()
 		if due(k, handled, f.Member) {
 			if err := f.Handler.Handle(ctx, k.event, fmt.Sprintf("CONSUL_INDEX=%d", k.index)); err == nil {
-				handled, wait = k.job(), 0
+				handled, wait, said = k.job(), 0, ""
 				continue // what came meanwhile waits on the board
 			} else if ctx.Err() == nil {
 				if k.job() != failed {
 					wait = 0
 				}
 				failed, wait = k.job(), min(max(2*wait, retryMin), retryMax)
-				f.Log.Warn("the handler failed, and is tried again", "in", wait, "err", err)
+				if err.Error() != said { // once, not each few seconds
+					f.Log.Warn("the handler failed; trying on", "err", err)
+				}
+				said = err.Error()
 				retry = time.After(wait)
 			}
 		} else if k.digest == "" {
 			handled = job{} // nobody: the same master is news when it comes back
 		}
-		if !f.rest(ctx, k, retry) {
+		if !f.rest(ctx, k, changed, retry) {
 			return
 		}
 	}
@@ -179,15 +186,16 @@ func due(k known, handled job, member string) bool {
 }
 
 // rest waits for the next change of what matters, or for the retry.
-func (f *Follower) rest(ctx context.Context, k known, retry <-chan time.Time) bool {
+func (f *Follower) rest(ctx context.Context, k known, changed <-chan struct{}, retry <-chan time.Time) bool {
 	for {
 		select {
 		case <-ctx.Done():
 			return false
 		case <-retry:
 			return true
-		case <-f.board.Changed():
-			if n := f.board.Get(); retry == nil || n.job() != k.job() || n.view.Holder != k.view.Holder {
+		case <-changed:
+			var n known
+			if n, changed = f.board.Wait(); retry == nil || n.job() != k.job() || n.view.Holder != k.view.Holder {
 				return true
 			}
 		}

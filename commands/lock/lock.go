@@ -18,6 +18,8 @@ const Flag uint64 = 0x2ddccbc058a50c18
 var (
 	// ErrConflict is returned for a key that is in use for something other than a lock.
 	ErrConflict = errors.New("the lock key is in use, and not as a lock")
+	// ErrForeign is returned for a state that belongs to another cluster.
+	ErrForeign = errors.New("the state under the lock key is another cluster's")
 	// ErrMoved is returned when a transaction found the lock or the state other than its writer knew it.
 	ErrMoved = errors.New("the lock or the state has changed meanwhile")
 	// ErrDenied is returned when the ACL token does not suffice; its text names the permission that is missing.
@@ -27,6 +29,7 @@ var (
 // View is the lock and the state as one read found them.
 type View struct {
 	Index      uint64 // of the read: 0 is no view at all
+	LockIndex  uint64 // of the lock key's last change, 0 where there is no key
 	Session    string // of the holder; empty: the lock is free
 	Holder     string // the holder's id; of a foreign `consul lock` whatever it wrote
 	State      State
@@ -37,27 +40,43 @@ type View struct {
 // Free tells whether nobody holds the lock.
 func (v View) Free() bool { return v.Session == "" }
 
+// Same tells whether the lock and the state are what they were.
+func (v View) Same(o View) bool {
+	return v.LockIndex == o.LockIndex && v.StateIndex == o.StateIndex && v.Session == o.Session && (v.Index == 0) == (o.Index == 0)
+}
+
+// Belongs returns ErrForeign where the state is that of a cluster with another master service.
+func (v View) Belongs(service string) error {
+	if s := v.State.Service; s != "" && s != service {
+		return fmt.Errorf("%w: it names the service %q, ours is %q: two clusters need two CONSUL_LOCK_KEYs", ErrForeign, s, service)
+	}
+	return nil
+}
+
 // StateKey is where the state of the lock at key stands.
 func StateKey(key string) string { return key + "/state" }
 
 // Parse reads what a list of the keys below the lock's own gave.
 func Parse(key string, index uint64, pairs api.KVPairs) View {
-	v := View{Index: index}
+	v, odd := View{Index: index}, false
 	for _, p := range pairs {
 		switch p.Key {
 		case key:
-			if p.Flags != Flag {
-				v.Err = fmt.Errorf("%w: %s", ErrConflict, key)
-			}
+			odd = p.Flags != Flag
+			v.LockIndex = p.ModifyIndex
 			if v.Session = p.Session; v.Session != "" {
 				v.Holder = string(p.Value)
 			}
 		case StateKey(key):
 			v.StateIndex = p.ModifyIndex
 			if err := json.Unmarshal(p.Value, &v.State); err != nil {
-				v.Err = fmt.Errorf("read the state at %s: %w", p.Key, err)
+				v.Err = errors.Join(v.Err, fmt.Errorf("read the state at %s: %w", p.Key, err))
 			}
 		}
+	}
+	// Beside a state of ours an odd key is still our lock, on which somebody has run `consul kv put`.
+	if odd && v.StateIndex == 0 {
+		v.Err = fmt.Errorf("%w: %s", ErrConflict, key)
 	}
 	return v
 }
@@ -80,26 +99,30 @@ func (l Lock) Read(ctx context.Context) (View, error) {
 	return Parse(l.Key, meta.LastIndex, pairs), nil
 }
 
-// Acquire takes the lock, provided that the state is still the one of the view. ErrMoved: it is not, or the lock is
-// held, or in a lock delay.
-func (l Lock) Acquire(ctx context.Context, session string, v View) error {
-	if err := l.commit(ctx, unchanged(l.Key, v),
-		&api.KVTxnOp{Verb: api.KVLock, Key: l.Key, Value: []byte(l.Member), Flags: Flag, Session: session}); err != nil {
-		return fmt.Errorf("acquire the lock %s: %w", l.Key, err)
+// Acquire takes the lock, provided that the state is still the one of the view. It returns the view with the lock held.
+// ErrMoved: the state is not, or the lock is held, or in a lock delay.
+func (l Lock) Acquire(ctx context.Context, session string, v View) (View, error) {
+	index, err := l.commit(ctx, unchanged(l.Key, v), l.lock(session))
+	if err != nil {
+		return v, fmt.Errorf("acquire the lock %s: %w", l.Key, err)
 	}
-	return nil
+	v.Index, v.LockIndex, v.Session, v.Holder = index, index, session, l.Member
+	return v, nil
 }
 
-// Write replaces the state that the view shows. ErrMoved: somebody else wrote it, or the session does not hold the lock.
+// Write replaces the state that the view shows, and returns the view with it. ErrMoved: somebody else wrote it, or the
+// session does not hold the lock. After any other error the state may have been written.
 func (l Lock) Write(ctx context.Context, session string, v View, s State) (View, error) {
 	ops, err := l.write(session, v, s)
-	if err == nil {
-		err = l.commit(ctx, ops...)
+	var index uint64
+	if err == nil { // the lock again: somebody may have overwritten its value
+		index, err = l.commit(ctx, append(ops, l.lock(session))...)
 	}
 	if err != nil {
 		return v, fmt.Errorf("write the state at %s: %w", StateKey(l.Key), err)
 	}
-	return l.Read(ctx)
+	v.Index, v.LockIndex, v.StateIndex, v.State, v.Holder = index, index, index, s, l.Member
+	return v, nil
 }
 
 // Release gives the lock back, and says why in the state if it is still the one that the view shows.
@@ -108,15 +131,20 @@ func (l Lock) Release(ctx context.Context, session string, v View, why string) e
 	v.State.Why = why
 	ops, err := l.write(session, v, v.State)
 	if err == nil {
-		err = l.commit(ctx, append(ops, unlock)...)
+		_, err = l.commit(ctx, append(ops, unlock)...)
 	}
 	if errors.Is(err, ErrMoved) {
-		err = l.commit(ctx, unlock)
+		_, err = l.commit(ctx, unlock)
 	}
 	if err != nil {
 		return fmt.Errorf("release the lock %s: %w", l.Key, err)
 	}
 	return nil
+}
+
+// lock takes the lock, or holds it as it is.
+func (l Lock) lock(session string) *api.KVTxnOp {
+	return &api.KVTxnOp{Verb: api.KVLock, Key: l.Key, Value: []byte(l.Member), Flags: Flag, Session: session}
 }
 
 func (l Lock) write(session string, v View, s State) ([]*api.KVTxnOp, error) {
@@ -137,8 +165,8 @@ func unchanged(key string, v View) *api.KVTxnOp {
 	return &api.KVTxnOp{Verb: api.KVCheckIndex, Key: StateKey(key), Index: v.StateIndex}
 }
 
-// commit runs one transaction: all of it, or nothing and ErrMoved.
-func (l Lock) commit(ctx context.Context, ops ...*api.KVTxnOp) error {
+// commit runs one transaction: all of it, or nothing and ErrMoved. It returns the index at which it was.
+func (l Lock) commit(ctx context.Context, ops ...*api.KVTxnOp) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	txn := make(api.TxnOps, len(ops))
@@ -146,8 +174,15 @@ func (l Lock) commit(ctx context.Context, ops ...*api.KVTxnOp) error {
 		txn[i] = &api.TxnOp{KV: op}
 	}
 	ok, res, _, err := l.Client.Txn().Txn(txn, (&api.QueryOptions{}).WithContext(ctx))
-	if err != nil || ok {
-		return err
+	if err != nil {
+		return 0, err
+	}
+	if ok {
+		var index uint64
+		for _, r := range res.Results {
+			index = max(index, r.KV.ModifyIndex)
+		}
+		return index, nil
 	}
 	kind := ErrMoved
 	var why []string
@@ -157,5 +192,5 @@ func (l Lock) commit(ctx context.Context, ops ...*api.KVTxnOp) error {
 		}
 		why = append(why, e.What)
 	}
-	return fmt.Errorf("%w (%s)", kind, strings.Join(why, "; "))
+	return 0, fmt.Errorf("%w (%s)", kind, strings.Join(why, "; "))
 }

@@ -30,10 +30,10 @@ func TestParse(t *testing.T) {
 	}{
 		{"no keys are a free lock without a state", nil, View{Index: 9}, true, ""},
 		{"a lock that a session holds", api.KVPairs{lock("s1", "a"), stateAt(text)},
-			View{Index: 9, Session: "s1", Holder: "a", State: published, StateIndex: 8}, false, ""},
-		{"a lock that was given back names no holder", api.KVPairs{lock("", "a"), stateAt(text)}, View{Index: 9, State: published, StateIndex: 8}, true, ""},
+			View{Index: 9, LockIndex: 5, Session: "s1", Holder: "a", State: published, StateIndex: 8}, false, ""},
+		{"a lock that was given back names no holder", api.KVPairs{lock("", "a"), stateAt(text)}, View{Index: 9, LockIndex: 5, State: published, StateIndex: 8}, true, ""},
 		{"a state outlives a lock key that `consul lock` removed", api.KVPairs{stateAt(text)}, View{Index: 9, State: published, StateIndex: 8}, true, ""},
-		{"the holder is whatever `consul lock` wrote", api.KVPairs{lock("s1", "Consul Lock")}, View{Index: 9, Session: "s1", Holder: "Consul Lock"}, false, ""},
+		{"the holder is whatever `consul lock` wrote", api.KVPairs{lock("s1", "Consul Lock")}, View{Index: 9, LockIndex: 5, Session: "s1", Holder: "Consul Lock"}, false, ""},
 		{"what stands beside or below is not ours", api.KVPairs{
 			{Key: key + "2", Session: "s2", Value: []byte("b")}, {Key: key + "2/state", Value: []byte("{")}, {Key: key + "/members/a", Value: []byte("{")}},
 			View{Index: 9}, true, ""},
@@ -41,7 +41,7 @@ func TestParse(t *testing.T) {
 			"the lock key is in use, and not as a lock: resec/.lock"},
 		{"a key with another's flags is a conflict, held or not", api.KVPairs{{Key: key, Flags: 42, Session: "s1", Value: []byte("x")}},
 			View{Index: 9, Session: "s1", Holder: "x"}, false, "the lock key is in use, and not as a lock: resec/.lock"},
-		{"a state that is cut off", api.KVPairs{lock("s1", "a"), stateAt(`{"service":`)}, View{Index: 9, Session: "s1", Holder: "a", StateIndex: 8}, false,
+		{"a state that is cut off", api.KVPairs{lock("s1", "a"), stateAt(`{"service":`)}, View{Index: 9, LockIndex: 5, Session: "s1", Holder: "a", StateIndex: 8}, false,
 			"read the state at resec/.lock/state: unexpected end of JSON input"},
 		{"a state of another shape", api.KVPairs{stateAt(`[]`)}, View{Index: 9, StateIndex: 8}, true,
 			"read the state at resec/.lock/state: json: cannot unmarshal array into Go value of type lock.State"},

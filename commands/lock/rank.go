@@ -14,9 +14,13 @@ type Candidate struct {
 	redis.Status
 }
 
-// Incumbent tells whether the candidate is the published master, and accepts writes.
+// Incumbent tells whether the candidate is the published master, and accepts writes. Where none is published, for Consul
+// may have lost its data, it is one that others replicate from.
 func (c Candidate) Incumbent(s State) bool {
-	return s.Master != nil && c.ID == s.Master.ID && c.RunID == s.Master.RunID && c.Master && !c.Fenced()
+	if s.Master == nil {
+		return c.Master && !c.Fenced() && len(c.Replicas) > 0
+	}
+	return c.ID == s.Master.ID && c.RunID == s.Master.RunID && c.Master && !c.Fenced()
 }
 
 // eligible tells whether the candidate may lead at all.
@@ -33,7 +37,8 @@ func Rank(cs []Candidate, s State) []Candidate {
 			first(a.Keys > 0, b.Keys > 0),
 			cmp.Compare(age(b, s.Chain), age(a, s.Chain)),
 			first(published(a, s), published(b, s)),
-			byOffset(a, b),
+			cmp.Compare(a.Position.Lineage, b.Position.Lineage), // offsets of two lineages do not compare
+			cmp.Compare(b.Position.Offset, a.Position.Offset),
 			cmp.Compare(a.Priority, b.Priority),
 			cmp.Compare(a.ID, b.ID),
 		)
@@ -58,11 +63,4 @@ func age(c Candidate, chain []string) int {
 
 func published(c Candidate, s State) bool {
 	return s.Master != nil && c.ID == s.Master.ID && c.RunID == s.Master.RunID && c.Keys > 0
-}
-
-func byOffset(a, b Candidate) int {
-	if a.Position.Lineage != b.Position.Lineage {
-		return 0
-	}
-	return cmp.Compare(b.Position.Offset, a.Position.Offset)
 }

@@ -21,6 +21,17 @@ type SessionOptions struct {
 	Name  string
 	TTL   time.Duration
 	Check string // the id of a check on whose end the session ends too; empty: none
+	Clock *Clock // of that check
+}
+
+// session is one whose clock has not begun.
+func (o SessionOptions) session(client *api.Client, id string) *Session {
+	s := &Session{ID: id, client: client, ttl: o.TTL, clock: &Clock{}}
+	s.Lease = Lease{s.clock}
+	if o.Clock != nil {
+		s.Lease = append(s.Lease, o.Clock)
+	}
+	return s
 }
 
 // Session is a Consul session of ours. It has no node check: a gossip blip is no failover.
@@ -28,11 +39,13 @@ type Session struct {
 	ID     string
 	client *api.Client
 	ttl    time.Duration
-	lease  *Lease
+	clock  *Clock
+
+	Lease Lease // of the session, and of the check that it is bound to
 }
 
-// NewSession creates a session, whose renewals extend the lease.
-func NewSession(ctx context.Context, client *api.Client, opt SessionOptions, lease *Lease) (*Session, error) {
+// NewSession creates a session.
+func NewSession(ctx context.Context, client *api.Client, opt SessionOptions) (*Session, error) {
 	type check struct{ ID string }
 	body := struct {
 		Name, TTL, Behavior, LockDelay string
@@ -49,14 +62,15 @@ func NewSession(ctx context.Context, client *api.Client, opt SessionOptions, lea
 	if _, err := client.Raw().Write("/v1/session/create", body, &out, (&api.WriteOptions{}).WithContext(ctx)); err != nil {
 		return nil, fmt.Errorf("create session %q: %w", opt.Name, err)
 	}
-	lease.Extend("session", sent, opt.TTL)
-	return &Session{ID: out.ID, client: client, ttl: opt.TTL, lease: lease}, nil
+	s := opt.session(client, out.ID)
+	s.clock.Extend(sent, opt.TTL)
+	return s, nil
 }
 
 // Adopt takes a session over from a predecessor of this process, to be renewed and destroyed as one of our own. Nothing
-// is known of its last renewal, so the lease begins with the next.
-func Adopt(client *api.Client, id string, ttl time.Duration, lease *Lease) *Session {
-	return &Session{ID: id, client: client, ttl: ttl, lease: lease}
+// is known of its last renewal, so its lease begins with the next.
+func Adopt(client *api.Client, id string, opt SessionOptions) *Session {
+	return opt.session(client, id)
 }
 
 // Keep renews the session until the context ends (nil) or Consul says that it is gone (ErrSessionLost). A Consul that
@@ -82,7 +96,7 @@ func (s *Session) Keep(ctx context.Context, now <-chan struct{}, log *slog.Logge
 			return err
 		case err != nil:
 			if !failing {
-				log.Warn("the session cannot be renewed", "err", err, "lease_left", s.lease.Left(time.Now()))
+				log.Warn("the session cannot be renewed", "err", err, "lease_left", s.Lease.Left(time.Now()))
 			}
 			wait, failing = min(every, time.Second), true
 		default:
@@ -102,7 +116,7 @@ func (s *Session) renew(ctx context.Context, timeout time.Duration) error {
 	if entry == nil { // how the API says 404
 		return fmt.Errorf("renew session %s: %w", s.ID, ErrSessionLost)
 	}
-	s.lease.Extend("session", sent, s.ttl)
+	s.clock.Extend(sent, s.ttl)
 	return nil
 }
 

@@ -40,9 +40,10 @@ func (s State) Term() uint64 {
 	return s.Master.Term
 }
 
-// Publish is the state after m has become master with the next term, its data now in the lineages given.
+// Publish is the state after m has become master with the next term, its data now in the lineages given. m.Term is the
+// highest term that m knows of: the state may have been deleted by hand, and a term only rises.
 func (s State) Publish(m Master, lineages ...string) State {
-	m.Term = s.Term() + 1
+	m.Term = max(s.Term(), m.Term) + 1
 	s.Master, s.Why, s.Version = &m, "", 1
 	s.Chain = extend(s.Chain, lineages...)
 	return s

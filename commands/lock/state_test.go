@@ -46,6 +46,15 @@ func TestExtend(t *testing.T) {
 	}
 }
 
+// A view's chain is shared: what one state adds is not seen in another.
+func TestExtend_SharesNothing(t *testing.T) {
+	chain := append(make([]string, 0, 8), "a")
+	b, c := extend(chain, "b"), extend(chain, "c")
+	if d := cmp.Diff([][]string{{"a"}, {"a", "b"}, {"a", "c"}}, [][]string{chain, b, c}); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestState_Publish(t *testing.T) {
 	me := Master{Peer: handlers.Peer{ID: "b", RunID: "rb", Address: "10.0.0.2:6379"}, Node: "n2", ServiceID: "s", Guard: 1}
 	with := func(term uint64) *Master { m := me; m.Term = term; return &m }
@@ -60,7 +69,7 @@ func TestState_Publish(t *testing.T) {
 		{"the first term is 1", State{}, me, State{Master: with(1), Chain: []string{"new"}, Version: 1}},
 		{"a term is one more than the published one", State{Service: "redis-master", Master: old, Chain: []string{"l0"}, Record: record, Why: WhyDead, Version: 1}, me,
 			State{Service: "redis-master", Master: with(42), Chain: []string{"l0", "new"}, Record: record, Version: 1}},
-		{"a term that the new master brings along does not count", State{Master: old}, *with(99), State{Master: with(42), Chain: []string{"new"}, Version: 1}},
+		{"a higher term that the new master knows of counts", State{Master: old}, *with(99), State{Master: with(100), Chain: []string{"new"}, Version: 1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if d := cmp.Diff(tt.want, tt.before.Publish(tt.m, "new", "")); d != "" {

@@ -2,6 +2,7 @@
 package status
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -46,37 +47,21 @@ type Member struct {
 
 // Answer is what one member's Redis said.
 type Answer struct {
-	ID, Address, Check, Output string
-	Term                       uint64
-	Status                     redis.Status
-	Err                        error
+	lock.Member
+	Status redis.Status
+	Err    error
 }
 
-// Ask asks the Redis of every instance, and the published master's where it is not registered, all at once.
-func Ask(ctx context.Context, entries []handlers.Entry, s lock.State, opt redis.Options) []Answer {
-	out := make([]Answer, 0, len(entries)+1)
-	for _, e := range entries {
-		a := Answer{ID: e.ID(), Address: e.Addr(), Check: e.Status(), Term: e.Term()}
-		for _, c := range e.Checks {
-			if c.Status == a.Check {
-				a.Output = c.Output
-			}
-		}
-		if a.ID == "" {
-			a.ID = e.Node.Node + "/" + e.Service.ID
-		}
-		out = append(out, a)
-	}
-	known := func(a Answer) bool { return a.ID == s.Master.ID }
-	if s.Master != nil && !slices.ContainsFunc(out, known) {
-		out = append(out, Answer{ID: s.Master.ID, Address: s.Master.Address, Term: s.Master.Term, Check: "none"})
-	}
+// Ask asks every member's Redis, all at once.
+func Ask(ctx context.Context, members []lock.Member, opt redis.Options) []Answer {
+	out := make([]Answer, len(members))
 	var wg sync.WaitGroup
-	for i := range out {
+	for i, m := range members {
 		wg.Go(func() {
 			o := opt
-			o.Addr = out[i].Address
-			out[i].Status, out[i].Err = handlers.Ask(ctx, o)
+			o.Addr = m.Address
+			st, err := handlers.Ask(ctx, o)
+			out[i] = Answer{m, st, err}
 		})
 	}
 	wg.Wait()
@@ -91,9 +76,9 @@ func New(v lock.View, answers []Answer) Report {
 		r.Holder = ""
 	}
 	var master *redis.Status
-	for _, a := range answers {
+	for i, a := range answers {
 		if m := v.State.Master; a.Err == nil && m != nil && a.Status.RunID == m.RunID && a.Status.Master {
-			master = &a.Status
+			master = &answers[i].Status
 		}
 	}
 	for _, a := range answers {
@@ -118,13 +103,15 @@ func member(a Answer, holder string, s lock.State, master *redis.Status) Member 
 		m.Behind = &behind
 	}
 	switch {
-	case st.Fenced():
+	case st.Master && st.Fenced():
 		m.Note = "fenced: refuses writes"
 	case st.Master && (s.Master == nil || st.RunID != s.Master.RunID):
 		m.Note = "a master that is not the published one"
+	case m.Check == lock.Unregistered:
+		m.Note = "not in the catalogue"
 	case m.Check != "passing":
-		m.Note = strings.TrimSpace(a.Output)
-	case !st.Master && m.Link != "up":
+		m.Note = cmp.Or(strings.TrimSpace(a.Output), "its check is "+m.Check)
+	case !st.Master && (m.Link != "up" || s.Master != nil && st.Of != s.Master.Address):
 		m.Note = "follows " + st.Of
 	}
 	return m
@@ -157,8 +144,11 @@ func verdict(v lock.View, members []Member, master *redis.Status) (int, string) 
 		return NoMaster, "no master: the published one, " + v.State.Master.ID + ", refuses writes"
 	}
 	var ill []string
-	if v.Free() {
+	switch {
+	case v.Free():
 		ill = append(ill, "nobody holds the lock")
+	case v.Holder != v.State.Master.ID:
+		ill = append(ill, "the lock is held by "+v.Holder)
 	}
 	replicas := 0
 	for _, m := range members {

@@ -14,7 +14,7 @@ import (
 
 // view is the lock held by "a", which is published.
 func view(change ...func(*lock.View)) lock.View {
-	v := lock.View{Index: 9, Session: "s", Holder: "a", StateIndex: 8, State: lock.State{Master: &lock.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Term: 4}}}}
+	v := lock.View{Index: 9, Session: "s", Holder: "a", StateIndex: 8, State: lock.State{Master: &lock.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Address: "a:6379", Term: 4}}}}
 	for _, f := range change {
 		f(&v)
 	}
@@ -25,7 +25,7 @@ func free(v *lock.View) { v.Session = "" }
 
 // replica is the answer of a linked replica, 10 bytes behind; master is the published one's.
 func replica(id string, change ...func(*Answer)) Answer {
-	a := Answer{ID: id, Address: id + ":6379", Check: "passing", Output: "replica of a:6379", Term: 4, Status: redis.Status{
+	a := Answer{Member: lock.Member{ID: id, Address: id + ":6379", Check: "passing", Output: "replica of a:6379", Term: 4}, Status: redis.Status{
 		RunID: "run-" + id, Version: "7.0.15", Of: "a:6379", LinkUp: true, Position: redis.Position{Lineage: "l", Offset: 90}}}
 	for _, f := range change {
 		f(&a)
@@ -105,7 +105,7 @@ func TestNew_Members(t *testing.T) {
 		{"one that is syncing", replica("b", syncing), row(func(m *Member) { m.Link, m.Note = "syncing", "follows a:6379" })},
 		{"one that is parked says what its check says", replica("b", parked, check("warning", " parked; waits for a master\n")),
 			row(func(m *Member) { m.Link, m.Check, m.Note = "parked", "warning", "parked; waits for a master" })},
-		{"one that is fenced", replica("b", fenced), row(func(m *Member) { m.Note = "fenced: refuses writes" })},
+		{"one that is fenced, which takes no writes anyway", replica("b", fenced), row(func(*Member) {})},
 		{"one that does not answer is unknown", replica("b", silent), Member{ID: "b", Address: "b:6379", Role: "unknown", Term: 4, Check: "passing", Note: "no answer"}},
 		{"another master", replica("b", promoted), row(func(m *Member) {
 			m.Role, m.Link, m.Behind, m.Note = "master", "", nil, "a master that is not the published one"

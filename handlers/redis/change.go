@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -147,6 +148,24 @@ func (s *Server) Disconnect(ctx context.Context) (int, error) {
 		n += len(kill)
 	}
 	return n, errors.Join(errs...)
+}
+
+// Namesakes is how many connections of other processes have the name that ours has; to be asked before a second
+// connection is open, for that would count.
+func (s *Server) Namesakes(ctx context.Context) (int, error) {
+	res, err := s.do(ctx, []string{"CLIENT", "ID"}, []string{"CLIENT", "LIST", "TYPE", "normal"})
+	if err != nil {
+		return 0, err
+	}
+	own, _ := res[0].AsInt64()
+	list, _ := res[1].ToString()
+	n := 0
+	for line := range strings.Lines(list) {
+		if f := strings.Fields(line); slices.Contains(f, "name="+s.opt.Name) && !slices.Contains(f, fmt.Sprint("id=", own)) {
+			n++
+		}
+	}
+	return n, nil
 }
 
 // strangers are the ids in CLIENT LIST's text of connections that are not ours.

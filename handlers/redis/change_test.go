@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -68,22 +69,30 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-// A server that answers nothing is told from one that is not there: only the former may still accept writes.
+// A server that says nothing is told from one that is not there: only the former may still accept writes.
 func TestErrors_OfAServer(t *testing.T) {
-	type words struct{ Answered, Refused, Silent bool }
+	type words struct {
+		Answered, Refused, Silent bool
+		Why                       string
+	}
+	nothing := words{Silent: true, Why: "it does not answer"}
 	for _, tt := range []struct {
 		name string
 		err  error
 		want words
 	}{
 		{"no error is an answer", nil, words{Answered: true}},
-		{"a refused connection", fmt.Errorf("dial: %w", &net.OpError{Err: syscall.ECONNREFUSED}), words{Refused: true}},
-		{"a connection that was reset says nothing", fmt.Errorf("read: %w", syscall.ECONNRESET), words{Silent: true}},
-		{"an unreachable host says nothing", fmt.Errorf("dial: %w", syscall.EHOSTUNREACH), words{Silent: true}},
-		{"an error of any other kind says nothing", errors.New("broken"), words{Silent: true}},
+		{"a refused connection", fmt.Errorf("dial: %w", &net.OpError{Err: syscall.ECONNREFUSED}), words{Refused: true, Why: "it refuses connections"}},
+		{"a connection that was reset says nothing", fmt.Errorf("read: %w", syscall.ECONNRESET), nothing},
+		{"an unreachable host says nothing", fmt.Errorf("dial: %w", syscall.EHOSTUNREACH), nothing},
+		{"a deadline that is over says nothing", fmt.Errorf("INFO: %w", context.DeadlineExceeded), nothing},
+		{"an error of any other kind says nothing", errors.New("broken"), nothing},
+		{"who is loading has answered", fmt.Errorf("a: %w", ErrLoading), words{Answered: true, Why: "a: redis is loading its data set"}},
+		{"who is too old has answered", fmt.Errorf("a: %w", ErrTooOld), words{Answered: true, Why: "a: redis 6.2 or newer is needed"}},
+		{"who is not understood has answered", fmt.Errorf("a: %w", errNonsense), words{Answered: true, Why: "a: its answer cannot be understood"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if d := cmp.Diff(tt.want, words{Answered(tt.err), Refused(tt.err), Silent(tt.err)}); d != "" {
+			if d := cmp.Diff(tt.want, words{Answered(tt.err), Refused(tt.err), Silent(tt.err), Why(tt.err)}); d != "" {
 				t.Error(d)
 			}
 		})

@@ -3,10 +3,12 @@ package redis
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -28,18 +30,36 @@ type Server struct {
 	client rueidis.Client
 }
 
-// Open prepares a server, which need not be up: a failed dial shows in the first command.
-// It blocks for at most twice the timeout.
-func Open(opt Options) (*Server, error) {
+// Open prepares a server, which need not be up: a failed dial shows in the first command. It blocks for at most twice
+// the timeout, and no longer than the context, which counts for nothing afterwards.
+func Open(ctx context.Context, opt Options) (*Server, error) {
+	var mu sync.Mutex
+	opening, release := true, func() bool { return true }
 	client, err := rueidis.NewClient(rueidis.ClientOption{
 		InitAddress: []string{opt.Addr}, Username: opt.Username, Password: opt.Password, ClientName: opt.Name,
 		ForceSingleClient: true, DisableCache: true, DisableRetry: true, AlwaysRESP2: true,
 		ClientSetInfo:    rueidis.DisableClientSetInfo, // unknown before Redis 7.2, and an ACL would have to allow it
 		ConnWriteTimeout: opt.Timeout,
 		Dialer:           net.Dialer{Timeout: opt.Timeout, KeepAlive: 200 * time.Millisecond},
+		DialCtxFn: func(later context.Context, addr string, d *net.Dialer, _ *tls.Config) (net.Conn, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if !opening {
+				return d.DialContext(later, "tcp", addr)
+			}
+			conn, err := d.DialContext(ctx, "tcp", addr)
+			if err == nil { // the greeting is bounded, too
+				release = context.AfterFunc(ctx, func() { _ = conn.Close() })
+			}
+			return conn, err
+		},
 		// A sidecar talks little: the default buffers of half a megabyte would be most of its memory.
 		ReadBufferEachConn: 16 << 10, WriteBufferEachConn: 4 << 10, RingScaleEachConn: 4,
 	})
+	mu.Lock()
+	opening = false
+	release()
+	mu.Unlock()
 	if client == nil {
 		return nil, fmt.Errorf("open redis %s: %w", opt.Addr, err)
 	}
@@ -52,13 +72,18 @@ func (s *Server) Addr() string { return s.opt.Addr }
 // Close ends every connection to the server.
 func (s *Server) Close() { s.client.Close() }
 
-// Answered tells whether err came from Redis itself: a server that says -BUSY or -NOAUTH is alive.
+// Answered tells whether err came from Redis itself: a server that says -BUSY, -NOAUTH or -LOADING is alive.
 func Answered(err error) bool {
-	if err == nil {
-		return true
+	return err == nil || reply(err) != "" || errors.Is(err, ErrLoading) || errors.Is(err, ErrTooOld) || errors.Is(err, errNonsense)
+}
+
+// reply is the text of an error reply; empty for an error of any other kind. rueidis looks at the error itself only.
+func reply(err error) string {
+	var e *rueidis.RedisError
+	if !errors.As(err, &e) || e.IsNil() {
+		return ""
 	}
-	_, ok := rueidis.IsRedisErr(err)
-	return ok
+	return e.Error()
 }
 
 // Refused tells whether nothing listens where the server should be.
@@ -67,10 +92,23 @@ func Refused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 // Silent tells whether a server neither answered nor refused: it hangs, or the network eats its packets.
 func Silent(err error) bool { return err != nil && !Answered(err) && !Refused(err) }
 
+// Why says in a few words what is wrong with a server, the same words for as long as the same is wrong: an error's own
+// text names ports that differ each time.
+func Why(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case Refused(err):
+		return "it refuses connections"
+	case Silent(err):
+		return "it does not answer"
+	}
+	return err.Error()
+}
+
 // alive tells whether err is an answer that a working server gives while it cannot serve this very command.
 func alive(err error) bool {
-	e, ok := rueidis.IsRedisErr(err)
-	return ok && (strings.HasPrefix(e.Error(), "BUSY") || strings.HasPrefix(e.Error(), "MISCONF"))
+	return strings.HasPrefix(reply(err), "BUSY") || strings.HasPrefix(reply(err), "MISCONF")
 }
 
 // do runs commands in one round trip. Every command that we send can be sent twice, so a connection that turns out

@@ -15,6 +15,8 @@ var ErrLoading = errors.New("redis is loading its data set")
 // ErrTooOld is returned for a server without CLIENT PAUSE WRITE.
 var ErrTooOld = errors.New("redis 6.2 or newer is needed")
 
+var errNonsense = errors.New("its answer cannot be understood")
+
 // Position is where in a replication history a server's data stand. Offsets compare only within one lineage.
 // Source: https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
 type Position struct {
@@ -59,7 +61,7 @@ func (s Status) Linked() bool { return !s.Master && s.LinkUp && !s.Syncing }
 
 // Status asks the server. It returns ErrTooOld for a server below 6.2; a server that is loading answers.
 func (s *Server) Status(ctx context.Context) (Status, error) {
-	res, err := s.do(ctx, []string{"INFO"}, []string{"CONFIG", "GET", "min-replicas-*"})
+	res, err := s.do(ctx, []string{"INFO"}, []string{"CONFIG", "GET", "*replica*"})
 	if err != nil {
 		return Status{}, err
 	}
@@ -74,6 +76,9 @@ func (s *Server) Status(ctx context.Context) (Status, error) {
 	conf, err := res[1].AsStrMap()
 	if err != nil {
 		return Status{}, fmt.Errorf("read CONFIG of redis %s: %w", s.opt.Addr, err)
+	}
+	if p, err := strconv.Atoi(conf["replica-priority"]); err == nil { // INFO gives it for a replica only
+		st.Priority = p
 	}
 	st.MinReplicas, _ = strconv.Atoi(conf["min-replicas-to-write"])
 	st.MaxLag, _ = strconv.Atoi(conf["min-replicas-max-lag"])
@@ -95,7 +100,7 @@ func parseInfo(text string) (Status, error) {
 		Keys:     keys(f), Priority: 100,
 	}
 	if st.RunID == "" || f["role"] == "" {
-		return Status{}, errors.New("it names no run_id or role")
+		return Status{}, fmt.Errorf("%w: it names no run_id or role", errNonsense)
 	}
 	if !supported(st.Version) {
 		return Status{}, fmt.Errorf("%w: it is %s", ErrTooOld, st.Version)
@@ -107,7 +112,6 @@ func parseInfo(text string) (Status, error) {
 		st.Of = net.JoinHostPort(f["master_host"], f["master_port"])
 		st.LinkUp, st.Syncing = f["master_link_status"] == "up", f["master_sync_in_progress"] == "1"
 		st.Position.Offset = num("slave_repl_offset")
-		st.Priority = int(num("slave_priority"))
 	}
 	for i := 0; f["slave"+strconv.Itoa(i)] != ""; i++ {
 		st.Replicas = append(st.Replicas, parseReplica(f["slave"+strconv.Itoa(i)]))

@@ -32,7 +32,7 @@ func info(change map[string]string) string {
 func replica(change map[string]string) string {
 	f := map[string]string{
 		"role": "slave", "master_host": "10.0.0.1", "master_port": "6379", "master_link_status": "up",
-		"master_sync_in_progress": "0", "slave_read_repl_offset": "999", "slave_repl_offset": "988", "slave_priority": "50",
+		"master_sync_in_progress": "0", "slave_read_repl_offset": "999", "slave_repl_offset": "988",
 	}
 	maps.Copy(f, change)
 	return info(f)
@@ -47,7 +47,7 @@ func with(st Status, change func(*Status)) Status {
 func TestParseInfo(t *testing.T) {
 	master := Status{RunID: id40("a"), Version: "7.0.15", Master: true, Priority: 100,
 		Position: Position{Lineage: id40("b"), Offset: 1234}}
-	linked := Status{RunID: id40("a"), Version: "7.0.15", Of: "10.0.0.1:6379", LinkUp: true, Priority: 50,
+	linked := Status{RunID: id40("a"), Version: "7.0.15", Of: "10.0.0.1:6379", LinkUp: true, Priority: 100,
 		Position: Position{Lineage: id40("b"), Offset: 988}}
 	for _, tt := range []struct {
 		name, text string
@@ -58,8 +58,6 @@ func TestParseInfo(t *testing.T) {
 		{"a lineage that continues another names both", info(map[string]string{"master_replid2": id40("c")}),
 			with(master, func(s *Status) { s.Position.Lineage2 = id40("c") })},
 		{"a replica stands at the offset that it has applied", replica(nil), linked},
-		{"a replica's own priority counts, 0 too", replica(map[string]string{"slave_priority": "0"}),
-			with(linked, func(s *Status) { s.Priority = 0 })},
 		{"a link that is down is not up", replica(map[string]string{"master_link_status": "down"}),
 			with(linked, func(s *Status) { s.LinkUp = false })},
 		{"a full sync is under way", replica(map[string]string{"master_link_status": "down", "master_sync_in_progress": "1"}),
@@ -98,9 +96,9 @@ func TestParseInfo_Refuses(t *testing.T) {
 		name, text, want string
 		tooOld           bool
 	}{
-		{"an empty answer", "", "it names no run_id or role", false},
-		{"a server without a run id", info(map[string]string{"run_id": ""}), "it names no run_id or role", false},
-		{"a server without a role", info(map[string]string{"role": ""}), "it names no run_id or role", false},
+		{"an empty answer", "", "its answer cannot be understood: it names no run_id or role", false},
+		{"a server without a run id", info(map[string]string{"run_id": ""}), "its answer cannot be understood: it names no run_id or role", false},
+		{"a server without a role", info(map[string]string{"role": ""}), "its answer cannot be understood: it names no run_id or role", false},
 		{"a server without CLIENT PAUSE WRITE", info(map[string]string{"redis_version": "6.0.16"}), "redis 6.2 or newer is needed: it is 6.0.16", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -9,8 +10,9 @@ import (
 
 // Health is what was last learned of a server.
 type Health struct {
-	Err    error  // why it is unusable; nil when it is usable
-	Status Status // as last read: empty before the first time
+	Err    error     // why it is unusable; nil when it is usable
+	Status Status    // as last read: empty before the first time
+	At     time.Time // when that look began: what was changed later does not show
 }
 
 // Probe says when a server counts as unusable.
@@ -32,6 +34,7 @@ func (s *Server) Watch(ctx context.Context, p Probe, poke <-chan struct{}, repor
 	defer line.close()
 	silent, wait := 0, retryMin
 	for ctx.Err() == nil {
+		began := time.Now()
 		st, err := s.look(ctx, p.Timeout)
 		if ctx.Err() != nil {
 			return
@@ -39,18 +42,27 @@ func (s *Server) Watch(ctx context.Context, p Probe, poke <-chan struct{}, repor
 		if !Silent(err) {
 			silent = 0
 		} else if silent++; silent < p.Failures {
+			if !sleep(ctx, retryMin) { // a silence need not take the time of a timeout
+				return
+			}
 			continue
 		}
 		if st.RunID != "" {
 			last.Status = st
+		} else if err == nil && last.Status.RunID == "" {
+			err = errUnknown
 		}
-		last.Err = err
+		last.Err, last.At = err, began
 		report(last)
 		pause := p.Every
-		if err != nil {
+		switch {
+		case err != nil:
 			line.close()
 			pause, wait = wait, min(2*wait, p.Every)
-		} else {
+		case line.short(): // Redis serves us, and ends each further connection: no reason to flood it
+			pause, wait = wait, min(2*wait, p.Every)
+			line.forget()
+		default:
 			line.open(s)
 			wait = retryMin
 		}
@@ -64,17 +76,32 @@ func (s *Server) Watch(ctx context.Context, p Probe, poke <-chan struct{}, repor
 	}
 }
 
+// errUnknown is said of a server that is busy, and has not told yet who it is.
+var errUnknown = errors.New("it is busy, and has not said yet who it is")
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
 // line is a connection that is open only to be missed: rueidis pings it, and its end is told within milliseconds.
 type line struct {
 	conn rueidis.DedicatedClient
 	free func()
 	gone <-chan error // nil while there is no connection
+
+	opened, closed time.Time // of the last one
 }
 
 func (l *line) open(s *Server) {
 	if l.gone != nil {
 		return
 	}
+	l.opened = time.Now()
 	l.conn, l.free = s.client.Dedicate()
 	l.gone = l.conn.SetPubSubHooks(rueidis.PubSubHooks{OnMessage: func(rueidis.PubSubMessage) {}})
 }
@@ -83,9 +110,17 @@ func (l *line) close() {
 	if l.gone != nil {
 		l.conn.Close()
 		l.free()
-		*l = line{}
+		*l = line{opened: l.opened, closed: time.Now()}
 	}
 }
+
+// short tells whether the last connection ended as soon as it began.
+func (l *line) short() bool {
+	return l.gone == nil && !l.closed.IsZero() && l.closed.Sub(l.opened) < retryMin
+}
+
+// forget lets the next connection be tried.
+func (l *line) forget() { l.closed = time.Time{} }
 
 // look asks once whether the server is usable. -BUSY and -MISCONF are answers of a usable server.
 func (s *Server) look(ctx context.Context, timeout time.Duration) (Status, error) {

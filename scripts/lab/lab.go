@@ -91,14 +91,26 @@ func Need(what string) (string, error) {
 }
 
 // Resec builds the program once for this process, with the race detector, and returns its path.
-var Resec = sync.OnceValues(func() (string, error) { return Build("-race") })
-
-// Build builds the program with flags of `go build` into a temporary folder.
-func Build(flags ...string) (string, error) {
+var Resec = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "resec-bin-")
 	if err != nil {
 		return "", err
 	}
+	built.Store(dir)
+	return Build(dir, "-race")
+})
+
+var built atomic.Value // the folder of what Resec built
+
+// Remove removes what Resec built; the last thing that a test's main does.
+func Remove() {
+	if dir, ok := built.Load().(string); ok {
+		_ = os.RemoveAll(dir)
+	}
+}
+
+// Build builds the program with flags of `go build` into a folder.
+func Build(dir string, flags ...string) (string, error) {
 	bin := filepath.Join(dir, "resec")
 	cmd := exec.Command("go", append(append([]string{"build"}, flags...), "-o", bin, ".")...)
 	cmd.Dir = Root()

@@ -101,6 +101,18 @@ func (r *Redis) Do(args ...string) (string, error) {
 	return out, err
 }
 
+// Busy keeps the server busy with a script for that long, then kills the script, and returns what the script got.
+func (r *Redis) Busy(d time.Duration) error {
+	c, err := connect(r.Addr, time.Minute)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	end := time.AfterFunc(d, func() { _, _ = r.Do("SCRIPT", "KILL") })
+	defer end.Stop()
+	return c.Do(context.Background(), c.B().Arbitrary("EVAL", "while true do end", "0").Build()).Error()
+}
+
 // Info is one field of INFO.
 func (r *Redis) Info(field string) (string, error) {
 	text, err := r.Do("INFO")
