@@ -86,6 +86,34 @@ func TestAgent_MasterKilled(t *testing.T) {
 	ok(t, k.Stop())
 }
 
+// What a supervisor does: the master is back at once, and empty. The replicas keep what they have.
+func TestAgent_MasterRestartedEmptyAtOnce(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 3)
+	ok(t, k.Go())
+	for round := range 3 {
+		m, err := k.Master()
+		ok(t, err)
+		for i := range 100 {
+			if _, err := k.Redis[m].Do("SET", fmt.Sprint("k", round, "-", i), "v"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n, err := k.Redis[m].Do("WAIT", "2", "2000"); err != nil || n != "2" {
+			t.Fatalf("%s replicas have the keys: %v", n, err)
+		}
+		k.Redis[m].Kill()
+		ok(t, k.Redis[m].Restart())
+		ok(t, k.Settled(10*time.Second))
+		for _, r := range k.Redis {
+			if n, err := r.Do("DBSIZE"); err != nil || n != fmt.Sprint(100*(round+1)+1) { // and the lab's own key
+				t.Fatalf("round %d: %s has %s keys: %v", round, r.Name, n, err)
+			}
+		}
+	}
+	ok(t, k.Stop())
+}
+
 func TestAgent_MasterKilledWithItsAgent(t *testing.T) {
 	t.Parallel()
 	k := cluster(t, 3)
@@ -252,6 +280,17 @@ func TestAgent_ConsulStoppedAndBack(t *testing.T) {
 		t.Errorf("an outage of consul moved the master from %d to %d: %v", m, n, err)
 	}
 	ok(t, k.Stop())
+}
+
+func TestAgent_LeavesWhileConsulIsDown(t *testing.T) {
+	t.Parallel()
+	c, err := lab.ForTest(t).StartConsul("own", nil)
+	ok(t, err)
+	k := clusterOn(t, c, 1)
+	ok(t, k.Go())
+	c.Kill()
+	ok(t, k.Stop())
+	ok(t, k.Redis[0].IsMaster(0))
 }
 
 // All of Consul's data are lost, sessions, lock and state with them, and its index falls.

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/consul/api"
+
 	"resec/commands/lock"
 	"resec/scripts/lab"
 )
@@ -212,6 +214,31 @@ func TestElect_ForeignKeyIsLeftAlone(t *testing.T) {
 	if p, _, err := kv.Get(k.Name+"/.lock", nil); err != nil || string(p.Value) != "mine" {
 		t.Errorf("the key is now %q: %v", p.Value, err)
 	}
+}
+
+func TestElect_Flags(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 1)
+	name := k.Name + "-named"
+	e, err := k.Resec("elect", 0, "elect", "-register=false", "-name="+name, "-log-level=ERROR", "-verbose")
+	ok(t, err)
+	lab.Eventually(t, 10*time.Second, func() error { return e.Said("promoted") }) // -verbose shows it
+	sessions, _, err := k.Consul.Client.Session().List(nil)
+	if err != nil || !strings.Contains(fmt.Sprint(names(sessions)), name) {
+		t.Errorf("sessions %v: %v", names(sessions), err)
+	}
+	if entries, err := k.Consul.Entries(k.Name+"-master", ""); err != nil || len(entries) != 0 {
+		t.Errorf("%d entries: %v", len(entries), err)
+	}
+	e.Signal(syscall.SIGTERM)
+	exits(t, e, 0)
+}
+
+func names(sessions []*api.SessionEntry) (out []string) {
+	for _, s := range sessions {
+		out = append(out, s.Name)
+	}
+	return out
 }
 
 func TestElect_AnotherClustersStateIsLeftAlone(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -139,6 +140,32 @@ exit 0
 	exits(t, f, 0)
 	if alive(pid) {
 		t.Errorf("grandchild %d lives", pid)
+	}
+}
+
+// What each call of the handler left running ends with follow, not the last call's alone.
+func TestFollow_LeavesNothingRunning(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 1)
+	f, err := k.Resec("follow", 0, "follow", "sleep 1000 & echo $! >> pids")
+	ok(t, err)
+	var pids []string
+	for n := 1; n <= 3; n++ {
+		register(t, k, k.Redis[0], fmt.Sprint(n), "")
+		lab.Eventually(t, 10*time.Second, func() error {
+			data, err := os.ReadFile(k.Dir + "/pids")
+			if pids = strings.Fields(string(data)); err == nil && len(pids) < n {
+				err = fmt.Errorf("%d calls", len(pids))
+			}
+			return err
+		})
+	}
+	f.Signal(syscall.SIGTERM)
+	exits(t, f, 0)
+	for _, p := range pids {
+		if pid, err := strconv.Atoi(p); err != nil || alive(pid) {
+			t.Errorf("grandchild %s lives: %v", p, err)
+		}
 	}
 }
 

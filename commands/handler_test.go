@@ -2,6 +2,7 @@ package commands_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +51,22 @@ func TestHandlers_OneByOne(t *testing.T) {
 	same("replicate itself", handle("", "replicate", a.Addr), handlers.Result{Handler: "replicate", Role: "master", Reason: "it is the master itself"})
 	if r := handle("[]", "replicate"); r.Changed || r.Reason != "there is no master" {
 		t.Errorf("nobody to follow: %+v", r)
+	}
+}
+
+// An event counts when it has come, whether or not the pipe is closed behind it; a pipe that stays silent is none.
+func TestHandlers_OpenPipe(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 1)
+	for _, c := range []struct{ stdin, want string }{
+		{`printf '{"type":"fence"}'; sleep 5`, `is of type "fence", this handler takes "promote"`},
+		{`sleep 5`, `"handler":"promote"`},
+		{`echo`, `"handler":"promote"`},
+	} {
+		p, err := k.Script(fmt.Sprintf("pipe%d", len(c.stdin)), 0, "{ "+c.stdin+"; } | resec promote")
+		ok(t, err)
+		lab.Eventually(t, 4*time.Second, func() error { return p.Said(c.want) })
+		p.Kill()
 	}
 }
 

@@ -41,6 +41,12 @@ func (a *Agent) lead(ctx context.Context, k known) error {
 	}
 	why := a.rule(ctx, held, r)
 	a.Log.Warn("no longer master", "term", r.term, "why", why)
+	if why.park {
+		if err := a.Redis.Park(ctx); err != nil {
+			a.Log.Error("the new redis could not be parked", "err", err)
+		}
+		a.glance()
+	}
 	if why.release == "" {
 		poke(a.doubt) // the session may be what was lost
 	} else {
@@ -69,7 +75,10 @@ type reign struct {
 }
 
 // end is why a reign is over; release says what is written with the lock's release, nothing where it is lost already.
-type end struct{ release, text string }
+type end struct {
+	release, text string
+	park          bool // a Redis that was restarted is a new one: it may be empty, and accepts writes
+}
 
 func (e end) String() string { return e.text }
 
@@ -83,9 +92,9 @@ func (a *Agent) rule(ctx, held context.Context, r reign) end {
 		a.publish(k, r.term)
 		select {
 		case <-ctx.Done():
-			return end{lock.WhyLeaving, "the agent leaves"}
+			return end{release: lock.WhyLeaving, text: "the agent leaves"}
 		case <-held.Done():
-			return end{"", "the lock is lost"}
+			return end{text: "the lock is lost"}
 		case <-changed:
 		}
 	}
@@ -95,19 +104,19 @@ func (a *Agent) rule(ctx, held context.Context, r reign) end {
 func over(k known, r reign) (end, bool) {
 	switch h := k.health; {
 	case k.view.Index >= r.index && k.view.Free():
-		return end{"", "the lock is lost, and free"}, true
+		return end{text: "the lock is lost, and free"}, true
 	case k.view.Index >= r.index && k.view.Session != r.session:
-		return end{"", "the lock is held by " + k.view.Holder}, true
+		return end{text: "the lock is held by " + k.view.Holder}, true
 	case k.view.Index >= r.index && (k.view.State.Term() != r.term || k.view.Holder != r.id):
-		return end{"", "the lock or the state does not name us any more: somebody has changed it"}, true
+		return end{text: "the lock or the state does not name us any more: somebody has changed it"}, true
 	case redis.Refused(h.Err):
-		return end{lock.WhyDead, "redis is gone"}, true
+		return end{release: lock.WhyDead, text: "redis is gone"}, true
 	case h.Err != nil:
-		return end{lock.WhyUnhealthy, "redis is unusable: " + redis.Why(h.Err)}, true
+		return end{release: lock.WhyUnhealthy, text: "redis is unusable: " + redis.Why(h.Err)}, true
 	case h.Status.RunID != r.run:
-		return end{lock.WhyDead, "redis was restarted: it is a new one"}, true
+		return end{release: lock.WhyDead, text: "redis was restarted: it is a new one", park: true}, true
 	case h.At.After(r.since) && !h.Status.Master:
-		return end{lock.WhyUnhealthy, "redis was made a replica of " + h.Status.Of}, true
+		return end{release: lock.WhyUnhealthy, text: "redis was made a replica of " + h.Status.Of}, true
 	}
 	return end{}, false
 }

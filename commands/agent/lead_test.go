@@ -36,14 +36,14 @@ func TestOver(t *testing.T) {
 		{"not while Consul is away", reigning(func(k *known) { k.view.Index = 0 }), false, end{}},
 		{"not by a fence", reigning(fenced), false, end{}},
 		{"not by a look at Redis that is older than the reign", reigning(demoted(since.Add(-1))), false, end{}},
-		{"when the state was deleted or changed by hand", reigning(unpublished), true, end{"", "the lock or the state does not name us any more: somebody has changed it"}},
-		{"when Redis was made a replica by hand", reigning(demoted(since.Add(1))), true, end{lock.WhyUnhealthy, "redis was made a replica of b:1"}},
-		{"when the lock is free", reigning(free, func(k *known) { k.view.Index = 11 }), true, end{"", "the lock is lost, and free"}},
-		{"when the lock is another's", reigning(func(k *known) { k.view.Index, k.view.Session, k.view.Holder = 11, "a's", "a" }), true, end{"", "the lock is held by a"}},
-		{"when Redis is gone", reigning(func(k *known) { k.health.Err = fmt.Errorf("dial: %w", syscall.ECONNREFUSED) }), true, end{lock.WhyDead, "redis is gone"}},
-		{"when Redis is unusable", reigning(ill), true, end{lock.WhyUnhealthy, "redis is unusable: it does not answer"}},
-		{"when Redis was restarted", reigning(func(k *known) { k.health.Status.RunID = "run-new" }), true, end{lock.WhyDead, "redis was restarted: it is a new one"}},
-		{"a lost lock is not given back, whatever else is wrong", reigning(free, ill, func(k *known) { k.view.Index = 11 }), true, end{"", "the lock is lost, and free"}},
+		{"when the state was deleted or changed by hand", reigning(unpublished), true, end{text: "the lock or the state does not name us any more: somebody has changed it"}},
+		{"when Redis was made a replica by hand", reigning(demoted(since.Add(1))), true, end{release: lock.WhyUnhealthy, text: "redis was made a replica of b:1"}},
+		{"when the lock is free", reigning(free, func(k *known) { k.view.Index = 11 }), true, end{text: "the lock is lost, and free"}},
+		{"when the lock is another's", reigning(func(k *known) { k.view.Index, k.view.Session, k.view.Holder = 11, "a's", "a" }), true, end{text: "the lock is held by a"}},
+		{"when Redis is gone", reigning(func(k *known) { k.health.Err = fmt.Errorf("dial: %w", syscall.ECONNREFUSED) }), true, end{release: lock.WhyDead, text: "redis is gone"}},
+		{"when Redis is unusable", reigning(ill), true, end{release: lock.WhyUnhealthy, text: "redis is unusable: it does not answer"}},
+		{"when Redis was restarted", reigning(func(k *known) { k.health.Status.RunID = "run-new" }), true, end{release: lock.WhyDead, text: "redis was restarted: it is a new one", park: true}},
+		{"a lost lock is not given back, whatever else is wrong", reigning(free, ill, func(k *known) { k.view.Index = 11 }), true, end{text: "the lock is lost, and free"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, over := over(tt.k, reign{id: "me", session: "mine", run: "run-me", index: 10, term: 5, since: since})

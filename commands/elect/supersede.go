@@ -77,7 +77,7 @@ func (t Takeover) join(ctx context.Context, old *lock.Master, own, master redis.
 	if err := t.Redis.Follow(ctx, old.Address); err != nil {
 		return err
 	}
-	return t.until(ctx, joinFor, func(own redis.Status) bool { return own.Linked() })
+	return t.until(ctx, joinFor, 50*time.Millisecond, func(own redis.Status) bool { return own.Linked() })
 }
 
 // drain holds writes back on the old master, fences it behind that, waits until all it has is here, and parks it.
@@ -105,16 +105,16 @@ func (t Takeover) drain(ctx context.Context, old *superseded) error {
 
 // reach waits until our Redis stands at the position.
 func (t Takeover) reach(ctx context.Context, want redis.Position) error {
-	return t.until(ctx, catchUp, func(own redis.Status) bool {
+	return t.until(ctx, catchUp, 2*time.Millisecond, func(own redis.Status) bool {
 		return own.Position.Lineage == want.Lineage && own.Position.Offset >= want.Offset
 	})
 }
 
-// until waits until our Redis is as it should be. Redis tells nobody of its offset, so it is asked: each 2 ms.
-func (t Takeover) until(ctx context.Context, bound time.Duration, done func(redis.Status) bool) error {
+// until waits until our Redis is as it should be. Redis tells nobody of its offset, so it is asked again and again.
+func (t Takeover) until(ctx context.Context, bound, every time.Duration, done func(redis.Status) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
-	tick := time.NewTicker(2 * time.Millisecond)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		own, err := t.Redis.Status(ctx)

@@ -93,7 +93,10 @@ func (r *Redis) Restart() error {
 func (r *Redis) Do(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	run := func() (string, error) { return r.client.Do(ctx, r.client.B().Arbitrary(args...).Build()).ToString() }
+	run := func() (string, error) {
+		v, err := r.client.Do(ctx, r.client.B().Arbitrary(args...).Build()).ToAny()
+		return fmt.Sprint(v), err
+	}
 	out, err := run()
 	if _, answered := rueidis.IsRedisErr(err); err != nil && !answered {
 		out, err = run()

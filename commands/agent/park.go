@@ -1,0 +1,98 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"resec/commands/lock"
+	"resec/handlers/redis"
+)
+
+// watchMaster keeps a connection to the master that our Redis follows, and parks ours at once when that master is gone.
+// Left alone, Redis connects again by itself, and whoever listens at the address by then is its master: a Redis that
+// was restarted empty would wipe it within a second. Measured: parked 3 ms after the kill it always kept its data.
+func (a *Agent) watchMaster(ctx context.Context) {
+	for ctx.Err() == nil {
+		k, changed := a.board.Wait()
+		if m, ok := leader(k, a.Me.ID); ok {
+			a.besides(ctx, m)
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		}
+	}
+}
+
+// leader is the published master, where our Redis follows it.
+func leader(k known, id string) (lock.Master, bool) {
+	m, st := k.view.State.Master, k.health.Status
+	if m == nil || m.ID == id || st.Master || st.Of != m.Address {
+		return lock.Master{}, false
+	}
+	return *m, true
+}
+
+// besides watches one master until our Redis follows another, or none.
+func (a *Agent) besides(ctx context.Context, m lock.Master) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	opt := a.Creds
+	opt.Addr = m.Address
+	s, err := redis.Open(ctx, opt)
+	if err != nil {
+		a.Log.Error("the master cannot be watched", "master", m.ID, "err", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(retryMax):
+		}
+		return
+	}
+	defer s.Close()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.Watch(ctx, a.Probe, nil, func(h redis.Health) {
+			if gone(h, m.RunID) {
+				a.park(ctx, m, redis.Why(h.Err))
+			}
+		})
+	}()
+	for {
+		k, changed := a.board.Wait()
+		if n, ok := leader(k, a.Me.ID); !ok || n.RunID != m.RunID || n.Address != m.Address {
+			break
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+			continue
+		}
+		break
+	}
+	cancel()
+	<-done
+}
+
+// gone tells whether a master's run is over: nothing listens, or another run answers. A silent one may live.
+func gone(h redis.Health, run string) bool {
+	return redis.Refused(h.Err) || redis.Answered(h.Err) && h.Status.RunID != "" && h.Status.RunID != run
+}
+
+// park parks our Redis, if it still follows that master.
+func (a *Agent) park(ctx context.Context, m lock.Master, why string) {
+	st, err := a.Redis.Status(ctx)
+	if err != nil || st.Master || st.Of != m.Address {
+		return
+	}
+	if err := a.Redis.Park(ctx); err != nil {
+		a.Log.Error("the master is gone, and our redis could not be parked", "master", m.ID, "err", err)
+		return
+	}
+	if why == "" {
+		why = "it is another run"
+	}
+	a.Log.Warn("the master is gone; our redis is parked, and keeps what it has", "master", m.ID, "addr", m.Address, "why", why)
+	a.glance()
+}
