@@ -229,6 +229,49 @@ func TestAgent_LostSessionMovesNothing(t *testing.T) {
 	ok(t, k.Stop())
 }
 
+// The end of a connection is a question, not an answer.
+func TestAgent_ConnectionsKilled(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 2)
+	ok(t, k.Go())
+	m, err := k.Master()
+	ok(t, err)
+	for range 25 {
+		for _, r := range k.Redis {
+			for _, kind := range []string{"normal", "pubsub"} {
+				if _, err := r.Do("CLIENT", "KILL", "TYPE", kind); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		ok(t, k.Redis[m].IsMaster(1))
+	}
+	for _, r := range k.Redis {
+		if _, err := r.Do("CONFIG", "SET", "timeout", "1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deadline := time.Now().Add(4 * time.Second)
+	lab.Eventually(t, 10*time.Second, func() error {
+		if err := k.Redis[m].IsMaster(1); err != nil {
+			t.Fatal(err)
+		}
+		if time.Now().Before(deadline) {
+			return errors.New("connections are being closed")
+		}
+		return nil
+	})
+	ok(t, k.Settled(5*time.Second))
+	for _, p := range k.Agents {
+		for _, moved := range []string{"no longer master", "the master is gone", "unhealthy"} {
+			if strings.Contains(p.Output(), moved) {
+				t.Errorf("%s said %q:\n%s", p.Name, moved, p.Output())
+			}
+		}
+	}
+	ok(t, k.Stop())
+}
+
 // A Redis that an operator made a replica is master again.
 func TestAgent_DemotedByHand(t *testing.T) {
 	t.Parallel()

@@ -25,6 +25,9 @@ type Probe struct {
 // retryMin is the first pause before an unusable server is asked again; it doubles up to Probe.Every.
 const retryMin = 100 * time.Millisecond
 
+// askAgain is the pause after a connection that ended instead of an answer.
+const askAgain = 10 * time.Millisecond
+
 // Watch reports the server's health until the context ends: at once, every Probe.Every, whenever poke receives, and
 // within milliseconds of its connection's end. The end of a connection is a question, not an answer (CLIENT KILL, a
 // timeout and an ACL change end connections too): the server is asked again, and only what it says then counts.
@@ -122,11 +125,15 @@ func (l *line) short() bool {
 // forget lets the next connection be tried.
 func (l *line) forget() { l.closed = time.Time{} }
 
-// look asks once whether the server is usable. -BUSY and -MISCONF are answers of a usable server.
+// look asks whether the server is usable. -BUSY and -MISCONF are answers of a usable server. A connection that ends is no
+// answer, however often: the server is silent only when it has not answered for the whole timeout.
 func (s *Server) look(ctx context.Context, timeout time.Duration) (Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	st, err := s.Status(ctx)
+	for Silent(err) && !isTimeout(err) && sleep(ctx, askAgain) {
+		st, err = s.Status(ctx)
+	}
 	if alive(err) {
 		return Status{}, nil
 	}
