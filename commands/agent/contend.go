@@ -31,7 +31,7 @@ type turn struct {
 // contend takes the lock when it is this member's turn; until then it returns when that will be.
 func (a *Agent) contend(ctx context.Context, k known) (again time.Duration, err error) {
 	if a.turn.at.IsZero() || !a.turn.view.Same(k.view) {
-		cs, err := a.ask(ctx, k.view.State)
+		cs, err := a.ask(ctx, k.health.Status, k.view.State)
 		if err != nil {
 			return 0, err
 		}
@@ -78,8 +78,9 @@ func patience(cs []lock.Candidate, s lock.State, id string, settling bool) (time
 	return time.Duration(rank) * stagger, best.ID + " ranks first"
 }
 
-// ask looks at every member's Redis at once, and at that of the published master where it is not listed, and at ours no earlier: offsets move while a master lives.
-func (a *Agent) ask(ctx context.Context, s lock.State) ([]lock.Candidate, error) {
+// ask looks at every member's Redis at once, also at the published master's where it is not listed, and at the one that
+// ours follows: Consul may have lost everything. It looks at ours no earlier: offsets move while a master lives.
+func (a *Agent) ask(ctx context.Context, own redis.Status, s lock.State) ([]lock.Candidate, error) {
 	entries, err := a.Registrar.Naming.Instances(ctx, a.Lock.Client)
 	if err != nil {
 		return nil, err
@@ -95,7 +96,11 @@ func (a *Agent) ask(ctx context.Context, s lock.State) ([]lock.Candidate, error)
 		}
 		add(lock.Candidate{ID: a.Me.ID, Tended: true, Status: st})
 	})
-	for _, m := range lock.Members(entries, s) {
+	members := lock.Members(entries, s)
+	if of := own.Of; !own.Master && of != redis.Sink && !slices.ContainsFunc(members, func(m lock.Member) bool { return m.Address == of }) {
+		members = append(members, lock.Member{ID: of, Address: of})
+	}
+	for _, m := range members {
 		if m.ID == a.Me.ID {
 			continue
 		}

@@ -23,6 +23,9 @@ func (a *Agent) loop(ctx context.Context) error {
 		if todo == quit {
 			return errors.New(why)
 		}
+		if todo != contend {
+			a.turn = turn{} // the lock is no longer as free as it was
+		}
 		again, err := a.act(ctx, k, todo, why)
 		if err != nil {
 			a.fails++

@@ -21,9 +21,15 @@ type superseded struct {
 	paused, fenced bool // by us
 }
 
+// anyRun stands for the run of a master that is known by our link to it.
+const anyRun = "any"
+
 // supersede ends the published master's reign: nil error means that it accepts no writes, or does not answer.
 func (t Takeover) supersede(ctx context.Context, old *lock.Master, own redis.Status) (*superseded, error) {
 	none := &superseded{log: t.Log}
+	if old == nil && own.Linked() { // Consul has lost its data, and our Redis knows its master still
+		old = &lock.Master{Peer: handlers.Peer{ID: own.Of, Address: own.Of, RunID: anyRun}}
+	}
 	if old == nil || old.RunID == own.RunID || old.RunID == "" {
 		return none, nil
 	}
@@ -42,7 +48,7 @@ func (t Takeover) supersede(ctx context.Context, old *lock.Master, own redis.Sta
 	case ctx.Err() != nil: // silence is ours, then
 		s.close()
 		return nil, context.Cause(ctx)
-	case err == nil && st.RunID == old.RunID && st.Master:
+	case err == nil && (st.RunID == old.RunID || old.RunID == anyRun) && st.Master:
 	case err == nil, redis.Refused(err):
 		s.close()
 		return none, nil
