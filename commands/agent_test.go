@@ -75,10 +75,7 @@ func TestAgent_OneServiceWithTags(t *testing.T) {
 
 func TestAgent_MasterKilled(t *testing.T) {
 	t.Parallel()
-	k := cluster(t, 3)
-	ok(t, k.Go())
-	m, err := k.Master()
-	ok(t, err)
+	k, m := started(t, cluster(t, 3))
 	k.Redis[m].Kill()
 	ok(t, k.Settled(10*time.Second))
 	ok(t, k.Redis[m].Restart())
@@ -116,10 +113,7 @@ func TestAgent_MasterRestartedEmptyAtOnce(t *testing.T) {
 
 func TestAgent_MasterKilledWithItsAgent(t *testing.T) {
 	t.Parallel()
-	k := cluster(t, 3)
-	ok(t, k.Go())
-	m, err := k.Master()
-	ok(t, err)
+	k, m := started(t, cluster(t, 3))
 	k.Agents[m].Kill()
 	k.Redis[m].Kill()
 	ok(t, k.Settled(15*time.Second))
@@ -131,10 +125,7 @@ func TestAgent_MasterKilledWithItsAgent(t *testing.T) {
 
 func TestAgent_MastersAgentLeaves(t *testing.T) {
 	t.Parallel()
-	k := cluster(t, 2)
-	ok(t, k.Go())
-	m, err := k.Master()
-	ok(t, err)
+	k, m := started(t, cluster(t, 2))
 	code, err := k.Agents[m].Stop(syscall.SIGQUIT)
 	if err != nil || code != 0 {
 		t.Fatalf("the agent left with %d: %v", code, err)
@@ -147,10 +138,7 @@ func TestAgent_MastersAgentLeaves(t *testing.T) {
 
 func TestAgent_KilledAndRestarted(t *testing.T) {
 	t.Parallel()
-	k := cluster(t, 2)
-	ok(t, k.Go())
-	m, err := k.Master()
-	ok(t, err)
+	k, m := started(t, cluster(t, 2))
 	k.Agents[m].Kill()
 	ok(t, k.Agent(m))
 	lab.Eventually(t, 5*time.Second, func() error { return k.Agents[m].Said("adopted the predecessor's session") })
@@ -163,10 +151,7 @@ func TestAgent_KilledAndRestarted(t *testing.T) {
 
 func TestAgent_RedisUnhealthyAndBack(t *testing.T) {
 	t.Parallel()
-	k := cluster(t, 2)
-	ok(t, k.Go())
-	m, err := k.Master()
-	ok(t, err)
+	k, m := started(t, cluster(t, 2))
 	k.Redis[m].Freeze()
 	lab.Eventually(t, 10*time.Second, func() error { return k.Redis[1-m].Is("role", "master") })
 	lab.Eventually(t, 5*time.Second, func() error {
@@ -186,10 +171,7 @@ func TestAgent_RedisUnhealthyAndBack(t *testing.T) {
 // A Redis that is busy answers: it keeps its lock.
 func TestAgent_RedisBusy(t *testing.T) {
 	t.Parallel()
-	k := cluster(t, 2, "--lua-time-limit", "50")
-	ok(t, k.Go())
-	m, err := k.Master()
-	ok(t, err)
+	k, m := started(t, cluster(t, 2, "--lua-time-limit", "50"))
 	script := make(chan error, 1)
 	go func() { script <- k.Redis[m].Busy(3 * time.Second) }()
 	lab.Eventually(t, 2*time.Second, func() error {
@@ -208,13 +190,28 @@ func TestAgent_RedisBusy(t *testing.T) {
 	ok(t, k.Stop())
 }
 
+// A Redis with priority 0 follows, and is never promoted.
+func TestAgent_PriorityZero(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 2)
+	if _, err := k.Redis[0].Do("CONFIG", "SET", "replica-priority", "0"); err != nil {
+		t.Fatal(err)
+	}
+	_, m := started(t, k)
+	if m != 1 {
+		t.Fatalf("the master is %d", m)
+	}
+	k.Redis[1].Kill()
+	lab.Eventually(t, 5*time.Second, func() error { return k.Agents[0].Said("its replica-priority is 0") })
+	ok(t, k.Redis[0].Is("role", "slave"))
+	ok(t, k.Redis[1].Restart())
+	ok(t, k.Stop())
+}
+
 // A session that is lost over a healthy master is taken again: nothing moves, in Redis or in the catalogue.
 func TestAgent_LostSessionMovesNothing(t *testing.T) {
 	t.Parallel()
-	k := cluster(t, 2)
-	ok(t, k.Go())
-	m, err := k.Master()
-	ok(t, err)
+	k, m := started(t, cluster(t, 2))
 	destroySession(t, k)
 	lab.Eventually(t, 5*time.Second, func() error {
 		if e, err := k.Consul.Entries(k.Name+"-master", ""); err != nil || len(e) != 1 || e[0].Service.Address != k.Redis[m].Host || e[0].Checks.AggregatedStatus() != "passing" {
@@ -232,10 +229,7 @@ func TestAgent_LostSessionMovesNothing(t *testing.T) {
 // The end of a connection is a question, not an answer.
 func TestAgent_ConnectionsKilled(t *testing.T) {
 	t.Parallel()
-	k := cluster(t, 2)
-	ok(t, k.Go())
-	m, err := k.Master()
-	ok(t, err)
+	k, m := started(t, cluster(t, 2))
 	for range 25 {
 		for _, r := range k.Redis {
 			for _, kind := range []string{"normal", "pubsub"} {
@@ -275,10 +269,7 @@ func TestAgent_ConnectionsKilled(t *testing.T) {
 // A Redis that an operator made a replica is master again.
 func TestAgent_DemotedByHand(t *testing.T) {
 	t.Parallel()
-	k := cluster(t, 2)
-	ok(t, k.Go())
-	m, err := k.Master()
-	ok(t, err)
+	k, m := started(t, cluster(t, 2))
 	if _, err := k.Redis[m].Do("REPLICAOF", "127.0.0.1", "1"); err != nil {
 		t.Fatal(err)
 	}
@@ -301,10 +292,7 @@ func TestAgent_ConsulStoppedAndBack(t *testing.T) {
 	t.Parallel()
 	c, err := lab.ForTest(t).StartConsul("own", nil)
 	ok(t, err)
-	k := clusterOn(t, c, 2)
-	ok(t, k.Go())
-	m, err := k.Master()
-	ok(t, err)
+	k, m := started(t, clusterOn(t, c, 2))
 	c.Kill()
 	back := time.Now().Add(10 * time.Second)
 	lab.Eventually(t, 15*time.Second, func() error {
@@ -346,10 +334,7 @@ func TestAgent_ConsulLosesItsData(t *testing.T) {
 		_, err := c.Client.KV().Put(kvPair(fmt.Sprint("lab/", i), ""), nil)
 		ok(t, err)
 	}
-	k := clusterOn(t, c, 2)
-	ok(t, k.Go())
-	m, err := k.Master()
-	ok(t, err)
+	k, m := started(t, clusterOn(t, c, 2))
 	c.Kill()
 	ok(t, os.RemoveAll(filepath.Join(l.Dir, "own")))
 	ok(t, c.Start())
@@ -369,10 +354,7 @@ func TestAgent_ConsulLosesItsData(t *testing.T) {
 // The lock and the state are deleted by hand, one after the other and both, twice: Consul's index of them falls.
 func TestAgent_KeysDeletedByHand(t *testing.T) {
 	t.Parallel()
-	k := cluster(t, 2)
-	ok(t, k.Go())
-	m, err := k.Master()
-	ok(t, err)
+	k, m := started(t, cluster(t, 2))
 	kv := k.Consul.Client.KV()
 	for i, del := range []func() error{
 		func() error { _, err := kv.Delete(k.Name+"/.lock/state", nil); return err },

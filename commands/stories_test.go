@@ -75,3 +75,12 @@ func ok(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+// started is a cluster whose agents have settled on the m-th Redis as master.
+func started(t *testing.T, k *lab.Cluster) (_ *lab.Cluster, m int) {
+	t.Helper()
+	ok(t, k.Go())
+	m, err := k.Master()
+	ok(t, err)
+	return k, m
+}

@@ -54,7 +54,9 @@ func next(k known, id, service string) (step, string) {
 		return yield, bar
 	case holding:
 		return lead, "the lock is ours"
-	case bar != "":
+	case k.health.Err != nil:
+		return wait, bar
+	case k.view.Free() && bar != "": // it may follow, once there is somebody to
 		return wait, bar
 	case k.view.Free() && k.session == nil:
 		return wait, "there is no session yet"
