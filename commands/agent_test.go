@@ -190,6 +190,31 @@ func TestAgent_RedisBusy(t *testing.T) {
 	ok(t, k.Stop())
 }
 
+// With a password, which replicas authenticate with too; a wrong one is said, and harms nothing.
+func TestAgent_Password(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 2, "--requirepass", "secret")
+	k.Env = append(k.Env, "REDIS_PASSWORD=wrong")
+	ok(t, k.Agent(0))
+	lab.Eventually(t, 10*time.Second, func() error { return k.Agents[0].Said("WRONGPASS") })
+	if code, err := k.Agents[0].Stop(syscall.SIGTERM); err != nil || code != 0 {
+		t.Fatalf("exit %d: %v", code, err)
+	}
+	k.Agents[0] = nil
+	k.Env[len(k.Env)-1] = "REDIS_PASSWORD=secret"
+	_, m := started(t, k)
+	k.Redis[m].Kill()
+	ok(t, k.Settled(10*time.Second))
+	ok(t, k.Redis[m].Restart())
+	ok(t, k.Settled(10*time.Second))
+	for _, p := range k.Agents {
+		if strings.Contains(p.Output(), "secret") {
+			t.Errorf("%s tells the password:\n%s", p.Name, p.Output())
+		}
+	}
+	ok(t, k.Stop())
+}
+
 // A Redis with priority 0 follows, and is never promoted.
 func TestAgent_PriorityZero(t *testing.T) {
 	t.Parallel()

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,7 +63,11 @@ func (l *Lab) StartRedisAt(name, addr string, args ...string) (*Redis, error) {
 	if err := r.Ready(context.Background()); err != nil {
 		return nil, err
 	}
-	r.client, err = rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{addr}, ForceSingleClient: true,
+	password := ""
+	if i := slices.Index(args, "--requirepass"); i >= 0 {
+		password = args[i+1]
+	}
+	r.client, err = rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{addr}, Password: password, ForceSingleClient: true,
 		DisableCache: true, DisableRetry: true, AlwaysRESP2: true, ConnWriteTimeout: time.Second, ClientName: "resec:lab"})
 	if r.client != nil {
 		l.onClose(r.client.Close)
