@@ -23,18 +23,12 @@ func (p *program) agent() *cli.Command {
 			if err != nil || c.Context.Err() != nil {
 				return err
 			}
-			server, err := redis.Open(c.Context, cfg.redis(me.ID))
-			if err != nil {
-				return err
-			}
-			defer server.Close()
 			registrar := cfg.registrar(client, me.ServiceID, log)
 			a := agent.Agent{
 				Lock:      lock.Lock{Client: client, Key: cfg.lockKey, Member: me.ID},
 				Session:   lock.SessionOptions{Name: cfg.sessionName, TTL: cfg.lockTTL, Check: registrar.CheckID()},
 				Me:        me,
 				Registrar: registrar,
-				Redis:     server,
 				Creds:     cfg.redis(me.ID),
 				Probe:     redis.Probe{Every: cfg.interval, Timeout: cfg.timeout, Failures: cfg.failures},
 				Log:       log,

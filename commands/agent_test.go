@@ -502,6 +502,42 @@ func TestAgent_TwoClustersOnOneLockKey(t *testing.T) {
 	ok(t, a.Stop())
 }
 
+// Two agents beside one Redis come at the same moment: one of them works. Another id for the same place waits.
+func TestAgent_TwoAtOnce(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 1)
+	var both []*lab.Process
+	for i := range 2 {
+		p, err := k.Resec(fmt.Sprint("twin", i), 0, "agent")
+		ok(t, err)
+		both = append(both, p)
+	}
+	one := func() error {
+		waiting, working := 0, 0
+		for _, p := range both {
+			if p.Said("works on this redis already") == nil || p.Said("not started yet") == nil {
+				waiting++
+			}
+			if p.Said("promoted") == nil {
+				working++
+			}
+		}
+		if waiting != 1 || working != 1 {
+			return fmt.Errorf("%d wait, %d work", waiting, working)
+		}
+		return nil
+	}
+	lab.Eventually(t, 10*time.Second, one)
+	lab.Eventually(t, 10*time.Second, func() error { _, err := k.Consul.Lookup(t.Context(), k.Name+"-master"); return err })
+	other, err := k.Resec("other", 0, "agent", "-member-id=other")
+	ok(t, err)
+	lab.Eventually(t, 10*time.Second, func() error { return other.Said("is that of the living member") })
+	for _, p := range append(both, other) {
+		p.Signal(syscall.SIGTERM)
+		exits(t, p, 0)
+	}
+}
+
 func TestAgent_TwoMembersOfOneName(t *testing.T) {
 	t.Parallel()
 	k := cluster(t, 2)
@@ -522,12 +558,12 @@ func TestAgent_TwoMembersOfOneName(t *testing.T) {
 // A second agent beside a Redis waits, and leaves without doing harm; so does one whose address is another Redis's.
 func TestAgent_SecondOneWaits(t *testing.T) {
 	t.Parallel()
-	k := cluster(t, 2)
+	k := cluster(t, 3)
 	ok(t, k.Agent(0))
 	lab.Eventually(t, 10*time.Second, func() error { _, err := k.Consul.Lookup(t.Context(), k.Name+"-master"); return err })
 	again, err := k.Resec("again", 0, "agent")
 	ok(t, err)
-	astray, err := k.Resec("astray", 1, "agent", "-announce-addr", k.Redis[0].Addr, "-member-id=astray")
+	astray, err := k.Resec("astray", 1, "agent", "-announce-addr", k.Redis[2].Addr, "-member-id=astray")
 	ok(t, err)
 	lab.Eventually(t, 10*time.Second, func() error {
 		return errors.Join(again.Said("works on this redis already"), astray.Said("leads to another redis than REDIS_ADDR"))

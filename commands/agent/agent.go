@@ -24,8 +24,8 @@ type Agent struct {
 	Session   lock.SessionOptions
 	Me        lock.Master // as published
 	Registrar *catalog.Registrar
-	Redis     *redis.Server
-	Creds     redis.Options // with which other servers are asked
+	Redis     *redis.Server // opened by Run
+	Creds     redis.Options // of our Redis; with another address, of the others
 	Probe     redis.Probe
 	Log       *slog.Logger
 
@@ -56,9 +56,10 @@ func (a *Agent) Run(ctx context.Context) error {
 			a.board.Learn(func(k *known) { k.registered = true })
 		}
 	}
-	if a.alone(ctx); ctx.Err() != nil {
-		return nil
+	if err := a.alone(ctx); err != nil || ctx.Err() != nil {
+		return err
 	}
+	defer a.Redis.Close()
 	// Leaving has an order: the loop gives the lock back while session and registration still stand.
 	outer, stop := context.WithCancel(context.WithoutCancel(ctx))
 	g, outer := errgroup.WithContext(outer)

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,16 +13,20 @@ import (
 	"resec/handlers/redis"
 )
 
-// alone waits until nobody else is what we are about to be: a second agent would take the first one's lock for its own,
-// and give it up when it leaves. Under Nomad a new allocation has the old one's name, and may start before that one ends.
-func (a *Agent) alone(ctx context.Context) {
+// alone waits until our Redis answers and nobody else is what we are about to be, then opens it: a second agent would
+// take the first one's lock for its own, and give it up when it leaves. Under Nomad a new allocation has the old one's
+// name, and may start before that one ends. It returns an error where waiting cannot help.
+func (a *Agent) alone(ctx context.Context) error {
 	for said := ""; ; {
 		why := a.double(ctx)
 		if why == "" {
-			why = a.elsewhere(ctx)
+			var err error
+			if why, err = a.open(ctx); err != nil {
+				return err
+			}
 		}
 		if why == "" || ctx.Err() != nil {
-			return
+			return nil
 		}
 		if why != said {
 			a.Log.Warn("not started yet", "why", why)
@@ -29,7 +34,7 @@ func (a *Agent) alone(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-time.After(retryAfter):
 		}
 	}
@@ -44,36 +49,54 @@ func (a *Agent) double(ctx context.Context) string {
 	return double(entries, a.Me)
 }
 
-// double says which living instance, other than our own, has our id.
+// double says which living instance, other than our own, has our id, or our place under another id.
 func double(entries []handlers.Entry, me lock.Master) string {
 	for _, e := range entries {
-		own := e.Node.Node == me.Node && e.Service.ID == me.ServiceID
-		if e.ID() == me.ID && !own && e.Status() != api.HealthCritical {
-			return fmt.Sprintf("MEMBER_ID %q is also that of the living service %s on node %s", me.ID, e.Service.ID, e.Node.Node)
+		place := e.Node.Node == me.Node && e.Service.ID == me.ServiceID
+		if e.ID() == "" || e.Status() == api.HealthCritical || (e.ID() == me.ID) == place {
+			continue
 		}
+		if place {
+			return fmt.Sprintf("the service %s on this node is that of the living member %q, not of MEMBER_ID %q", e.Service.ID, e.ID(), me.ID)
+		}
+		return fmt.Sprintf("MEMBER_ID %q is also that of the living service %s on node %s", me.ID, e.Service.ID, e.Node.Node)
 	}
 	return ""
 }
 
-// elsewhere says why our Redis is not ours alone. A Redis that does not answer yet has nobody else either.
-func (a *Agent) elsewhere(ctx context.Context) string {
-	own, err := a.Redis.Status(ctx)
+// open connects to our Redis under our name, unless another process is there under it: of two that come at the same
+// moment the one with the lower client id stays. It says why it did not.
+func (a *Agent) open(ctx context.Context) (why string, err error) {
+	s, err := redis.Open(ctx, a.Creds)
 	if err != nil {
-		return ""
+		return "", err
 	}
-	if n, err := a.Redis.Namesakes(ctx); err == nil && n > 0 {
-		return fmt.Sprintf("another resec named %q works on this redis already", a.Me.ID)
+	defer func() {
+		if why != "" || err != nil {
+			s.Close()
+		}
+	}()
+	own, err := s.Status(ctx)
+	switch {
+	case errors.Is(err, redis.ErrTooOld):
+		return "", err
+	case err != nil:
+		return "redis is unhealthy: " + redis.Why(err), nil
+	}
+	if n, err := s.Seniors(ctx); err == nil && n > 0 {
+		return fmt.Sprintf("another resec named %q works on this redis already", a.Me.ID), nil
 	}
 	opt := a.Creds
 	opt.Addr = a.Me.Address
 	there, err := handlers.Ask(ctx, opt)
 	switch {
 	case err == nil && there.RunID != own.RunID:
-		return fmt.Sprintf("ANNOUNCE_ADDR %s leads to another redis than REDIS_ADDR %s", a.Me.Address, a.Redis.Addr())
+		return fmt.Sprintf("ANNOUNCE_ADDR %s leads to another redis than REDIS_ADDR %s", a.Me.Address, s.Addr()), nil
 	case err != nil:
 		a.Log.Warn("the announced address does not lead to our redis, at least not from here", "addr", a.Me.Address, "why", redis.Why(err))
 	}
-	return ""
+	a.Redis = s
+	return "", nil
 }
 
 // usurped says that another Redis works under our id, whose lock is therefore not a predecessor's.

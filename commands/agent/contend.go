@@ -52,7 +52,7 @@ func (a *Agent) contend(ctx context.Context, k known) (again time.Duration, err 
 		}
 		return 0, err
 	}
-	a.Log.Info("elected", "key", a.Lock.Key, "term", v.State.Term()+1)
+	a.Log.Info("elected", "key", a.Lock.Key, "term", max(a.Me.Term, v.State.Term())+1)
 	a.see(v)
 	return 0, nil
 }

@@ -123,7 +123,7 @@ func over(k known, r reign) (end, bool) {
 
 // release gives the lock back.
 func (a *Agent) release(ctx context.Context, session, why, text string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*lock.CallTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lock.CallTimeout)
 	defer cancel()
 	v, err := a.Lock.Read(ctx)
 	if err == nil && v.Session == session {

@@ -150,9 +150,9 @@ func (s *Server) Disconnect(ctx context.Context) (int, error) {
 	return n, errors.Join(errs...)
 }
 
-// Namesakes is how many connections of other processes have the name that ours has; to be asked before a second
-// connection is open, for that would count.
-func (s *Server) Namesakes(ctx context.Context) (int, error) {
+// Seniors is how many connections have the name that ours has, and are older: other processes', if it is asked over this
+// process's first.
+func (s *Server) Seniors(ctx context.Context) (int, error) {
 	res, err := s.do(ctx, []string{"CLIENT", "ID"}, []string{"CLIENT", "LIST", "TYPE", "normal"})
 	if err != nil {
 		return 0, err
@@ -161,7 +161,11 @@ func (s *Server) Namesakes(ctx context.Context) (int, error) {
 	list, _ := res[1].ToString()
 	n := 0
 	for line := range strings.Lines(list) {
-		if f := strings.Fields(line); slices.Contains(f, "name="+s.opt.Name) && !slices.Contains(f, fmt.Sprint("id=", own)) {
+		f := strings.Fields(line)
+		if len(f) == 0 || !slices.Contains(f, "name="+s.opt.Name) {
+			continue
+		}
+		if id, err := strconv.ParseInt(strings.TrimPrefix(f[0], "id="), 10, 64); err == nil && id < own {
 			n++
 		}
 	}
