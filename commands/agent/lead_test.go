@@ -96,6 +96,8 @@ func TestEntry(t *testing.T) {
 		{"so is one that is parked", situation(parked), 0, catalog.Replica, "warning", "parked; waits for a master", "4"},
 		{"so is a master that nobody elected", situation(own), 0, catalog.Replica, "warning", "master on its own; waits for an election", "4"},
 		{"so is one that may not follow, and it says why", situation(parked, refused), 0, catalog.Replica, "warning", "it is empty", "4"},
+		{"a refusal is over once it follows the master after all", situation(refused), 0, catalog.Replica, "passing", "replica of 10.0.0.1:6379", "4"},
+		{"one that still follows another says why", situation(refused, func(k *known) { k.health.Status.Of = "10.0.0.2:6379" }), 0, catalog.Replica, "warning", "it is empty", "4"},
 		{"an unusable Redis is critical, whatever else it is", situation(ill, parked, refused), 0, catalog.Replica, "critical", "redis is unusable: it does not answer", "4"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

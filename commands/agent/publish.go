@@ -22,6 +22,7 @@ func (a *Agent) publish(k known, reign uint64) {
 // entry decides what is published.
 func entry(k known, reign uint64, id string) catalog.Entry {
 	st, term := k.health.Status, k.view.State.Term()
+	_, follows := leader(k, id)
 	e := catalog.Entry{Role: catalog.Replica, Status: api.HealthWarning}
 	switch {
 	case reign != 0 && st.Fenced():
@@ -35,7 +36,7 @@ func entry(k known, reign uint64, id string) catalog.Entry {
 		e.Output = fmt.Sprintf("master, term %d, without its lock", term)
 	case k.health.Err != nil:
 		e.Status, e.Output = api.HealthCritical, "redis is unusable: "+redis.Why(k.health.Err)
-	case k.refusal != "":
+	case k.refusal != "" && !follows: // one that failed after all was done is over
 		e.Output = k.refusal
 	case st.Master:
 		e.Output = "master on its own; waits for an election"

@@ -128,6 +128,7 @@ func (e *Election) promote(ctx context.Context, s *lock.Session, v lock.View) (l
 		return v, err
 	}
 	ev := handlers.Event{Type: handlers.TypePromote, Term: v.State.Term() + 1, Previous: previous(v)}
+	e.term = ev.Term
 	if err := e.invoke(ctx, ev); err != nil || e.Child {
 		return v, err
 	}
@@ -135,9 +136,7 @@ func (e *Election) promote(ctx context.Context, s *lock.Session, v lock.View) (l
 	if err != nil {
 		e.Log.Warn("published without its run id: the redis that the handler promoted does not answer here", "err", err)
 	}
-	v, err = t.publish(ctx, v, st)
-	e.term = v.State.Term()
-	return v, err
+	return t.publish(ctx, v, st)
 }
 
 // deposed tells whether our Redis, once promoted, was made a replica again.

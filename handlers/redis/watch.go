@@ -12,7 +12,7 @@ import (
 type Health struct {
 	Err    error     // why it is unusable; nil when it is usable
 	Status Status    // as last read: empty before the first time
-	At     time.Time // when that look began: what was changed later does not show
+	At     time.Time // when the look that read it began: what was changed later does not show
 }
 
 // Probe says when a server counts as unusable.
@@ -51,11 +51,11 @@ func (s *Server) Watch(ctx context.Context, p Probe, poke <-chan struct{}, repor
 			continue
 		}
 		if st.RunID != "" {
-			last.Status = st
+			last.Status, last.At = st, began
 		} else if err == nil && last.Status.RunID == "" {
 			err = errUnknown
 		}
-		last.Err, last.At = err, began
+		last.Err = err
 		report(last)
 		pause := p.Every
 		switch {
