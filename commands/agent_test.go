@@ -61,7 +61,7 @@ func TestAgent_OneServiceWithTags(t *testing.T) {
 		}
 		return errors.Join(k.Redis[1-m].Follows(k.Redis[m]), tagged("primary", k.Redis[m].Addr), tagged("replica", k.Redis[1-m].Addr))
 	}
-	lab.Eventually(t, 15*time.Second, settled)
+	lab.Eventually(t, 15*time.Second, func() error { return errors.Join(settled(), k.Recorded()) })
 	m, err := k.Master()
 	ok(t, err)
 	k.Redis[m].Kill()
@@ -458,7 +458,7 @@ func TestAgent_AnnounceAddresses(t *testing.T) {
 		k.Agents[i], err = k.Start(fmt.Sprintf("agent%d", i), append(k.Env, "REDIS_ADDR="+a.redis, "ANNOUNCE_ADDR="+a.announce), bin)
 		ok(t, err)
 	}
-	linked := func() error { _, err := k.Linked(); return err }
+	linked := func() error { _, err := k.Linked(); return errors.Join(err, k.Recorded()) }
 	for range k.Redis {
 		lab.Eventually(t, 15*time.Second, linked)
 		m, err := k.Master()

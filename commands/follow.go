@@ -7,7 +7,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"resec/commands/catalog"
 	"resec/commands/follow"
 	"resec/handlers"
 	"resec/handlers/redis"
@@ -44,25 +43,12 @@ func (p *program) runFollow(c *cli.Context, cfg *config, log *slog.Logger, shell
 	}
 	defer server.Close()
 	f.Redis, f.Probe = server, redis.Probe{Every: cfg.interval, Timeout: cfg.timeout, Failures: cfg.failures}
-	f.Handler = handlers.Func(func(ctx context.Context, event []byte) error {
-		res, err := replicateEntries(ctx, server, event, cfg, me.ID)
+	f.Replicate = func(ctx context.Context, to handlers.Target) error {
+		res, err := handlers.Replicate(ctx, server, to, cfg.redis(me.ID))
 		if err == nil && res.Changed {
 			log.Info("following", "addr", res.Master)
 		}
 		return err
-	})
+	}
 	return f.Run(c.Context)
-}
-
-// replicateEntries makes the server follow the master among service entries; none changes nothing.
-func replicateEntries(ctx context.Context, server *redis.Server, event []byte, cfg *config, member string) (handlers.Result, error) {
-	entries, err := handlers.ParseEntries(event)
-	if err != nil {
-		return handlers.Result{}, err
-	}
-	m, ok := handlers.MasterOf(entries, cfg.naming.Tag(catalog.Master))
-	if !ok {
-		return handlers.Result{Handler: "replicate", Redis: server.Addr(), Reason: "there is no master"}, nil
-	}
-	return handlers.Replicate(ctx, server, m.Addr(), "", cfg.redis(member))
 }

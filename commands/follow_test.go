@@ -76,11 +76,15 @@ func TestFollow_WhileTheLockIsOurs(t *testing.T) {
 	ok(t, err)
 	lab.Eventually(t, 10*time.Second, func() error { _, err := os.Stat(k.Dir + "/seen"); return err })
 	ok(t, k.Redis[0].Is("role", "master"))
-	// It is lost: what was ignored counts.
+	// It is lost. An entry that the state does not name is followed by nobody; the successor's is.
 	e.Signal(syscall.SIGTERM)
 	exits(t, e, 0)
+	lab.Eventually(t, 10*time.Second, func() error { return f.Said("the service names another master than the published one, m0") })
+	ok(t, k.Consul.Client.Agent().ServiceDeregister(k.Name))
+	e2, err := k.Resec("elect1", 1, "elect")
+	ok(t, err)
 	lab.Eventually(t, 10*time.Second, func() error { return k.Redis[0].Follows(k.Redis[1]) })
-	for _, p := range []*lab.Process{f, other} {
+	for _, p := range []*lab.Process{f, other, e2} {
 		p.Signal(syscall.SIGTERM)
 		exits(t, p, 0)
 	}

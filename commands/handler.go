@@ -13,6 +13,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"resec/commands/catalog"
 	"resec/handlers"
 	"resec/handlers/redis"
 )
@@ -58,7 +59,7 @@ func (p *program) runReplicate(c *cli.Context, cfg *config, log *slog.Logger) er
 			return fmt.Errorf("invalid master %q: takes %s", addr, hostPort)
 		}
 		return p.withRedis(c.Context, cfg, func(s *redis.Server) (handlers.Result, error) {
-			return handlers.Replicate(c.Context, s, addr, "", cfg.redis("replicate"))
+			return handlers.Replicate(c.Context, s, handlers.Target{Addr: addr}, cfg.redis("replicate"))
 		})
 	}
 	data, err := p.event(c.Context)
@@ -68,12 +69,22 @@ func (p *program) runReplicate(c *cli.Context, cfg *config, log *slog.Logger) er
 	if len(bytes.TrimSpace(data)) == 0 {
 		return errors.New("replicate takes a host:port, or service entries on standard input")
 	}
-	if _, err := handlers.ParseEntries(data); err != nil {
+	entries, err := handlers.ParseEntries(data)
+	if err != nil {
 		return err
 	}
 	return p.withRedis(c.Context, cfg, func(s *redis.Server) (handlers.Result, error) {
-		return replicateEntries(c.Context, s, data, cfg, "replicate")
+		return replicateEntries(c.Context, s, entries, cfg)
 	})
+}
+
+// replicateEntries makes the server follow the master among service entries; none changes nothing.
+func replicateEntries(ctx context.Context, server *redis.Server, entries []handlers.Entry, cfg *config) (handlers.Result, error) {
+	m, ok := handlers.MasterOf(entries, cfg.naming.Tag(catalog.Master))
+	if !ok {
+		return handlers.Result{Handler: "replicate", Redis: server.Addr(), Reason: "there is no master"}, nil
+	}
+	return handlers.Replicate(ctx, server, handlers.Target{Addr: m.Addr()}, cfg.redis("replicate"))
 }
 
 // withRedis runs one handler and writes what it did.

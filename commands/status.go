@@ -7,14 +7,11 @@ import (
 	"io"
 	"log/slog"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/consul/api"
-	"github.com/ryanuber/columnize"
 	"github.com/urfave/cli/v2"
 
-	"resec/commands/lock"
 	"resec/commands/status"
 )
 
@@ -55,19 +52,12 @@ func (p *program) runStatus(c *cli.Context, cfg *config, asJSON bool) error {
 	return err
 }
 
-// report asks Consul, then every Redis that it knows of, all at once.
 func (c *config) report(ctx context.Context, client *api.Client) (status.Report, error) {
-	view, err := lock.Lock{Client: client, Key: c.lockKey}.Read(ctx)
+	view, answers, err := c.survey(ctx, client)
 	if err != nil {
 		return status.Report{}, err
 	}
-	entries, err := c.naming.Instances(ctx, client)
-	if err != nil {
-		return status.Report{}, err
-	}
-	opt := c.redis("status")
-	opt.Timeout = statusAsk
-	return status.New(view, status.Ask(ctx, lock.Members(entries, view.State), opt)), nil
+	return status.New(view, answers), nil
 }
 
 // draw writes the table and the verdict.
@@ -81,14 +71,12 @@ func draw(w io.Writer, r status.Report) error {
 		if m.Behind != nil {
 			behind = strconv.FormatInt(*m.Behind, 10)
 		}
-		cells := []string{m.ID, m.Address, m.Role, held, strconv.FormatUint(m.Term, 10), m.Link, strconv.FormatInt(m.Offset, 10), behind, m.Check, m.Version, m.Note}
-		for i := range cells {
-			cells[i] = strings.NewReplacer("|", "/", "\n", " ").Replace(cells[i])
-		}
-		lines = append(lines, strings.Join(cells, "|"))
+		lines = append(lines, row(m.ID, m.Address, m.Role, held, strconv.FormatUint(m.Term, 10), m.Link,
+			strconv.FormatInt(m.Offset, 10), behind, m.Check, m.Version, m.Note))
 	}
-	conf := columnize.DefaultConfig()
-	conf.Empty = "-"
-	_, err := fmt.Fprintf(w, "%s\n%s\n", columnize.Format(lines, conf), r.Verdict)
+	if err := table(w, lines); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(w, r.Verdict)
 	return err
 }

@@ -42,14 +42,21 @@ func Fence(ctx context.Context, s *redis.Server) (Result, error) {
 // ErrRefused is returned when following would lose data or make no sense; trying again helps only once things change.
 var ErrRefused = errors.New("refused")
 
-// Replicate makes the server follow the master at addr (host:port), which is asked first, with the credentials given:
-// it must be a master, the run that is wanted (empty: any), and not this very server, whatever the address says.
-func Replicate(ctx context.Context, s *redis.Server, addr, run string, creds redis.Options) (Result, error) {
+// Target is a master to follow.
+type Target struct {
+	Addr  string // host:port
+	RunID string // empty: any
+	Force bool   // an operator wants it, whatever following wipes
+}
+
+// Replicate makes the server follow the target, which is asked first, with the credentials given: it must be a master,
+// the run that is wanted, and not this very server, whatever the address says.
+func Replicate(ctx context.Context, s *redis.Server, to Target, creds redis.Options) (Result, error) {
 	own, err := s.Status(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	creds.Addr = addr
+	creds.Addr = to.Addr
 	master, err := Ask(ctx, creds)
 	if err != nil {
 		return Result{}, fmt.Errorf("verify the master to follow: %w", err)
@@ -59,15 +66,15 @@ func Replicate(ctx context.Context, s *redis.Server, addr, run string, creds red
 		r.Reason = "it is the master itself"
 		return r, nil
 	}
-	if run != "" && master.RunID != run {
-		return Result{}, fmt.Errorf("follow %s: %w: it is another run than the published one", addr, ErrRefused)
+	if to.RunID != "" && master.RunID != to.RunID {
+		return Result{}, fmt.Errorf("follow %s: %w: it is another run than the published one", to.Addr, ErrRefused)
 	}
-	if err := MayFollow(own, master); err != nil {
-		return Result{}, fmt.Errorf("follow %s: %w", addr, err)
+	if err := MayFollow(own, master, to.Force); err != nil {
+		return Result{}, fmt.Errorf("follow %s: %w", to.Addr, err)
 	}
-	changed := own.Of != addr
+	changed := own.Of != to.Addr
 	if changed {
-		if err := s.Follow(ctx, addr); err != nil {
+		if err := s.Follow(ctx, to.Addr); err != nil {
 			return Result{}, err
 		}
 	}
@@ -76,7 +83,7 @@ func Replicate(ctx context.Context, s *redis.Server, addr, run string, creds red
 	} else {
 		_, err = s.Lift(ctx)
 	}
-	return result("replicate", s, redis.Status{RunID: own.RunID, Of: addr}, changed), err
+	return result("replicate", s, redis.Status{RunID: own.RunID, Of: to.Addr}, changed), err
 }
 
 // Settle ends what stood on a former master: a fence, a pause, and the connections of clients that want a master.
@@ -87,12 +94,13 @@ func Settle(ctx context.Context, s *redis.Server) error {
 	return errors.Join(lift, unpause, kill)
 }
 
-// MayFollow decides by what the two servers say of themselves.
-func MayFollow(own, master redis.Status) error {
+// MayFollow decides by what the two servers say of themselves. An empty master is followed where its history goes on
+// from ours: then it was emptied by a command, and not by a restart.
+func MayFollow(own, master redis.Status, force bool) error {
 	switch {
 	case !master.Master:
 		return fmt.Errorf("%w: it is a replica of %s", ErrRefused, master.Of)
-	case master.Keys == 0 && own.Keys > 0:
+	case master.Keys == 0 && own.Keys > 0 && !force && !own.Position.Precedes(master.Position):
 		return fmt.Errorf("%w: it is empty, and would wipe %d keys here", ErrRefused, own.Keys)
 	}
 	return nil

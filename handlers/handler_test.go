@@ -44,20 +44,31 @@ func TestParseEvent(t *testing.T) {
 	}
 }
 
+// at is a server at a position.
+func at(st redis.Status, lineage, continues string, offset int64) redis.Status {
+	st.Position = redis.Position{Lineage: lineage, Lineage2: continues, Offset: offset}
+	return st
+}
+
 func TestMayFollow(t *testing.T) {
 	for _, tt := range []struct {
 		name        string
 		own, master redis.Status
+		force       bool
 		err         string
 	}{
-		{"data follow data", redis.Status{Keys: 5}, redis.Status{Master: true, Keys: 1}, ""},
-		{"no data follow data", redis.Status{}, redis.Status{Master: true, Keys: 1}, ""},
-		{"no data follow no data", redis.Status{}, redis.Status{Master: true}, ""},
-		{"data never follow no data", redis.Status{Keys: 5}, redis.Status{Master: true}, "refused: it is empty, and would wipe 5 keys here"},
-		{"nobody follows a replica", redis.Status{}, redis.Status{Of: "10.0.0.1:6379", Keys: 1}, "refused: it is a replica of 10.0.0.1:6379"},
+		{"data follow data", redis.Status{Keys: 5}, redis.Status{Master: true, Keys: 1}, false, ""},
+		{"no data follow data", redis.Status{}, redis.Status{Master: true, Keys: 1}, false, ""},
+		{"no data follow no data", redis.Status{}, redis.Status{Master: true}, false, ""},
+		{"data never follow no data", redis.Status{Keys: 5}, redis.Status{Master: true}, false, "refused: it is empty, and would wipe 5 keys here"},
+		{"unless an operator wants it", redis.Status{Keys: 5}, redis.Status{Master: true}, true, ""},
+		{"or the master's history goes on from ours: it was flushed", at(redis.Status{Keys: 5}, "l", "", 9), at(redis.Status{Master: true}, "l", "", 10), false, ""},
+		{"also through a promotion", at(redis.Status{Keys: 5}, "l", "", 9), at(redis.Status{Master: true}, "m", "l", 10), false, ""},
+		{"not where ours has gone on", at(redis.Status{Keys: 5}, "l", "", 11), at(redis.Status{Master: true}, "l", "", 10), false, "refused: it is empty, and would wipe 5 keys here"},
+		{"nobody follows a replica", redis.Status{}, redis.Status{Of: "10.0.0.1:6379", Keys: 1}, false, "refused: it is a replica of 10.0.0.1:6379"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			err := MayFollow(tt.own, tt.master)
+			err := MayFollow(tt.own, tt.master, tt.force)
 			switch {
 			case err == nil && tt.err != "":
 				t.Errorf("allowed, want %q", tt.err)

@@ -29,12 +29,15 @@ type Agent struct {
 	Probe     redis.Probe
 	Log       *slog.Logger
 
-	board *board.Board[known]
-	look  chan struct{} // asks for a look at our Redis now
-	doubt chan struct{} // asks whether our session still stands
-	turn  turn
-	said  string // why nothing is done, as last logged
-	fails int    // steps in a row that failed
+	board  *board.Board[known]
+	look   chan struct{} // asks for a look at our Redis now
+	doubt  chan struct{} // asks whether our session still stands
+	turn   turn
+	vacant vacancy
+	term   uint64 // the highest that we know of: the state may be deleted by hand
+	warned string // the run of our Redis that came up as a master
+	said   string // why nothing is done, as last logged
+	fails  int    // steps in a row that failed
 
 	losing struct { // the take-over or reign under way
 		sync.Mutex
@@ -73,6 +76,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		return nil
 	})
 	g.Go(func() error { a.keepSession(outer); return nil })
+	g.Go(func() error { a.keepPresence(outer); return nil })
 	g.Go(func() error {
 		defer stop()
 		inner, end := context.WithCancel(outer)

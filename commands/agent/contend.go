@@ -3,10 +3,12 @@ package agent
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"resec/commands/elect"
 	"resec/commands/lock"
 	"resec/handlers"
 	"resec/handlers/redis"
@@ -20,6 +22,8 @@ const (
 	// leaveIncumbent is how long a master that answers is left to take its lost lock again. Its agent needs two calls
 	// (session, lock), each again after at most a second while Consul settles.
 	leaveIncumbent = 3 * time.Second
+	// barredFor is the pause before a member that may not lead looks again: what bars it ends without an event.
+	barredFor = 500 * time.Millisecond
 )
 
 // turn is when this member may take the lock that it saw free in the view.
@@ -28,93 +32,183 @@ type turn struct {
 	at   time.Time
 }
 
+// vacancy is what an agent remembers of the time since nobody held the lock.
+type vacancy struct {
+	since    time.Time // zero: somebody does
+	answered time.Time // when a recorded run last answered
+}
+
+// next is the vacancy as a view shows it. It goes on while we hold the lock ourselves: we may fail.
+func (v vacancy) next(k known, now time.Time) vacancy {
+	switch {
+	case k.view.Index == 0:
+	case !k.view.Free() && (k.session == nil || k.view.Session != k.session.ID):
+		return vacancy{}
+	case v.since.IsZero():
+		v.since = now
+	}
+	return v
+}
+
+// quiet is how long no recorded run has answered.
+func (v vacancy) quiet(now time.Time) time.Duration {
+	if v.since.IsZero() {
+		return 0
+	}
+	if v.answered.After(v.since) {
+		return now.Sub(v.answered)
+	}
+	return now.Sub(v.since)
+}
+
 // contend takes the lock when it is this member's turn; until then it returns when that will be.
 func (a *Agent) contend(ctx context.Context, k known) (again time.Duration, err error) {
-	if a.turn.at.IsZero() || !a.turn.view.Same(k.view) {
-		cs, err := a.ask(ctx, k.health.Status, k.view.State)
+	forced := k.view.Request != nil // and it is for us
+	if !forced && (a.turn.at.IsZero() || !a.turn.view.Same(k.view)) {
+		cs, err := a.ask(ctx, k)
 		if err != nil {
 			return 0, err
 		}
-		after, why := patience(cs, k.view.State, a.Me.ID, time.Since(k.back) < leaveIncumbent)
-		a.turn = turn{k.view, time.Now().Add(after)}
+		c := claim{candidates: cs, state: k.view.State, id: a.Me.ID, void: a.void(cs, k.view.State),
+			settling: time.Since(k.back) < leaveIncumbent, vacant: time.Since(a.vacant.since), newborn: a.newborn()}
+		after, why := c.patience()
+		if after < 0 {
+			a.refuse(why)
+			return barredFor, nil
+		}
 		if after > 0 {
 			a.Log.Debug("the lock is free, and others go first", "wait", after, "why", why)
 		}
+		a.turn = turn{k.view, time.Now().Add(after)}
 	}
-	if d := time.Until(a.turn.at); d > 0 {
+	if d := time.Until(a.turn.at); !forced && d > 0 {
 		return d, nil
 	}
 	a.turn = turn{}
-	v, err := a.Lock.Acquire(ctx, k.session.ID, k.view)
+	s := k.view.State.Weave(k.health.Status.Position)
+	s.Why = ""
+	v, err := a.Lock.Acquire(ctx, k.session.ID, k.view, s)
 	if err != nil {
 		if errors.Is(err, lock.ErrMoved) {
 			poke(a.doubt) // the session may be what has gone
 		}
 		return 0, err
 	}
-	a.Log.Info("elected", "key", a.Lock.Key, "term", max(a.Me.Term, v.State.Term())+1)
+	a.refuse("")
+	a.Log.Info("elected", "key", a.Lock.Key, "term", max(a.term, v.State.Term())+1)
 	a.see(v)
 	return 0, nil
 }
 
-// patience decides how long a member waits before it takes a free lock. While Consul settles after an outage, checks
-// say nothing of the agents behind them.
-func patience(cs []lock.Candidate, s lock.State, id string, settling bool) (time.Duration, string) {
-	ranked := lock.Rank(cs, s)
-	rank := slices.IndexFunc(ranked, func(c lock.Candidate) bool { return c.ID == id })
-	switch rank {
-	case 0:
-		return 0, ""
-	case -1:
+// newborn is how long an empty Redis waits before it begins a cluster: whoever has data, and was started at the same
+// time, has registered by then.
+func (a *Agent) newborn() time.Duration { return 2 * a.Registrar.Interval }
+
+// void tells whether the record binds nobody, by these answers. No recorded run has answered for long enough after two
+// of the lock's TTLs, for as long as Consul itself waits for a holder.
+func (a *Agent) void(cs []lock.Candidate, s lock.State) bool {
+	now := time.Now()
+	if slices.ContainsFunc(cs, func(c lock.Candidate) bool { return s.Record[c.ID].RunID == c.RunID }) {
+		a.vacant.answered = now
+	}
+	return s.Void(cs, a.vacant.quiet(now) >= 2*a.Session.TTL)
+}
+
+// claim is what a member knows when the lock is free.
+type claim struct {
+	candidates []lock.Candidate
+	state      lock.State
+	id         string
+	void       bool // the record binds nobody
+	settling   bool // Consul has just come back: checks say nothing of the agents behind them
+
+	vacant, newborn time.Duration // since the lock is free; for which an empty one waits before it begins a cluster
+}
+
+// patience decides how long a member waits before it takes a free lock; negative: it may not, as things are.
+func (c claim) patience() (time.Duration, string) {
+	own := slices.IndexFunc(c.candidates, func(o lock.Candidate) bool { return o.ID == c.id })
+	if own < 0 {
 		return leaveIncumbent, "our redis has just become unfit" // the loop will see why
 	}
-	best := ranked[0]
-	if best.Incumbent(s) && (best.Tended || settling) && s.Why == "" {
-		return leaveIncumbent, "the master " + best.ID + " answers"
+	if why := c.candidates[own].Unfit(c.state, c.void); why != "" {
+		return -1, "redis may not lead: " + why
 	}
-	if best.Incumbent(s) {
+	if c.state.Master == nil && c.candidates[own].Keys == 0 && c.vacant < c.newborn {
+		return c.newborn - c.vacant, "our redis is empty, and another that has data may be about to come"
+	}
+	ranked := lock.Rank(c.candidates, c.state, c.void)
+	rank := slices.IndexFunc(ranked, func(o lock.Candidate) bool { return o.ID == c.id })
+	best := ranked[0]
+	switch {
+	case rank == 0:
+		return 0, ""
+	case best.Incumbent(c.state) && (best.Tended || c.settling) && c.state.Why == "":
+		return leaveIncumbent, "the master " + best.ID + " answers"
+	case best.Incumbent(c.state):
 		rank-- // it gave the lock up, or nobody is there to take it for it
 	}
 	return time.Duration(rank) * stagger, best.ID + " ranks first"
 }
 
-// ask looks at every member's Redis at once, also at the published master's where it is not listed, and at the one that
-// ours follows: Consul may have lost everything. It looks at ours no earlier: offsets move while a master lives.
-func (a *Agent) ask(ctx context.Context, own redis.Status, s lock.State) ([]lock.Candidate, error) {
+// ask looks at every member's Redis at once, listed or not, and at the one that ours follows: Consul may have lost
+// everything. It looks at ours no earlier: offsets move while a master lives.
+func (a *Agent) ask(ctx context.Context, k known) ([]lock.Candidate, error) {
 	entries, err := a.Registrar.Naming.Instances(ctx, a.Lock.Client)
 	if err != nil {
 		return nil, err
 	}
-	var out []lock.Candidate
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	add := func(c lock.Candidate) { mu.Lock(); out = append(out, c); mu.Unlock() }
-	wg.Go(func() {
-		st, err := a.Redis.Status(ctx)
-		if err != nil { // the watch on it will say so; the others go first
-			st = redis.Status{Loading: true}
-		}
-		add(lock.Candidate{ID: a.Me.ID, Tended: true, Status: st})
-	})
-	members := lock.Members(entries, s)
+	members := lock.Members(entries, k.view)
+	own := k.health.Status
 	if of := own.Of; !own.Master && of != redis.Sink && !slices.ContainsFunc(members, func(m lock.Member) bool { return m.Address == of }) {
-		members = append(members, lock.Member{ID: of, Address: of})
+		members = append(members, lock.Member{ID: of, Address: of, Check: lock.Unregistered})
 	}
-	for _, m := range members {
-		if m.ID == a.Me.ID {
-			continue
-		}
+	members = slices.DeleteFunc(members, func(m lock.Member) bool { return m.ID == a.Me.ID })
+	out := make([]*lock.Candidate, len(members))
+	var wg sync.WaitGroup
+	for i, m := range members {
 		wg.Go(func() {
-			opt := a.Creds
-			opt.Addr, opt.Timeout = m.Address, askFor
-			st, err := handlers.Ask(ctx, opt)
+			st, err := a.peek(ctx, m.Address)
 			if err != nil {
 				a.Log.Debug("no candidate", "member", m.ID, "err", err)
 				return
 			}
-			add(lock.Candidate{ID: m.ID, Tended: m.Tended(), Status: st})
+			out[i] = &lock.Candidate{ID: m.ID, Tended: m.Tended(), Status: st}
 		})
 	}
+	st, err := a.Redis.Status(ctx)
 	wg.Wait()
-	return out, nil
+	var cs []lock.Candidate
+	if err == nil { // or else the watch on it will say so; the others go first
+		cs = append(cs, lock.Candidate{ID: a.Me.ID, Tended: true, Status: st})
+	}
+	for _, c := range out {
+		if c != nil {
+			cs = append(cs, *c)
+		}
+	}
+	return cs, nil
+}
+
+// peek asks another's Redis, once and not for long.
+func (a *Agent) peek(ctx context.Context, addr string) (redis.Status, error) {
+	opt := a.Creds
+	opt.Addr, opt.Timeout = addr, min(askFor, opt.Timeout)
+	return handlers.Ask(ctx, opt)
+}
+
+// others are the recorded members that a take-over parks.
+func others(v lock.View, me string) (out []elect.Other) {
+	for _, id := range slices.Sorted(maps.Keys(v.State.Record)) {
+		r, p := v.State.Record[id], v.Members[id]
+		if id == me || v.State.Master != nil && id == v.State.Master.ID {
+			continue
+		}
+		o := elect.Other{ID: id, Address: r.Address, Runs: []string{r.RunID}, Session: p.Session}
+		if p.RunID != "" {
+			o.Address, o.Runs = p.Address, append(o.Runs, p.RunID)
+		}
+		out = append(out, o)
+	}
+	return out
 }

@@ -17,8 +17,7 @@ type known struct {
 	back       time.Time     // when Consul last came back to us
 	adopted    string        // the session that was our predecessor's
 	registered bool          // our check is in Consul, so that a session can be bound to it
-	refusal    string        // why our Redis was not made to follow, the last time
-
+	refusal    string        // why our Redis was not made to follow or to lead, the last time
 }
 
 // step is what an agent does next.
@@ -29,7 +28,9 @@ const (
 	contend             // the lock is free, and we may take it
 	lead                // the lock is ours
 	yield               // the lock is ours, and our Redis cannot be master: give it back
+	pass                // the lock is ours, and an operator wants another to have it
 	follow              // make our Redis a replica of the published master
+	park                // make our Redis a replica of nobody
 	quit                // this agent is misconfigured
 )
 
@@ -52,21 +53,40 @@ func next(k known, id, service string) (step, string) {
 	switch {
 	case holding && bar != "":
 		return yield, bar
+	case holding && wanted(k, id):
+		return pass, "an operator wants " + k.view.Request.To
 	case holding:
 		return lead, "the lock is ours"
 	case k.health.Err != nil:
 		return wait, bar
-	case k.view.Free() && bar != "": // it may follow, once there is somebody to
+	case !k.view.Free():
+		return whomToFollow(k, id)
+	case stray(k):
+		return park, "redis is a master that nobody elected"
+	case k.view.Request != nil && k.view.Request.To != id:
+		return wait, "an operator wants " + k.view.Request.To
+	case bar != "": // it may follow, once there is somebody to
 		return wait, bar
-	case k.view.Free() && k.session == nil:
+	case k.session == nil:
 		return wait, "there is no session yet"
-	case k.view.Free():
-		return contend, "the lock is free"
 	}
-	return whomToFollow(k, id)
+	return contend, "the lock is free"
 }
 
-// unusable says why a Redis cannot be elected; nothing when it can.
+// wanted tells whether an operator wants another member, whose agent lives, to have the lock.
+func wanted(k known, id string) bool {
+	r := k.view.Request
+	return r != nil && r.To != id && k.view.Members[r.To].Session != ""
+}
+
+// stray tells whether our Redis takes writes in a cluster whose published master is another run: it was restarted, and
+// not born parked, or somebody promoted it by hand.
+func stray(k known) bool {
+	m, st := k.view.State.Master, k.health.Status
+	return m != nil && st.Master && !st.Fenced() && st.RunID != m.RunID
+}
+
+// unusable says why a Redis cannot be elected, whoever it is; nothing when it can.
 func unusable(h redis.Health) string {
 	switch {
 	case h.Err != nil:
@@ -80,16 +100,30 @@ func unusable(h redis.Health) string {
 }
 
 // whomToFollow decides while another holds the lock. Only who holds it and has published itself is followed: until
-// then the one before may be published still.
+// then the one before may be published still. A newcomer waits, parked, until the master's agent has recorded it.
 func whomToFollow(k known, id string) (step, string) {
-	m, st := k.view.State.Master, k.health.Status
-	switch {
-	case m == nil || m.ID != k.view.Holder:
-		return wait, "the lock's holder has not published itself yet"
-	case m.ID == id || m.RunID == st.RunID:
+	s, st := k.view.State, k.health.Status
+	m := s.Master
+	alone := st.Parked() || st.Master && st.Fenced()
+	_, recorded := s.Record[id]
+	switch stranger := s.Stranger(id, st); {
+	case m != nil && (m.ID == id && k.view.Holder == id || m.RunID == st.RunID):
 		return wait, "the lock is held under our own name"
+	case m == nil || m.ID != k.view.Holder:
+		if stray(k) {
+			return park, "redis is a master that nobody elected"
+		}
+		return wait, "the lock's holder has not published itself yet"
 	case st.Of == m.Address && !st.Fenced():
 		return wait, "following " + m.ID
+	case s.Overruled(id):
+		return follow, "an operator wants the master to be " + m.ID
+	case stranger != "":
+		return park, stranger
+	case !recorded && len(s.Record) > 0 && alone:
+		return wait, "the master's agent has not recorded us yet"
+	case !recorded && len(s.Record) > 0:
+		return park, "the master's agent has not recorded us yet"
 	}
 	return follow, "the master is " + m.ID
 }

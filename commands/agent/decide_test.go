@@ -4,7 +4,11 @@ import (
 	"errors"
 	"math"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"resec/commands/elect"
 	"resec/commands/lock"
 	"resec/handlers"
 	"resec/handlers/redis"
@@ -13,9 +17,12 @@ import (
 // situation is what a healthy replica "me" knows while "a" holds the lock and is published, and it follows "a"; changed.
 func situation(change ...func(*known)) known {
 	k := known{seen: true, session: &lock.Session{ID: "mine"}, registered: true,
-		view: lock.View{Index: 10, Session: "a's", Holder: "a", StateIndex: 9, State: lock.State{Service: "redis-master",
-			Master: &lock.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Address: "10.0.0.1:6379", Term: 4}}}},
-		health: redis.Health{Status: redis.Status{RunID: "run-me", Version: "7.0.15", Of: "10.0.0.1:6379", LinkUp: true, Keys: 1, Priority: 100}}}
+		view: lock.View{Index: 10, Session: "a's", Holder: "a", StateIndex: 9, State: lock.State{Service: "redis-master", Chain: []string{"l"},
+			Record: map[string]lock.Recorded{"a": {RunID: "run-a"}, "me": {RunID: "run-me"}},
+			Master: &lock.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Address: "10.0.0.1:6379", Term: 4}}},
+			Members: map[string]lock.Present{"a": {Session: "a's", RunID: "run-a"}, "me": {Session: "mine", RunID: "run-me"}}},
+		health: redis.Health{Status: redis.Status{RunID: "run-me", Version: "7.0.15", Of: "10.0.0.1:6379", LinkUp: true, Keys: 1, Priority: 100,
+			Position: redis.Position{Lineage: "l", Offset: 9}}}}
 	for _, f := range change {
 		f(&k)
 	}
@@ -34,6 +41,14 @@ func own(k *known) {
 }
 func fenced(k *known)      { k.health.Status.MinReplicas = math.MaxInt32 }
 func unpublished(k *known) { k.view.State = lock.State{} }
+func unrecorded(k *known)  { k.view.State.Record = map[string]lock.Recorded{"a": {RunID: "run-a"}} }
+func foreign(k *known)     { k.health.Status.Position.Lineage = "z" }
+func empty(k *known)       { k.health.Status.Keys = 0 }
+func overruled(k *known)   { k.view.State.Master.Overrule = []string{"me"} }
+func restarted(k *known)   { k.health.Status.RunID = "run-new" }
+func asked(id string) func(*known) {
+	return func(k *known) { k.view.Request = &lock.Request{To: id, Session: "operator's"} }
+}
 func published(k *known) {
 	k.view.State.Master = &lock.Master{Peer: handlers.Peer{ID: "me", RunID: "run-me", Address: "10.0.0.9:6379", Term: 5}}
 }
@@ -64,6 +79,13 @@ func TestNext(t *testing.T) {
 		{"not with one that is never promoted", situation(free, never), wait, "its replica-priority is 0"},
 		{"an unusable Redis follows nobody", situation(parked, ill), wait, "redis is unusable: it does not answer"},
 		{"while another holds the lock, its master is followed", situation(parked), follow, "the master is a"},
+		{"a master that nobody elected is parked before anything else", situation(free, own, restarted), park, "redis is a master that nobody elected"},
+		{"not before the first election: it may serve already", situation(free, own, restarted, func(k *known) { k.view.State.Master = nil }), contend, "the lock is free"},
+		{"nor one that is fenced: it takes no writes", situation(free, own, restarted, fenced), contend, "the lock is free"},
+		{"what an operator wants another for is left to that one", situation(free, asked("a")), wait, "an operator wants a"},
+		{"for oneself it is taken", situation(free, asked("me")), contend, "the lock is free"},
+		{"who holds the lock passes it to whom an operator wants", situation(ours, asked("a")), pass, "an operator wants a"},
+		{"not to one whose agent is dead", situation(ours, asked("gone")), lead, "the lock is ours"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got, why := next(tt.k, "me", "redis-master"); got != tt.want || why != tt.why {
@@ -96,6 +118,8 @@ func TestUnusable(t *testing.T) {
 	}
 }
 
+const refusedText = "refused: its 1 keys were never this cluster's, and following would wipe them; `resec failover -to ID -force` overrides"
+
 func TestWhomToFollow(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -113,6 +137,17 @@ func TestWhomToFollow(t *testing.T) {
 		{"a fence is to be ended", situation(fenced), follow, "the master is a"},
 		{"a parked one follows", situation(parked), follow, "the master is a"},
 		{"a master that lost the lock follows", situation(own), follow, "the master is a"},
+		{"one that was restarted follows by its recorded id, whatever lineage its file began", situation(parked, restarted, foreign), follow, "the master is a"},
+		{"one that is not recorded waits for it", situation(parked, unrecorded), wait, "the master's agent has not recorded us yet"},
+		{"parked", situation(own, unrecorded, restarted), park, "the master's agent has not recorded us yet"},
+		{"one that follows already is not disturbed", situation(unrecorded), wait, "following a"},
+		{"without a record, as under elect, nobody waits for one", situation(parked, func(k *known) { k.view.State.Record = nil }), follow, "the master is a"},
+		{"one whose data were never the cluster's is parked", situation(own, unrecorded, foreign), park, refusedText},
+		{"and stays", situation(parked, unrecorded, foreign), park, refusedText},
+		{"an empty one has nothing to lose", situation(parked, unrecorded, foreign, empty), wait, "the master's agent has not recorded us yet"},
+		{"an operator can overrule it", situation(parked, unrecorded, foreign, overruled), follow, "an operator wants the master to be a"},
+		{"a master that nobody elected is parked while nobody is published",
+			situation(own, restarted, func(k *known) { k.view.Holder = "b" }), park, "redis is a master that nobody elected"},
 		{"who follows another follows the published one", situation(func(k *known) { k.health.Status.Of = "10.0.0.2:6379" }), follow, "the master is a"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -120,5 +155,62 @@ func TestWhomToFollow(t *testing.T) {
 				t.Errorf("got %d (%s), want %d (%s)", got, why, tt.want, tt.why)
 			}
 		})
+	}
+}
+
+func TestVacancy(t *testing.T) {
+	t0 := time.Now()
+	sec := func(n int) time.Time { return t0.Add(time.Duration(n) * time.Second) }
+	var v vacancy
+	quiet := func(what string, at time.Time, want int) {
+		t.Helper()
+		if got := v.quiet(at); got != time.Duration(want)*time.Second {
+			t.Errorf("%s: quiet for %s, want %d s", what, got, want)
+		}
+	}
+	v = v.next(situation(), sec(0))
+	quiet("while another holds the lock", sec(9), 0)
+	v = v.next(situation(free), sec(10))
+	quiet("since it is free", sec(13), 3)
+	v = v.next(situation(free), sec(14))
+	quiet("however often it is seen free", sec(15), 5)
+	v.answered = sec(16)
+	quiet("since a recorded run answered", sec(18), 2)
+	v = v.next(situation(ours), sec(19))
+	quiet("also while we hold it and may fail", sec(20), 4)
+	v = v.next(situation(func(k *known) { k.view.Index = 0 }), sec(21))
+	quiet("Consul being away changes nothing", sec(22), 6)
+	v = v.next(situation(), sec(23))
+	quiet("another holds it again", sec(24), 0)
+	v = v.next(situation(free), sec(30))
+	quiet("an earlier vacancy counts for nothing", sec(31), 1)
+}
+
+func TestOthers(t *testing.T) {
+	v := lock.View{State: lock.State{Master: &lock.Master{Peer: handlers.Peer{ID: "a"}}, Record: map[string]lock.Recorded{
+		"a": {RunID: "run-a", Address: "a:1"}, "me": {RunID: "run-me", Address: "me:1"}, "b": {RunID: "run-b", Address: "b:1"}, "c": {RunID: "run-c", Address: "c:1"}}},
+		Members: map[string]lock.Present{"b": {Session: "b's", RunID: "run-new", Address: "new:1"}, "x": {Session: "x's", RunID: "run-x", Address: "x:1"}}}
+	want := []elect.Other{ // the recorded ones but us and the published master, where their agents say that they are
+		{ID: "b", Address: "new:1", Runs: []string{"run-b", "run-new"}, Session: "b's"},
+		{ID: "c", Address: "c:1", Runs: []string{"run-c"}},
+	}
+	if d := cmp.Diff(want, others(v, "me")); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestUnsettled(t *testing.T) {
+	rec := func(id string) lock.Recorded { return lock.Recorded{RunID: "run-" + id, Address: id + ":1"} }
+	here := func(id string) lock.Present {
+		return lock.Present{Session: id + "'s", RunID: "run-" + id, Address: id + ":1"}
+	}
+	joining, new, moved := rec("joining"), here("new"), here("moved")
+	joining.Joining, new.RunID, moved.Address = true, "run-2", "elsewhere:1"
+	v := lock.View{State: lock.State{Record: map[string]lock.Recorded{"me": rec("me"), "settled": rec("settled"), "joining": joining, "new": rec("new"),
+		"moved": rec("moved"), "dead": rec("dead"), "gone": rec("gone")}},
+		Members: map[string]lock.Present{"settled": here("settled"), "joining": here("joining"), "new": new, "moved": moved,
+			"dead": {RunID: "run-dead"}, "newcomer": here("newcomer"), "departed": {RunID: "run-departed"}}}
+	if d := cmp.Diff([]string{"dead", "gone", "joining", "moved", "new", "newcomer"}, unsettled(v, "me")); d != "" {
+		t.Error(d)
 	}
 }

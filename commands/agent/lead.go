@@ -2,6 +2,8 @@ package agent
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
 
 	"resec/commands/catalog"
@@ -15,15 +17,16 @@ import (
 func (a *Agent) lead(ctx context.Context, k known) error {
 	held, release := a.hold(ctx, k.session.ID)
 	defer release()
-	v, err := k.view, error(nil)
 	began := time.Now()
-	if !resumes(k, a.Me.ID) {
-		a.Me.Term = max(a.Me.Term, v.State.Term())
-		t := elect.Takeover{Lock: a.Lock, Session: k.session, Me: a.Me, Redis: a.Redis, Creds: a.Creds, Log: a.Log,
-			Service: a.Registrar.Naming.Name(catalog.Master)}
-		v, err = t.Run(held, k.view)
-	}
-	if err != nil {
+	v, finish, err := a.takeOver(held, k)
+	var rest sync.WaitGroup
+	defer rest.Wait()
+	rest.Go(func() { finish(held) })
+	switch {
+	case errors.Is(err, elect.ErrYielded):
+		a.see(v)
+		return nil
+	case err != nil:
 		if ctx.Err() == nil && a.fails == 0 {
 			a.Log.Error("the promotion failed; the lock is given back", "err", err)
 		}
@@ -31,15 +34,50 @@ func (a *Agent) lead(ctx context.Context, k known) error {
 		a.glance()
 		return err
 	}
-	a.Me.Term = v.State.Term()
+	a.term = v.State.Term()
 	r := reign{id: a.Me.ID, session: k.session.ID, index: v.Index, term: v.State.Term(), run: v.State.Master.RunID, since: time.Now()}
 	a.Log.Info("promoted", "redis", a.Redis.Addr(), "term", r.term, "took", r.since.Sub(began).Round(time.Millisecond))
 	a.see(v)
 	a.glance()
+	rest.Go(func() { a.keepRecord(held, r) })
 	if err := a.Registrar.Naming.Evict(held, a.Lock.Client, a.Me.Node, a.Me.ServiceID); err != nil && held.Err() == nil {
 		a.Log.Warn("old master entries are left in the catalogue", "err", err)
 	}
 	why := a.rule(ctx, held, r)
+	release()
+	a.end(ctx, k.session.ID, r, why)
+	return nil
+}
+
+// takeOver makes our Redis the master, unless it goes on to be.
+func (a *Agent) takeOver(ctx context.Context, k known) (lock.View, func(context.Context), error) {
+	if resumes(k, a.Me.ID) {
+		return k.view, func(context.Context) {}, nil
+	}
+	a.term = max(a.term, k.view.State.Term())
+	me := a.Me
+	me.Term = a.term
+	t := elect.Takeover{Lock: a.Lock, Session: k.session, Me: me, Redis: a.Redis, Creds: a.Creds, Log: a.Log,
+		Service: a.Registrar.Naming.Name(catalog.Master), Record: true, Others: others(k.view, a.Me.ID), Void: a.stillVoid(k)}
+	if r := k.view.Request; r != nil && r.To == a.Me.ID {
+		t.Force = r
+	}
+	return t.Run(ctx, k.view)
+}
+
+// stillVoid asks again whether the record binds nobody.
+func (a *Agent) stillVoid(k known) func(context.Context) error {
+	return func(ctx context.Context) error {
+		cs, err := a.ask(ctx, k)
+		if err == nil && !a.void(cs, k.view.State) {
+			err = errors.New("a recorded member is back in its run")
+		}
+		return err
+	}
+}
+
+// end is done when a reign is over.
+func (a *Agent) end(ctx context.Context, session string, r reign, why end) {
 	a.Log.Warn("no longer master", "term", r.term, "why", why)
 	if why.park {
 		if err := a.Redis.Park(ctx); err != nil {
@@ -47,17 +85,32 @@ func (a *Agent) lead(ctx context.Context, k known) error {
 		}
 		a.glance()
 	}
-	if why.release == "" {
+	switch {
+	case why.again: // the lock stays ours
+	case why.release == "":
 		poke(a.doubt) // the session may be what was lost
-	} else {
-		a.release(ctx, k.session.ID, why.release, why.text)
+	default:
+		a.release(ctx, session, why.release, why.text)
 	}
+}
+
+// pass hands the lock to the member that an operator wants.
+func (a *Agent) pass(ctx context.Context, k known) error {
+	s := k.view.State
+	s.Why = lock.WhyYielded
+	v, err := a.Lock.Pass(ctx, k.session.ID, k.view, k.view.Request.To, s)
+	if err != nil {
+		a.Log.Warn("the lock could not be passed", "err", err)
+		return err
+	}
+	a.Log.Warn("the lock is passed, as an operator wants", "to", k.view.Request.To)
+	a.see(v)
 	return nil
 }
 
 // resumes tells whether the reign is our predecessor's, and goes on as it is, in the same term.
 func resumes(k known, id string) bool {
-	return k.adopted == k.session.ID && k.view.State.Master != nil && incumbent(k, id)
+	return k.adopted == k.session.ID && k.view.Request == nil && k.view.State.Master != nil && incumbent(k, id)
 }
 
 // incumbent tells whether our Redis is the published master, and accepts writes.
@@ -78,6 +131,7 @@ type reign struct {
 type end struct {
 	release, text string
 	park          bool // a Redis that was restarted is a new one: it may be empty, and accepts writes
+	again         bool // the lock stays ours: an operator wants something else to be done with it
 }
 
 func (e end) String() string { return e.text }
@@ -115,6 +169,8 @@ func over(k known, r reign) (end, bool) {
 		return end{release: lock.WhyUnhealthy, text: "redis is unusable: " + redis.Why(h.Err)}, true
 	case h.Status.RunID != r.run:
 		return end{release: lock.WhyDead, text: "redis was restarted: it is a new one", park: true}, true
+	case k.view.Index >= r.index && k.view.Request != nil && (k.view.Request.To == r.id || wanted(k, r.id)):
+		return end{text: "an operator wants " + k.view.Request.To, again: true}, true
 	case h.At.After(r.since) && !h.Status.Master:
 		return end{release: lock.WhyUnhealthy, text: "redis was made a replica of " + h.Status.Of}, true
 	}

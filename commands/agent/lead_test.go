@@ -40,6 +40,9 @@ func TestOver(t *testing.T) {
 		{"when Redis was made a replica by hand", reigning(demoted(since.Add(1))), true, end{release: lock.WhyUnhealthy, text: "redis was made a replica of b:1"}},
 		{"when the lock is free", reigning(free, func(k *known) { k.view.Index = 11 }), true, end{text: "the lock is lost, and free"}},
 		{"when the lock is another's", reigning(func(k *known) { k.view.Index, k.view.Session, k.view.Holder = 11, "a's", "a" }), true, end{text: "the lock is held by a"}},
+		{"when an operator wants another, whose agent lives", reigning(asked("a")), true, end{text: "an operator wants a", again: true}},
+		{"when an operator wants us to lead, whatever the others hold", reigning(asked("me")), true, end{text: "an operator wants me", again: true}},
+		{"not for one whose agent is dead", reigning(asked("gone")), false, end{}},
 		{"when Redis is gone", reigning(func(k *known) { k.health.Err = fmt.Errorf("dial: %w", syscall.ECONNREFUSED) }), true, end{release: lock.WhyDead, text: "redis is gone"}},
 		{"when Redis is unusable", reigning(ill), true, end{release: lock.WhyUnhealthy, text: "redis is unusable: it does not answer"}},
 		{"when Redis was restarted", reigning(func(k *known) { k.health.Status.RunID = "run-new" }), true, end{release: lock.WhyDead, text: "redis was restarted: it is a new one", park: true}},
@@ -67,6 +70,7 @@ func TestResumes(t *testing.T) {
 		{"not where nobody is", reigning(adopted, unpublished), false},
 		{"not after Redis was restarted", reigning(adopted, func(k *known) { k.health.Status.RunID = "run-new" }), false},
 		{"not over a replica", reigning(adopted, func(k *known) { k.health.Status.Master = false }), false},
+		{"not where an operator wants something of us", reigning(adopted, asked("me")), false},
 		{"not over a master that is fenced", reigning(adopted, fenced), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -122,35 +126,50 @@ func TestPatience(t *testing.T) {
 	incumbent := func(c *lock.Candidate) { c.Master = true }
 	untended := func(c *lock.Candidate) { c.Tended = false }
 	unfit := func(c *lock.Candidate) { c.Loading = true }
-	s := lock.State{Master: &lock.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a"}}}
+	keyless := func(c *lock.Candidate) { c.Keys = 0 }
+	reborn := func(c *lock.Candidate) { c.RunID = "run-new" }
+	s := lock.State{Master: &lock.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a"}}, Record: map[string]lock.Recorded{}}
+	for _, id := range []string{"a", "b", "c", "d"} {
+		s.Record[id] = lock.Recorded{RunID: "run-" + id}
+	}
 	gaveUp := s
 	gaveUp.Why = lock.WhyLeaving
 	const ms = time.Millisecond
+	claims := func(id string, s lock.State, cs ...lock.Candidate) claim {
+		return claim{candidates: cs, state: s, id: id, void: s.Master == nil, newborn: 2 * time.Second}
+	}
+	with := func(c claim, change func(*claim)) claim { change(&c); return c }
 	for _, tt := range []struct {
-		name     string
-		id       string
-		cs       []lock.Candidate
-		s        lock.State
-		settling bool
-		want     time.Duration
-		why      string
+		name string
+		c    claim
+		want time.Duration
+		why  string
 	}{
-		{"who ranks first does not wait", "b", []lock.Candidate{member("c"), member("b")}, s, false, 0, ""},
-		{"who ranks second waits for one turn", "c", []lock.Candidate{member("c"), member("b")}, s, false, 250 * ms, "b ranks first"},
-		{"who ranks third waits for two", "d", []lock.Candidate{member("c"), member("b"), member("d")}, s, false, 500 * ms, "b ranks first"},
-		{"who has become unfit leaves it to the others", "b", []lock.Candidate{member("b", unfit), member("c"), member("d")}, s, false, leaveIncumbent, "our redis has just become unfit"},
-		{"who has become unfit takes nothing, alone as it is", "b", []lock.Candidate{member("b", unfit)}, s, false, leaveIncumbent, "our redis has just become unfit"},
-		{"the incumbent does not wait", "a", []lock.Candidate{member("a", incumbent), member("b")}, s, false, 0, ""},
-		{"an incumbent that answers is left time", "b", []lock.Candidate{member("a", incumbent), member("b")}, s, false, 3 * time.Second, "the master a answers"},
-		{"whoever ranks below it", "c", []lock.Candidate{member("a", incumbent), member("b"), member("c")}, s, false, 3 * time.Second, "the master a answers"},
-		{"an incumbent that gave up the lock is not waited for", "b", []lock.Candidate{member("a", incumbent), member("b"), member("c")}, gaveUp, false, 0, "a ranks first"},
-		{"and the others keep their order", "c", []lock.Candidate{member("a", incumbent), member("b"), member("c")}, gaveUp, true, 250 * ms, "a ranks first"},
-		{"nor one whose agent is dead", "b", []lock.Candidate{member("a", incumbent, untended), member("b")}, s, false, 0, "a ranks first"},
-		{"except while Consul settles, when checks say nothing", "b", []lock.Candidate{member("a", incumbent, untended), member("b")}, s, true, 3 * time.Second, "the master a answers"},
-		{"before anybody was published a master is no incumbent", "b", []lock.Candidate{member("a", incumbent), member("b")}, lock.State{}, false, 250 * ms, "a ranks first"},
+		{"who ranks first does not wait", claims("b", s, member("c"), member("b")), 0, ""},
+		{"who ranks second waits for one turn", claims("c", s, member("c"), member("b")), 250 * ms, "b ranks first"},
+		{"who ranks third waits for two", claims("d", s, member("c"), member("b"), member("d")), 500 * ms, "b ranks first"},
+		{"who has become unfit takes nothing", claims("b", s, member("b", unfit), member("c")), -1, "redis may not lead: it is loading its data"},
+		{"who does not answer itself leaves it to the others", claims("b", s, member("c")), leaveIncumbent, "our redis has just become unfit"},
+		{"who was restarted takes nothing", claims("b", s, member("b", reborn), member("c")), -1, "redis may not lead: it was restarted since it was recorded"},
+		{"unless the record binds nobody", with(claims("b", s, member("b", reborn)), func(c *claim) { c.void = true }), 0, ""},
+		{"who is not recorded takes nothing", claims("x", s, member("x"), member("c")), -1, "redis may not lead: it is not recorded: no master of this cluster has seen it"},
+		{"the incumbent does not wait", claims("a", s, member("a", incumbent), member("b")), 0, ""},
+		{"an incumbent that answers is left time", claims("b", s, member("a", incumbent), member("b")), 3 * time.Second, "the master a answers"},
+		{"whoever ranks below it", claims("c", s, member("a", incumbent), member("b"), member("c")), 3 * time.Second, "the master a answers"},
+		{"an incumbent that gave up the lock is not waited for", claims("b", gaveUp, member("a", incumbent), member("b"), member("c")), 0, "a ranks first"},
+		{"and the others keep their order", claims("c", gaveUp, member("a", incumbent), member("b"), member("c")), 250 * ms, "a ranks first"},
+		{"nor one whose agent is dead", claims("b", s, member("a", incumbent, untended), member("b")), 0, "a ranks first"},
+		{"except while Consul settles, when checks say nothing", with(claims("b", s, member("a", incumbent, untended), member("b")), func(c *claim) { c.settling = true }),
+			3 * time.Second, "the master a answers"},
+		{"before anybody was published a master is no incumbent", claims("b", lock.State{}, member("a", incumbent), member("b")), 250 * ms, "a ranks first"},
+		{"before the first master an empty one leaves time for one with data to come", claims("b", lock.State{}, member("b", keyless)), 2 * time.Second,
+			"our redis is empty, and another that has data may be about to come"},
+		{"but not for ever", with(claims("b", lock.State{}, member("b", keyless)), func(c *claim) { c.vacant = 2 * time.Second }), 0, ""},
+		{"one with data begins at once", claims("b", lock.State{}, member("a", keyless), member("b")), 0, ""},
+		{"an empty one does not wait in a cluster that was begun", claims("b", s, member("b", keyless)), 0, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, why := patience(tt.cs, tt.s, tt.id, tt.settling)
+			got, why := tt.c.patience()
 			if got != tt.want || why != tt.why {
 				t.Errorf("got %s (%s), want %s (%s)", got, why, tt.want, tt.why)
 			}

@@ -19,6 +19,8 @@ func (a *Agent) loop(ctx context.Context) error {
 			return k.health.Err
 		}
 		a.publish(k, 0)
+		a.tend(ctx, k)
+		a.vacant = a.vacant.next(k, time.Now())
 		todo, why := next(k, a.Me.ID, a.Registrar.Naming.Name(catalog.Master))
 		if todo == quit {
 			return errors.New(why)
@@ -86,8 +88,12 @@ func (a *Agent) act(ctx context.Context, k known, todo step, why string) (again 
 	case yield:
 		a.release(ctx, k.session.ID, lock.WhyUnhealthy, why)
 		again = retryAfter
+	case pass:
+		err = a.pass(ctx, k)
 	case follow:
 		err = a.follow(ctx, k)
+	case park:
+		err = a.abide(ctx, k, why)
 	}
 	return again, err
 }
@@ -107,23 +113,62 @@ func (a *Agent) say(why string, bad bool) {
 // follow makes our Redis a replica of the published master.
 func (a *Agent) follow(ctx context.Context, k known) error {
 	m := k.view.State.Master
-	res, err := handlers.Replicate(ctx, a.Redis, m.Address, m.RunID, a.Creds)
-	refusal := ""
+	to := handlers.Target{Addr: m.Address, RunID: m.RunID, Force: k.view.State.Overruled(a.Me.ID)}
+	res, err := handlers.Replicate(ctx, a.Redis, to, a.Creds)
 	if err != nil {
-		refusal = err.Error()
-		if refusal != k.refusal {
-			a.Log.Warn("redis does not follow the master", "master", m.ID, "term", m.Term, "err", err)
-		}
-	} else if res.Changed {
-		a.Log.Info("following", "master", m.ID, "addr", m.Address, "term", m.Term)
-	}
-	if refusal != k.refusal {
-		a.board.Learn(func(k *known) { k.refusal = refusal })
+		a.refuse("redis does not follow the master " + m.ID + ": " + err.Error())
+	} else {
+		a.refuse("")
 	}
 	if res.Changed {
+		a.Log.Info("following", "master", m.ID, "addr", m.Address, "term", m.Term)
 		a.glance()
 	}
+	if errors.Is(err, handlers.ErrRefused) && !k.health.Status.Parked() {
+		return errors.Join(err, a.abide(ctx, k, err.Error()))
+	}
 	return err
+}
+
+// abide parks our Redis until it may follow somebody.
+func (a *Agent) abide(ctx context.Context, k known, why string) error {
+	a.refuse(why)
+	if k.health.Status.Parked() {
+		return nil
+	}
+	if run := k.health.Status.RunID; stray(k) && a.warned != run {
+		a.warned = run
+		a.Log.Warn("redis came up as a master; start it with `--replicaof 127.0.0.1 1`, so that it takes no writes before it is elected",
+			"redis", a.Redis.Addr())
+	}
+	if err := a.Redis.Park(ctx); err != nil {
+		return err
+	}
+	a.glance()
+	return nil
+}
+
+// refuse remembers, and logs once, why our Redis is not made to follow or to lead; nothing when it is.
+func (a *Agent) refuse(why string) {
+	if why == a.board.Get().refusal {
+		return
+	}
+	a.board.Learn(func(k *known) { k.refusal = why })
+	if why != "" {
+		a.Log.Warn("waiting", "why", why)
+	}
+}
+
+// tend puts right what somebody set on our Redis by hand.
+func (a *Agent) tend(ctx context.Context, k known) {
+	if st := k.health.Status; k.health.Err == nil && k.seen && !st.Master && st.Writable {
+		if err := a.Redis.ReadOnly(ctx); err != nil {
+			a.Log.Warn("replica-read-only is not yes, and could not be set", "err", err)
+			return
+		}
+		a.Log.Warn("replica-read-only was not yes: a replica took writes; it is set")
+		a.glance()
+	}
 }
 
 // glance asks for a look at our Redis now, for we have changed it.

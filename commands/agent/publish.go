@@ -36,7 +36,7 @@ func entry(k known, reign uint64, id string) catalog.Entry {
 		e.Output = fmt.Sprintf("master, term %d, without its lock", term)
 	case k.health.Err != nil:
 		e.Status, e.Output = api.HealthCritical, "redis is unusable: "+redis.Why(k.health.Err)
-	case k.refusal != "" && !follows: // one that failed after all was done is over
+	case k.refusal != "" && (!follows || k.view.Free()): // one that failed after all was done is over
 		e.Output = k.refusal
 	case st.Master:
 		e.Output = "master on its own; waits for an election"

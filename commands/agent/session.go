@@ -38,35 +38,40 @@ func (a *Agent) keepSession(ctx context.Context) {
 	}
 }
 
-// session makes a session. Where the lock is held under our own name, our predecessor's holds it: it is taken over when
-// our Redis is the one that was published, and ended when it is another.
+// session makes a session, or takes over the one that our predecessor left: that which holds our member's key, and the
+// lock where it was elected. One that holds the lock for another run of Redis is ended.
 func (a *Agent) session(ctx context.Context, k known, lost string) (*lock.Session, error) {
-	m := k.view.State.Master
-	switch {
-	case k.view.Index == 0:
-		return nil, errors.New("the lock has not been read yet")
-	case k.view.Free() || k.view.Holder != a.Me.ID:
+	m, v := k.view.State.Master, k.view
+	prior, holds := v.Members[a.Me.ID].Session, !v.Free() && v.Holder == a.Me.ID
+	if holds {
+		prior = v.Session
+	}
+	switch prior {
+	case "":
+		if v.Index == 0 {
+			return nil, errors.New("the lock has not been read yet")
+		}
 		return lock.NewSession(ctx, a.Lock.Client, a.Session)
-	case k.view.Session == lost: // Consul has ended it, and the watch is late
+	case lost: // Consul has ended it, and the watch is late
 		v, err := a.Lock.Read(ctx)
 		if err != nil {
 			return nil, err
 		}
 		a.see(v)
-		return nil, errors.New("the lock is still under the session that was lost")
+		return nil, errors.New("our key is still under the session that was lost")
 	}
 	if why := cmp.Or(a.double(ctx), a.usurped(ctx, m, k.health.Status.RunID)); why != "" {
 		return nil, errors.New(why)
 	}
-	s := lock.Adopt(a.Lock.Client, k.view.Session, a.Session)
-	if m == nil || m.ID != a.Me.ID || m.RunID != k.health.Status.RunID {
+	s := lock.Adopt(a.Lock.Client, prior, a.Session)
+	if holds && (m == nil || m.ID != a.Me.ID || m.RunID != k.health.Status.RunID) {
 		if err := s.Destroy(ctx); err != nil {
 			return nil, err
 		}
 		a.Log.Info("the lock is given back: our predecessor held it for another run of redis", "session", s.ID)
 		return lock.NewSession(ctx, a.Lock.Client, a.Session)
 	}
-	a.Log.Info("adopted the predecessor's session", "session", s.ID, "term", m.Term)
+	a.Log.Info("adopted the predecessor's session", "session", s.ID, "lock", holds)
 	a.board.Learn(func(k *known) { k.adopted = s.ID })
 	poke(a.doubt)
 	return s, nil

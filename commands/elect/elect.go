@@ -164,7 +164,7 @@ func (e *Election) with(ctx context.Context, s *lock.Session, timeout <-chan tim
 		case errors.Is(k.health.Err, redis.ErrTooOld):
 			return false, k.health.Err
 		case why == "":
-			v, err := e.Lock.Acquire(ctx, s.ID, k.view)
+			v, err := e.Lock.Acquire(ctx, s.ID, k.view, k.view.State)
 			if err == nil {
 				return false, e.hold(ctx, s, v)
 			}

@@ -118,7 +118,8 @@ func (e *Election) guard(ctx context.Context, s *lock.Session) error {
 func (e *Election) promote(ctx context.Context, s *lock.Session, v lock.View) (lock.View, error) {
 	t := Takeover{Lock: e.Lock, Session: s, Me: e.Me, Service: e.Naming.Name(catalog.Master), Redis: e.Redis, Creds: e.Creds, Log: e.Log}
 	if e.Handler == nil {
-		v, err := t.Run(ctx, v)
+		v, finish, err := t.Run(ctx, v)
+		finish(ctx)
 		if err == nil {
 			e.term = v.State.Term()
 			e.Log.Info("promoted", "redis", e.Redis.Addr(), "term", e.term)

@@ -25,51 +25,65 @@ type superseded struct {
 const anyRun = "any"
 
 // supersede ends the published master's reign: nil error means that it accepts no writes, or does not answer.
-func (t Takeover) supersede(ctx context.Context, old *lock.Master, own redis.Status) (*superseded, error) {
-	none := &superseded{log: t.Log}
+func (p *passage) supersede(ctx context.Context, v lock.View, own redis.Status) error {
+	old := v.State.Master
 	if old == nil && own.Linked() { // Consul has lost its data, and our Redis knows its master still
 		old = &lock.Master{Peer: handlers.Peer{ID: own.Of, Address: own.Of, RunID: anyRun}}
 	}
 	if old == nil || old.RunID == own.RunID || old.RunID == "" {
-		return none, nil
+		return nil
 	}
-	// No command to another's Redis once the lease is over.
-	ctx, cancel := t.Session.Lease.Context(ctx)
-	defer cancel()
-	opt := t.Creds
+	opt := p.Creds
 	opt.Addr = old.Address
 	server, err := redis.Open(ctx, opt)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s := &superseded{server: server, addr: old.Address, log: t.Log}
+	defer func() {
+		if p.old.server == nil {
+			server.Close()
+		}
+	}()
 	st, err := server.Status(ctx)
 	switch {
 	case ctx.Err() != nil: // silence is ours, then
-		s.close()
-		return nil, context.Cause(ctx)
+		return context.Cause(ctx)
 	case err == nil && (st.RunID == old.RunID || old.RunID == anyRun) && st.Master:
+		p.old.server, p.old.addr = server, old.Address
+	case err == nil && st.RunID == old.RunID: // parked before, it may still be the freshest
+		m := &sealed{Other: Other{ID: old.ID, Address: old.Address, Runs: []string{old.RunID}, Session: v.Members[old.ID].Session}}
+		m.err = p.park(ctx, m)
+		p.sealed = append(p.sealed, m)
+		return nil
 	case err == nil, redis.Refused(err):
-		s.close()
-		return none, nil
+		return nil
 	case redis.Silent(err):
-		t.Log.Warn("the old master is silent: whether it accepts writes is not known", "master", old.ID, "addr", old.Address, "err", err)
-		s.close()
-		return none, nil
+		p.Log.Warn("the old master is silent: whether it accepts writes is not known", "master", old.ID, "addr", old.Address, "err", err)
+		return nil
 	default: // it lives, and would go on taking writes
-		s.close()
-		return nil, fmt.Errorf("take over from %s at %s: %w", old.ID, old.Address, err)
+		return fmt.Errorf("take over from %s at %s: %w", old.ID, old.Address, err)
 	}
-	if err = t.join(ctx, old, own, st); err == nil {
-		err = t.drain(ctx, s)
+	if err := p.end(ctx, old, own, st); err != nil {
+		return fmt.Errorf("take over from %s at %s: %w", old.ID, old.Address, err)
 	}
-	if err != nil {
-		s.undo(context.WithoutCancel(ctx))
-		s.close()
-		return nil, fmt.Errorf("take over from %s at %s: %w", old.ID, old.Address, err)
+	return nil
+}
+
+// end parks a master that answers, once nothing of it is missing here; an operator's force does not wait for what we were
+// not receiving.
+func (p *passage) end(ctx context.Context, old *lock.Master, own, st redis.Status) error {
+	if p.Force != nil && !(own.Linked() && own.Position.Lineage == st.Position.Lineage) {
+		p.Log.Warn("the old master is parked, by force: what it has is missing here", "master", old.ID, "addr", old.Address)
+		return p.old.server.Park(ctx)
 	}
-	t.Log.Info("the old master is parked, and nothing of it is missing here", "master", old.ID, "addr", old.Address)
-	return s, nil
+	if err := p.join(ctx, old, own, st); err != nil {
+		return err
+	}
+	if err := p.drain(ctx, p.old); err != nil {
+		return err
+	}
+	p.Log.Info("the old master is parked, and nothing of it is missing here", "master", old.ID, "addr", old.Address)
+	return nil
 }
 
 // join makes our Redis a linked replica of the old master, where it is not, so that there is something to wait for.
@@ -77,7 +91,7 @@ func (t Takeover) join(ctx context.Context, old *lock.Master, own, master redis.
 	if own.Linked() && own.Position.Lineage == master.Position.Lineage {
 		return nil
 	}
-	if err := handlers.MayFollow(own, master); err != nil {
+	if err := handlers.MayFollow(own, master, false); err != nil {
 		return err
 	}
 	if err := t.Redis.Follow(ctx, old.Address); err != nil {

@@ -29,27 +29,35 @@ type Follower struct {
 	Handler handlers.Handler // gets the entries as `consul watch -type=service` gives them
 	Log     *slog.Logger
 
-	// Redis is set where the handler is the built-in one: it reads address, port, id and term only, wants no event
+	// Replicate is set instead where the handler is the built-in one, with the Redis that it acts on: it wants no event
 	// without a master, and has to be invoked again for a Redis that was restarted.
-	Redis *redis.Server
-	Probe redis.Probe
+	Replicate func(context.Context, handlers.Target) error
+	Redis     *redis.Server
+	Probe     redis.Probe
 
 	board *board.Board[known]
 }
 
 // known is what a follower knows.
 type known struct {
-	index  uint64 // of the entries, 0: none yet
-	event  []byte // as JSON
-	digest string // of what matters in it
-	run    string // the run id of our Redis, where that is watched
-	view   lock.View
+	index   uint64 // of the entries, 0: none yet
+	event   []byte // as JSON
+	digest  string // of what matters in it to a handler outside of this process
+	entries []handlers.Entry
+	run     string // the run id of our Redis, where that is watched
+	view    lock.View
 }
 
 // job is what one successful call of the handler settles: this event, for this run of Redis.
 type job struct{ digest, run string }
 
-func (k known) job() job { return job{k.digest, k.run} }
+func (f *Follower) job(k known) job {
+	if f.Replicate == nil {
+		return job{digest: k.digest}
+	}
+	_, digest, _ := choose(k.entries, k.view.State.Master, f.Naming.Tag(catalog.Master))
+	return job{digest, k.run}
+}
 
 const retryMin, retryMax = 200 * time.Millisecond, 5 * time.Second
 
@@ -71,7 +79,7 @@ func (f *Follower) Run(ctx context.Context) error {
 			f.board.Learn(func(k *known) { k.view = lock.Parse(f.LockKey, index, pairs) })
 		}, watch.Log(f.Log, "lock"))
 	})
-	if f.Redis != nil {
+	if f.Replicate != nil {
 		g.Go(func() error {
 			f.Redis.Watch(ctx, f.Probe, nil, func(h redis.Health) {
 				if h.Err == nil && h.Status.RunID != f.board.Get().run {
@@ -98,23 +106,29 @@ func (f *Follower) learn(index uint64, answer any) error {
 	if err != nil {
 		return err
 	}
-	var digest string
-	if f.Redis != nil {
-		digest = builtinDigest(entries, f.Naming.Tag(catalog.Master))
-	} else {
-		digest = fullDigest(answer)
-	}
-	f.board.Learn(func(k *known) { k.index, k.event, k.digest = index, append(event, '\n'), digest })
+	digest := fullDigest(answer)
+	f.board.Learn(func(k *known) { k.index, k.event, k.digest, k.entries = index, append(event, '\n'), digest, entries })
 	return nil
 }
 
-// builtinDigest is what the built-in handler acts on; empty where there is nothing to follow.
-func builtinDigest(entries []handlers.Entry, tag string) string {
+// choose is whom the built-in handler makes Redis follow, and a digest of what that depends on: address, port, id, term
+// and run; empty where there is nobody. Where a master is published beside the lock, only its entry counts: anybody can
+// register a service.
+func choose(entries []handlers.Entry, published *lock.Master, tag string) (to handlers.Target, digest string, err error) {
 	m, ok := handlers.MasterOf(entries, tag)
 	if !ok {
-		return ""
+		return to, "", nil
 	}
-	return fmt.Sprintf("%s %q %d", m.Addr(), m.ID(), m.Term())
+	if published != nil {
+		ours := slices.DeleteFunc(slices.Clone(entries), func(e handlers.Entry) bool { return e.ID() != published.ID })
+		if m, ok = handlers.MasterOf(ours, tag); !ok {
+			err = fmt.Errorf("%w: the service names another master than the published one, %s", handlers.ErrRefused, published.ID)
+			return to, err.Error(), err
+		}
+		to.RunID = published.RunID
+	}
+	to.Addr = m.Addr()
+	return to, fmt.Sprintf("%s %q %d %s", m.Addr(), m.ID(), m.Term(), to.RunID), nil
 }
 
 // fullDigest is what a handler may act on: nodes, services, and the status of checks; not the output of checks and the
@@ -152,23 +166,24 @@ func (f *Follower) loop(ctx context.Context) {
 	for {
 		var retry <-chan time.Time
 		k, changed := f.board.Wait()
-		if due(k, handled, f.Member) {
-			if err := f.Handler.Handle(ctx, k.event, fmt.Sprintf("CONSUL_INDEX=%d", k.index)); err == nil {
-				handled, wait, said = k.job(), 0, ""
+		job := f.job(k)
+		if due(k, job, handled, f.Member) {
+			if err := f.handle(ctx, k); err == nil {
+				handled, wait, said = job, 0, ""
 				continue // what came meanwhile waits on the board
 			} else if ctx.Err() == nil {
-				if k.job() != failed {
+				if job != failed {
 					wait = 0
 				}
-				failed, wait = k.job(), min(max(2*wait, retryMin), retryMax)
+				failed, wait = job, min(max(2*wait, retryMin), retryMax)
 				if err.Error() != said { // once, not each few seconds
 					f.Log.Warn("the handler failed; trying on", "err", err)
 				}
 				said = err.Error()
 				retry = time.After(wait)
 			}
-		} else if k.digest == "" {
-			handled = job{} // nobody: the same master is news when it comes back
+		} else if job.digest == "" {
+			handled = job // nobody: the same master is news when it comes back
 		}
 		if !f.rest(ctx, k, changed, retry) {
 			return
@@ -177,12 +192,23 @@ func (f *Follower) loop(ctx context.Context) {
 }
 
 // due decides whether the handler is to be invoked.
-func due(k known, handled job, member string) bool {
-	if k.index == 0 || k.view.Index == 0 || k.job() == handled {
+func due(k known, now, handled job, member string) bool {
+	if k.index == 0 || k.view.Index == 0 || now == handled {
 		return false
 	}
 	ours := !k.view.Free() && k.view.Holder == member
-	return k.digest != "" && !ours
+	return now.digest != "" && !ours
+}
+
+func (f *Follower) handle(ctx context.Context, k known) error {
+	if f.Replicate == nil {
+		return f.Handler.Handle(ctx, k.event, fmt.Sprintf("CONSUL_INDEX=%d", k.index))
+	}
+	to, _, err := choose(k.entries, k.view.State.Master, f.Naming.Tag(catalog.Master))
+	if err != nil {
+		return err
+	}
+	return f.Replicate(ctx, to)
 }
 
 // rest waits for the next change of what matters, or for the retry.
@@ -195,7 +221,7 @@ func (f *Follower) rest(ctx context.Context, k known, changed <-chan struct{}, r
 			return true
 		case <-changed:
 			var n known
-			if n, changed = f.board.Wait(); retry == nil || n.job() != k.job() || n.view.Holder != k.view.Holder {
+			if n, changed = f.board.Wait(); retry == nil || f.job(n) != f.job(k) || n.view.Holder != k.view.Holder {
 				return true
 			}
 		}

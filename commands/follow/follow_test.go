@@ -67,7 +67,8 @@ func builtin(t *testing.T, answer any, tag string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return builtinDigest(entries, tag)
+	_, digest, _ := choose(entries, nil, tag)
+	return digest
 }
 
 func TestDigests_OfNobody(t *testing.T) {
@@ -83,15 +84,41 @@ func TestDigests_OfNobody(t *testing.T) {
 	}
 }
 
-func TestBuiltinDigest_IsOfTheMasterAlone(t *testing.T) {
-	entry := func(id, term string) handlers.Entry {
+// Whom the built-in handler makes Redis follow.
+func TestChoose(t *testing.T) {
+	entry := func(id, addr, term string) handlers.Entry {
 		var e handlers.Entry
-		e.Service.Address, e.Service.Port, e.Service.Meta = "10.0.0.1", 6379, map[string]string{"id": id, "term": term}
+		e.Service.Address, e.Service.Port, e.Service.Meta = addr, 6379, map[string]string{"id": id, "term": term}
 		return e
 	}
-	alone := builtinDigest([]handlers.Entry{entry("a", "2")}, "")
-	if d := cmp.Diff(alone, builtinDigest([]handlers.Entry{entry("b", "1"), entry("a", "2")}, "")); d != "" {
-		t.Error(d)
+	a, b := entry("a", "10.0.0.1", "2"), entry("b", "10.0.0.2", "1")
+	published := &lock.Master{Peer: handlers.Peer{ID: "b", RunID: "run-b"}}
+	const refused = "refused: the service names another master than the published one, b"
+	for _, tt := range []struct {
+		name      string
+		entries   []handlers.Entry
+		published *lock.Master
+		want      handlers.Target
+		digest    string
+		err       string
+	}{
+		{"nobody of nobody", nil, nil, handlers.Target{}, "", ""},
+		{"also where one is published", nil, published, handlers.Target{}, "", ""},
+		{"where none is published, the highest term", []handlers.Entry{b, a}, nil, handlers.Target{Addr: "10.0.0.1:6379"}, `10.0.0.1:6379 "a" 2 `, ""},
+		{"the published one, in its run", []handlers.Entry{a, b}, published, handlers.Target{Addr: "10.0.0.2:6379", RunID: "run-b"}, `10.0.0.2:6379 "b" 1 run-b`, ""},
+		{"nobody else", []handlers.Entry{a}, published, handlers.Target{}, refused, refused},
+		{"not even the only one, if it says no id", []handlers.Entry{entry("", "10.0.0.3", "9")}, published, handlers.Target{}, refused, refused},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, digest, err := choose(tt.entries, tt.published, "")
+			text := ""
+			if err != nil {
+				text = err.Error()
+			}
+			if d := cmp.Diff([]any{tt.want, tt.digest, tt.err}, []any{got, digest, text}); d != "" {
+				t.Error(d)
+			}
+		})
 	}
 }
 
@@ -102,8 +129,8 @@ func TestLearn(t *testing.T) {
 		answer any
 		want   known
 	}{
-		{"no answer is an empty array", nil, known{index: 7, event: []byte("[]\n"), digest: "=[]"}},
-		{"so are no entries", []*api.ServiceEntry{}, known{index: 7, event: []byte("[]\n"), digest: "=[]"}},
+		{"no answer is an empty array", nil, known{index: 7, event: []byte("[]\n"), digest: "=[]", entries: []handlers.Entry{}}},
+		{"so are no entries", []*api.ServiceEntry{}, known{index: 7, event: []byte("[]\n"), digest: "=[]", entries: []handlers.Entry{}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := &Follower{board: board.New[known]()}
@@ -142,7 +169,7 @@ func TestDue(t *testing.T) {
 		{"once it is ours no longer, it is", situation(func(k *known) { k.view.Session, k.view.Holder = "", "me" }), job{}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := due(tt.k, tt.handled, "me"); got != tt.want {
+			if got := due(tt.k, job{tt.k.digest, tt.k.run}, tt.handled, "me"); got != tt.want {
 				t.Errorf("got %t, want %t", got, tt.want)
 			}
 		})

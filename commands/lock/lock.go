@@ -33,8 +33,10 @@ type View struct {
 	Session    string // of the holder; empty: the lock is free
 	Holder     string // the holder's id; of a foreign `consul lock` whatever it wrote
 	State      State
-	StateIndex uint64 // 0: there is no state yet
-	Err        error  // ErrConflict, or a state that cannot be read
+	StateIndex uint64             // 0: there is no state yet
+	Members    map[string]Present // id → member
+	Request    *Request           // of an operator; nil: none
+	Err        error              // ErrConflict, or a state that cannot be read
 }
 
 // Free tells whether nobody holds the lock.
@@ -53,8 +55,10 @@ func (v View) Belongs(service string) error {
 	return nil
 }
 
-// StateKey is where the state of the lock at key stands.
-func StateKey(key string) string { return key + "/state" }
+// Where what belongs to the lock at key stands beside it.
+func StateKey(key string) string      { return key + "/state" }
+func memberKey(key, id string) string { return key + "/members/" + id }
+func requestKey(key string) string    { return key + "/failover" }
 
 // Parse reads what a list of the keys below the lock's own gave.
 func Parse(key string, index uint64, pairs api.KVPairs) View {
@@ -72,6 +76,10 @@ func Parse(key string, index uint64, pairs api.KVPairs) View {
 			if err := json.Unmarshal(p.Value, &v.State); err != nil {
 				v.Err = errors.Join(v.Err, fmt.Errorf("read the state at %s: %w", p.Key, err))
 			}
+		case requestKey(key):
+			v.Request = parseRequest(p)
+		default:
+			v.meet(key, p)
 		}
 	}
 	// Beside a state of ours an odd key is still our lock, on which somebody has run `consul kv put`.
@@ -79,6 +87,19 @@ func Parse(key string, index uint64, pairs api.KVPairs) View {
 		v.Err = fmt.Errorf("%w: %s", ErrConflict, key)
 	}
 	return v
+}
+
+// meet reads a member's key. What is no member's is left out.
+func (v *View) meet(key string, p *api.KVPair) {
+	id, below := strings.CutPrefix(p.Key, memberKey(key, ""))
+	m := Present{Session: p.Session}
+	if !below || id == "" || json.Unmarshal(p.Value, &m) != nil {
+		return
+	}
+	if v.Members == nil {
+		v.Members = map[string]Present{}
+	}
+	v.Members[id] = m
 }
 
 // Lock is a key that one session at a time holds.
@@ -99,42 +120,78 @@ func (l Lock) Read(ctx context.Context) (View, error) {
 	return Parse(l.Key, meta.LastIndex, pairs), nil
 }
 
-// Acquire takes the lock, provided that the state is still the one of the view. It returns the view with the lock held.
-// ErrMoved: the state is not, or the lock is held, or in a lock delay.
-func (l Lock) Acquire(ctx context.Context, session string, v View) (View, error) {
-	index, err := l.commit(ctx, unchanged(l.Key, v), l.lock(session))
+// Acquire takes the lock and writes s, provided that the state is still the one of the view. It returns the view with
+// the lock held. ErrMoved: the state is not, or the lock is held, or in a lock delay.
+func (l Lock) Acquire(ctx context.Context, session string, v View, s State) (View, error) {
+	cas, err := l.cas(v, s)
+	var at map[string]uint64
+	if err == nil {
+		at, err = l.commit(ctx, cas, l.lock(session, l.Member))
+	}
 	if err != nil {
 		return v, fmt.Errorf("acquire the lock %s: %w", l.Key, err)
 	}
-	v.Index, v.LockIndex, v.Session, v.Holder = index, index, session, l.Member
-	return v, nil
+	return l.after(v, at, session, l.Member, s), nil
+}
+
+// after is the view once a transaction of ours has written lock and state.
+func (l Lock) after(v View, at map[string]uint64, session, holder string, s State) View {
+	v.LockIndex, v.StateIndex, v.Session, v.Holder, v.State = at[l.Key], at[StateKey(l.Key)], session, holder, s
+	v.Index = max(v.Index, v.LockIndex, v.StateIndex)
+	return v
 }
 
 // Write replaces the state that the view shows, and returns the view with it. ErrMoved: somebody else wrote it, or the
 // session does not hold the lock. After any other error the state may have been written.
 func (l Lock) Write(ctx context.Context, session string, v View, s State) (View, error) {
-	ops, err := l.write(session, v, s)
-	var index uint64
+	return l.write(ctx, session, v, s)
+}
+
+// Grant is Write, and ends the operator's request that it fulfils.
+func (l Lock) Grant(ctx context.Context, session string, v View, s State) (View, error) {
+	v, err := l.write(ctx, session, v, s, &api.KVTxnOp{Verb: api.KVDelete, Key: requestKey(l.Key)})
+	if err == nil {
+		v.Request = nil
+	}
+	return v, err
+}
+
+func (l Lock) write(ctx context.Context, session string, v View, s State, more ...*api.KVTxnOp) (View, error) {
+	cas, err := l.cas(v, s)
+	var at map[string]uint64
 	if err == nil { // the lock again: somebody may have overwritten its value
-		index, err = l.commit(ctx, append(ops, l.lock(session))...)
+		at, err = l.commit(ctx, append([]*api.KVTxnOp{l.held(session), cas, l.lock(session, l.Member)}, more...)...)
 	}
 	if err != nil {
 		return v, fmt.Errorf("write the state at %s: %w", StateKey(l.Key), err)
 	}
-	v.Index, v.LockIndex, v.StateIndex, v.State, v.Holder = index, index, index, s, l.Member
-	return v, nil
+	return l.after(v, at, session, l.Member, s), nil
+}
+
+// Pass hands the lock from our session to another member's in one transaction: at no time is it free. ErrMoved: the
+// state is another by now, we hold the lock no longer, or that session is gone.
+func (l Lock) Pass(ctx context.Context, session string, v View, id string, s State) (View, error) {
+	to := v.Members[id].Session
+	cas, err := l.cas(v, s)
+	var at map[string]uint64
+	if err == nil {
+		at, err = l.commit(ctx, l.held(session), cas, l.unlock(session), l.lock(to, id))
+	}
+	if err != nil {
+		return v, fmt.Errorf("pass the lock %s to %s: %w", l.Key, id, err)
+	}
+	return l.after(v, at, to, id, s), nil
 }
 
 // Release gives the lock back, and says why in the state if it is still the one that the view shows.
 func (l Lock) Release(ctx context.Context, session string, v View, why string) error {
-	unlock := &api.KVTxnOp{Verb: api.KVUnlock, Key: l.Key, Value: []byte(l.Member), Flags: Flag, Session: session}
 	v.State.Why = why
-	ops, err := l.write(session, v, v.State)
+	cas, err := l.cas(v, v.State)
 	if err == nil {
-		_, err = l.commit(ctx, append(ops, unlock)...)
+		_, err = l.commit(ctx, l.held(session), cas, l.unlock(session))
 	}
 	if errors.Is(err, ErrMoved) {
-		_, err = l.commit(ctx, unlock)
+		_, err = l.commit(ctx, l.unlock(session))
 	}
 	if err != nil {
 		return fmt.Errorf("release the lock %s: %w", l.Key, err)
@@ -142,31 +199,52 @@ func (l Lock) Release(ctx context.Context, session string, v View, why string) e
 	return nil
 }
 
-// lock takes the lock, or holds it as it is.
-func (l Lock) lock(session string) *api.KVTxnOp {
-	return &api.KVTxnOp{Verb: api.KVLock, Key: l.Key, Value: []byte(l.Member), Flags: Flag, Session: session}
+// Join says that this member is here, for as long as its session lives.
+func (l Lock) Join(ctx context.Context, p Present) error {
+	data, err := json.Marshal(p)
+	if err == nil {
+		_, err = l.commit(ctx, &api.KVTxnOp{Verb: api.KVLock, Key: memberKey(l.Key, l.Member), Value: data, Session: p.Session})
+	}
+	if err != nil {
+		return fmt.Errorf("write the member's key %s: %w", memberKey(l.Key, l.Member), err)
+	}
+	return nil
 }
 
-func (l Lock) write(session string, v View, s State) ([]*api.KVTxnOp, error) {
+// Part removes a member's key.
+func (l Lock) Part(ctx context.Context, id string) error {
+	if _, err := l.commit(ctx, &api.KVTxnOp{Verb: api.KVDelete, Key: memberKey(l.Key, id)}); err != nil {
+		return fmt.Errorf("remove the member's key %s: %w", memberKey(l.Key, id), err)
+	}
+	return nil
+}
+
+// lock takes the lock for a session, or leaves it with that.
+func (l Lock) lock(session, id string) *api.KVTxnOp {
+	return &api.KVTxnOp{Verb: api.KVLock, Key: l.Key, Value: []byte(id), Flags: Flag, Session: session}
+}
+
+func (l Lock) unlock(session string) *api.KVTxnOp {
+	return &api.KVTxnOp{Verb: api.KVUnlock, Key: l.Key, Value: []byte(l.Member), Flags: Flag, Session: session}
+}
+
+// held checks that the session holds the lock.
+func (l Lock) held(session string) *api.KVTxnOp {
+	return &api.KVTxnOp{Verb: api.KVCheckSession, Key: l.Key, Session: session}
+}
+
+// cas replaces the state that the view shows; where it shows none there must be none.
+func (l Lock) cas(v View, s State) (*api.KVTxnOp, error) {
 	data, err := json.Marshal(s)
 	if err != nil {
 		return nil, err
 	}
-	return []*api.KVTxnOp{
-		{Verb: api.KVCheckSession, Key: l.Key, Session: session},
-		{Verb: api.KVCAS, Key: StateKey(l.Key), Value: data, Index: v.StateIndex}, // index 0: only where there is none
-	}, nil
+	return &api.KVTxnOp{Verb: api.KVCAS, Key: StateKey(l.Key), Value: data, Index: v.StateIndex}, nil
 }
 
-func unchanged(key string, v View) *api.KVTxnOp {
-	if v.StateIndex == 0 {
-		return &api.KVTxnOp{Verb: api.KVCheckNotExists, Key: StateKey(key)}
-	}
-	return &api.KVTxnOp{Verb: api.KVCheckIndex, Key: StateKey(key), Index: v.StateIndex}
-}
-
-// commit runs one transaction: all of it, or nothing and ErrMoved. It returns the index at which it was.
-func (l Lock) commit(ctx context.Context, ops ...*api.KVTxnOp) (uint64, error) {
+// commit runs one transaction: all of it, or nothing and ErrMoved. It returns each key's index: Consul leaves that as it
+// is where a write changes nothing.
+func (l Lock) commit(ctx context.Context, ops ...*api.KVTxnOp) (map[string]uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	txn := make(api.TxnOps, len(ops))
@@ -175,14 +253,14 @@ func (l Lock) commit(ctx context.Context, ops ...*api.KVTxnOp) (uint64, error) {
 	}
 	ok, res, _, err := l.Client.Txn().Txn(txn, (&api.QueryOptions{}).WithContext(ctx))
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	if ok {
-		var index uint64
+		at := map[string]uint64{}
 		for _, r := range res.Results {
-			index = max(index, r.KV.ModifyIndex)
+			at[r.KV.Key] = r.KV.ModifyIndex
 		}
-		return index, nil
+		return at, nil
 	}
 	kind := ErrMoved
 	var why []string
@@ -192,5 +270,5 @@ func (l Lock) commit(ctx context.Context, ops ...*api.KVTxnOp) (uint64, error) {
 		}
 		why = append(why, e.What)
 	}
-	return 0, fmt.Errorf("%w (%s)", kind, strings.Join(why, "; "))
+	return nil, fmt.Errorf("%w (%s)", kind, strings.Join(why, "; "))
 }

@@ -37,6 +37,13 @@ func TestParse(t *testing.T) {
 		{"what stands beside or below is not ours", api.KVPairs{
 			{Key: key + "2", Session: "s2", Value: []byte("b")}, {Key: key + "2/state", Value: []byte("{")}, {Key: key + "/members/a", Value: []byte("{")}},
 			View{Index: 9}, true, ""},
+		{"members that are present, and one whose session is gone", api.KVPairs{
+			{Key: key + "/members/node/redis-:6379", Session: "s1", Value: []byte(`{"run_id":"r","address":"10.0.0.1:6379"}`)}, {Key: key + "/members/b", Value: []byte(`{"run_id":"q"}`)}},
+			View{Index: 9, Members: map[string]Present{"node/redis-:6379": {"s1", "r", "10.0.0.1:6379"}, "b": {RunID: "q"}}}, true, ""},
+		{"an operator's request", api.KVPairs{{Key: key + "/failover", Session: "s9", Value: []byte(`{"to":"b","overrule":["a"]}`)}},
+			View{Index: 9, Request: &Request{To: "b", Overrule: []string{"a"}, Session: "s9"}}, true, ""},
+		{"one whose command is gone is none", api.KVPairs{{Key: key + "/failover", Value: []byte(`{"to":"b"}`)}}, View{Index: 9}, true, ""},
+		{"nor is one that names nobody", api.KVPairs{{Key: key + "/failover", Session: "s9", Value: []byte(`{}`)}}, View{Index: 9}, true, ""},
 		{"a key that is no lock is a conflict", api.KVPairs{{Key: key, Value: []byte("mine")}}, View{Index: 9}, true,
 			"the lock key is in use, and not as a lock: resec/.lock"},
 		{"a key with another's flags is a conflict, held or not", api.KVPairs{{Key: key, Flags: 42, Session: "s1", Value: []byte("x")}},
@@ -68,20 +75,11 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// A write checks the index of the state that its writer saw, or that there was none.
-func TestUnchanged(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		view View
-		want *api.KVTxnOp
-	}{
-		{"no state", View{}, &api.KVTxnOp{Verb: api.KVCheckNotExists, Key: "k/state"}},
-		{"a state", View{StateIndex: 8}, &api.KVTxnOp{Verb: api.KVCheckIndex, Key: "k/state", Index: 8}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			if d := cmp.Diff(tt.want, unchanged("k", tt.view)); d != "" {
-				t.Error(d)
-			}
-		})
+// A write checks the index of the state that its writer saw, or that there was none, which is index 0.
+func TestCAS(t *testing.T) {
+	op, err := Lock{Key: "k"}.cas(View{StateIndex: 8}, State{Service: "s"})
+	want := &api.KVTxnOp{Verb: api.KVCAS, Key: "k/state", Value: []byte(`{"service":"s"}`), Index: 8}
+	if d := cmp.Diff(want, op); d != "" || err != nil {
+		t.Error(d, err)
 	}
 }

@@ -1,12 +1,20 @@
 package lock
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/hashicorp/consul/api"
 
 	"resec/handlers"
 )
+
+// Present is what a member's agent writes under its own id beside the lock, with its session: it is gone when that is.
+type Present struct {
+	Session string `json:"-"` // of its agent; empty: that is dead
+	RunID   string `json:"run_id"`
+	Address string `json:"address"` // host:port
+}
 
 // Member is where a member of the cluster is to be found, and how its check is.
 type Member struct {
@@ -18,12 +26,23 @@ type Member struct {
 // Unregistered stands for the check of a member that the catalogue does not list.
 const Unregistered = "none"
 
-// Tended tells whether the member's agent lives, as far as Consul knows.
-func (m Member) Tended() bool { return m.Check != api.HealthCritical && m.Check != Unregistered }
+// Tended tells whether the member's agent lives, as far as Consul knows. One that died leaves a critical check, and one
+// that left says so; a member that has vanished from the catalogue is one whose Consul agent left, or lost its data.
+func (m Member) Tended() bool { return m.Check != api.HealthCritical }
 
-// Members are the instances that the catalogue lists, each once, and the published master where it lists it not.
-func Members(entries []handlers.Entry, s State) []Member {
+// Members are all that are known of, each once: the instances that the catalogue lists, then who is present, recorded
+// or published without being listed.
+func Members(entries []handlers.Entry, v View) []Member {
 	var out []Member
+	add := func(m Member) {
+		i := slices.IndexFunc(out, func(o Member) bool { return o.ID == m.ID })
+		switch {
+		case i < 0:
+			out = append(out, m)
+		case !out[i].Tended() && m.Tended() && m.Check != Unregistered: // it has moved, and what is left of it is critical
+			out[i] = m
+		}
+	}
 	for _, e := range entries {
 		m := Member{ID: e.ID(), Address: e.Addr(), Check: e.Status(), Term: e.Term()}
 		if m.ID == "" {
@@ -34,12 +53,18 @@ func Members(entries []handlers.Entry, s State) []Member {
 				m.Output = c.Output
 			}
 		}
-		if !slices.ContainsFunc(out, func(o Member) bool { return o.ID == m.ID && o.Address == m.Address }) {
-			out = append(out, m)
+		add(m)
+	}
+	for _, id := range slices.Sorted(maps.Keys(v.Members)) {
+		if p := v.Members[id]; p.Session != "" {
+			add(Member{ID: id, Address: p.Address, Check: Unregistered})
 		}
 	}
-	if m := s.Master; m != nil && !slices.ContainsFunc(out, func(o Member) bool { return o.ID == m.ID }) {
-		out = append(out, Member{ID: m.ID, Address: m.Address, Check: Unregistered, Term: m.Term})
+	for _, id := range slices.Sorted(maps.Keys(v.State.Record)) {
+		add(Member{ID: id, Address: v.State.Record[id].Address, Check: Unregistered})
+	}
+	if m := v.State.Master; m != nil {
+		add(Member{ID: m.ID, Address: m.Address, Check: Unregistered, Term: m.Term})
 	}
 	return out
 }

@@ -10,7 +10,7 @@ import (
 // Candidate is a member's Redis as it answered when the lock was free. One that did not answer is no candidate.
 type Candidate struct {
 	ID     string
-	Tended bool // its agent lives: its check is not critical
+	Tended bool // its agent lives, as far as Consul knows
 	redis.Status
 }
 
@@ -23,27 +23,64 @@ func (c Candidate) Incumbent(s State) bool {
 	return c.ID == s.Master.ID && c.RunID == s.Master.RunID && c.Master && !c.Fenced()
 }
 
-// eligible tells whether the candidate may lead at all.
-func (c Candidate) eligible() bool { return !c.Loading && !c.Syncing && c.Priority != 0 }
+// Unfit says why the candidate may not lead; nothing when it may. A void record bars nobody.
+func (c Candidate) Unfit(s State, void bool) string {
+	switch {
+	case c.Loading:
+		return "it is loading its data"
+	case c.Syncing:
+		return "it is in a full sync"
+	case c.Priority == 0:
+		return "its replica-priority is 0"
+	case void, c.Incumbent(s):
+		return ""
+	}
+	return s.Bar(c.ID, c.RunID)
+}
 
 // Rank orders those who may lead, the best first: the incumbent, data before no data, the newest lineage of the chain
-// (one that is not in it comes last), the published master, the offset, the priority, the id. Offsets are compared
-// only within one lineage.
-func Rank(cs []Candidate, s State) []Candidate {
-	out := slices.DeleteFunc(slices.Clone(cs), func(c Candidate) bool { return !c.eligible() })
+// (one that is not in it comes last), the published master, the offset, the priority, the id.
+//
+// Offsets compare only within one lineage, so lineages are ranked first, and then who shares one. Where lineages say
+// nothing (an AOF begins a new one with each restart), the published master's is the best, then the one with the most keys.
+func Rank(cs []Candidate, s State, void bool) []Candidate {
+	out := slices.DeleteFunc(slices.Clone(cs), func(c Candidate) bool { return c.Unfit(s, void) != "" })
+	leads, keys := map[string]bool{}, map[string]int64{} // by lineage
+	for _, c := range out {
+		_, l := base(c.Position, s.Chain)
+		leads[l] = leads[l] || s.Master != nil && c.ID == s.Master.ID && c.Keys > 0
+		keys[l] = max(keys[l], c.Keys)
+	}
 	slices.SortStableFunc(out, func(a, b Candidate) int {
+		ageA, inA := base(a.Position, s.Chain)
+		ageB, inB := base(b.Position, s.Chain)
 		return cmp.Or(
 			first(a.Incumbent(s), b.Incumbent(s)),
 			first(a.Keys > 0, b.Keys > 0),
-			cmp.Compare(age(b, s.Chain), age(a, s.Chain)),
-			first(published(a, s), published(b, s)),
-			cmp.Compare(a.Position.Lineage, b.Position.Lineage), // offsets of two lineages do not compare
+			cmp.Compare(ageB, ageA),
+			first(leads[inA], leads[inB]),
+			cmp.Compare(keys[inB], keys[inA]),
+			cmp.Compare(inA, inB),
 			cmp.Compare(b.Position.Offset, a.Position.Offset),
+			first(s.Master != nil && a.ID == s.Master.ID, s.Master != nil && b.ID == s.Master.ID),
 			cmp.Compare(a.Priority, b.Priority),
 			cmp.Compare(a.ID, b.ID),
 		)
 	})
 	return out
+}
+
+// Fresher tells whether a has what b lacks, as far as their histories tell.
+func Fresher(a, b redis.Status, s State) bool {
+	ageA, inA := base(a.Position, s.Chain)
+	ageB, inB := base(b.Position, s.Chain)
+	switch {
+	case (a.Keys > 0) != (b.Keys > 0):
+		return a.Keys > 0
+	case ageA != ageB:
+		return ageA > ageB
+	}
+	return inA == inB && a.Position.Offset > b.Position.Offset
 }
 
 func first(a, b bool) int {
@@ -54,13 +91,4 @@ func first(a, b bool) int {
 		return -1
 	}
 	return 1
-}
-
-// age is where in the chain the candidate's history ends, -1 where it is not in it.
-func age(c Candidate, chain []string) int {
-	return max(slices.Index(chain, c.Position.Lineage), slices.Index(chain, c.Position.Lineage2))
-}
-
-func published(c Candidate, s State) bool {
-	return s.Master != nil && c.ID == s.Master.ID && c.RunID == s.Master.RunID && c.Keys > 0
 }

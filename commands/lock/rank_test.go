@@ -21,13 +21,14 @@ func replica(id string, change ...func(*Candidate)) Candidate {
 	return c
 }
 
-func master(c *Candidate)   { c.Master, c.LinkUp = true, false }
-func fenced(c *Candidate)   { c.MinReplicas = math.MaxInt32 }
-func restart(c *Candidate)  { c.RunID = "run-new" }
-func empty(c *Candidate)    { c.Keys = 0 }
-func loading(c *Candidate)  { c.Loading = true }
-func syncing(c *Candidate)  { c.Syncing = true }
-func untended(c *Candidate) { c.Tended = false }
+func keys(n int64) func(*Candidate) { return func(c *Candidate) { c.Keys = n } }
+func master(c *Candidate)           { c.Master, c.LinkUp = true, false }
+func fenced(c *Candidate)           { c.MinReplicas = math.MaxInt32 }
+func restart(c *Candidate)          { c.RunID = "run-new" }
+func empty(c *Candidate)            { c.Keys = 0 }
+func loading(c *Candidate)          { c.Loading = true }
+func syncing(c *Candidate)          { c.Syncing = true }
+func untended(c *Candidate)         { c.Tended = false }
 
 func priority(n int) func(*Candidate)   { return func(c *Candidate) { c.Priority = n } }
 func offset(n int64) func(*Candidate)   { return func(c *Candidate) { c.Position.Offset = n } }
@@ -38,7 +39,18 @@ func continues(l string) func(*Candidate) {
 
 // state is one under which id is the master, whose data went through l0, l1 and l2.
 func state(id string) State {
-	return State{Chain: []string{"l0", "l1", "l2"}, Master: &Master{Peer: handlers.Peer{ID: id, RunID: "run-" + id, Term: 4}}}
+	s := State{Chain: []string{"l0", "l1", "l2"}, Master: &Master{Peer: handlers.Peer{ID: id, RunID: "run-" + id, Term: 4}}, Record: map[string]Recorded{}}
+	for _, id := range []string{"a", "b", "c"} {
+		s.Record[id] = Recorded{RunID: "run-" + id}
+	}
+	return s
+}
+
+// void is a state of which all members were restarted, so that only what they hold counts.
+func void(id string) State {
+	s := state(id)
+	s.Record = nil
+	return s
 }
 
 func TestRank(t *testing.T) {
@@ -53,23 +65,30 @@ func TestRank(t *testing.T) {
 		{"the incumbent before data, for it may have been emptied", state("a"), []Candidate{replica("b"), replica("a", master, empty)}, []string{"a", "b"}},
 		{"the incumbent also when its agent is dead", state("a"), []Candidate{replica("b", offset(999)), replica("a", master, untended)}, []string{"a", "b"}},
 		{"a published master that is fenced is no incumbent", state("b"), []Candidate{replica("a", lineage("l2")), replica("b", master, fenced, lineage("l1"))}, []string{"a", "b"}},
-		{"a published master that was restarted is no incumbent", state("b"), []Candidate{replica("a"), replica("b", master, restart)}, []string{"a", "b"}},
+		{"a published master that was restarted may not lead", state("b"), []Candidate{replica("a"), replica("b", master, restart)}, []string{"a"}},
+		{"nor who is not recorded", state("b"), []Candidate{replica("a"), replica("x", offset(999))}, []string{"a"}},
 		{"another member under the published run id is no incumbent", state("b"),
-			[]Candidate{replica("a"), replica("c", master, func(c *Candidate) { c.RunID = "run-b" })}, []string{"a", "c"}},
+			[]Candidate{replica("a"), replica("c", master, func(c *Candidate) { c.RunID = "run-b" })}, []string{"a"}},
 		{"data before no data", state("z"), []Candidate{replica("a", empty, offset(999)), replica("b", lineage("foreign"))}, []string{"b", "a"}},
 		{"the newest lineage before the furthest offset", state("z"), []Candidate{replica("a", lineage("l1"), offset(999)), replica("b")}, []string{"b", "a"}},
 		{"the newest lineage before the published master", state("a"), []Candidate{replica("a", lineage("l1")), replica("b")}, []string{"b", "a"}},
 		{"a lineage that is not in the chain comes last", state("z"), []Candidate{replica("a", lineage("foreign"), offset(999)), replica("b", lineage("l0"))}, []string{"b", "a"}},
 		{"a lineage that continues one of the chain is as new as that", state("z"),
 			[]Candidate{replica("a", lineage("l0")), replica("b", lineage("own"), continues("l1"))}, []string{"b", "a"}},
-		{"the published master before a further offset", state("b"), []Candidate{replica("a", offset(999)), replica("b")}, []string{"b", "a"}},
-		{"a published master without data has nothing to be preferred for", state("b"), []Candidate{replica("a", empty, offset(100)), replica("b", empty, offset(50))}, []string{"a", "b"}},
+		{"after a restart of all, the published master, of those whose lineages say nothing", void("b"),
+			[]Candidate{replica("a", lineage("x"), keys(9)), replica("b", restart, lineage("y"))}, []string{"b", "a"}},
+		{"not before a further offset in one lineage: its dump may be the older one", void("b"), []Candidate{replica("a", restart, offset(999)), replica("b", restart)}, []string{"a", "b"}},
+		{"of equal offsets the published master", void("b"), []Candidate{replica("a", restart), replica("b", restart)}, []string{"b", "a"}},
+		{"a published master whose disk was wiped has nothing to be preferred for", void("b"), []Candidate{replica("a", restart, lineage("x")), replica("b", restart, empty)}, []string{"a", "b"}},
+		{"then the one with the most keys", void("z"), []Candidate{replica("a", restart, lineage("x"), keys(8)), replica("b", restart, lineage("y"), keys(9))}, []string{"b", "a"}},
 		{"within a lineage the furthest offset", state("z"), []Candidate{replica("a", offset(5)), replica("b", offset(7)), replica("c", offset(6))}, []string{"b", "c", "a"}},
 		{"offset before priority", state("z"), []Candidate{replica("a", priority(1)), replica("b", offset(101))}, []string{"b", "a"}},
 		{"between lineages offsets say nothing", state("z"),
 			[]Candidate{replica("a", lineage("x"), offset(1)), replica("b", lineage("y"), offset(999))}, []string{"a", "b"}},
 		{"the lower priority, as Redis has it", state("z"), []Candidate{replica("a", priority(100)), replica("b", priority(99))}, []string{"b", "a"}},
 		{"at last the id", state("z"), []Candidate{replica("c"), replica("a"), replica("b")}, []string{"a", "b", "c"}},
+		{"a history that nobody published counts as what it continues", state("z"),
+			[]Candidate{replica("a", lineage("own"), continues("l2"), offset(100)), replica("b", offset(101))}, []string{"b", "a"}},
 		{"before anything was published the rest decides", State{}, []Candidate{replica("a"), replica("b", offset(101))}, []string{"b", "a"}},
 		{"priority 0 never leads", state("z"), []Candidate{replica("a", priority(0), offset(999)), replica("b")}, []string{"b"}},
 		{"who is loading or syncing does not lead", state("a"), []Candidate{replica("a", master, loading), replica("b", syncing), replica("c", empty)}, []string{"c"}},
@@ -77,7 +96,7 @@ func TestRank(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			for range 2 { // the order in which they answered does not matter
 				var got []string
-				for _, c := range Rank(tt.cs, tt.state) {
+				for _, c := range Rank(tt.cs, tt.state, tt.state.Record == nil) {
 					got = append(got, c.ID)
 				}
 				if d := cmp.Diff(tt.want, got); d != "" {
@@ -92,8 +111,35 @@ func TestRank(t *testing.T) {
 func TestRank_LeavesItsInputAlone(t *testing.T) {
 	in := []Candidate{replica("b", priority(0)), replica("c"), replica("a")}
 	want := slices.Clone(in)
-	Rank(in, State{})
+	Rank(in, State{}, true)
 	if d := cmp.Diff(want, in); d != "" {
 		t.Error(d)
+	}
+}
+
+func TestFresher(t *testing.T) {
+	s := state("z")
+	for _, tt := range []struct {
+		name string
+		a, b Candidate
+		want bool
+	}{
+		{"a further offset", replica("a", offset(101)), replica("b"), true},
+		{"not the same one", replica("a"), replica("b"), false},
+		{"a newer lineage", replica("a", offset(1)), replica("b", lineage("l1")), true},
+		{"not an older one", replica("a", lineage("l1"), offset(999)), replica("b"), false},
+		{"data to none", replica("a", lineage("foreign")), replica("b", empty), true},
+		{"not none to data", replica("a", empty, offset(999)), replica("b"), false},
+		{"between foreign lineages offsets say nothing", replica("a", lineage("x"), offset(999)), replica("b", lineage("y")), false},
+		{"in a history that nobody published, what it continues", replica("a", lineage("own"), continues("l2"), offset(101)), replica("b"), true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := Fresher(tt.a.Status, tt.b.Status, s); got != tt.want {
+				t.Errorf("got %t", got)
+			}
+			if tt.want && Fresher(tt.b.Status, tt.a.Status, s) {
+				t.Error("each is fresher than the other: they would pass the lock to and fro")
+			}
+		})
 	}
 }

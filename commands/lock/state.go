@@ -1,24 +1,30 @@
 package lock
 
-import "resec/handlers"
+import (
+	"slices"
+
+	"resec/handlers"
+	"resec/handlers/redis"
+)
 
 // State is what a cluster knows of itself: one JSON value beside the lock. Every write of it is a transaction that
-// checks the writer's session on the lock and the state's index.
+// checks the writer's session on the lock and the state's index. Its maps and slices are never changed in place.
 type State struct {
-	Service string            `json:"service"`           // the master service's name: two clusters on one key are told by it
-	Master  *Master           `json:"master,omitempty"`  // published
-	Chain   []string          `json:"chain,omitempty"`   // lineages that the data went through, the newest last
-	Record  map[string]string `json:"record,omitempty"`  // id → run_id of the members
-	Why     string            `json:"why,omitempty"`     // the last holder gave up the lock
-	Version int               `json:"version,omitempty"` // of this format
+	Service string              `json:"service"`           // the master service's name: two clusters on one key are told by it
+	Master  *Master             `json:"master,omitempty"`  // published
+	Chain   []string            `json:"chain,omitempty"`   // lineages that the data went through, the newest last
+	Record  map[string]Recorded `json:"record,omitempty"`  // id → member
+	Why     string              `json:"why,omitempty"`     // the last holder gave up the lock
+	Version int                 `json:"version,omitempty"` // of this format
 }
 
 // Master is the published master.
 type Master struct {
 	handlers.Peer
-	Node      string `json:"node,omitempty"`       // Consul's, where it is registered
-	ServiceID string `json:"service_id,omitempty"` // Consul's
-	Guard     int    `json:"guard"`                // min-replicas-to-write that was really set
+	Node      string   `json:"node,omitempty"`       // Consul's, where it is registered
+	ServiceID string   `json:"service_id,omitempty"` // Consul's
+	Guard     int      `json:"guard"`                // min-replicas-to-write that was really set
+	Overrule  []string `json:"overrule,omitempty"`   // ids that an operator makes follow in this term, whatever that wipes
 }
 
 // Why the last holder left.
@@ -27,10 +33,8 @@ const (
 	WhyUnhealthy = "unhealthy"
 	WhyLeaving   = "leaving"
 	WhyFailed    = "promotion failed"
+	WhyYielded   = "yielded"
 )
-
-// chainMax bounds the chain: more lineages than failovers that a member can sleep through and still come home.
-const chainMax = 64
 
 // Term is the published term, 0 before the first.
 func (s State) Term() uint64 {
@@ -40,26 +44,55 @@ func (s State) Term() uint64 {
 	return s.Master.Term
 }
 
-// Publish is the state after m has become master with the next term, its data now in the lineages given. m.Term is the
-// highest term that m knows of: the state may have been deleted by hand, and a term only rises.
-func (s State) Publish(m Master, lineages ...string) State {
+// Overruled tells whether an operator wants the member to follow in this term, whatever that wipes.
+func (s State) Overruled(id string) bool {
+	return s.Master != nil && slices.Contains(s.Master.Overrule, id)
+}
+
+// Publish is the state after m has become master with the next term, its data now at p. m.Term is the highest term
+// that m knows of: the state may have been deleted by hand, and a term only rises. One whose data share nothing with
+// the chain begins a new one: the members that are recorded come along, for what they hold was this cluster's.
+func (s State) Publish(m Master, p redis.Position) State {
 	m.Term = max(s.Term(), m.Term) + 1
 	s.Master, s.Why, s.Version = &m, "", 1
-	s.Chain = extend(s.Chain, lineages...)
+	if at, _ := base(p, s.Chain); at < 0 {
+		s.Chain = extend(nil, p.Lineage2)
+	}
+	s.Chain = extend(s.Chain, p.Lineage)
 	return s
 }
 
-// extend adds lineages that the chain lacks, and forgets the oldest above chainMax.
-func extend(chain []string, lineages ...string) []string {
-	out := append([]string(nil), chain...)
-	for _, l := range lineages {
-		known := l == ""
-		for _, have := range out {
-			known = known || have == l
-		}
-		if !known {
-			out = append(out, l)
-		}
+// chainMax bounds the chain: more lineages than failovers that a member can sleep through and still come home.
+const chainMax = 64
+
+// extend makes a lineage the newest, and forgets the oldest above chainMax.
+func extend(chain []string, lineage string) []string {
+	out := slices.DeleteFunc(slices.Clone(chain), func(l string) bool { return l == lineage })
+	if lineage != "" {
+		out = append(out, lineage)
 	}
 	return out[max(0, len(out)-chainMax):]
+}
+
+// Weave is the state when data at p are about to lead. A history that continues one of the chain stands right behind that:
+// its own successor may come to name it alone. It is no newer than what it continues until it is published.
+func (s State) Weave(p redis.Position) State {
+	at := slices.Index(s.Chain, p.Lineage2)
+	if p.Lineage != "" && at >= 0 && !slices.Contains(s.Chain, p.Lineage) {
+		chain := slices.Insert(slices.Clone(s.Chain), at+1, p.Lineage)
+		s.Chain = chain[max(0, len(chain)-chainMax):]
+	}
+	return s
+}
+
+// base is where in the chain data at p stand (-1: nowhere), and the lineage that their offset counts in: a history that
+// nobody published is that of what it continues.
+func base(p redis.Position, chain []string) (int, string) {
+	if at := slices.Index(chain, p.Lineage); at >= 0 || p.Lineage2 == "" {
+		return at, p.Lineage
+	}
+	if at := slices.Index(chain, p.Lineage2); at >= 0 {
+		return at, p.Lineage2
+	}
+	return -1, p.Lineage
 }

@@ -3,12 +3,12 @@ package lock
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"resec/handlers"
+	"resec/handlers/redis"
 )
 
 // lineages are l<from> … l<to-1>.
@@ -19,38 +19,65 @@ func lineages(from, to int) (out []string) {
 	return out
 }
 
-func TestExtend(t *testing.T) {
+// at is a position in a lineage that continues another.
+func at(lineage, continues string) redis.Position {
+	return redis.Position{Lineage: lineage, Lineage2: continues}
+}
+
+// The chain, once a master is published.
+func TestState_PublishedChain(t *testing.T) {
 	for _, tt := range []struct {
-		name       string
-		chain, add []string
-		want       []string
+		name   string
+		before []string
+		p      redis.Position
+		want   []string
 	}{
-		{"nothing to nothing", nil, nil, nil},
-		{"the newest stands last", []string{"a"}, []string{"b", "c"}, []string{"a", "b", "c"}},
-		{"what is known keeps its place", []string{"a", "b"}, []string{"a", "c"}, []string{"a", "b", "c"}},
-		{"a lineage given twice is added once", nil, []string{"a", "a"}, []string{"a"}},
-		{"no lineage is none", []string{"a"}, []string{""}, []string{"a"}},
-		{"up to the bound nothing is forgotten", lineages(0, 63), []string{"l63"}, lineages(0, 64)},
-		{"above the bound the oldest is", lineages(0, 64), []string{"l64", "l65"}, lineages(2, 66)},
-		{"at the bound what is known forgets nothing", lineages(0, 64), []string{"l0"}, lineages(0, 64)},
+		{"the first master's history begins it", nil, at("a", ""), []string{"a"}},
+		{"both of its ids", nil, at("b", "a"), []string{"a", "b"}},
+		{"a promotion goes on from the newest", []string{"a", "b"}, at("c", "b"), []string{"a", "b", "c"}},
+		{"or from an older one, and is the newest", []string{"a", "b"}, at("c", "a"), []string{"a", "b", "c"}},
+		{"a master that takes its lock again adds nothing", []string{"a", "b"}, at("b", "a"), []string{"a", "b"}},
+		{"what was woven in and is published is the newest", []string{"a", "x", "b"}, at("x", "a"), []string{"a", "b", "x"}},
+		{"one that shares nothing begins a new one", []string{"a", "b"}, at("z", "y"), []string{"y", "z"}},
+		{"up to the bound nothing is forgotten", lineages(0, 63), at("l63", "l62"), lineages(0, 64)},
+		{"above the bound the oldest is", lineages(0, 64), at("l64", "l63"), lineages(1, 65)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			before := slices.Clone(tt.chain)
-			if d := cmp.Diff(tt.want, extend(tt.chain, tt.add...)); d != "" {
+			if d := cmp.Diff(tt.want, State{Chain: tt.before}.Publish(Master{}, tt.p).Chain); d != "" {
 				t.Error(d)
-			}
-			if d := cmp.Diff(before, tt.chain); d != "" {
-				t.Errorf("the chain given was changed: %s", d)
 			}
 		})
 	}
 }
 
-// A view's chain is shared: what one state adds is not seen in another.
-func TestExtend_SharesNothing(t *testing.T) {
-	chain := append(make([]string, 0, 8), "a")
-	b, c := extend(chain, "b"), extend(chain, "c")
-	if d := cmp.Diff([][]string{{"a"}, {"a", "b"}, {"a", "c"}}, [][]string{chain, b, c}); d != "" {
+// The chain, when somebody is about to lead.
+func TestState_Weave(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		before []string
+		p      redis.Position
+		want   []string
+	}{
+		{"a history of the chain adds nothing", []string{"a", "b"}, at("b", "a"), []string{"a", "b"}},
+		{"nor does a foreign one", []string{"a", "b"}, at("z", "y"), []string{"a", "b"}},
+		{"nor one that continues nothing", []string{"a", "b"}, at("z", ""), []string{"a", "b"}},
+		{"one that continues the newest is the newest", []string{"a", "b"}, at("c", "b"), []string{"a", "b", "c"}},
+		{"one that continues an older one is no newer than what came after that", []string{"a", "b"}, at("c", "a"), []string{"a", "c", "b"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := State{Chain: tt.before}
+			if d := cmp.Diff(tt.want, s.Weave(tt.p).Chain); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// A chain is shared by views: what is added to one is not seen in another.
+func TestState_SharesNothing(t *testing.T) {
+	s := State{Chain: append(make([]string, 0, 8), "a", "b")}
+	b, c := s.Publish(Master{}, at("x", "b")), s.Weave(at("y", "a"))
+	if d := cmp.Diff([][]string{{"a", "b"}, {"a", "b", "x"}, {"a", "y", "b"}}, [][]string{s.Chain, b.Chain, c.Chain}); d != "" {
 		t.Error(d)
 	}
 }
@@ -59,7 +86,7 @@ func TestState_Publish(t *testing.T) {
 	me := Master{Peer: handlers.Peer{ID: "b", RunID: "rb", Address: "10.0.0.2:6379"}, Node: "n2", ServiceID: "s", Guard: 1}
 	with := func(term uint64) *Master { m := me; m.Term = term; return &m }
 	old := &Master{Peer: handlers.Peer{ID: "a", RunID: "ra", Address: "10.0.0.1:6379", Term: 41}}
-	record := map[string]string{"a": "ra", "b": "rb"}
+	record := map[string]Recorded{"a": {RunID: "ra"}, "b": {RunID: "rb"}}
 	for _, tt := range []struct {
 		name   string
 		before State
@@ -67,12 +94,16 @@ func TestState_Publish(t *testing.T) {
 		want   State
 	}{
 		{"the first term is 1", State{}, me, State{Master: with(1), Chain: []string{"new"}, Version: 1}},
-		{"a term is one more than the published one", State{Service: "redis-master", Master: old, Chain: []string{"l0"}, Record: record, Why: WhyDead, Version: 1}, me,
-			State{Service: "redis-master", Master: with(42), Chain: []string{"l0", "new"}, Record: record, Version: 1}},
-		{"a higher term that the new master knows of counts", State{Master: old}, *with(99), State{Master: with(100), Chain: []string{"new"}, Version: 1}},
+		{"a term is one more than the published one", State{Service: "redis-master", Master: old, Chain: []string{"old"}, Record: record, Why: WhyDead, Version: 1}, me,
+			State{Service: "redis-master", Master: with(42), Chain: []string{"old", "new"}, Record: record, Version: 1}},
+		{"a higher term that the new master knows of counts", State{Master: old, Chain: []string{"old"}}, *with(99), State{Master: with(100), Chain: []string{"old", "new"}, Version: 1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if d := cmp.Diff(tt.want, tt.before.Publish(tt.m, "new", "")); d != "" {
+			p := at("new", "")
+			if tt.before.Chain != nil {
+				p = at("new", "old")
+			}
+			if d := cmp.Diff(tt.want, tt.before.Publish(tt.m, p)); d != "" {
 				t.Error(d)
 			}
 			if old.Term != 41 || old.ID != "a" {
@@ -93,10 +124,11 @@ func TestState_Term(t *testing.T) {
 
 // The names stand in Consul, where other versions read them.
 func TestState_AsJSON(t *testing.T) {
-	s := State{Service: "redis-master", Chain: []string{"l"}, Record: map[string]string{"a": "r"}, Why: "dead", Version: 1,
-		Master: &Master{Peer: handlers.Peer{ID: "a", RunID: "r", Address: "10.0.0.1:6379", Term: 7}, Node: "n", ServiceID: "s", Guard: 2}}
-	want := `{"service":"redis-master","master":{"id":"a","run_id":"r","address":"10.0.0.1:6379","term":7,"node":"n","service_id":"s","guard":2},` +
-		`"chain":["l"],"record":{"a":"r"},"why":"dead","version":1}`
+	s := State{Service: "redis-master", Chain: []string{"l"}, Why: "dead", Version: 1,
+		Record: map[string]Recorded{"a": {RunID: "r", Address: "10.0.0.1:6379"}, "b": {RunID: "q", Address: "10.0.0.2:6379", Joining: true}},
+		Master: &Master{Peer: handlers.Peer{ID: "a", RunID: "r", Address: "10.0.0.1:6379", Term: 7}, Node: "n", ServiceID: "s", Guard: 2, Overrule: []string{"b"}}}
+	want := `{"service":"redis-master","master":{"id":"a","run_id":"r","address":"10.0.0.1:6379","term":7,"node":"n","service_id":"s","guard":2,"overrule":["b"]},` +
+		`"chain":["l"],"record":{"a":{"run_id":"r","address":"10.0.0.1:6379"},"b":{"run_id":"q","address":"10.0.0.2:6379","joining":true}},"why":"dead","version":1}`
 	got, err := json.Marshal(s)
 	if err != nil {
 		t.Fatal(err)

@@ -100,9 +100,17 @@ func (s *Server) Follow(ctx context.Context, addr string) error {
 // Park points the server at the sink.
 func (s *Server) Park(ctx context.Context) error { return s.Follow(ctx, Sink) }
 
+// ReadOnly makes the server refuse writes while it is a replica.
+func (s *Server) ReadOnly(ctx context.Context) error {
+	_, err := s.do(ctx, readOnly)
+	return err
+}
+
+var readOnly = []string{"CONFIG", "SET", "replica-read-only", "yes"}
+
 // authenticate gives the server what its link to a master needs: our own credentials, and read-only as a replica.
 func (s *Server) authenticate(ctx context.Context) error {
-	set := [][]string{{"CONFIG", "SET", "replica-read-only", "yes"}}
+	set := [][]string{readOnly}
 	if s.opt.Password != "" {
 		set = append(set, []string{"CONFIG", "SET", "masteruser", s.opt.Username},
 			[]string{"CONFIG", "SET", "masterauth", s.opt.Password})

@@ -25,6 +25,11 @@ type Position struct {
 	Offset   int64  `json:"offset"`             // bytes: slave_repl_offset, on a master master_repl_offset
 }
 
+// Precedes tells whether the history at q goes through p.
+func (p Position) Precedes(q Position) bool {
+	return p.Lineage != "" && (p.Lineage == q.Lineage || p.Lineage == q.Lineage2) && p.Offset <= q.Offset
+}
+
 // Replica is a replica as its master lists it.
 type Replica struct {
 	Addr   string `json:"addr"` // host:port
@@ -43,7 +48,9 @@ type Status struct {
 	Loading  bool     `json:"loading,omitempty"`
 	Position Position `json:"position"`
 	Keys     int64    `json:"keys"`
+	Dataset  int64    `json:"dataset"`  // bytes of memory that the keys take
 	Priority int      `json:"priority"` // replica-priority; 0 is never promoted
+	Writable bool     `json:"writable"` // replica-read-only is not yes: as a replica it would take writes
 
 	Replicas    []Replica `json:"replicas,omitempty"`
 	MinReplicas int       `json:"min_replicas"` // min-replicas-to-write
@@ -80,6 +87,7 @@ func (s *Server) Status(ctx context.Context) (Status, error) {
 	if p, err := strconv.Atoi(conf["replica-priority"]); err == nil { // INFO gives it for a replica only
 		st.Priority = p
 	}
+	st.Writable = conf["replica-read-only"] == "no"
 	st.MinReplicas, _ = strconv.Atoi(conf["min-replicas-to-write"])
 	st.MaxLag, _ = strconv.Atoi(conf["min-replicas-max-lag"])
 	return st, nil
@@ -97,7 +105,7 @@ func parseInfo(text string) (Status, error) {
 	st := Status{
 		RunID: f["run_id"], Version: f["redis_version"], Master: f["role"] == "master", Loading: f["loading"] == "1",
 		Position: Position{Lineage: f["master_replid"], Offset: num("master_repl_offset")},
-		Keys:     keys(f), Priority: 100,
+		Keys:     keys(f), Dataset: num("used_memory_dataset"), Priority: 100,
 	}
 	if st.RunID == "" || f["role"] == "" {
 		return Status{}, fmt.Errorf("%w: it names no run_id or role", errNonsense)

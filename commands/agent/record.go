@@ -1,0 +1,145 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"resec/commands/lock"
+	"resec/handlers"
+)
+
+// recordAgain is the first pause before members that are not settled yet are looked at again. It doubles up to the
+// interval; while one of them joins up to joinAgain, for it catches up without an event, and cannot be elected before.
+const recordAgain, joinAgain = 50 * time.Millisecond, 250 * time.Millisecond
+
+// keepRecord keeps the record of the cluster's members for as long as our reign lasts.
+func (a *Agent) keepRecord(ctx context.Context, r reign) {
+	said, done, pause, due := "", "", recordAgain, time.Time{}
+	for ctx.Err() == nil {
+		k, changed := a.board.Wait()
+		var again <-chan time.Time
+		if ids := unsettled(k.view, a.Me.ID); k.view.State.Term() == r.term && len(ids) > 0 {
+			if now := told(k.view, ids); now != done { // something is new
+				done, pause, due = now, recordAgain, time.Time{}
+			}
+			if !time.Now().Before(due) {
+				err := a.enrol(ctx, k.view, r.session, ids)
+				if err != nil && !errors.Is(err, lock.ErrMoved) && ctx.Err() == nil && err.Error() != said {
+					a.Log.Warn("the record of members could not be kept", "err", err)
+					said = err.Error()
+				}
+				due, pause = time.Now().Add(pause), min(2*pause, a.recordEvery(k.view, ids))
+			}
+			again = time.After(time.Until(due))
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-again:
+		}
+	}
+}
+
+func (a *Agent) recordEvery(v lock.View, ids []string) time.Duration {
+	for _, id := range ids {
+		if v.State.Record[id].Joining && v.Members[id].Session != "" {
+			return joinAgain
+		}
+	}
+	return a.Registrar.Interval
+}
+
+// told is what a view says of members, in one string to compare.
+func told(v lock.View, ids []string) string {
+	var out strings.Builder
+	for _, id := range ids {
+		fmt.Fprintln(&out, id, v.Members[id], v.State.Record[id])
+	}
+	return out.String()
+}
+
+// unsettled are the members whose place in the record may have to change: who is present and not recorded as it is, and
+// who is recorded and gone.
+func unsettled(v lock.View, me string) (ids []string) {
+	for id, p := range v.Members {
+		r, recorded := v.State.Record[id]
+		if id != me && p.Session != "" && (!recorded || r.Joining || r.RunID != p.RunID || r.Address != p.Address) {
+			ids = append(ids, id)
+		}
+	}
+	for id := range v.State.Record {
+		if id != me && v.Members[id].Session == "" {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// enrol looks at members, and writes the record where it is another then.
+func (a *Agent) enrol(ctx context.Context, v lock.View, session string, ids []string) error {
+	own, err := a.Redis.Status(ctx) // first: who has reached this position later has caught up
+	if err != nil {
+		return err
+	}
+	seen := make([]lock.Seen, len(ids))
+	var wg sync.WaitGroup
+	for i, id := range ids {
+		seen[i] = lock.Seen{ID: id, Present: v.Members[id]}
+		if seen[i].Session == "" {
+			if seen[i].Listed, err = a.listed(ctx, id); err != nil {
+				return err
+			}
+			continue
+		}
+		wg.Go(func() {
+			if st, err := a.peek(ctx, seen[i].Address); err == nil {
+				seen[i].Status = &st
+			}
+		})
+	}
+	wg.Wait()
+	record := v.State.Enrol(seen, own.Position)
+	if maps.Equal(record, v.State.Record) {
+		return nil
+	}
+	s := v.State
+	s.Record = record
+	after, err := a.Lock.Write(ctx, session, v, s)
+	if err != nil {
+		return err
+	}
+	a.Log.Info("recorded", "members", roll(record))
+	a.see(after)
+	for id := range v.State.Record {
+		if _, stays := record[id]; !stays && v.Members[id].RunID != "" {
+			err = errors.Join(err, a.Lock.Part(ctx, id))
+		}
+	}
+	return err
+}
+
+// listed tells whether the catalogue lists a member.
+func (a *Agent) listed(ctx context.Context, id string) (bool, error) {
+	entries, err := a.Registrar.Naming.Instances(ctx, a.Lock.Client)
+	return slices.ContainsFunc(entries, func(e handlers.Entry) bool { return e.ID() == id }), err
+}
+
+// roll is a record in one line.
+func roll(record map[string]lock.Recorded) string {
+	var out []string
+	for _, id := range slices.Sorted(maps.Keys(record)) {
+		joining := ""
+		if record[id].Joining {
+			joining = " (joining)"
+		}
+		out = append(out, fmt.Sprintf("%s %.8s%s", id, record[id].RunID, joining))
+	}
+	return strings.Join(out, ", ")
+}

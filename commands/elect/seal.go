@@ -1,0 +1,125 @@
+package elect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"resec/commands/lock"
+	"resec/handlers/redis"
+)
+
+// sealFor bounds one command to a member that is to be parked. One that is slower counts as out of reach.
+const sealFor = 300 * time.Millisecond
+
+// sealed is a recorded member that we parked, so that it takes nothing more from anybody, and its position is final.
+type sealed struct {
+	Other
+	server *redis.Server
+	status redis.Status // once parked
+	err    error        // it is not
+}
+
+func (m *sealed) close() {
+	if m.server != nil {
+		m.server.Close()
+	}
+}
+
+// errStranger: at a member's address answers a Redis that nobody said to be its.
+var errStranger = errors.New("another redis answers at its address")
+
+// each does something with all of them, in parallel.
+func (p *passage) each(f func(*sealed)) {
+	var wg sync.WaitGroup
+	for _, m := range p.sealed {
+		wg.Go(func() { f(m) })
+	}
+	wg.Wait()
+}
+
+// seal parks every recorded member within reach but the published master.
+func (p *passage) seal(ctx context.Context) {
+	for _, o := range p.Others {
+		p.sealed = append(p.sealed, &sealed{Other: o})
+	}
+	p.each(func(m *sealed) {
+		if m.err = p.park(ctx, m); m.err != nil {
+			p.Log.Debug("not sealed", "member", m.ID, "addr", m.Address, "err", m.err)
+		}
+	})
+}
+
+func (p *passage) park(ctx context.Context, m *sealed) (err error) {
+	opt := p.Creds
+	opt.Addr, opt.Timeout = m.Address, sealFor
+	if m.server, err = redis.Open(ctx, opt); err != nil {
+		return err
+	}
+	if m.status, err = m.server.Status(ctx); err != nil || m.status.Parked() {
+		return err
+	}
+	if !slices.Contains(m.Runs, m.status.RunID) {
+		return errStranger
+	}
+	if err := m.server.Park(ctx); err != nil {
+		return err
+	}
+	m.status, err = m.server.Status(ctx)
+	return err
+}
+
+// freshest makes sure that nothing that a sealed member has is missing here. Where it is, that member is passed the lock,
+// or, with its agent dead, we catch up from it.
+func (p *passage) freshest(ctx context.Context, v lock.View) (lock.View, error) {
+	own, err := p.Redis.Status(ctx)
+	if err != nil {
+		return v, err
+	}
+	void := !p.Record || v.State.Bar(p.Me.ID, own.RunID) != "" // so we were elected
+	best := &sealed{status: own}
+	for _, m := range p.sealed {
+		c := lock.Candidate{ID: m.ID, Status: m.status}
+		if m.err == nil && c.Unfit(v.State, void) == "" && lock.Fresher(m.status, best.status, v.State) {
+			best = m
+		}
+	}
+	switch {
+	case best.server == nil:
+		return v, nil
+	case best.Session == "":
+		return p.catchUp(ctx, v, best)
+	}
+	s := v.State.Weave(best.status.Position)
+	s.Why = lock.WhyYielded
+	p.Log.Info("another is fresher: it is passed the lock", "member", best.ID, "offset", best.status.Position.Offset, "own_offset", own.Position.Offset)
+	if v, err = p.Lock.Pass(ctx, p.Session.ID, v, best.ID, s); err == nil {
+		err = fmt.Errorf("%w: %s", ErrYielded, best.ID)
+	}
+	return v, err
+}
+
+// catchUp takes over what a parked member has whose agent is dead. A parked one serves no sync, so it is master for that
+// time, fenced.
+func (p *passage) catchUp(ctx context.Context, v lock.View, m *sealed) (_ lock.View, err error) {
+	p.Log.Info("another is fresher, and its agent is dead: we catch up from it", "member", m.ID, "offset", m.status.Position.Offset)
+	defer func() {
+		err = errors.Join(err, m.server.Park(context.WithoutCancel(ctx)))
+	}()
+	st, err := m.server.Promote(ctx)
+	if err != nil {
+		return v, err
+	}
+	if err := p.Redis.Follow(ctx, m.Address); err != nil {
+		return v, err
+	}
+	if err := p.until(ctx, joinFor, 5*time.Millisecond, func(own redis.Status) bool {
+		return own.Linked() && own.Position.Lineage == st.Position.Lineage && own.Position.Offset >= st.Position.Offset
+	}); err != nil {
+		return v, fmt.Errorf("catch up from %s: %w", m.ID, err)
+	}
+	return p.Lock.Write(ctx, p.Session.ID, v, v.State.Weave(st.Position))
+}
