@@ -72,8 +72,8 @@ func (p *program) runFailover(ctx context.Context, cfg *config, o failoverOption
 	if o.dryRun {
 		return nil
 	}
-	if view.Members[to].Session == "" {
-		return fmt.Errorf("%s has no agent that lives: nobody could promote its redis", to)
+	if why := failover.Impossible(rows[at], view); why != "" {
+		return fmt.Errorf("%s cannot be made to lead: %s", to, why)
 	}
 	r := lock.Request{To: to}
 	for _, row := range rows {

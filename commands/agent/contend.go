@@ -32,10 +32,10 @@ type turn struct {
 	at   time.Time
 }
 
-// vacancy is what an agent remembers of the time since nobody held the lock.
+// vacancy is what an agent remembers of the time since nobody else held the lock.
 type vacancy struct {
-	since    time.Time // zero: somebody does
-	answered time.Time // when a recorded run last answered
+	since  time.Time // zero: somebody does
+	silent time.Time // since when every look found no recorded run; zero: the last one did
 }
 
 // next is the vacancy as a view shows it. It goes on while we hold the lock ourselves: we may fail.
@@ -50,15 +50,23 @@ func (v vacancy) next(k known, now time.Time) vacancy {
 	return v
 }
 
-// quiet is how long no recorded run has answered.
+// looked is the vacancy after a look at all members, of whom some were in their recorded runs, or none.
+func (v vacancy) looked(some bool, now time.Time) vacancy {
+	switch {
+	case some:
+		v.silent = time.Time{}
+	case v.silent.IsZero():
+		v.silent = now
+	}
+	return v
+}
+
+// quiet is for how long no look has found a recorded run.
 func (v vacancy) quiet(now time.Time) time.Duration {
-	if v.since.IsZero() {
+	if v.silent.IsZero() {
 		return 0
 	}
-	if v.answered.After(v.since) {
-		return now.Sub(v.answered)
-	}
-	return now.Sub(v.since)
+	return now.Sub(v.silent)
 }
 
 // contend takes the lock when it is this member's turn; until then it returns when that will be.
@@ -108,9 +116,7 @@ func (a *Agent) newborn() time.Duration { return 2 * a.Registrar.Interval }
 // of the lock's TTLs, for as long as Consul itself waits for a holder.
 func (a *Agent) void(cs []lock.Candidate, s lock.State) bool {
 	now := time.Now()
-	if slices.ContainsFunc(cs, func(c lock.Candidate) bool { return s.Record[c.ID].RunID == c.RunID }) {
-		a.vacant.answered = now
-	}
+	a.vacant = a.vacant.looked(slices.ContainsFunc(cs, func(c lock.Candidate) bool { return s.Record[c.ID].RunID == c.RunID }), now)
 	return s.Void(cs, a.vacant.quiet(now) >= 2*a.Session.TTL)
 }
 

@@ -171,19 +171,22 @@ func TestVacancy(t *testing.T) {
 	v = v.next(situation(), sec(0))
 	quiet("while another holds the lock", sec(9), 0)
 	v = v.next(situation(free), sec(10))
-	quiet("since it is free", sec(13), 3)
-	v = v.next(situation(free), sec(14))
-	quiet("however often it is seen free", sec(15), 5)
-	v.answered = sec(16)
-	quiet("since a recorded run answered", sec(18), 2)
-	v = v.next(situation(ours), sec(19))
-	quiet("also while we hold it and may fail", sec(20), 4)
-	v = v.next(situation(func(k *known) { k.view.Index = 0 }), sec(21))
-	quiet("Consul being away changes nothing", sec(22), 6)
-	v = v.next(situation(), sec(23))
-	quiet("another holds it again", sec(24), 0)
-	v = v.next(situation(free), sec(30))
-	quiet("an earlier vacancy counts for nothing", sec(31), 1)
+	quiet("before anybody has looked nothing is known", sec(13), 0)
+	v = v.looked(false, sec(14)).looked(false, sec(16))
+	quiet("since the first look that found none", sec(16), 2)
+	v = v.looked(true, sec(17))
+	quiet("one look that finds somebody ends it", sec(19), 0)
+	v = v.next(situation(free), sec(19)).looked(false, sec(20))
+	quiet("and it begins anew", sec(21), 1)
+	v = v.next(situation(ours), sec(22))
+	quiet("also while we hold the lock and may fail", sec(22), 2)
+	v = v.next(situation(func(k *known) { k.view.Index = 0 }), sec(23))
+	quiet("Consul being away changes nothing", sec(23), 3)
+	v = v.next(situation(), sec(24))
+	quiet("another holds it again", sec(25), 0)
+	if v = v.next(situation(free), sec(30)); v.since != sec(30) {
+		t.Errorf("an earlier vacancy counts: since %s", v.since)
+	}
 }
 
 func TestOthers(t *testing.T) {
@@ -205,12 +208,13 @@ func TestUnsettled(t *testing.T) {
 		return lock.Present{Session: id + "'s", RunID: "run-" + id, Address: id + ":1"}
 	}
 	joining, new, moved := rec("joining"), here("new"), here("moved")
+	evicted := lock.Recorded{RunID: "run-back", Address: "back:1", Evicted: true}
 	joining.Joining, new.RunID, moved.Address = true, "run-2", "elsewhere:1"
 	v := lock.View{State: lock.State{Record: map[string]lock.Recorded{"me": rec("me"), "settled": rec("settled"), "joining": joining, "new": rec("new"),
-		"moved": rec("moved"), "dead": rec("dead"), "gone": rec("gone")}},
+		"moved": rec("moved"), "dead": rec("dead"), "gone": rec("gone"), "evicted": evicted, "back": evicted}},
 		Members: map[string]lock.Present{"settled": here("settled"), "joining": here("joining"), "new": new, "moved": moved,
-			"dead": {RunID: "run-dead"}, "newcomer": here("newcomer"), "departed": {RunID: "run-departed"}}}
-	if d := cmp.Diff([]string{"dead", "gone", "joining", "moved", "new", "newcomer"}, unsettled(v, "me")); d != "" {
+			"dead": {RunID: "run-dead"}, "newcomer": here("newcomer"), "back": here("back"), "departed": {RunID: "run-departed"}}}
+	if d := cmp.Diff([]string{"back", "dead", "gone", "joining", "moved", "new", "newcomer"}, unsettled(v, "me")); d != "" {
 		t.Error(d)
 	}
 }

@@ -69,12 +69,12 @@ func told(v lock.View, ids []string) string {
 func unsettled(v lock.View, me string) (ids []string) {
 	for id, p := range v.Members {
 		r, recorded := v.State.Record[id]
-		if id != me && p.Session != "" && (!recorded || r.Joining || r.RunID != p.RunID || r.Address != p.Address) {
+		if id != me && p.Session != "" && (!recorded || r.Joining || r.Evicted || r.RunID != p.RunID || r.Address != p.Address) {
 			ids = append(ids, id)
 		}
 	}
 	for id := range v.State.Record {
-		if id != me && v.Members[id].Session == "" {
+		if id != me && v.Members[id].Session == "" && !v.State.Record[id].Evicted {
 			ids = append(ids, id)
 		}
 	}
@@ -105,20 +105,18 @@ func (a *Agent) enrol(ctx context.Context, v lock.View, session string, ids []st
 		})
 	}
 	wg.Wait()
-	record := v.State.Enrol(seen, own.Position)
-	if maps.Equal(record, v.State.Record) {
+	s := v.State.Enrol(seen, own.Position)
+	if maps.Equal(s.Record, v.State.Record) {
 		return nil
 	}
-	s := v.State
-	s.Record = record
 	after, err := a.Lock.Write(ctx, session, v, s)
 	if err != nil {
 		return err
 	}
-	a.Log.Info("recorded", "members", roll(record))
+	a.Log.Info("recorded", "members", roll(s.Record))
 	a.see(after)
 	for id := range v.State.Record {
-		if _, stays := record[id]; !stays && v.Members[id].RunID != "" {
+		if _, stays := s.Record[id]; !stays && v.Members[id].RunID != "" {
 			err = errors.Join(err, a.Lock.Part(ctx, id))
 		}
 	}

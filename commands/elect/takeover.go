@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"time"
 
 	"resec/commands/lock"
@@ -118,10 +117,7 @@ func (t Takeover) publish(ctx context.Context, v lock.View, st redis.Status) (lo
 	s := v.State.Publish(me, st.Position)
 	s.Service = t.Service
 	if t.Record {
-		record := map[string]lock.Recorded{}
-		maps.Copy(record, s.Record)
-		record[me.ID] = lock.Recorded{RunID: me.RunID, Address: me.Address}
-		s.Record = record
+		s = s.Lead(v.State.Master)
 	}
 	return write(ctx, t.Session.ID, v, s)
 }

@@ -61,6 +61,17 @@ func unranked(r Row) int {
 	return 0
 }
 
+// Impossible says why not even an operator's force can make a member lead; nothing where it can.
+func Impossible(r Row, v lock.View) string {
+	switch {
+	case r.Status.RunID == "":
+		return r.Why
+	case v.Members[r.ID].Session == "":
+		return "it has no agent that lives, to promote it"
+	}
+	return lock.Candidate{ID: r.ID, Status: r.Status}.Unfit(v.State, true)
+}
+
 // Cost is what each other member loses when it is made to follow to, a line each. What does not answer now is not known.
 func Cost(rows []Row, to string) (lines []string) {
 	at := slices.IndexFunc(rows, func(r Row) bool { return r.ID == to })

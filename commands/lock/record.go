@@ -3,6 +3,7 @@ package lock
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	"resec/handlers/redis"
 )
@@ -13,14 +14,19 @@ type Recorded struct {
 	RunID   string `json:"run_id"`
 	Address string `json:"address"`           // host:port
 	Joining bool   `json:"joining,omitempty"` // it has not caught up with the master yet in this run
+	// Evicted: its successor removed its master entry, so that its absence from the catalogue does not say that it left.
+	Evicted bool `json:"evicted,omitempty"`
 }
 
-// Foreign tells whether a member's data were never this cluster's: its id is not recorded, and no lineage of its history
-// is in the chain. Before the first master nobody is foreign.
+// formerMax bounds how many of those that left are known.
+const formerMax = 64
+
+// Foreign tells whether a member's data were never this cluster's: its id is not recorded, nor was it before it left, and
+// no lineage of its history is in the chain. Before the first master nobody is foreign.
 func (s State) Foreign(id string, p redis.Position) bool {
 	at, _ := base(p, s.Chain)
 	_, recorded := s.Record[id]
-	return s.Master != nil && !recorded && at < 0
+	return s.Master != nil && !recorded && !slices.Contains(s.Former, id) && at < 0
 }
 
 // Stranger says why a member with these data may not follow; nothing where it may.
@@ -65,6 +71,21 @@ func (s State) Void(answers []Candidate, quiet bool) bool {
 	return answered == len(s.Record) || quiet && runs == 0
 }
 
+// Lead is the state with the new master recorded. The one before is about to lose its entry in the catalogue.
+func (s State) Lead(old *Master) State {
+	record := map[string]Recorded{}
+	maps.Copy(record, s.Record)
+	if old != nil {
+		if r, recorded := record[old.ID]; recorded {
+			r.Evicted = true
+			record[old.ID] = r
+		}
+	}
+	record[s.Master.ID] = Recorded{RunID: s.Master.RunID, Address: s.Master.Address}
+	s.Record = record
+	return s
+}
+
 // Seen is what the master's agent knows of a member.
 type Seen struct {
 	ID string
@@ -73,10 +94,11 @@ type Seen struct {
 	Status *redis.Status // nil: it did not answer
 }
 
-// Enrol is the record as it should be, by what the master saw after it stood at the mark itself. A newcomer is recorded
-// before it attaches; a member that was restarted, once it has attached again. Who is neither listed nor present has
-// deregistered, or was: it leaves.
-func (s State) Enrol(seen []Seen, mark redis.Position) map[string]Recorded {
+// Enrol is the state with the record as it should be, by what the master saw after it stood at the mark itself. A
+// newcomer is recorded before it attaches; a member that was restarted, once it has attached again. Who is neither
+// listed nor present has deregistered, or was: it leaves, and is known as one that was here, for its file tells no
+// lineage if it is an AOF.
+func (s State) Enrol(seen []Seen, mark redis.Position) State {
 	out := maps.Clone(s.Record)
 	if out == nil {
 		out = map[string]Recorded{}
@@ -88,7 +110,10 @@ func (s State) Enrol(seen []Seen, mark redis.Position) map[string]Recorded {
 		case s.Master == nil || m.ID == s.Master.ID:
 			continue
 		case recorded && !m.Listed && m.Session == "":
-			delete(out, m.ID)
+			if !r.Evicted {
+				delete(out, m.ID)
+				s.Former = append(slices.Clone(s.Former), m.ID)
+			}
 			continue
 		case st == nil || st.RunID != m.RunID: // not the Redis that its agent speaks of
 			continue
@@ -103,5 +128,8 @@ func (s State) Enrol(seen []Seen, mark redis.Position) map[string]Recorded {
 			out[m.ID] = Recorded{RunID: st.RunID, Address: m.Address, Joining: r.Joining && !caughtUp}
 		}
 	}
-	return out
+	s.Record = out
+	s.Former = slices.DeleteFunc(slices.Clone(s.Former), func(id string) bool { _, back := out[id]; return back })
+	s.Former = s.Former[max(0, len(s.Former)-formerMax):]
+	return s
 }

@@ -12,7 +12,8 @@ import (
 // cluster is a state under which a is the master, whose data went through l1 and l2; b has caught up with it, j joins.
 func cluster(change ...func(*State)) State {
 	s := State{Chain: []string{"l1", "l2"}, Master: &Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Address: "a:1", Term: 4}},
-		Record: map[string]Recorded{"a": {RunID: "run-a", Address: "a:1"}, "b": {RunID: "run-b", Address: "b:1"}, "j": {RunID: "run-j", Address: "j:1", Joining: true}}}
+		Record: map[string]Recorded{"a": {RunID: "run-a", Address: "a:1"}, "b": {RunID: "run-b", Address: "b:1"}, "j": {RunID: "run-j", Address: "j:1", Joining: true}, "e": {RunID: "run-e", Address: "e:1", Evicted: true}},
+		Former: []string{"f", "g"}}
 	for _, f := range change {
 		f(&s)
 	}
@@ -42,6 +43,7 @@ func TestState_Stranger(t *testing.T) {
 		{"nor one whose history continues it", cluster(), "x", redis.Status{Keys: 9, Position: at("z", "l1")}, false},
 		{"an empty one has nothing to lose", cluster(), "x", redis.Status{Position: at("z", "")}, false},
 		{"one with data that the cluster never had is", cluster(), "x", redis.Status{Keys: 9, Position: at("z", "y")}, true},
+		{"nor one that was a member before it left", cluster(), "f", redis.Status{Keys: 9, Position: at("x", "")}, false},
 		{"before the first master nobody is", cluster(first), "x", redis.Status{Keys: 9, Position: at("z", "")}, false},
 		{"an operator can overrule it", cluster(forced), "x", redis.Status{Keys: 9, Position: at("z", "")}, false},
 		{"for that member alone", cluster(forced), "y", redis.Status{Keys: 9, Position: at("z", "")}, true},
@@ -70,6 +72,7 @@ func TestState_Bar(t *testing.T) {
 }
 
 func TestState_Void(t *testing.T) {
+	small := func() State { return cluster(without("j", "e")) }
 	old := func(id string) Candidate { return Candidate{ID: id, Status: redis.Status{RunID: "run-" + id}} }
 	fresh := func(id string) Candidate { return Candidate{ID: id, Status: redis.Status{RunID: "run-new"}} }
 	for _, tt := range []struct {
@@ -80,14 +83,14 @@ func TestState_Void(t *testing.T) {
 		want    bool
 	}{
 		{"a record that names nobody is", State{}, []Candidate{fresh("x")}, false, true},
-		{"not while one is in its recorded run", cluster(), []Candidate{fresh("a"), old("b"), fresh("j")}, true, false},
-		{"when all answer, and all were restarted", cluster(), []Candidate{fresh("a"), fresh("b"), fresh("j")}, false, true},
-		{"not while one of them does not answer", cluster(), []Candidate{fresh("a"), fresh("b")}, false, false},
-		{"unless no recorded run has answered for long enough", cluster(), []Candidate{fresh("b")}, true, true},
-		{"one that only joins has no claim of its own", cluster(), []Candidate{fresh("a"), fresh("b"), old("j")}, false, true},
-		{"but keeps a restarted one from claiming what a dead one may have", cluster(), []Candidate{fresh("b"), old("j")}, true, false},
-		{"who is not recorded does not count", cluster(without("j")), []Candidate{fresh("a"), fresh("x")}, false, false},
-		{"nor does it stand in the way", cluster(without("j")), []Candidate{fresh("a"), fresh("b"), old("x")}, false, true},
+		{"not while one is in its recorded run", cluster(without("e")), []Candidate{fresh("a"), old("b"), fresh("j")}, true, false},
+		{"when all answer, and all were restarted", cluster(without("e")), []Candidate{fresh("a"), fresh("b"), fresh("j")}, false, true},
+		{"not while one of them does not answer", cluster(without("e")), []Candidate{fresh("a"), fresh("b")}, false, false},
+		{"unless no recorded run has answered for long enough", cluster(without("e")), []Candidate{fresh("b")}, true, true},
+		{"one that only joins has no claim of its own", cluster(without("e")), []Candidate{fresh("a"), fresh("b"), old("j")}, false, true},
+		{"but keeps a restarted one from claiming what a dead one may have", cluster(without("e")), []Candidate{fresh("b"), old("j")}, true, false},
+		{"who is not recorded does not count", small(), []Candidate{fresh("a"), fresh("x")}, false, false},
+		{"nor does it stand in the way", small(), []Candidate{fresh("a"), fresh("b"), old("x")}, false, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := tt.s.Void(tt.answers, tt.quiet); got != tt.want {
@@ -118,32 +121,40 @@ func TestState_Enrol(t *testing.T) {
 	silent := func(m *Seen) { m.Status = nil }
 	dead := func(m *Seen) { m.Session, m.Status = "", nil }
 	gone := func(m *Seen) { m.Session, m.Status, m.Listed = "", nil, false }
+	rec := func(run, addr string, joining bool) *Recorded {
+		return &Recorded{RunID: run, Address: addr, Joining: joining}
+	}
+	fg := []string{"f", "g"}
 	misled := func(m *Seen) { m.Status.RunID = "run-of-a-stranger" }
 	for _, tt := range []struct {
 		name string
 		seen Seen
 		want *Recorded // nil: not recorded
+		left []string  // who is known to have left
 	}{
-		{"a newcomer is recorded before it attaches", member("x", parked, empty), &Recorded{"run-x", "x:1", true}},
-		{"also with data of this cluster", member("x", parked), &Recorded{"run-x", "x:1", true}},
-		{"not with data that the cluster never had", member("x", parked, foreign), nil},
-		{"a linked one that is not recorded is, and may lead once it is level", member("x"), &Recorded{"run-x", "x:1", false}},
-		{"not before", member("x", behind), &Recorded{"run-x", "x:1", true}},
-		{"one that does not answer is not", member("x", silent), nil},
-		{"nor is a stranger at its address", member("x", misled), nil},
-		{"one that joins and is level has caught up", member("j"), &Recorded{"run-j", "j:1", false}},
-		{"not while it is behind", member("j", behind), &Recorded{"run-j", "j:1", true}},
-		{"not while it is in a full sync", member("j", syncing), &Recorded{"run-j", "j:1", true}},
-		{"not in another lineage", member("j", foreign), &Recorded{"run-j", "j:1", true}},
-		{"who has caught up may fall behind", member("b", behind), &Recorded{"run-b", "b:1", false}},
-		{"one that was restarted is recorded in its new run once it has attached", member("b", restarted, syncing), &Recorded{"run-new", "b:1", true}},
-		{"and may lead once it is level", member("b", restarted), &Recorded{"run-new", "b:1", false}},
-		{"not before it has attached", member("b", restarted, parked), &Recorded{"run-b", "b:1", false}},
-		{"who has moved is found where it is", member("b", moved), &Recorded{"run-b", "elsewhere:1", false}},
-		{"a member whose agent is dead stays", member("b", dead), &Recorded{"run-b", "b:1", false}},
-		{"one that has deregistered leaves", member("b", gone), nil},
-		{"one whose Consul agent lost its data does not, for its session tells", member("b", func(m *Seen) { m.Listed = false }), &Recorded{"run-b", "b:1", false}},
-		{"the master stays whatever is seen", member("a", gone), &Recorded{"run-a", "a:1", false}},
+		{"a newcomer is recorded before it attaches", member("x", parked, empty), rec("run-x", "x:1", true), fg},
+		{"also with data of this cluster", member("x", parked), rec("run-x", "x:1", true), fg},
+		{"not with data that the cluster never had", member("x", parked, foreign), nil, fg},
+		{"a linked one that is not recorded is, and may lead once it is level", member("x"), rec("run-x", "x:1", false), fg},
+		{"not before", member("x", behind), rec("run-x", "x:1", true), fg},
+		{"one that does not answer is not", member("x", silent), nil, fg},
+		{"nor is a stranger at its address", member("x", misled), nil, fg},
+		{"one that joins and is level has caught up", member("j"), rec("run-j", "j:1", false), fg},
+		{"not while it is behind", member("j", behind), rec("run-j", "j:1", true), fg},
+		{"not while it is in a full sync", member("j", syncing), rec("run-j", "j:1", true), fg},
+		{"not in another lineage", member("j", foreign), rec("run-j", "j:1", true), fg},
+		{"who has caught up may fall behind", member("b", behind), rec("run-b", "b:1", false), fg},
+		{"one that was restarted is recorded in its new run once it has attached", member("b", restarted, syncing), rec("run-new", "b:1", true), fg},
+		{"and may lead once it is level", member("b", restarted), rec("run-new", "b:1", false), fg},
+		{"not before it has attached", member("b", restarted, parked), rec("run-b", "b:1", false), fg},
+		{"who has moved is found where it is", member("b", moved), rec("run-b", "elsewhere:1", false), fg},
+		{"a member whose agent is dead stays", member("b", dead), rec("run-b", "b:1", false), fg},
+		{"one that has deregistered leaves", member("b", gone), nil, []string{"f", "g", "b"}},
+		{"not because its successor removed its entry", member("e", gone), &Recorded{RunID: "run-e", Address: "e:1", Evicted: true}, fg},
+		{"once it is back its absence says something again", member("e"), rec("run-e", "e:1", false), fg},
+		{"who has left and comes back is a member again", member("f", parked, foreign), rec("run-f", "f:1", true), []string{"g"}},
+		{"one whose Consul agent lost its data does not, for its session tells", member("b", func(m *Seen) { m.Listed = false }), rec("run-b", "b:1", false), fg},
+		{"the master stays whatever is seen", member("a", gone), rec("run-a", "a:1", false), fg},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := cluster()
@@ -151,12 +162,32 @@ func TestState_Enrol(t *testing.T) {
 			if delete(want, tt.seen.ID); tt.want != nil {
 				want[tt.seen.ID] = *tt.want
 			}
-			if d := cmp.Diff(want, s.Enrol([]Seen{tt.seen}, mark)); d != "" {
+			got := s.Enrol([]Seen{tt.seen}, mark)
+			if d := cmp.Diff(want, got.Record); d != "" {
+				t.Error(d)
+			}
+			if d := cmp.Diff(tt.left, got.Former); d != "" {
 				t.Error(d)
 			}
 			if d := cmp.Diff(cluster(), s); d != "" {
 				t.Errorf("the state itself was changed: %s", d)
 			}
 		})
+	}
+}
+
+func TestState_Lead(t *testing.T) {
+	before := cluster(without("j", "e"))
+	after := before
+	after.Master = &Master{Peer: handlers.Peer{ID: "b", RunID: "run-b2", Address: "b:2"}}
+	want := map[string]Recorded{"a": {RunID: "run-a", Address: "a:1", Evicted: true}, "b": {RunID: "run-b2", Address: "b:2"}}
+	if d := cmp.Diff(want, after.Lead(before.Master).Record); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff(before.Record, before.Lead(before.Master).Record); d != "" {
+		t.Errorf("a master that takes its own lock again: %s", d)
+	}
+	if d := cmp.Diff(map[string]Recorded{"b": {RunID: "run-b2", Address: "b:2"}}, State{Master: after.Master}.Lead(nil).Record); d != "" {
+		t.Errorf("the first master: %s", d)
 	}
 }

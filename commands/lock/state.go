@@ -14,6 +14,7 @@ type State struct {
 	Master  *Master             `json:"master,omitempty"`  // published
 	Chain   []string            `json:"chain,omitempty"`   // lineages that the data went through, the newest last
 	Record  map[string]Recorded `json:"record,omitempty"`  // id → member
+	Former  []string            `json:"former,omitempty"`  // ids of members that left, the latest last
 	Why     string              `json:"why,omitempty"`     // the last holder gave up the lock
 	Version int                 `json:"version,omitempty"` // of this format
 }
