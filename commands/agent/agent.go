@@ -120,6 +120,21 @@ func (a *Agent) see(v lock.View) {
 	})
 }
 
+// wrote takes in what a write of our own has made of lock and state. The watch may have shown that already, and more; what
+// it has shown of the members stands.
+func (a *Agent) wrote(v lock.View) {
+	a.board.Learn(func(k *known) {
+		if v.Index <= k.view.Index {
+			return
+		}
+		if v.Members = k.view.Members; v.Request != nil { // it was not granted by this write
+			v.Request = k.view.Request
+		}
+		k.view = v
+		a.lost(func(held string) bool { return held != v.Session })
+	})
+}
+
 // lost ends the take-over or reign under way, if the session that it is under is one of those.
 func (a *Agent) lost(which func(session string) bool) {
 	a.losing.Lock()

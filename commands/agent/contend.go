@@ -104,7 +104,7 @@ func (a *Agent) contend(ctx context.Context, k known) (again time.Duration, err 
 	}
 	a.refuse("")
 	a.Log.Info("elected", "key", a.Lock.Key, "term", max(a.term, v.State.Term())+1)
-	a.see(v)
+	a.wrote(v)
 	return 0, nil
 }
 

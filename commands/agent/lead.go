@@ -24,7 +24,7 @@ func (a *Agent) lead(ctx context.Context, k known) error {
 	rest.Go(func() { finish(held) })
 	switch {
 	case errors.Is(err, elect.ErrYielded):
-		a.see(v)
+		a.wrote(v)
 		return nil
 	case err != nil:
 		if ctx.Err() == nil && a.fails == 0 {
@@ -37,7 +37,7 @@ func (a *Agent) lead(ctx context.Context, k known) error {
 	a.term = v.State.Term()
 	r := reign{id: a.Me.ID, session: k.session.ID, index: v.Index, term: v.State.Term(), run: v.State.Master.RunID, since: time.Now()}
 	a.Log.Info("promoted", "redis", a.Redis.Addr(), "term", r.term, "took", r.since.Sub(began).Round(time.Millisecond))
-	a.see(v)
+	a.wrote(v)
 	a.glance()
 	rest.Go(func() { a.keepRecord(held, r) })
 	if err := a.Registrar.Naming.Evict(held, a.Lock.Client, a.Me.Node, a.Me.ServiceID); err != nil && held.Err() == nil {
@@ -104,7 +104,7 @@ func (a *Agent) pass(ctx context.Context, k known) error {
 		return err
 	}
 	a.Log.Warn("the lock is passed, as an operator wants", "to", k.view.Request.To)
-	a.see(v)
+	a.wrote(v)
 	return nil
 }
 

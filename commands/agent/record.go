@@ -114,7 +114,7 @@ func (a *Agent) enrol(ctx context.Context, v lock.View, session string, ids []st
 		return err
 	}
 	a.Log.Info("recorded", "members", roll(s.Record))
-	a.see(after)
+	a.wrote(after)
 	for id := range v.State.Record {
 		if _, stays := s.Record[id]; !stays && v.Members[id].RunID != "" {
 			err = errors.Join(err, a.Lock.Part(ctx, id))

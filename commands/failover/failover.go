@@ -21,12 +21,7 @@ type Row struct {
 
 // Ranking is every member, those who may lead first, in the order in which they would take a free lock.
 func Ranking(v lock.View, answers []status.Answer) []Row {
-	var cs []lock.Candidate
-	for _, a := range answers {
-		if a.Err == nil {
-			cs = append(cs, lock.Candidate{ID: a.ID, Tended: a.Tended(), Status: a.Status})
-		}
-	}
+	cs := status.Candidates(answers)
 	void := v.State.Void(cs, false)
 	ranked := lock.Rank(cs, v.State, void)
 	rows := make([]Row, len(answers))

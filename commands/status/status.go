@@ -81,11 +81,41 @@ func New(v lock.View, answers []Answer) Report {
 			master = &answers[i].Status
 		}
 	}
+	void := v.State.Void(Candidates(answers), false)
 	for _, a := range answers {
-		r.Members = append(r.Members, member(a, r.Holder, v.State, master))
+		m := member(a, r.Holder, v.State, master)
+		if why := barred(a, v.State, master, void); why != "" {
+			m.Note = why
+		}
+		r.Members = append(r.Members, m)
 	}
 	r.Code, r.Verdict = verdict(v, r.Members, master)
 	return r
+}
+
+// Candidates are those who answered.
+func Candidates(answers []Answer) (cs []lock.Candidate) {
+	for _, a := range answers {
+		if a.Err == nil {
+			cs = append(cs, lock.Candidate{ID: a.ID, Tended: a.Tended(), Status: a.Status})
+		}
+	}
+	return cs
+}
+
+// barred says why a member is kept from following, or, where there is no master, from leading. Its agent says so in its
+// check as well, but Consul's servers may learn of that minutes later.
+func barred(a Answer, s lock.State, master *redis.Status, void bool) string {
+	if a.Err != nil || a.Status.Master && !a.Status.Fenced() {
+		return ""
+	}
+	if why := s.Stranger(a.ID, a.Status); why != "" && a.Status.Of != s.Master.Address {
+		return why
+	}
+	if why := (lock.Candidate{ID: a.ID, Status: a.Status}).Unfit(s, void); master == nil && s.Master != nil && why != "" {
+		return "may not lead: " + why
+	}
+	return ""
 }
 
 func member(a Answer, holder string, s lock.State, master *redis.Status) Member {

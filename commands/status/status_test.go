@@ -139,3 +139,36 @@ func TestNew_Holder(t *testing.T) {
 		})
 	}
 }
+
+// Why a member is kept from following or leading, as its own agent would say.
+func TestNew_Barred(t *testing.T) {
+	known := view(func(v *lock.View) {
+		v.State.Chain = []string{"l"}
+		v.State.Record = map[string]lock.Recorded{"a": {RunID: "run-a"}, "b": {RunID: "run-b"}, "c": {RunID: "run-c", Joining: true}}
+	})
+	foreign := func(a *Answer) { a.Status.Keys, a.Status.Position.Lineage = 7, "z" }
+	fit := func(a *Answer) { a.Status.Priority = 100 }
+	restarted := func(a *Answer) { a.Status.RunID = "run-new" }
+	for _, tt := range []struct {
+		name    string
+		answers []Answer
+		of      int
+		want    string
+	}{
+		{"a member that follows is kept from nothing", []Answer{master(), replica("b", fit)}, 1, ""},
+		{"a stranger with data is kept from following", []Answer{master(), replica("x", fit, foreign, parked, check("warning", "parked; waits for a master"))}, 1,
+			"refused: its 7 keys were never this cluster's, and following would wipe them; `resec failover -to ID -force` overrides"},
+		{"where there is a master nobody is said to be kept from leading", []Answer{master(), replica("c", fit)}, 1, ""},
+		{"where there is none, who joins is", []Answer{master(silent), replica("c", fit, parked)}, 1, "may not lead: it has not caught up with the master"},
+		{"so is who was restarted", []Answer{master(silent), replica("b", fit, parked, restarted)}, 1, "may not lead: it was restarted since it was recorded"},
+		{"unless all were", []Answer{master(restarted, parked, fit, promotedNot), replica("b", fit, restarted, down), replica("c", fit, restarted, down)}, 1, "follows a:6379"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := New(known, tt.answers).Members[tt.of].Note; got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func promotedNot(a *Answer) { a.Status.Master = false }
