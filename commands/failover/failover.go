@@ -64,7 +64,7 @@ func Impossible(r Row, v lock.View) string {
 	case v.Members[r.ID].Session == "":
 		return "it has no agent that lives, to promote it"
 	}
-	return lock.Candidate{ID: r.ID, Status: r.Status}.Unfit(v.State, true)
+	return lock.Candidate{ID: r.ID, Status: r.Status}.Unusable()
 }
 
 // Cost is what each other member loses when it is made to follow to, a line each. What does not answer now is not known.

@@ -58,7 +58,7 @@ func TestRanking(t *testing.T) {
 	}
 	want := []short{
 		{"a", 1, "is the master"}, {"c", 2, "its agent is dead"}, {"b", 3, ""},
-		{"j", 0, "it has not caught up with the master"}, {"s", 0, "it does not answer"}, {"x", 0, "it is not recorded: no master of this cluster has seen it"},
+		{"j", 0, "it has not caught up with the master"}, {"s", 0, "it does not answer"}, {"x", 0, "its data were never this cluster's"},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

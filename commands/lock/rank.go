@@ -23,8 +23,8 @@ func (c Candidate) Incumbent(s State) bool {
 	return c.ID == s.Master.ID && c.RunID == s.Master.RunID && c.Master && !c.Fenced()
 }
 
-// Unfit says why the candidate may not lead; nothing when it may. A void record bars nobody.
-func (c Candidate) Unfit(s State, void bool) string {
+// Unusable says why the candidate may not lead whatever it holds; nothing when it may.
+func (c Candidate) Unusable() string {
 	switch {
 	case c.Loading:
 		return "it is loading its data"
@@ -32,8 +32,21 @@ func (c Candidate) Unfit(s State, void bool) string {
 		return "it is in a full sync"
 	case c.Priority == 0:
 		return "its replica-priority is 0"
-	case void, c.Incumbent(s):
+	}
+	return ""
+}
+
+// Unfit says why the candidate may not lead; nothing when it may. A void record bars no member, whatever became of its
+// run; a stranger it bars all the same, for the members would be wiped when they come back to follow it.
+func (c Candidate) Unfit(s State, void bool) string {
+	foreign := s.Foreign(c.ID, c.Position)
+	switch why := c.Unusable(); {
+	case why != "":
+		return why
+	case c.Incumbent(s), void && !foreign:
 		return ""
+	case foreign && c.Keys > 0:
+		return "its data were never this cluster's"
 	}
 	return s.Bar(c.ID, c.RunID)
 }

@@ -49,7 +49,9 @@ func state(id string) State {
 // void is a state of which all members were restarted, so that only what they hold counts.
 func void(id string) State {
 	s := state(id)
-	s.Record = nil
+	for id := range s.Record {
+		s.Record[id] = Recorded{RunID: "run-before"}
+	}
 	return s
 }
 
@@ -87,6 +89,8 @@ func TestRank(t *testing.T) {
 			[]Candidate{replica("a", lineage("x"), offset(1)), replica("b", lineage("y"), offset(999))}, []string{"a", "b"}},
 		{"the lower priority, as Redis has it", state("z"), []Candidate{replica("a", priority(100)), replica("b", priority(99))}, []string{"b", "a"}},
 		{"at last the id", state("z"), []Candidate{replica("c"), replica("a"), replica("b")}, []string{"a", "b", "c"}},
+		{"a stranger does not lead even when all members were restarted", void("z"), []Candidate{replica("x", lineage("foreign"), keys(99)), replica("a")}, []string{"a"}},
+		{"nor when it is all that is left", void("z"), []Candidate{replica("x", lineage("foreign"))}, nil},
 		{"a history that nobody published counts as what it continues", state("z"),
 			[]Candidate{replica("a", lineage("own"), continues("l2"), offset(100)), replica("b", offset(101))}, []string{"b", "a"}},
 		{"before anything was published the rest decides", State{}, []Candidate{replica("a"), replica("b", offset(101))}, []string{"b", "a"}},
@@ -96,7 +100,7 @@ func TestRank(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			for range 2 { // the order in which they answered does not matter
 				var got []string
-				for _, c := range Rank(tt.cs, tt.state, tt.state.Record == nil) {
+				for _, c := range Rank(tt.cs, tt.state, tt.state.Record["a"].RunID != "run-a") {
 					got = append(got, c.ID)
 				}
 				if d := cmp.Diff(tt.want, got); d != "" {
