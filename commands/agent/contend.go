@@ -22,14 +22,23 @@ const (
 	// leaveIncumbent is how long a master that answers is left to take its lost lock again. Its agent needs two calls
 	// (session, lock), each again after at most a second while Consul settles.
 	leaveIncumbent = 3 * time.Second
+	// leaveVanished is the same for a master that is not in the catalogue: its Consul agent was told to leave, and took its
+	// node along. Measured: such an agent needs 3.2 s from there until it ends, and as long until it is back and has synced.
+	leaveVanished = 10 * time.Second
 	// barredFor is the pause before a member that may not lead looks again: what bars it ends without an event.
 	barredFor = 500 * time.Millisecond
 )
 
-// turn is when this member may take the lock that it saw free in the view.
+// turn is when this member may take the lock that it saw free in the view, while its Redis followed that master: it is
+// parked when that is gone.
 type turn struct {
 	view lock.View
+	of   string
 	at   time.Time
+}
+
+func (t turn) stands(k known) bool {
+	return !t.at.IsZero() && t.view.Same(k.view) && t.of == k.health.Status.Of
 }
 
 // vacancy is what an agent remembers of the time since nobody else held the lock.
@@ -72,7 +81,7 @@ func (v vacancy) quiet(now time.Time) time.Duration {
 // contend takes the lock when it is this member's turn; until then it returns when that will be.
 func (a *Agent) contend(ctx context.Context, k known) (again time.Duration, err error) {
 	forced := k.view.Request != nil // and it is for us
-	if !forced && (a.turn.at.IsZero() || !a.turn.view.Same(k.view)) {
+	if !forced && !a.turn.stands(k) {
 		cs, err := a.ask(ctx, k)
 		if err != nil {
 			return 0, err
@@ -87,7 +96,7 @@ func (a *Agent) contend(ctx context.Context, k known) (again time.Duration, err 
 		if after > 0 {
 			a.Log.Debug("the lock is free, and others go first", "wait", after, "why", why)
 		}
-		a.turn = turn{k.view, time.Now().Add(after)}
+		a.turn = turn{k.view, k.health.Status.Of, time.Now().Add(after)}
 	}
 	if d := time.Until(a.turn.at); !forced && d > 0 {
 		return d, nil
@@ -149,6 +158,8 @@ func (c claim) patience() (time.Duration, string) {
 	switch {
 	case rank == 0:
 		return 0, ""
+	case best.Incumbent(c.state) && c.state.Why == "" && c.state.Master != nil && !best.Listed:
+		return leaveVanished, "the master " + best.ID + " answers, and its consul agent has left"
 	case best.Incumbent(c.state) && (best.Tended || c.settling) && c.state.Why == "":
 		return leaveIncumbent, "the master " + best.ID + " answers"
 	case best.Incumbent(c.state):
@@ -179,14 +190,14 @@ func (a *Agent) ask(ctx context.Context, k known) ([]lock.Candidate, error) {
 				a.Log.Debug("no candidate", "member", m.ID, "err", err)
 				return
 			}
-			out[i] = &lock.Candidate{ID: m.ID, Tended: m.Tended(), Status: st}
+			out[i] = &lock.Candidate{ID: m.ID, Tended: m.Tended(), Listed: m.Listed(), Status: st}
 		})
 	}
 	st, err := a.Redis.Status(ctx)
 	wg.Wait()
 	var cs []lock.Candidate
 	if err == nil { // or else the watch on it will say so; the others go first
-		cs = append(cs, lock.Candidate{ID: a.Me.ID, Tended: true, Status: st})
+		cs = append(cs, lock.Candidate{ID: a.Me.ID, Tended: true, Listed: true, Status: st})
 	}
 	for _, c := range out {
 		if c != nil {

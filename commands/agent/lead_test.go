@@ -115,7 +115,7 @@ func TestEntry(t *testing.T) {
 
 // member is a linked replica as a candidate; of equal ones the first id ranks first.
 func member(id string, change ...func(*lock.Candidate)) lock.Candidate {
-	c := lock.Candidate{ID: id, Tended: true, Status: redis.Status{RunID: "run-" + id, LinkUp: true, Keys: 1, Priority: 100}}
+	c := lock.Candidate{ID: id, Tended: true, Listed: true, Status: redis.Status{RunID: "run-" + id, LinkUp: true, Keys: 1, Priority: 100}}
 	for _, f := range change {
 		f(&c)
 	}
@@ -125,6 +125,7 @@ func member(id string, change ...func(*lock.Candidate)) lock.Candidate {
 func TestPatience(t *testing.T) {
 	incumbent := func(c *lock.Candidate) { c.Master = true }
 	untended := func(c *lock.Candidate) { c.Tended = false }
+	vanished := func(c *lock.Candidate) { c.Listed = false }
 	unfit := func(c *lock.Candidate) { c.Loading = true }
 	keyless := func(c *lock.Candidate) { c.Keys = 0 }
 	reborn := func(c *lock.Candidate) { c.RunID = "run-new" }
@@ -156,6 +157,9 @@ func TestPatience(t *testing.T) {
 		{"nor does a stranger", claims("x", s, member("x"), member("c")), -1, "redis may not lead: its data were never this cluster's"},
 		{"the incumbent does not wait", claims("a", s, member("a", incumbent), member("b")), 0, ""},
 		{"an incumbent that answers is left time", claims("b", s, member("a", incumbent), member("b")), 3 * time.Second, "the master a answers"},
+		{"more of it where its Consul agent has left", claims("b", s, member("a", incumbent, vanished), member("b")), 10 * time.Second,
+			"the master a answers, and its consul agent has left"},
+		{"not where it said that it leaves", claims("b", gaveUp, member("a", incumbent, vanished), member("b")), 0, "a ranks first"},
 		{"whoever ranks below it", claims("c", s, member("a", incumbent), member("b"), member("c")), 3 * time.Second, "the master a answers"},
 		{"an incumbent that gave up the lock is not waited for", claims("b", gaveUp, member("a", incumbent), member("b"), member("c")), 0, "a ranks first"},
 		{"and the others keep their order", claims("c", gaveUp, member("a", incumbent), member("b"), member("c")), 250 * ms, "a ranks first"},

@@ -30,6 +30,9 @@ const Unregistered = "none"
 // that left says so; a member that has vanished from the catalogue is one whose Consul agent left, or lost its data.
 func (m Member) Tended() bool { return m.Check != api.HealthCritical }
 
+// Listed tells whether the catalogue has the member.
+func (m Member) Listed() bool { return m.Check != Unregistered }
+
 // Members are all that are known of, each once: the instances that the catalogue lists, then who is present, recorded
 // or published without being listed.
 func Members(entries []handlers.Entry, v View) []Member {
@@ -39,7 +42,7 @@ func Members(entries []handlers.Entry, v View) []Member {
 		switch {
 		case i < 0:
 			out = append(out, m)
-		case !out[i].Tended() && m.Tended() && m.Check != Unregistered: // it has moved, and what is left of it is critical
+		case !out[i].Tended() && m.Tended() && m.Listed(): // it has moved, and what is left of it is critical
 			out[i] = m
 		}
 	}

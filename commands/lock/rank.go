@@ -11,6 +11,7 @@ import (
 type Candidate struct {
 	ID     string
 	Tended bool // its agent lives, as far as Consul knows
+	Listed bool // in the catalogue
 	redis.Status
 }
 

@@ -97,7 +97,7 @@ func New(v lock.View, answers []Answer) Report {
 func Candidates(answers []Answer) (cs []lock.Candidate) {
 	for _, a := range answers {
 		if a.Err == nil {
-			cs = append(cs, lock.Candidate{ID: a.ID, Tended: a.Tended(), Status: a.Status})
+			cs = append(cs, lock.Candidate{ID: a.ID, Tended: a.Tended(), Listed: a.Listed(), Status: a.Status})
 		}
 	}
 	return cs
