@@ -4,26 +4,36 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
-
-	"github.com/hashicorp/consul/api"
 )
 
 // Cluster is n Redis servers with an agent each, on one Consul.
 type Cluster struct {
 	*Lab
-	Consul *Consul
-	Name   string // prefix of its services, and of its lock's key
-	Redis  []*Redis
-	Agents []*Process
-	Env    []string // of every agent
+	Plan    Plan
+	Consul  *Consul   // that of the plan, or the first of Servers
+	Servers []*Consul // its own
+	Clients []*Consul // the client agent beside each member; empty without
+	Name    string    // prefix of its services, and of its lock's key
+	Redis   []*Redis
+	Agents  []*Process
+	Env     []string // of every agent
+
+	Net   *Network   // nil without
+	Hosts []*NetHost // of each member; nil ones without a network
+	Here  *NetHost   // where the cluster's clients are
+
+	members map[int]Member
+	gone    map[int]bool
+	watches []*Watch
+	asked   atomic.Uint32 // which Consul server answered last
 }
 
 // Quick are timings with which a test need not wait long: a session lives 6 s, a check 2 s.
@@ -31,21 +41,25 @@ var Quick = []string{"HEALTHCHECK_INTERVAL=1s", "HEALTHCHECK_TIMEOUT=500ms", "CO
 
 // NewCluster starts n Redis servers; the agents are started by Agent or Go.
 func (l *Lab) NewCluster(c *Consul, name string, n int, redisArgs ...string) (*Cluster, error) {
-	k := &Cluster{Lab: l, Consul: c, Name: name, Agents: make([]*Process, n)}
-	k.Env = append([]string{"CONSUL_HTTP_ADDR=" + c.HTTP(), "CONSUL_SERVICE_PREFIX=" + name, "CONSUL_LOCK_KEY=" + name + "/.lock"}, Quick...)
-	for i := range n {
-		r, err := l.StartRedis(fmt.Sprintf("%s-redis%d", name, i), redisArgs...)
-		if err != nil {
-			return nil, err
-		}
-		k.Redis = append(k.Redis, r)
-	}
-	return k, nil
+	return l.NewPlanned(Plan{Name: name, Members: n, Consul: c, RedisArgs: redisArgs})
 }
 
-// RedisEnv is what tells a resec process of the i-th Redis.
+// RedisEnv is what tells a resec process of the i-th Redis, and of the Consul agent beside it.
 func (k *Cluster) RedisEnv(i int) []string {
-	return []string{"REDIS_ADDR=" + k.Redis[i].Addr, "ANNOUNCE_ADDR=" + k.Redis[i].Addr, fmt.Sprintf("MEMBER_ID=m%d", i)}
+	m := k.members[i]
+	if m.ID == "" {
+		m.ID = fmt.Sprint("m", i)
+	}
+	env := []string{"REDIS_ADDR=" + k.Redis[i].Addr, "ANNOUNCE_ADDR=" + k.Redis[i].Addr, "MEMBER_ID=" + m.ID}
+	if c := k.Beside(i); c != k.Consul {
+		env = append(env, "CONSUL_HTTP_ADDR="+c.HTTP())
+	}
+	return append(env, m.Env...)
+}
+
+// in is a command line run where the i-th member is.
+func (k *Cluster) in(i int, args ...string) []string {
+	return k.Redis[i].Net.In(args...)
 }
 
 // Resec starts the program beside the i-th Redis with a subcommand and its arguments.
@@ -54,7 +68,7 @@ func (k *Cluster) Resec(name string, i int, args ...string) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return k.Start(name, slices.Concat(k.Env, k.RedisEnv(i)), append([]string{bin}, args...)...)
+	return k.Start(name, slices.Concat(k.Env, k.RedisEnv(i)), k.in(i, append([]string{bin}, args...)...)...)
 }
 
 // Agent starts the i-th agent.
@@ -69,115 +83,14 @@ func (k *Cluster) Agent(i int) (err error) {
 // Go starts every agent, and waits until the cluster has settled.
 func (k *Cluster) Go() error {
 	for i := range k.Redis {
+		if k.gone[i] {
+			continue
+		}
 		if err := k.Agent(i); err != nil {
 			return err
 		}
 	}
 	return k.Settled(20 * time.Second)
-}
-
-// Settled waits for one master that takes writes, every other running Redis its linked replica, and a catalogue that
-// says just that.
-func (k *Cluster) Settled(d time.Duration) error {
-	return Until(context.Background(), d, k.settled)
-}
-
-func (k *Cluster) settled() error {
-	m, err := k.Linked()
-	if err != nil {
-		return err
-	}
-	return k.catalogue(m)
-}
-
-// Linked is the index of the one master, where it takes writes and every other running Redis has received them.
-func (k *Cluster) Linked() (int, error) {
-	m, err := k.Master()
-	if err != nil {
-		return 0, err
-	}
-	replicas := 0
-	for i, r := range k.Redis {
-		if i == m || !r.Running() {
-			continue
-		}
-		if err := r.Follows(k.Redis[m]); err != nil {
-			return 0, err
-		}
-		replicas++
-	}
-	if err := k.Redis[m].IsMaster(replicas); err != nil {
-		return 0, err
-	}
-	for _, r := range k.Redis { // a link can be up for a second after a full sync before the stream begins
-		if r.Running() {
-			if v, err := r.Do("GET", written); err != nil || v == "" {
-				return 0, fmt.Errorf("%s has not received what its master wrote: %w", r.Name, err)
-			}
-		}
-	}
-	return m, nil
-}
-
-// catalogue returns nil where one passing master is listed, the m-th, and every other running Redis with a running
-// agent as a passing replica.
-func (k *Cluster) catalogue(m int) error {
-	masters, err := k.Consul.Entries(k.Name+"-master", "")
-	if err != nil {
-		return err
-	}
-	if len(masters) != 1 || addr(masters[0]) != k.Redis[m].Addr || masters[0].Checks.AggregatedStatus() != api.HealthPassing {
-		return fmt.Errorf("the catalogue's master is not %s: %s", k.Redis[m].Addr, list(masters))
-	}
-	replicas, err := k.Consul.Entries(k.Name+"-slave", "")
-	if err != nil {
-		return err
-	}
-	passing := map[string]bool{}
-	for _, e := range replicas {
-		passing[addr(e)] = e.Checks.AggregatedStatus() == api.HealthPassing
-	}
-	for i, r := range k.Redis {
-		up := r.Running() && k.Agents[i] != nil && k.Agents[i].Running()
-		if i != m && up && !passing[r.Addr] {
-			return fmt.Errorf("the catalogue does not list %s as a passing replica: %s", r.Addr, list(replicas))
-		}
-	}
-	return nil
-}
-
-func addr(e *api.ServiceEntry) string {
-	return net.JoinHostPort(e.Service.Address, fmt.Sprint(e.Service.Port))
-}
-
-func list(entries []*api.ServiceEntry) (out []string) {
-	for _, e := range entries {
-		out = append(out, fmt.Sprintf("%s %s %v (%s)", addr(e), e.Checks.AggregatedStatus(), e.Service.Tags, e.Checks[len(e.Checks)-1].Output))
-	}
-	return out
-}
-
-// Master is the index of the one running Redis that is a master.
-func (k *Cluster) Master() (int, error) {
-	found := -1
-	for i, r := range k.Redis {
-		if !r.Running() {
-			continue
-		}
-		role, err := r.Info("role")
-		switch {
-		case err != nil:
-			return 0, err
-		case role == "master" && found >= 0:
-			return 0, fmt.Errorf("%s and %s are both masters", k.Redis[found].Name, r.Name)
-		case role == "master":
-			found = i
-		}
-	}
-	if found < 0 {
-		return 0, fmt.Errorf("no redis of %s is a master", k.Name)
-	}
-	return found, nil
 }
 
 // Stop stops every agent by SIGTERM and returns what was not as it should be: exit codes, races, panics.
@@ -208,7 +121,8 @@ func (k *Cluster) Run(i int, stdin string, args ...string) (stdout, stderr strin
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, bin, args...)
+	line := k.in(i, append([]string{bin}, args...)...)
+	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
 	cmd.Env = slices.Concat(clean(os.Environ()), []string{quickExit}, k.Env, k.RedisEnv(i))
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, errs strings.Builder
@@ -231,5 +145,5 @@ func (k *Cluster) Script(name string, i int, script string) (*Process, error) {
 		return nil, err
 	}
 	path := "PATH=" + filepath.Dir(bin) + ":" + filepath.Dir(consul) + ":" + os.Getenv("PATH")
-	return k.Start(name, slices.Concat([]string{path}, k.Env, k.RedisEnv(i)), "/bin/sh", "-c", script)
+	return k.Start(name, slices.Concat([]string{path}, k.Env, k.RedisEnv(i)), k.in(i, "/bin/sh", "-c", script)...)
 }

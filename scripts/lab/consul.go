@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -13,10 +15,12 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// Consul is one Consul server.
+// Consul is one Consul agent, a server or a client.
 type Consul struct {
 	*Process
 	Host   string
+	Net    *NetHost // where it runs; nil: on this machine
+	Dir    string   // its data
 	Client *api.Client
 
 	CloseIdle func() // ends the client's idle connections
@@ -36,22 +40,36 @@ func (c *Consul) HTTP() string { return c.Host + ":8500" }
 // given; what may be set beside the lab's own settings is Consul's configuration. With settings for ACLs, Token is the
 // management token.
 func (l *Lab) StartConsul(node string, settings map[string]any) (*Consul, error) {
+	c, err := l.startConsul(nil, node, Host(), server(1), settings)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.Ready(context.Background())
+}
+
+// server are the settings of one of n servers.
+func server(n int) map[string]any {
+	return map[string]any{"server": true, "bootstrap_expect": n, "leave_on_terminate": false,
+		"performance": map[string]int{"raft_multiplier": 1}, "session_ttl_min": "1s", "ui_config": map[string]bool{"enabled": true}}
+}
+
+// startConsul starts an agent, and does not wait. Later settings win.
+func (l *Lab) startConsul(on *NetHost, node, host string, settings ...map[string]any) (*Consul, error) {
 	bin, err := Need("consul")
 	if err != nil {
 		return nil, err
 	}
-	host := Host()
+	c := &Consul{Host: host, Net: on, Dir: filepath.Join(l.Dir, node)}
 	conf := map[string]any{
-		"server": true, "bootstrap_expect": 1, "node_name": node, "data_dir": filepath.Join(l.Dir, node),
-		"bind_addr": host, "client_addr": host, "advertise_addr": host,
-		"ports":           map[string]int{"serf_wan": -1, "grpc": -1, "grpc_tls": -1},
-		"performance":     map[string]int{"raft_multiplier": 1},
-		"session_ttl_min": "1s", "limits": map[string]int{"http_max_conns_per_client": 5000},
-		"disable_update_check": true, "leave_on_terminate": false, "log_level": "warn", "ui_config": map[string]bool{"enabled": true},
-		"disable_remote_exec": true, "connect": map[string]bool{"enabled": false},
+		"node_name": node, "data_dir": c.Dir, "bind_addr": host, "client_addr": host, "advertise_addr": host,
+		"ports":                map[string]int{"serf_wan": -1, "grpc": -1, "grpc_tls": -1},
+		"limits":               map[string]int{"http_max_conns_per_client": 5000},
+		"log_level":            "warn",
+		"retry_interval":       "500ms",
+		"disable_update_check": true, "disable_remote_exec": true, "connect": map[string]bool{"enabled": false},
 	}
-	for k, v := range settings {
-		conf[k] = v
+	for _, s := range settings {
+		maps.Copy(conf, s)
 	}
 	data, err := json.Marshal(conf)
 	if err != nil {
@@ -61,19 +79,21 @@ func (l *Lab) StartConsul(node string, settings map[string]any) (*Consul, error)
 	if err := os.WriteFile(file, data, 0o644); err != nil {
 		return nil, err
 	}
-	c := &Consul{Host: host}
-	apiConf := &api.Config{Address: c.HTTP()}
-	if settings["acl"] != nil {
+	apiConf := &api.Config{Address: c.HTTP(), Transport: &http.Transport{DialContext: c.Dial, MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Minute}}
+	if conf["acl"] != nil {
 		apiConf.Token = Token
 	}
 	if c.Client, err = api.NewClient(apiConf); err != nil {
 		return nil, err
 	}
-	c.CloseIdle = apiConf.HttpClient.CloseIdleConnections
-	if c.Process, err = l.Start(node, nil, bin, "agent", "-config-file", file); err != nil {
-		return nil, err
-	}
-	return c, c.Ready(context.Background())
+	c.CloseIdle = apiConf.Transport.CloseIdleConnections
+	c.Process, err = l.Start(node, nil, on.In(bin, "agent", "-config-file", file)...)
+	return c, err
+}
+
+// Dial connects to the agent from where it runs itself: no cut of the network reaches that.
+func (c *Consul) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	return c.Net.Dial(ctx, network, addr)
 }
 
 // Ready waits until Consul can be written to.
@@ -89,11 +109,19 @@ func (c *Consul) Ready(ctx context.Context) error {
 	})
 }
 
+// Restart starts the agent again after it ended, and waits until it can be written to.
+func (c *Consul) Restart() error {
+	if err := c.Start(); err != nil {
+		return err
+	}
+	return c.Ready(context.Background())
+}
+
 // Lookup asks Consul's DNS for a service's one instance: host:port of its SRV record, and an error where there are
 // none or several.
 func (c *Consul) Lookup(ctx context.Context, service string) (string, error) {
 	r := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "tcp", c.Host+":8600")
+		return c.Dial(ctx, "tcp", c.Host+":8600")
 	}}
 	_, srvs, err := r.LookupSRV(ctx, "", "", service+".service.consul.")
 	if err != nil {

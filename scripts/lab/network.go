@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -22,27 +23,16 @@ type Network struct {
 	id     string // of its namespaces, unique on this machine
 	router string
 
-	mu   sync.Mutex
-	cuts map[[2]string]Cut
-	n    int
+	mu    sync.Mutex
+	cuts  map[link]Cut
+	hosts []*NetHost
 }
 
-// Cut is how a link fails.
-type Cut string
-
-// The ways of a link to fail.
-const (
-	Drop   Cut = "drop"                  // packets vanish
-	Reset  Cut = "reject with tcp reset" // what is open is reset with the next packet, what is new is refused
-	Refuse Cut = "tcp flags & (syn|ack) == syn reject with tcp reset"
-)
-
-// NetHost is one host.
+// NetHost is one host; nil is this machine itself.
 type NetHost struct {
 	Name string
 	Addr string // IPv4
 	ns   string
-	net  *Network
 }
 
 var networks atomic.Int64
@@ -52,8 +42,9 @@ func (l *Lab) NewNetwork() (*Network, error) {
 	if _, err := Need("nft"); err != nil {
 		return nil, err
 	}
+	sweep()
 	id := fmt.Sprintf("rs%d-%d", os.Getpid(), networks.Add(1))
-	n := &Network{lab: l, id: id, router: id + "r", cuts: map[[2]string]Cut{}}
+	n := &Network{lab: l, id: id, router: id + "r", cuts: map[link]Cut{}}
 	l.onClose(func() { _ = run("ip", "netns", "del", n.router) })
 	return n, errors.Join(
 		run("ip", "netns", "add", n.router),
@@ -62,13 +53,24 @@ func (l *Lab) NewNetwork() (*Network, error) {
 	)
 }
 
+// sweep removes what processes like this one left that were killed.
+func sweep() {
+	left, _ := filepath.Glob("/var/run/netns/rs*-*")
+	for _, path := range left {
+		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(path), "rs"), "-")
+		if _, err := os.Stat("/proc/" + pid); errors.Is(err, os.ErrNotExist) {
+			_ = run("ip", "netns", "del", filepath.Base(path))
+		}
+	}
+}
+
 // Host adds a host.
 func (n *Network) Host(name string) (*NetHost, error) {
 	n.mu.Lock()
-	n.n++
-	i := n.n
+	i := len(n.hosts) + 1
+	h := &NetHost{Name: name, Addr: fmt.Sprintf("10.77.%d.2", i), ns: fmt.Sprintf("%sh%d", n.id, i)}
+	n.hosts = append(n.hosts, h)
 	n.mu.Unlock()
-	h := &NetHost{Name: name, Addr: fmt.Sprintf("10.77.%d.2", i), ns: fmt.Sprintf("%sh%d", n.id, i), net: n}
 	gw, there := fmt.Sprintf("10.77.%d.1", i), fmt.Sprintf("r%d", i)
 	n.lab.onClose(func() { _ = run("ip", "netns", "del", h.ns) })
 	for _, cmd := range []string{
@@ -88,48 +90,22 @@ func (n *Network) Host(name string) (*NetHost, error) {
 	return h, nil
 }
 
-// Cut makes the link between two hosts fail, in both directions.
-func (n *Network) Cut(a, b *NetHost, how Cut) error {
-	return n.change(func() { n.cuts[pair(a, b)] = how })
-}
-
-// Heal makes the link between two hosts whole.
-func (n *Network) Heal(a, b *NetHost) error {
-	return n.change(func() { delete(n.cuts, pair(a, b)) })
-}
-
-func pair(a, b *NetHost) [2]string {
-	if a.Addr > b.Addr {
-		a, b = b, a
-	}
-	return [2]string{a.Addr, b.Addr}
-}
-
-// change replaces all rules at once.
-func (n *Network) change(f func()) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	f()
-	var rules strings.Builder
-	rules.WriteString("add table ip cuts\nflush table ip cuts\nadd chain ip cuts f { type filter hook forward priority 0; }\n")
-	for p, how := range n.cuts {
-		fmt.Fprintf(&rules, "add rule ip cuts f ip saddr %s ip daddr %s %s\nadd rule ip cuts f ip saddr %s ip daddr %s %s\n", p[0], p[1], how, p[1], p[0], how)
-	}
-	cmd := exec.Command("ip", "netns", "exec", n.router, "nft", "-f", "-")
-	cmd.Stdin = strings.NewReader(rules.String())
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("change the network's rules: %w: %s", err, out)
-	}
-	return nil
-}
+// Dial is how to connect from somewhere; nil is from this machine.
+type Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // In is a command line run on the host.
 func (h *NetHost) In(args ...string) []string {
+	if h == nil {
+		return args
+	}
 	return append([]string{"ip", "netns", "exec", h.ns}, args...)
 }
 
 // Dial connects from the host. The socket stays in the host's namespace; this process does not.
 func (h *NetHost) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	if h == nil {
+		return (&net.Dialer{}).DialContext(ctx, network, addr)
+	}
 	type result struct {
 		conn net.Conn
 		err  error

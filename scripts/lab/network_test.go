@@ -92,3 +92,49 @@ func is(err, want error) bool {
 	}
 	return errors.Is(err, want)
 }
+
+func TestNetwork_Isolate(t *testing.T) {
+	t.Parallel()
+	l := lab.ForTest(t)
+	n, err := l.NewNetwork()
+	ok(t, err)
+	var hosts []*lab.NetHost
+	for _, name := range []string{"a", "b", "c"} {
+		h, err := n.Host(name)
+		ok(t, err)
+		hosts = append(hosts, h)
+		_, err = l.Start(name, nil, h.In("redis-server", "--bind", h.Addr, "--protected-mode", "no", "--save", "")...)
+		ok(t, err)
+	}
+	a, b, c := hosts[0], hosts[1], hosts[2]
+	reaches := func(from, to *lab.NetHost) bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		conn, err := from.Dial(ctx, "tcp", to.Addr+":6379")
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	}
+	for _, h := range hosts {
+		lab.Eventually(t, 5*time.Second, func() error {
+			if !reaches(h, h) {
+				return errors.New("redis is not up yet")
+			}
+			return nil
+		})
+	}
+	check := func(what string, err error, ab, bc, ac bool) {
+		t.Helper()
+		ok(t, err)
+		if reaches(a, b) != ab || reaches(b, c) != bc || reaches(c, a) != ac || !reaches(a, a) {
+			t.Errorf("%s: a-b %t, b-c %t, c-a %t, a-a %t", what, reaches(a, b), reaches(b, c), reaches(c, a), reaches(a, a))
+		}
+	}
+	check("nothing is cut", nil, true, true, true)
+	check("a is alone but for c", n.Isolate(a, lab.Drop, c), false, true, true)
+	check("c is alone too", n.Isolate(c, lab.Reset), false, false, false)
+	check("a is healed", n.HealAll(a), true, false, true)
+	check("all is healed", n.HealAll(), true, true, true)
+	check("b is not heard by c", n.CutOneWay(b, c, lab.Drop), true, false, true)
+}

@@ -1,8 +1,8 @@
 package lab
 
 import (
-	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -22,10 +21,12 @@ type Redis struct {
 	Addr string // host:port
 	Dir  string // its data
 	Host string
+	Net  *NetHost // where it runs; nil: on this machine
 
 	Announced string // host:port by which others know it, where that is not Addr
 
-	client rueidis.Client
+	password string
+	client   rueidis.Client
 }
 
 // Sink is what a born parked server is started with.
@@ -38,6 +39,10 @@ func (l *Lab) StartRedis(name string, args ...string) (*Redis, error) {
 
 // StartRedisAt starts a server at host:port.
 func (l *Lab) StartRedisAt(name, addr string, args ...string) (*Redis, error) {
+	return l.startRedis(nil, name, addr, args)
+}
+
+func (l *Lab) startRedis(on *NetHost, name, addr string, args []string) (*Redis, error) {
 	bin, err := exec.LookPath("redis-server")
 	if err != nil {
 		if _, err := Need("redis"); err != nil {
@@ -51,28 +56,43 @@ func (l *Lab) StartRedisAt(name, addr string, args ...string) (*Redis, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Redis{Addr: addr, Host: host, Dir: filepath.Join(l.Dir, name)}
+	r := &Redis{Addr: addr, Host: host, Net: on, Dir: filepath.Join(l.Dir, name)}
 	if err := os.MkdirAll(r.Dir, 0o755); err != nil {
 		return nil, err
 	}
 	all := append([]string{bin, "--bind", host, "--port", port, "--dir", r.Dir, "--save", "", "--appendonly", "no",
 		"--protected-mode", "no", "--repl-diskless-sync-delay", "0", "--daemonize", "no"}, args...)
-	if r.Process, err = l.Start(name, nil, all...); err != nil {
+	if r.Process, err = l.Start(name, nil, on.In(all...)...); err != nil {
 		return nil, err
 	}
 	if err := r.Ready(context.Background()); err != nil {
 		return nil, err
 	}
-	password := ""
 	if i := slices.Index(args, "--requirepass"); i >= 0 {
-		password = args[i+1]
+		r.password = args[i+1]
 	}
-	r.client, err = rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{addr}, Password: password, ForceSingleClient: true,
-		DisableCache: true, DisableRetry: true, AlwaysRESP2: true, ConnWriteTimeout: time.Second, ClientName: "resec:lab"})
+	r.client, err = connect(r.Dial, addr, r.password, time.Second, "resec:lab")
 	if r.client != nil {
 		l.onClose(r.client.Close)
 	}
 	return r, err
+}
+
+// Dial connects to the server from where it runs itself: no cut of the network reaches that.
+func (r *Redis) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	return r.Net.Dial(ctx, network, addr)
+}
+
+// connect makes a client with one connection, which fails rather than try again.
+func connect(dial Dial, addr, password string, timeout time.Duration, name string) (rueidis.Client, error) {
+	return rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{addr}, Password: password, ClientName: name,
+		ForceSingleClient: true, DisableCache: true, DisableRetry: true, AlwaysRESP2: true, ConnWriteTimeout: timeout,
+		ClientSetInfo: rueidis.DisableClientSetInfo,
+		DialCtxFn: func(ctx context.Context, addr string, _ *net.Dialer, _ *tls.Config) (net.Conn, error) {
+			ctx, cancel := context.WithTimeout(ctx, timeout)
+			defer cancel()
+			return dial(ctx, "tcp", addr)
+		}})
 }
 
 // Ready waits until the server answers.
@@ -81,7 +101,9 @@ func (r *Redis) Ready(ctx context.Context) error {
 		if !r.Running() {
 			return fmt.Errorf("redis ended:\n%s", r.Output())
 		}
-		conn, err := net.DialTimeout("tcp", r.Addr, time.Second)
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		conn, err := r.Dial(ctx, "tcp", r.Addr)
 		if err != nil {
 			return err
 		}
@@ -92,6 +114,23 @@ func (r *Redis) Ready(ctx context.Context) error {
 // Restart starts the server again, and waits until it answers.
 func (r *Redis) Restart() error {
 	return errors.Join(r.Start(), r.Ready(context.Background()))
+}
+
+// RestartEmpty kills the server, wipes its data and starts it again at once, as a supervisor on a new disk would.
+func (r *Redis) RestartEmpty() error {
+	r.Kill()
+	if err := errors.Join(os.RemoveAll(r.Dir), os.MkdirAll(r.Dir, 0o755)); err != nil {
+		return err
+	}
+	return r.Restart()
+}
+
+// Save makes a snapshot on the server's disk, which it loads when it is started again (unless it keeps an AOF).
+func (r *Redis) Save() error {
+	return Until(context.Background(), 10*time.Second, func() error { // one may be under way
+		_, err := r.Do("SAVE")
+		return err
+	})
 }
 
 // Do runs one command, with one new try where the connection was a dead server's.
@@ -111,7 +150,7 @@ func (r *Redis) Do(args ...string) (string, error) {
 
 // Busy keeps the server busy with a script for that long, then kills the script, and returns what the script got.
 func (r *Redis) Busy(d time.Duration) error {
-	c, err := connect(r.Addr, time.Minute)
+	c, err := connect(r.Dial, r.Addr, r.password, time.Minute, "")
 	if err != nil {
 		return err
 	}
@@ -119,50 +158,4 @@ func (r *Redis) Busy(d time.Duration) error {
 	end := time.AfterFunc(d, func() { _, _ = r.Do("SCRIPT", "KILL") })
 	defer end.Stop()
 	return c.Do(context.Background(), c.B().Arbitrary("EVAL", "while true do end", "0").Build()).Error()
-}
-
-// Info is one field of INFO.
-func (r *Redis) Info(field string) (string, error) {
-	text, err := r.Do("INFO")
-	if err != nil {
-		return "", err
-	}
-	for line := range strings.Lines(text) {
-		if v, ok := strings.CutPrefix(line, field+":"); ok {
-			return strings.TrimSpace(v), nil
-		}
-	}
-	return "", nil
-}
-
-// Is returns nil where every field of INFO has its value: Is("role", "master").
-func (r *Redis) Is(fields ...string) error {
-	for i := 0; i < len(fields); i += 2 {
-		v, err := r.Info(fields[i])
-		if err == nil && v != fields[i+1] {
-			err = fmt.Errorf("%s of %s is %q, not %q", fields[i], r.Name, v, fields[i+1])
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// written is the key that IsMaster writes.
-const written = "lab:written"
-
-// IsMaster returns nil where the server is a master that takes writes, with that many linked replicas.
-func (r *Redis) IsMaster(replicas int) error {
-	if err := r.Is("role", "master", "connected_slaves", fmt.Sprint(replicas)); err != nil {
-		return err
-	}
-	_, err := r.Do("SET", written, "1")
-	return err
-}
-
-// Follows returns nil where the server is a linked replica of the other.
-func (r *Redis) Follows(master *Redis) error {
-	host, port, _ := net.SplitHostPort(cmp.Or(master.Announced, master.Addr))
-	return r.Is("role", "slave", "master_host", host, "master_port", port, "master_link_status", "up")
 }

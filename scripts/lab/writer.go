@@ -4,32 +4,59 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
 )
 
-// Writer is a client that looks the master up, writes one key after the other to it, and remembers what was
+// Writing is what a client does that looks the master up, writes one key after the other to it, and remembers what was
 // acknowledged. On an error it looks the master up again.
-type Writer struct {
-	find func(context.Context) (string, error)
-	stop context.CancelFunc
-	done chan struct{}
-
-	mu    sync.Mutex
-	acked []int
-	last  time.Time
-	gap   time.Duration
+type Writing struct {
+	Find     func(context.Context) (string, error) // the master's host:port
+	Dial     Dial                                  // nil: from this machine
+	Password string
+	Pace     time.Duration // from one write to the next; 0: at once
 }
 
-// StartWriter starts a client that finds the master's host:port by find.
+// Writer is such a client at work.
+type Writer struct {
+	Writing
+	prefix string // of its keys: no other writer's
+	began  time.Time
+	stop   context.CancelFunc
+	done   chan struct{}
+
+	mu     sync.Mutex
+	acks   []Ack
+	ended  time.Time
+	errors map[string]int
+}
+
+// Ack is a write that was acknowledged.
+type Ack struct {
+	N  int
+	At time.Time
+}
+
+var writers atomic.Int64
+
+// StartWriter starts a client on this machine that finds the master's host:port by find, and writes as fast as it can.
 func StartWriter(ctx context.Context, find func(context.Context) (string, error)) *Writer {
+	return Writing{Find: find}.Start(ctx)
+}
+
+// Start starts the client.
+func (p Writing) Start(ctx context.Context) *Writer {
 	ctx, stop := context.WithCancel(ctx)
-	w := &Writer{find: find, stop: stop, done: make(chan struct{}), last: time.Now()}
+	if p.Dial == nil {
+		p.Dial = (*NetHost)(nil).Dial
+	}
+	w := &Writer{Writing: p, prefix: fmt.Sprintf("w%d:", writers.Add(1)), began: time.Now(), stop: stop, done: make(chan struct{}), errors: map[string]int{}}
 	go func() {
 		defer close(w.done)
 		for n := 0; ctx.Err() == nil; {
-			if c := w.dial(ctx); c != nil {
+			if c := w.connect(ctx); c != nil {
 				n = w.write(ctx, c, n)
 				c.Close()
 			}
@@ -38,106 +65,91 @@ func StartWriter(ctx context.Context, find func(context.Context) (string, error)
 	return w
 }
 
-// dial finds the master and connects to it.
-func (w *Writer) dial(ctx context.Context) rueidis.Client {
-	tick := time.NewTimer(time.Millisecond)
-	defer tick.Stop()
-	if addr, err := w.find(ctx); err == nil {
-		c, err := connect(addr, 300*time.Millisecond)
+// connect finds the master and connects to it.
+func (w *Writer) connect(ctx context.Context) rueidis.Client {
+	addr, err := w.Find(ctx)
+	if err != nil {
+		w.failed(ctx, "find: ", err)
+	} else {
+		c, err := connect(w.Dial, addr, w.Password, 300*time.Millisecond, "")
 		if err == nil {
 			return c
 		}
 		if c != nil {
 			c.Close()
 		}
+		w.failed(ctx, "connect: ", err)
 	}
-	select {
-	case <-ctx.Done():
-	case <-tick.C:
-	}
+	wait(ctx, max(w.Pace, time.Millisecond))
 	return nil
 }
 
-func connect(addr string, timeout time.Duration) (rueidis.Client, error) {
-	return rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{addr}, ForceSingleClient: true, DisableCache: true,
-		DisableRetry: true, AlwaysRESP2: true, ConnWriteTimeout: timeout, ClientSetInfo: rueidis.DisableClientSetInfo})
+// wait waits, or not, where the context has ended.
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
 }
 
 // write writes until something fails, and returns the next number.
 func (w *Writer) write(ctx context.Context, c rueidis.Client, n int) int {
 	for ctx.Err() == nil {
-		err := c.Do(ctx, c.B().Set().Key(key(n)).Value("v").Build()).Error()
-		if err == nil {
-			w.ack(n)
-		}
+		err := c.Do(ctx, c.B().Set().Key(w.key(n)).Value("v").Build()).Error()
 		n++ // a write that failed may have been done: it counts for nothing
 		if err != nil {
+			w.failed(ctx, "", err)
 			break
+		}
+		w.ack(n - 1)
+		if w.Pace > 0 {
+			wait(ctx, w.Pace)
 		}
 	}
 	return n
 }
 
-func key(n int) string { return fmt.Sprint("w:", n) }
+func (w *Writer) key(n int) string { return fmt.Sprint(w.prefix, n) }
 
 func (w *Writer) ack(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := time.Now()
-	if len(w.acked) > 0 {
-		w.gap = max(w.gap, now.Sub(w.last))
+	w.acks = append(w.acks, Ack{n, time.Now()})
+}
+
+func (w *Writer) failed(ctx context.Context, what string, err error) {
+	if ctx.Err() != nil {
+		return // it was stopped
 	}
-	w.last, w.acked = now, append(w.acked, n)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.errors[what+kind(err)]++
 }
 
 // Stop ends the writing.
-func (w *Writer) Stop() { w.stop(); <-w.done }
+func (w *Writer) Stop() {
+	w.stop()
+	<-w.done
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended.IsZero() {
+		w.ended = time.Now()
+	}
+}
 
 // Acked is how many writes were acknowledged.
 func (w *Writer) Acked() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.acked)
+	return len(w.acks)
 }
 
 // Wrote returns nil once that many writes were acknowledged.
 func (w *Writer) Wrote(n int) error {
 	if got := w.Acked(); got < n {
-		return fmt.Errorf("%d writes acknowledged, not %d", got, n)
+		return fmt.Errorf("%d writes acknowledged, not %d: %v", got, n, w.Errors())
 	}
 	return nil
-}
-
-// LongestGap is the longest time between two acknowledged writes.
-func (w *Writer) LongestGap() time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.gap
-}
-
-// Lost is how many of the acknowledged writes the server at addr does not have.
-func (w *Writer) Lost(addr string) (int, error) {
-	c, err := connect(addr, 5*time.Second)
-	if c != nil {
-		defer c.Close()
-	}
-	if err != nil {
-		return 0, err
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	lost := 0
-	for from := 0; from < len(w.acked); from += 1000 {
-		part := w.acked[from:min(from+1000, len(w.acked))]
-		cmd := c.B().Arbitrary("EXISTS")
-		for _, n := range part {
-			cmd = cmd.Keys(key(n))
-		}
-		have, err := c.Do(context.Background(), cmd.Build()).AsInt64()
-		if err != nil {
-			return 0, err
-		}
-		lost += len(part) - int(have)
-	}
-	return lost, nil
 }

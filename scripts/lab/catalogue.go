@@ -1,0 +1,128 @@
+package lab
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+)
+
+// Catalogue watches which instances of a service Consul lists as passing, by a blocking query, which sees a change at
+// once, and 20 times a second, which sees that nothing changes and what a query that hangs does not.
+type Catalogue struct {
+	service string
+	from    []*Consul
+	stop    context.CancelFunc
+	all     sync.WaitGroup
+
+	mu        sync.Mutex
+	last      answer
+	two, none []Interval
+}
+
+// answer is what Consul said.
+type answer struct {
+	passing int
+	index   uint64
+	at      time.Time
+}
+
+// StartCatalogue begins to watch a service on one of the Consul agents, and on the next where that fails. Each is reached
+// from where it runs.
+func StartCatalogue(ctx context.Context, service string, from ...*Consul) *Catalogue {
+	c := &Catalogue{service: service, from: from}
+	ctx, c.stop = context.WithCancel(ctx)
+	c.all.Go(func() { c.loop(ctx, 2*time.Second) })
+	c.all.Go(func() { c.loop(ctx, 0) })
+	return c
+}
+
+// loop asks again and again: every 50 ms, or where it lets Consul wait, as soon as something has changed.
+func (c *Catalogue) loop(ctx context.Context, patience time.Duration) {
+	var index uint64
+	for n := 0; ctx.Err() == nil; {
+		q := &api.QueryOptions{}
+		if patience > 0 {
+			q.WaitIndex, q.WaitTime = index, patience
+		}
+		sent := time.Now()
+		e, meta, err := c.ask(ctx, c.from[n%len(c.from)], q)
+		if err == nil {
+			if meta.LastIndex < index { // Consul lost its data
+				meta.LastIndex = 0
+			}
+			index = meta.LastIndex
+			c.saw(sent, answer{len(e), index, time.Now()})
+		} else {
+			index = 0
+			n++
+		}
+		if err != nil || patience == 0 {
+			wait(ctx, 50*time.Millisecond)
+		}
+	}
+}
+
+func (c *Catalogue) ask(ctx context.Context, consul *Consul, q *api.QueryOptions) ([]*api.ServiceEntry, *api.QueryMeta, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second+2*q.WaitTime)
+	defer cancel()
+	return consul.Client.Health().Service(c.service, "", true, q.WithContext(ctx))
+}
+
+// saw notes an answer. One that was on its way when the other loop got a newer one says nothing.
+func (c *Catalogue) saw(sent time.Time, a answer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if a.index < c.last.index && sent.Before(c.last.at) {
+		return
+	}
+	before := c.last
+	c.last = a
+	switch {
+	case a.passing == 0:
+		note(&c.none, before.passing == 0 && !before.at.IsZero(), a.at)
+	case a.passing > 1:
+		note(&c.two, before.passing > 1, a.at)
+	}
+}
+
+// note lengthens the last interval, or begins one.
+func note(all *[]Interval, goesOn bool, at time.Time) {
+	if goesOn {
+		(*all)[len(*all)-1].To = at
+		return
+	}
+	*all = append(*all, Interval{at, at})
+}
+
+// Stop ends the watching.
+func (c *Catalogue) Stop() {
+	c.stop()
+	c.all.Wait()
+}
+
+// Two are the times in which several were listed, from the first answer that said so to the last.
+func (c *Catalogue) Two() []Interval {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.two)
+}
+
+// None are the times in which none was listed.
+func (c *Catalogue) None() []Interval {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.none)
+}
+
+// Listed returns nil once one is listed.
+func (c *Catalogue) Listed() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last.passing != 1 {
+		return ErrNoMaster
+	}
+	return nil
+}

@@ -1,0 +1,125 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"syscall"
+)
+
+// Member is what is special about one member.
+type Member struct {
+	ID        string   // m<i> where not given
+	RedisArgs []string // of redis-server, after the plan's
+	Env       []string // of its resec processes
+}
+
+// Add starts one more Redis, empty and on a host of its own, with its Consul client agent where the plan has those. Its
+// resec agent is started by Agent.
+func (k *Cluster) Add(m Member) (i int, err error) {
+	i = len(k.Redis)
+	if m.ID == "" {
+		m.ID = fmt.Sprint("m", i)
+	}
+	on, host, err := k.place(m.ID)
+	if err != nil {
+		return 0, err
+	}
+	if k.Plan.Clients {
+		c, err := k.client(on, host, fmt.Sprintf("%s-client%d", k.Name, i))
+		if err != nil {
+			return 0, err
+		}
+		k.Clients = append(k.Clients, c)
+	}
+	r, err := k.startRedis(on, fmt.Sprintf("%s-redis%d", k.Name, i), net.JoinHostPort(host, "6379"), k.Plan.args(m))
+	if err != nil {
+		return 0, err
+	}
+	k.members[i] = m
+	k.Redis, k.Agents, k.Hosts = append(k.Redis, r), append(k.Agents, nil), append(k.Hosts, on)
+	for _, w := range k.watches {
+		w.Prober.Add(r)
+	}
+	return i, nil
+}
+
+// client starts a Consul client agent that joins the servers. As Consul's default is, SIGTERM makes it leave.
+func (k *Cluster) client(on *NetHost, host, node string) (*Consul, error) {
+	var join []string
+	for _, s := range k.readers() {
+		join = append(join, s.Host)
+	}
+	c, err := k.startConsul(on, node, host, map[string]any{"retry_join": join, "leave_on_terminate": true}, k.Plan.Settings)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.Ready(context.Background())
+}
+
+// Beside is the Consul agent that the i-th member's resec speaks to: its client agent, else one of the servers.
+func (k *Cluster) Beside(i int) *Consul {
+	switch {
+	case i < len(k.Clients):
+		return k.Clients[i]
+	case len(k.Servers) > 0:
+		return k.Servers[i%len(k.Servers)]
+	}
+	return k.Consul
+}
+
+// Remove takes a member away for good: its agent is told to leave, then its Redis and its Consul client agent are. The
+// indices of the others stay, and Settled no longer expects it.
+func (k *Cluster) Remove(i int) error {
+	if a := k.Agents[i]; a != nil && a.Running() {
+		if code, err := a.Stop(syscall.SIGTERM); err != nil || code != 0 {
+			return fmt.Errorf("%s left with %d: %w\n%s", a.Name, code, err, a.Output())
+		}
+	}
+	if _, err := k.Redis[i].Stop(syscall.SIGTERM); err != nil {
+		return err
+	}
+	if i < len(k.Clients) {
+		if _, err := k.Clients[i].Stop(syscall.SIGTERM); err != nil {
+			return err
+		}
+	}
+	k.gone[i] = true
+	return nil
+}
+
+// Crash kills all of a member at the same moment: its agent, its Redis and its Consul client agent. Its host goes on to
+// refuse connections; where it should be silent, Isolate it first.
+func (k *Cluster) Crash(i int) {
+	var all sync.WaitGroup
+	for _, p := range k.Processes(i) {
+		all.Go(p.Kill)
+	}
+	all.Wait()
+}
+
+// Boot starts what does not run of a member, as after a Crash, and waits until Redis answers.
+func (k *Cluster) Boot(i int) error {
+	for _, p := range slices.Backward(k.Processes(i)) {
+		if !p.Running() {
+			if err := p.Start(); err != nil {
+				return err
+			}
+		}
+	}
+	return k.Redis[i].Ready(context.Background())
+}
+
+// Processes are those of a member, its agent first.
+func (k *Cluster) Processes(i int) (ps []*Process) {
+	if k.Agents[i] != nil {
+		ps = append(ps, k.Agents[i])
+	}
+	ps = append(ps, k.Redis[i].Process)
+	if i < len(k.Clients) {
+		ps = append(ps, k.Clients[i].Process)
+	}
+	return ps
+}

@@ -1,0 +1,48 @@
+package lab_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"resec/scripts/lab"
+)
+
+// What is lost is told by write, and how long none was acknowledged, and why.
+func TestWriter(t *testing.T) {
+	t.Parallel()
+	r := redis(t, "r", "--requirepass", "secret")
+	w := lab.Writing{Find: func(context.Context) (string, error) { return r.Addr, nil }, Password: "secret", Pace: time.Millisecond}.Start(t.Context())
+	lab.Eventually(t, 5*time.Second, func() error { return w.Wrote(100) })
+	before := time.Now()
+	do(t, r, "CONFIG", "SET", "min-replicas-to-write", "1")
+	lab.Eventually(t, 5*time.Second, func() error {
+		if w.Errors()["NOREPLICAS"] < 50 {
+			return context.DeadlineExceeded
+		}
+		return nil
+	})
+	after := time.Now()
+	do(t, r, "CONFIG", "SET", "min-replicas-to-write", "0")
+	n := w.Acked()
+	lab.Eventually(t, 5*time.Second, func() error { return w.Wrote(n + 1) })
+	if g := w.Longest(); g.To.Before(after) || g.From.After(before.Add(time.Second)) || g.Lasted() < after.Sub(before) || w.LongestGap() != g.Lasted() {
+		t.Errorf("refused from %s to %s, the longest gap is %v", before, after, g)
+	}
+	lost, err := w.LostOn(r)
+	if err != nil || len(lost) != 0 {
+		t.Fatalf("lost: %v %v", lost, err)
+	}
+	do(t, r, "FLUSHALL")
+	n = w.Acked()
+	lab.Eventually(t, 5*time.Second, func() error { return w.Wrote(n + 10) })
+	w.Stop()
+	lost, err = w.LostOn(r)
+	if err != nil || len(lost) < n || len(lost) > n+1 || lost[0].N != 0 || lost[0].At.After(before) {
+		t.Errorf("of %d writes before everything was flushed, %d are lost: %v", n, len(lost), err)
+	}
+	ok(t, w.Erase(r))
+	if n, err := w.Lost(r.Addr); err != nil || n != w.Acked() {
+		t.Errorf("after they were erased, %d of %d are lost: %v", n, w.Acked(), err)
+	}
+}
