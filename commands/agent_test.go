@@ -215,6 +215,42 @@ func TestAgent_Password(t *testing.T) {
 	ok(t, k.Stop())
 }
 
+// A password that is changed behind the agents' backs takes no master from its clients.
+func TestAgent_RedisLetsNobodyIn(t *testing.T) {
+	t.Parallel()
+	k, m := started(t, cluster(t, 2))
+	out := time.Now().Add(4 * time.Second) // longer than a check lives
+	for _, r := range k.Redis {
+		_, err := r.Do("CONFIG", "SET", "requirepass", "changed") // our own connection stays
+		ok(t, err)
+		_, err = r.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+		ok(t, err)
+	}
+	lab.Eventually(t, 10*time.Second, func() error {
+		ok(t, k.Redis[m].Is("role", "master"))
+		_, err := k.Redis[m].Do("SET", "k", "v")
+		ok(t, err)
+		if time.Now().Before(out) {
+			return errors.New("they are kept out")
+		}
+		return nil
+	})
+	ok(t, k.Agents[m].Said("does not let us in"))
+	e, err := k.Consul.Entries(k.Name+"-master", "")
+	if err != nil || len(e) != 1 || e[0].Checks.AggregatedStatus() != "passing" {
+		t.Errorf("the master is not listed: %d entries, %v", len(e), err)
+	}
+	for _, r := range k.Redis {
+		_, err := r.Do("CONFIG", "SET", "requirepass", "")
+		ok(t, err)
+	}
+	ok(t, k.Settled(15*time.Second))
+	if n, err := k.Master(); err != nil || n != m {
+		t.Errorf("the master moved from %d to %d: %v", m, n, err)
+	}
+	ok(t, k.Stop())
+}
+
 // A Redis with priority 0 follows, and is never promoted.
 func TestAgent_PriorityZero(t *testing.T) {
 	t.Parallel()

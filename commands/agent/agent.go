@@ -2,6 +2,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -162,9 +163,11 @@ func (a *Agent) hold(ctx context.Context, session string) (context.Context, func
 func (a *Agent) watchRedis(ctx context.Context) {
 	was, began := "", true
 	a.Redis.Watch(ctx, a.Probe, a.look, func(h redis.Health) {
-		is := redis.Why(h.Err)
+		is := redis.Why(cmp.Or(h.Err, h.Denied))
 		switch {
 		case is == was && !began:
+		case h.Denied != nil:
+			a.Log.Warn("redis lives, and does not let us in; what it said last stands", "redis", a.Redis.Addr(), "err", h.Denied)
 		case h.Err != nil:
 			a.Log.Warn("redis is unhealthy", "redis", a.Redis.Addr(), "why", is, "err", h.Err)
 		default:

@@ -3,8 +3,10 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -89,6 +91,7 @@ func (a *Agent) contend(ctx context.Context, k known) (again time.Duration, err 
 		c := claim{candidates: cs, state: k.view.State, id: a.Me.ID, void: a.void(cs, k.view.State),
 			settling: time.Since(k.back) < leaveIncumbent, vacant: time.Since(a.vacant.since), newborn: a.newborn()}
 		after, why := c.patience()
+		a.Log.Debug("ranked", "candidates", c.String())
 		if after < 0 {
 			a.refuse(why)
 			return barredFor, nil
@@ -138,6 +141,18 @@ type claim struct {
 	settling   bool // Consul has just come back: checks say nothing of the agents behind them
 
 	vacant, newborn time.Duration // since the lock is free; for which an empty one waits before it begins a cluster
+}
+
+// String is who answered with what, the best first, then who may not lead.
+func (c claim) String() string {
+	var out []string
+	ranked := lock.Rank(c.candidates, c.state, c.void)
+	for _, o := range append(ranked, c.candidates...) {
+		if why := o.Unfit(c.state, c.void); len(out) < len(ranked) || why != "" {
+			out = append(out, strings.TrimSpace(fmt.Sprintf("%s %d keys, %.8s %.8s @%d %s", o.ID, o.Keys, o.Position.Lineage, o.Position.Lineage2, o.Position.Offset, why)))
+		}
+	}
+	return strings.Join(out, "; ")
 }
 
 // patience decides how long a member waits before it takes a free lock; negative: it may not, as things are.

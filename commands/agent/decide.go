@@ -25,6 +25,7 @@ type step int
 
 const (
 	wait    step = iota // for the next change
+	abstain             // the lock is free, and our Redis may not lead, whatever it holds
 	contend             // the lock is free, and we may take it
 	lead                // the lock is ours
 	yield               // the lock is ours, and our Redis cannot be master: give it back
@@ -66,7 +67,7 @@ func next(k known, id, service string) (step, string) {
 	case k.view.Request != nil && k.view.Request.To != id:
 		return wait, "an operator wants " + k.view.Request.To
 	case bar != "": // it may follow, once there is somebody to
-		return wait, bar
+		return abstain, bar
 	case k.session == nil:
 		return wait, "there is no session yet"
 	}

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"syscall"
 	"testing"
@@ -102,6 +103,8 @@ func TestEntry(t *testing.T) {
 		{"so is one that may not follow, and it says why", situation(parked, refused), 0, catalog.Replica, "warning", "it is empty", "4"},
 		{"a refusal is over once it follows the master after all", situation(refused), 0, catalog.Replica, "passing", "replica of 10.0.0.1:6379", "4"},
 		{"one that still follows another says why", situation(refused, func(k *known) { k.health.Status.Of = "10.0.0.2:6379" }), 0, catalog.Replica, "warning", "it is empty", "4"},
+		{"a Redis that does not let us in keeps its place", reigning(func(k *known) { k.health.Denied = errors.New("WRONGPASS") }), 5, catalog.Master, "passing",
+			"master, term 5; redis does not let resec in", "5"},
 		{"an unusable Redis is critical, whatever else it is", situation(ill, parked, refused), 0, catalog.Replica, "critical", "redis is unusable: it does not answer", "4"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -31,7 +31,7 @@ func (a *Agent) loop(ctx context.Context) error {
 		again, err := a.act(ctx, k, todo, why)
 		if err != nil {
 			a.fails++
-		} else if todo != wait {
+		} else if todo != wait && todo != abstain {
 			a.fails = 0
 		}
 		if todo == lead && err == nil {
@@ -76,6 +76,8 @@ func (a *Agent) act(ctx context.Context, k known, todo step, why string) (again 
 	switch todo {
 	case wait:
 		a.say(why, k.view.Err != nil)
+	case abstain:
+		a.refuse("redis may not lead: " + why)
 	case contend:
 		if again, err = a.contend(ctx, k); errors.Is(err, lock.ErrMoved) {
 			a.Log.Debug("the lock is not to be had", "err", err)

@@ -49,6 +49,9 @@ func entry(k known, reign uint64, id string) catalog.Entry {
 	default:
 		e.Status, e.Output = api.HealthPassing, "replica of "+st.Of
 	}
+	if k.health.Denied != nil {
+		e.Output += "; redis does not let resec in"
+	}
 	e.Meta = map[string]string{"term": fmt.Sprint(term), "version": st.Version}
 	return e
 }

@@ -24,8 +24,9 @@ func (a *Agent) keepRecord(ctx context.Context, r reign) {
 	for ctx.Err() == nil {
 		k, changed := a.board.Wait()
 		var again <-chan time.Time
-		if ids := unsettled(k.view, a.Me.ID); k.view.State.Term() == r.term && len(ids) > 0 {
-			if now := told(k.view, ids); now != done { // something is new
+		ids, lineage := unsettled(k.view, a.Me.ID), adrift(k)
+		if k.view.State.Term() == r.term && (len(ids) > 0 || lineage != "") {
+			if now := told(k.view, ids) + lineage; now != done { // something is new
 				done, pause, due = now, recordAgain, time.Time{}
 			}
 			if !time.Now().Before(due) {
@@ -106,7 +107,7 @@ func (a *Agent) enrol(ctx context.Context, v lock.View, session string, ids []st
 	}
 	wg.Wait()
 	s := v.State.Enrol(seen, own.Position)
-	if maps.Equal(s.Record, v.State.Record) {
+	if maps.Equal(s.Record, v.State.Record) && slices.Equal(s.Chain, v.State.Chain) {
 		return nil
 	}
 	after, err := a.Lock.Write(ctx, session, v, s)
@@ -121,6 +122,14 @@ func (a *Agent) enrol(ctx context.Context, v lock.View, session string, ids []st
 		}
 	}
 	return err
+}
+
+// adrift is our Redis's lineage, where the chain lacks it.
+func adrift(k known) string {
+	if l := k.health.Status.Position.Lineage; k.health.Status.Master && !slices.Contains(k.view.State.Chain, l) {
+		return l
+	}
+	return ""
 }
 
 // listed tells whether the catalogue lists a member.

@@ -97,7 +97,8 @@ type Seen struct {
 // Enrol is the state with the record as it should be, by what the master saw after it stood at the mark itself. A
 // newcomer is recorded before it attaches; a member that was restarted, once it has attached again. Who is neither
 // listed nor present has deregistered, or was: it leaves, and is known as one that was here, for its file tells no
-// lineage if it is an AOF.
+// lineage if it is an AOF. The master's own lineage is that of the mark: Redis begins a new one with its first replica, and
+// when it has had none for long.
 func (s State) Enrol(seen []Seen, mark redis.Position) State {
 	out := maps.Clone(s.Record)
 	if out == nil {
@@ -129,6 +130,9 @@ func (s State) Enrol(seen []Seen, mark redis.Position) State {
 		}
 	}
 	s.Record = out
+	if s.Master != nil && mark.Lineage != "" && !slices.Contains(s.Chain, mark.Lineage) {
+		s.Chain = extend(s.Chain, mark.Lineage)
+	}
 	s.Former = slices.DeleteFunc(slices.Clone(s.Former), func(id string) bool { _, back := out[id]; return back })
 	s.Former = s.Former[max(0, len(s.Former)-formerMax):]
 	return s

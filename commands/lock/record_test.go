@@ -166,6 +166,9 @@ func TestState_Enrol(t *testing.T) {
 			if d := cmp.Diff(want, got.Record); d != "" {
 				t.Error(d)
 			}
+			if d := cmp.Diff([]string{"l1", "l2"}, got.Chain); d != "" {
+				t.Error(d)
+			}
 			if d := cmp.Diff(tt.left, got.Former); d != "" {
 				t.Error(d)
 			}
@@ -189,5 +192,16 @@ func TestState_Lead(t *testing.T) {
 	}
 	if d := cmp.Diff(map[string]Recorded{"b": {RunID: "run-b2", Address: "b:2"}}, State{Master: after.Master}.Lead(nil).Record); d != "" {
 		t.Errorf("the first master: %s", d)
+	}
+}
+
+// Redis begins a new lineage with its first replica: what the members hold is that.
+func TestState_EnrolKeepsTheChain(t *testing.T) {
+	got := cluster().Enrol(nil, redis.Position{Lineage: "l3"})
+	if d := cmp.Diff([]string{"l1", "l2", "l3"}, got.Chain); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff(cluster().Record, got.Record); d != "" {
+		t.Error(d)
 	}
 }

@@ -111,6 +111,16 @@ func alive(err error) bool {
 	return strings.HasPrefix(reply(err), "BUSY") || strings.HasPrefix(reply(err), "MISCONF")
 }
 
+// denied tells whether err is an answer of a server that lives, and does not let us in: its password or its ACL was changed.
+func denied(err error) bool {
+	for _, code := range []string{"NOAUTH", "WRONGPASS", "NOPERM"} {
+		if strings.HasPrefix(reply(err), code) {
+			return true
+		}
+	}
+	return false
+}
+
 // do runs commands in one round trip. Every command that we send can be sent twice, so a connection that turns out
 // to be a dead server's is dialled again once; a timeout is not, for it has used up the caller's patience.
 func (s *Server) do(ctx context.Context, args ...[]string) ([]rueidis.RedisResult, error) {

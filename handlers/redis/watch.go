@@ -11,6 +11,7 @@ import (
 // Health is what was last learned of a server.
 type Health struct {
 	Err    error     // why it is unusable; nil when it is usable
+	Denied error     // it lives, and does not let us in: nothing newer is known of it
 	Status Status    // as last read: empty before the first time
 	At     time.Time // when the look that read it began: what was changed later does not show
 }
@@ -41,6 +42,10 @@ func (s *Server) Watch(ctx context.Context, p Probe, poke <-chan struct{}, repor
 		st, err := s.look(ctx, p.Timeout)
 		if ctx.Err() != nil {
 			return
+		}
+		last.Denied = nil
+		if denied(err) && last.Status.RunID != "" { // a password that was changed is no reason to take a master from its clients
+			last.Denied, err = err, nil
 		}
 		if !Silent(err) {
 			silent = 0
@@ -126,13 +131,17 @@ func (l *line) short() bool {
 func (l *line) forget() { l.closed = time.Time{} }
 
 // look asks whether the server is usable. -BUSY and -MISCONF are answers of a usable server. A connection that ends is no
-// answer, however often: the server is silent only when it has not answered for the whole timeout.
+// answer, however often: the server is silent only when it has not answered for the whole timeout. Nor is a login that is
+// refused an answer at once, for whoever changes an ACL user may do so in two steps.
 func (s *Server) look(ctx context.Context, timeout time.Duration) (Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	st, err := s.Status(ctx)
-	for Silent(err) && !isTimeout(err) && sleep(ctx, askAgain) {
-		st, err = s.Status(ctx)
+	for Silent(err) && !isTimeout(err) && sleep(ctx, askAgain) || denied(err) && sleep(ctx, retryMin) {
+		refused := err
+		if st, err = s.Status(ctx); isTimeout(err) && denied(refused) {
+			err = refused
+		}
 	}
 	if alive(err) {
 		return Status{}, nil
