@@ -136,6 +136,31 @@ func TestAgent_MastersAgentLeaves(t *testing.T) {
 	ok(t, k.Stop())
 }
 
+// A planned restart of agent and Redis: the member has deregistered, and its AOF begins a lineage that nobody knows. It is
+// no stranger all the same.
+func TestAgent_LeavesAndComesBackWithItsAOF(t *testing.T) {
+	t.Parallel()
+	for _, master := range []bool{false, true} {
+		t.Run(fmt.Sprintf("the master is %t", master), func(t *testing.T) {
+			t.Parallel()
+			k, i := started(t, cluster(t, 3, "--appendonly", "yes", "--replicaof", "127.0.0.1", "1"))
+			if !master {
+				i = (i + 1) % 3
+			}
+			if code, err := k.Agents[i].Stop(syscall.SIGTERM); err != nil || code != 0 {
+				t.Fatalf("the agent left with %d: %v", code, err)
+			}
+			_, err := k.Redis[i].Stop(syscall.SIGTERM)
+			ok(t, err)
+			ok(t, k.Settled(10*time.Second))
+			ok(t, k.Redis[i].Restart())
+			ok(t, k.Agent(i))
+			ok(t, k.Settled(15*time.Second))
+			ok(t, k.Stop())
+		})
+	}
+}
+
 func TestAgent_KilledAndRestarted(t *testing.T) {
 	t.Parallel()
 	k, m := started(t, cluster(t, 2))
