@@ -52,7 +52,8 @@ func (s State) Bar(id, run string) string {
 }
 
 // Void tells whether the record binds nobody any more: nobody is recorded; or every recorded member answers, and none
-// that had caught up is in its recorded run; or, after quiet enough, no recorded run answers at all.
+// that had caught up is in its recorded run; or, after quiet enough, no recorded run answers at all. Not while one of them
+// is loading: what it holds will be known soon.
 func (s State) Void(answers []Candidate, quiet bool) bool {
 	answered, runs := 0, 0
 	for _, c := range answers {
@@ -60,7 +61,9 @@ func (s State) Void(answers []Candidate, quiet bool) bool {
 		if !recorded {
 			continue
 		}
-		answered++
+		if answered++; c.Loading {
+			return false
+		}
 		if r.RunID != c.RunID {
 			continue
 		}

@@ -74,6 +74,7 @@ func TestState_Bar(t *testing.T) {
 func TestState_Void(t *testing.T) {
 	small := func() State { return cluster(without("j", "e")) }
 	old := func(id string) Candidate { return Candidate{ID: id, Status: redis.Status{RunID: "run-" + id}} }
+	loading := func(c Candidate) Candidate { c.Loading = true; return c }
 	fresh := func(id string) Candidate { return Candidate{ID: id, Status: redis.Status{RunID: "run-new"}} }
 	for _, tt := range []struct {
 		name    string
@@ -86,6 +87,7 @@ func TestState_Void(t *testing.T) {
 		{"not while one is in its recorded run", cluster(without("e")), []Candidate{fresh("a"), old("b"), fresh("j")}, true, false},
 		{"when all answer, and all were restarted", cluster(without("e")), []Candidate{fresh("a"), fresh("b"), fresh("j")}, false, true},
 		{"not while one of them does not answer", cluster(without("e")), []Candidate{fresh("a"), fresh("b")}, false, false},
+		{"not while one of them is loading what it holds", small(), []Candidate{fresh("a"), loading(fresh("b"))}, true, false},
 		{"unless no recorded run has answered for long enough", cluster(without("e")), []Candidate{fresh("b")}, true, true},
 		{"one that only joins has no claim of its own", cluster(without("e")), []Candidate{fresh("a"), fresh("b"), old("j")}, false, true},
 		{"but keeps a restarted one from claiming what a dead one may have", cluster(without("e")), []Candidate{fresh("b"), old("j")}, true, false},
