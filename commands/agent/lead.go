@@ -96,9 +96,7 @@ func (a *Agent) end(ctx context.Context, session string, r reign, why end) {
 
 // pass hands the lock to the member that an operator wants.
 func (a *Agent) pass(ctx context.Context, k known) error {
-	s := k.view.State
-	s.Why = lock.WhyYielded
-	v, err := a.Lock.Pass(ctx, k.session.ID, k.view, k.view.Request.To, s)
+	v, err := a.Lock.Pass(ctx, k.session.ID, k.view, k.view.Request.To, k.view.State)
 	if err != nil {
 		a.Log.Warn("the lock could not be passed", "err", err)
 		return err
@@ -177,12 +175,16 @@ func over(k known, r reign) (end, bool) {
 	return end{}, false
 }
 
-// release gives the lock back.
+// release gives the lock back. Why a holder gave it up counts where that was published: others that failed to take over
+// say nothing of the master.
 func (a *Agent) release(ctx context.Context, session, why, text string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lock.CallTimeout)
 	defer cancel()
 	v, err := a.Lock.Read(ctx)
 	if err == nil && v.Session == session {
+		if m := v.State.Master; m == nil || m.ID != a.Me.ID {
+			why = v.State.Why
+		}
 		if err = a.Lock.Release(ctx, session, v, why); err == nil {
 			a.Log.Info("the lock is given back", "why", text)
 			v, err = a.Lock.Read(ctx)

@@ -93,10 +93,8 @@ func (p *passage) freshest(ctx context.Context, v lock.View) (lock.View, error) 
 	case best.Session == "":
 		return p.catchUp(ctx, v, best)
 	}
-	s := v.State.Weave(best.status.Position)
-	s.Why = lock.WhyYielded
 	p.Log.Info("another is fresher: it is passed the lock", "member", best.ID, "offset", best.status.Position.Offset, "own_offset", own.Position.Offset)
-	if v, err = p.Lock.Pass(ctx, p.Session.ID, v, best.ID, s); err == nil {
+	if v, err = p.Lock.Pass(ctx, p.Session.ID, v, best.ID, v.State.Weave(best.status.Position)); err == nil {
 		err = fmt.Errorf("%w: %s", ErrYielded, best.ID)
 	}
 	return v, err

@@ -15,7 +15,7 @@ type State struct {
 	Chain   []string            `json:"chain,omitempty"`   // lineages that the data went through, the newest last
 	Record  map[string]Recorded `json:"record,omitempty"`  // id → member
 	Former  []string            `json:"former,omitempty"`  // ids of members that left, the latest last
-	Why     string              `json:"why,omitempty"`     // the last holder gave up the lock
+	Why     string              `json:"why,omitempty"`     // the published master's agent gave up the lock
 	Version int                 `json:"version,omitempty"` // of this format
 }
 
@@ -28,13 +28,12 @@ type Master struct {
 	Overrule  []string `json:"overrule,omitempty"`   // ids that an operator makes follow in this term, whatever that wipes
 }
 
-// Why the last holder left.
+// Why the published master's agent gave up the lock.
 const (
 	WhyDead      = "dead"
 	WhyUnhealthy = "unhealthy"
 	WhyLeaving   = "leaving"
 	WhyFailed    = "promotion failed"
-	WhyYielded   = "yielded"
 )
 
 // Term is the published term, 0 before the first.

@@ -1,0 +1,75 @@
+package agent
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+
+	"resec/commands/elect"
+	"resec/commands/lock"
+	"resec/handlers"
+	"resec/handlers/redis"
+)
+
+// ask looks at every member's Redis at once, listed or not, and at the one that ours follows: Consul may have lost
+// everything. It looks at ours no earlier: offsets move while a master lives.
+func (a *Agent) ask(ctx context.Context, k known) ([]lock.Candidate, error) {
+	entries, err := a.Registrar.Naming.Instances(ctx, a.Lock.Client)
+	if err != nil {
+		return nil, err
+	}
+	members := lock.Members(entries, k.view)
+	own := k.health.Status
+	if of := own.Of; !own.Master && of != redis.Sink && !slices.ContainsFunc(members, func(m lock.Member) bool { return m.Address == of }) {
+		members = append(members, lock.Member{ID: of, Address: of, Check: lock.Unregistered})
+	}
+	members = slices.DeleteFunc(members, func(m lock.Member) bool { return m.ID == a.Me.ID })
+	out := make([]*lock.Candidate, len(members))
+	var wg sync.WaitGroup
+	for i, m := range members {
+		wg.Go(func() {
+			st, err := a.peek(ctx, m.Address)
+			if err != nil {
+				a.Log.Debug("no candidate", "member", m.ID, "err", err)
+				return
+			}
+			out[i] = &lock.Candidate{ID: m.ID, Tended: m.Tended(), Listed: m.Listed(), Status: st}
+		})
+	}
+	st, err := a.Redis.Status(ctx)
+	wg.Wait()
+	var cs []lock.Candidate
+	if err == nil { // or else the watch on it will say so; the others go first
+		cs = append(cs, lock.Candidate{ID: a.Me.ID, Tended: true, Listed: true, Status: st})
+	}
+	for _, c := range out {
+		if c != nil {
+			cs = append(cs, *c)
+		}
+	}
+	return cs, nil
+}
+
+// peek asks another's Redis, once and not for long.
+func (a *Agent) peek(ctx context.Context, addr string) (redis.Status, error) {
+	opt := a.Creds
+	opt.Addr, opt.Timeout = addr, min(askFor, opt.Timeout)
+	return handlers.Ask(ctx, opt)
+}
+
+// others are the recorded members that a take-over parks.
+func others(v lock.View, me string) (out []elect.Other) {
+	for _, id := range slices.Sorted(maps.Keys(v.State.Record)) {
+		r, p := v.State.Record[id], v.Members[id]
+		if id == me || v.State.Master != nil && id == v.State.Master.ID {
+			continue
+		}
+		o := elect.Other{ID: id, Address: r.Address, Runs: []string{r.RunID}, Session: p.Session}
+		if p.RunID != "" {
+			o.Address, o.Runs = p.Address, append(o.Runs, p.RunID)
+		}
+		out = append(out, o)
+	}
+	return out
+}

@@ -1,0 +1,86 @@
+package lock
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/consul/api"
+)
+
+// View is the lock and the state as one read found them.
+type View struct {
+	Index      uint64 // of the read: 0 is no view at all
+	LockIndex  uint64 // of the lock key's last change, 0 where there is no key
+	Session    string // of the holder; empty: the lock is free
+	Holder     string // the holder's id; of a foreign `consul lock` whatever it wrote
+	State      State
+	StateIndex uint64             // 0: there is no state yet
+	Members    map[string]Present // id → member
+	Request    *Request           // of an operator; nil: none
+	Err        error              // ErrConflict, or a state that cannot be read
+}
+
+// Free tells whether nobody holds the lock.
+func (v View) Free() bool { return v.Session == "" }
+
+// Same tells whether the lock and the state are what they were.
+func (v View) Same(o View) bool {
+	return v.LockIndex == o.LockIndex && v.StateIndex == o.StateIndex && v.Session == o.Session && (v.Index == 0) == (o.Index == 0)
+}
+
+// Belongs returns ErrForeign where the state is that of a cluster with another master service.
+func (v View) Belongs(service string) error {
+	if s := v.State.Service; s != "" && s != service {
+		return fmt.Errorf("%w: it names the service %q, ours is %q: two clusters need two CONSUL_LOCK_KEYs", ErrForeign, s, service)
+	}
+	return nil
+}
+
+// Where what belongs to the lock at key stands beside it.
+func StateKey(key string) string      { return key + "/state" }
+func memberKey(key, id string) string { return key + "/members/" + id }
+func requestKey(key string) string    { return key + "/failover" }
+
+// Parse reads what a list of the keys below the lock's own gave.
+func Parse(key string, index uint64, pairs api.KVPairs) View {
+	v, odd := View{Index: index}, false
+	for _, p := range pairs {
+		switch p.Key {
+		case key:
+			odd = p.Flags != Flag
+			v.LockIndex = p.ModifyIndex
+			if v.Session = p.Session; v.Session != "" {
+				v.Holder = string(p.Value)
+			}
+		case StateKey(key):
+			v.StateIndex = p.ModifyIndex
+			if err := json.Unmarshal(p.Value, &v.State); err != nil {
+				v.Err = errors.Join(v.Err, fmt.Errorf("read the state at %s: %w", p.Key, err))
+			}
+		case requestKey(key):
+			v.Request = parseRequest(p)
+		default:
+			v.meet(key, p)
+		}
+	}
+	// Beside a state of ours an odd key is still our lock, on which somebody has run `consul kv put`.
+	if odd && v.StateIndex == 0 {
+		v.Err = fmt.Errorf("%w: %s", ErrConflict, key)
+	}
+	return v
+}
+
+// meet reads a member's key. What is no member's is left out.
+func (v *View) meet(key string, p *api.KVPair) {
+	id, below := strings.CutPrefix(p.Key, memberKey(key, ""))
+	m := Present{Session: p.Session}
+	if !below || id == "" || json.Unmarshal(p.Value, &m) != nil {
+		return
+	}
+	if v.Members == nil {
+		v.Members = map[string]Present{}
+	}
+	v.Members[id] = m
+}
