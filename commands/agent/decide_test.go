@@ -208,13 +208,12 @@ func TestUnsettled(t *testing.T) {
 		return lock.Present{Session: id + "'s", RunID: "run-" + id, Address: id + ":1"}
 	}
 	joining, new, moved := rec("joining"), here("new"), here("moved")
-	evicted := lock.Recorded{RunID: "run-back", Address: "back:1", Evicted: true}
 	joining.Joining, new.RunID, moved.Address = true, "run-2", "elsewhere:1"
 	v := lock.View{State: lock.State{Record: map[string]lock.Recorded{"me": rec("me"), "settled": rec("settled"), "joining": joining, "new": rec("new"),
-		"moved": rec("moved"), "dead": rec("dead"), "gone": rec("gone"), "evicted": evicted, "back": evicted}},
+		"moved": rec("moved"), "dead": rec("dead"), "gone": rec("gone")}},
 		Members: map[string]lock.Present{"settled": here("settled"), "joining": here("joining"), "new": new, "moved": moved,
-			"dead": {RunID: "run-dead"}, "newcomer": here("newcomer"), "back": here("back"), "departed": {RunID: "run-departed"}}}
-	if d := cmp.Diff([]string{"back", "dead", "gone", "joining", "moved", "new", "newcomer"}, unsettled(v, "me")); d != "" {
+			"dead": {RunID: "run-dead"}, "newcomer": here("newcomer"), "departed": {RunID: "run-departed"}}}
+	if d := cmp.Diff([]string{"dead", "gone", "joining", "moved", "new", "newcomer"}, unsettled(v, "me")); d != "" {
 		t.Error(d)
 	}
 }

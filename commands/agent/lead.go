@@ -40,8 +40,8 @@ func (a *Agent) lead(ctx context.Context, k known) error {
 	a.wrote(v)
 	a.glance()
 	rest.Go(func() { a.keepRecord(held, r) })
-	if err := a.Registrar.Naming.Evict(held, a.Lock.Client, a.Me.Node, a.Me.ServiceID); err != nil && held.Err() == nil {
-		a.Log.Warn("old master entries are left in the catalogue", "err", err)
+	if err := a.Registrar.Naming.Demote(held, a.Lock.Client, a.Me.Node, a.Me.ServiceID); err != nil && held.Err() == nil {
+		a.Log.Warn("old master entries stay in the catalogue", "err", err)
 	}
 	why := a.rule(ctx, held, r)
 	release()

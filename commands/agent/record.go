@@ -70,12 +70,12 @@ func told(v lock.View, ids []string) string {
 func unsettled(v lock.View, me string) (ids []string) {
 	for id, p := range v.Members {
 		r, recorded := v.State.Record[id]
-		if id != me && p.Session != "" && (!recorded || r.Joining || r.Evicted || r.RunID != p.RunID || r.Address != p.Address) {
+		if id != me && p.Session != "" && (!recorded || r.Joining || r.RunID != p.RunID || r.Address != p.Address) {
 			ids = append(ids, id)
 		}
 	}
 	for id := range v.State.Record {
-		if id != me && v.Members[id].Session == "" && !v.State.Record[id].Evicted {
+		if id != me && v.Members[id].Session == "" {
 			ids = append(ids, id)
 		}
 	}

@@ -27,10 +27,11 @@ func (n Naming) Instances(ctx context.Context, client *api.Client) ([]handlers.E
 	return all, nil
 }
 
-// Evict removes the master entries of all but our own instance. Their agents, where they live, register them anew in
-// the role that is theirs by then; a dead one's entry would stay. Only the very entry that was read is removed: its
-// member may be registering as a replica right now, under the same id. What resec did not register is left alone.
-func (n Naming) Evict(ctx context.Context, client *api.Client, node, service string) error {
+// Demote turns the master entries of all but our own instance into replicas' entries. Their agents, where they live,
+// register them anew in the role that is theirs by then; a dead one's would stay. It is not removed: who is not listed
+// counts as one that has left. Only the very entry that was read is changed: its member may be registering right now, under
+// the same id. What resec did not register is left alone.
+func (n Naming) Demote(ctx context.Context, client *api.Client, node, service string) error {
 	entries, err := read(ctx, client, n.Name(Master))
 	if err != nil {
 		return err
@@ -42,17 +43,18 @@ func (n Naming) Evict(ctx context.Context, client *api.Client, node, service str
 		if !n.Has(e, Master) || e.ID() == "" || e.Node.Node == node && e.Service.ID == service {
 			continue
 		}
-		if err := remove(ctx, client, e); err != nil {
-			errs = append(errs, fmt.Errorf("remove the old master entry %s on %s: %w", e.Service.ID, e.Node.Node, err))
+		if err := n.demote(ctx, client, e); err != nil {
+			errs = append(errs, fmt.Errorf("demote the old master entry %s on %s: %w", e.Service.ID, e.Node.Node, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// remove takes an entry out of the catalogue, unless it has changed since it was read.
-func remove(ctx context.Context, client *api.Client, e handlers.Entry) error {
-	op := &api.ServiceTxnOp{Verb: api.ServiceDeleteCAS, Node: e.Node.Node,
-		Service: api.AgentService{ID: e.Service.ID, Service: e.Service.Service, ModifyIndex: e.Service.ModifyIndex}}
+// demote changes an entry, unless it has changed since it was read.
+func (n Naming) demote(ctx context.Context, client *api.Client, e handlers.Entry) error {
+	op := &api.ServiceTxnOp{Verb: api.ServiceCAS, Node: e.Node.Node, Service: api.AgentService{
+		ID: e.Service.ID, Service: n.Name(Replica), Tags: n.Tags(Replica), Address: e.Service.Address, Port: e.Service.Port,
+		Meta: e.Service.Meta, Weights: api.AgentWeights{Passing: 1, Warning: 1}, ModifyIndex: e.Service.ModifyIndex}}
 	ok, res, _, err := client.Txn().Txn(api.TxnOps{{Service: op}}, (&api.QueryOptions{}).WithContext(ctx))
 	if err != nil || ok {
 		return err

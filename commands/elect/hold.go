@@ -44,8 +44,8 @@ func (e *Election) hold(ctx context.Context, s *lock.Session, v lock.View) (err 
 
 // register publishes the master service until the function that it returns is called.
 func (e *Election) register(ctx context.Context, term uint64) (unregister func()) {
-	if err := e.Naming.Evict(ctx, e.Lock.Client, e.Me.Node, e.Me.ServiceID); err != nil {
-		e.Log.Warn("old master entries are left in the catalogue", "err", err)
+	if err := e.Naming.Demote(ctx, e.Lock.Client, e.Me.Node, e.Me.ServiceID); err != nil {
+		e.Log.Warn("old master entries stay in the catalogue", "err", err)
 	}
 	e.Registrar.Set(catalog.Entry{Role: catalog.Master, Status: api.HealthPassing,
 		Output: fmt.Sprintf("master, term %d", term), Meta: Meta(e.Me.ID, term, e.board.Get().health.Status.Version)})

@@ -117,7 +117,7 @@ func (t Takeover) publish(ctx context.Context, v lock.View, st redis.Status) (lo
 	s := v.State.Publish(me, st.Position)
 	s.Service = t.Service
 	if t.Record {
-		s = s.Lead(v.State.Master)
+		s = s.Lead()
 	}
 	return write(ctx, t.Session.ID, v, s)
 }

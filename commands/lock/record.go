@@ -14,8 +14,6 @@ type Recorded struct {
 	RunID   string `json:"run_id"`
 	Address string `json:"address"`           // host:port
 	Joining bool   `json:"joining,omitempty"` // it has not caught up with the master yet in this run
-	// Evicted: its successor removed its master entry, so that its absence from the catalogue does not say that it left.
-	Evicted bool `json:"evicted,omitempty"`
 }
 
 // formerMax bounds how many of those that left are known.
@@ -74,16 +72,10 @@ func (s State) Void(answers []Candidate, quiet bool) bool {
 	return answered == len(s.Record) || quiet && runs == 0
 }
 
-// Lead is the state with the new master recorded. The one before is about to lose its entry in the catalogue.
-func (s State) Lead(old *Master) State {
+// Lead is the state with its master recorded.
+func (s State) Lead() State {
 	record := map[string]Recorded{}
 	maps.Copy(record, s.Record)
-	if old != nil {
-		if r, recorded := record[old.ID]; recorded {
-			r.Evicted = true
-			record[old.ID] = r
-		}
-	}
 	record[s.Master.ID] = Recorded{RunID: s.Master.RunID, Address: s.Master.Address}
 	s.Record = record
 	return s
@@ -114,10 +106,8 @@ func (s State) Enrol(seen []Seen, mark redis.Position) State {
 		case s.Master == nil || m.ID == s.Master.ID:
 			continue
 		case recorded && !m.Listed && m.Session == "":
-			if !r.Evicted {
-				delete(out, m.ID)
-				s.Former = append(slices.Clone(s.Former), m.ID)
-			}
+			delete(out, m.ID)
+			s.Former = append(slices.Clone(s.Former), m.ID)
 			continue
 		case st == nil || st.RunID != m.RunID: // not the Redis that its agent speaks of
 			continue
