@@ -58,16 +58,20 @@ func (a *Agent) peek(ctx context.Context, addr string) (redis.Status, error) {
 	return handlers.Ask(ctx, opt)
 }
 
-// others are the recorded members that a take-over parks.
+// others are the recorded members that a take-over parks, each in the runs in which it is known; the published master not
+// in its published one, with which a take-over deals apart. Where the record is void, their runs are not known.
 func others(v lock.View, me string) (out []elect.Other) {
 	for _, id := range slices.Sorted(maps.Keys(v.State.Record)) {
 		r, p := v.State.Record[id], v.Members[id]
-		if id == me || v.State.Master != nil && id == v.State.Master.ID {
+		if id == me {
 			continue
 		}
 		o := elect.Other{ID: id, Address: r.Address, Runs: []string{r.RunID}, Session: p.Session}
 		if p.RunID != "" {
 			o.Address, o.Runs = p.Address, append(o.Runs, p.RunID)
+		}
+		if m := v.State.Master; m != nil && id == m.ID {
+			o.Not = m.RunID
 		}
 		out = append(out, o)
 	}

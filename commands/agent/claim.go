@@ -17,7 +17,8 @@ type claim struct {
 	void       bool // the record binds nobody
 	settling   bool // Consul has just come back: checks say nothing of the agents behind them
 
-	vacant, newborn time.Duration // since the lock is free; for which an empty one waits before it begins a cluster
+	vacant  time.Duration // since the lock is free
+	newborn time.Duration // within which who was started at the same time is ready
 }
 
 // String is who answered with what, the best first, then who may not lead.
@@ -56,6 +57,9 @@ func (c claim) patience() (time.Duration, string) {
 		return leaveIncumbent, "the master " + best.ID + " answers"
 	case best.Incumbent(c.state):
 		rank-- // it gave the lock up, or nobody is there to take it for it
+	}
+	if c.void && c.state.Master != nil { // after a restart of all an agent needs that long until it has a session
+		return time.Duration(rank) * c.newborn, best.ID + " ranks first"
 	}
 	return time.Duration(rank) * stagger, best.ID + " ranks first"
 }

@@ -74,8 +74,8 @@ func (a *Agent) contend(ctx context.Context, k known) (again time.Duration, err 
 	return 0, nil
 }
 
-// newborn is how long an empty Redis waits before it begins a cluster: whoever has data, and was started at the same
-// time, has registered by then.
+// newborn is within which an agent that was started at the same time has looked at its Redis, registered and made a
+// session: an empty Redis waits for one with data before it begins a cluster.
 func (a *Agent) newborn() time.Duration { return 2 * a.Registrar.Interval }
 
 // void tells whether the record binds nobody, by these answers. No recorded run has answered for long enough after two

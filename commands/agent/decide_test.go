@@ -190,10 +190,11 @@ func TestVacancy(t *testing.T) {
 }
 
 func TestOthers(t *testing.T) {
-	v := lock.View{State: lock.State{Master: &lock.Master{Peer: handlers.Peer{ID: "a"}}, Record: map[string]lock.Recorded{
+	v := lock.View{State: lock.State{Master: &lock.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a"}}, Record: map[string]lock.Recorded{
 		"a": {RunID: "run-a", Address: "a:1"}, "me": {RunID: "run-me", Address: "me:1"}, "b": {RunID: "run-b", Address: "b:1"}, "c": {RunID: "run-c", Address: "c:1"}}},
 		Members: map[string]lock.Present{"b": {Session: "b's", RunID: "run-new", Address: "new:1"}, "x": {Session: "x's", RunID: "run-x", Address: "x:1"}}}
-	want := []elect.Other{ // the recorded ones but us and the published master, where their agents say that they are
+	want := []elect.Other{ // the recorded ones but us, where their agents say that they are
+		{ID: "a", Address: "a:1", Runs: []string{"run-a"}, Not: "run-a"},
 		{ID: "b", Address: "new:1", Runs: []string{"run-b", "run-new"}, Session: "b's"},
 		{ID: "c", Address: "c:1", Runs: []string{"run-c"}},
 	}

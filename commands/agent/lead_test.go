@@ -156,6 +156,8 @@ func TestPatience(t *testing.T) {
 		{"who does not answer itself leaves it to the others", claims("b", s, member("c")), leaveIncumbent, "our redis has just become unfit"},
 		{"who was restarted takes nothing", claims("b", s, member("b", reborn), member("c")), -1, "redis may not lead: it was restarted since it was recorded"},
 		{"unless the record binds nobody", with(claims("b", s, member("b", reborn)), func(c *claim) { c.void = true }), 0, ""},
+		{"who then ranks second leaves the first the time to be ready", with(claims("b", s, member("b", reborn, keyless), member("c", reborn)), func(c *claim) { c.void = true }),
+			2 * time.Second, "c ranks first"},
 		{"who is not recorded takes nothing", claims("x", s, member("x", keyless), member("c")), -1, "redis may not lead: it is not recorded: no master of this cluster has seen it"},
 		{"nor does a stranger", claims("x", s, member("x"), member("c")), -1, "redis may not lead: its data were never this cluster's"},
 		{"the incumbent does not wait", claims("a", s, member("a", incumbent), member("b")), 0, ""},

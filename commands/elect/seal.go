@@ -29,8 +29,10 @@ func (m *sealed) close() {
 	}
 }
 
-// errStranger: at a member's address answers a Redis that nobody said to be its.
-var errStranger = errors.New("another redis answers at its address")
+var (
+	errStranger = errors.New("another redis answers at its address than anybody said to be its")
+	errOld      = errors.New("it is the published master")
+)
 
 // each does something with all of them, in parallel.
 func (p *passage) each(f func(*sealed)) {
@@ -59,11 +61,15 @@ func (p *passage) park(ctx context.Context, m *sealed) (err error) {
 	if m.server, err = redis.Open(ctx, opt); err != nil {
 		return err
 	}
-	if m.status, err = m.server.Status(ctx); err != nil || m.status.Parked() {
+	switch m.status, err = m.server.Status(ctx); {
+	case err != nil:
 		return err
-	}
-	if !slices.Contains(m.Runs, m.status.RunID) {
+	case m.status.RunID == m.Not:
+		return errOld
+	case !p.void && !slices.Contains(m.Runs, m.status.RunID):
 		return errStranger
+	case m.status.Parked():
+		return nil
 	}
 	if err := m.server.Park(ctx); err != nil {
 		return err
@@ -79,11 +85,10 @@ func (p *passage) freshest(ctx context.Context, v lock.View) (lock.View, error) 
 	if err != nil {
 		return v, err
 	}
-	void := !p.Record || v.State.Bar(p.Me.ID, own.RunID) != "" // so we were elected
 	best := &sealed{status: own}
 	for _, m := range p.sealed {
 		c := lock.Candidate{ID: m.ID, Status: m.status}
-		if m.err == nil && c.Unfit(v.State, void) == "" && lock.Fresher(m.status, best.status, v.State) {
+		if m.err == nil && c.Unfit(v.State, p.void) == "" && lock.Fresher(m.status, best.status, v.State) {
 			best = m
 		}
 	}

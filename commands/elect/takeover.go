@@ -34,15 +34,17 @@ type Takeover struct {
 
 	// What an agent knows of the cluster; an election without one knows no members, and keeps no record.
 	Record bool
-	Others []Other                     // the recorded members but ourselves and the published master
+	Others []Other                     // the recorded members but ourselves
 	Void   func(context.Context) error // nil, where the record binds nobody at this moment
 	Force  *lock.Request               // an operator wants it, whatever we hold; nil: the protocol decides
 }
 
-// Other is a recorded member, with the runs in which it is known: another Redis at its address is none of ours.
+// Other is a recorded member, with the runs in which it is known: another Redis at its address is none of ours, unless the
+// record is void.
 type Other struct {
 	ID, Address string
 	Runs        []string
+	Not         string // the run that is published as master's: it is dealt with apart
 	Session     string // of its agent; empty: that is dead
 }
 
@@ -51,6 +53,7 @@ type passage struct {
 	Takeover
 	sealed []*sealed
 	old    *superseded
+	void   bool // the record does not let us lead: we were elected because it binds nobody, or keep none
 }
 
 // Run ends the published master's reign, promotes, publishes and lets writes in. It returns the view after publishing,
@@ -78,6 +81,8 @@ func (t Takeover) Run(ctx context.Context, v lock.View) (_ lock.View, finish fun
 
 // through is the one order.
 func (p *passage) through(ctx context.Context, v lock.View, own redis.Status) (lock.View, error) {
+	bar := v.State.Bar(p.Me.ID, own.RunID)
+	p.void = p.Force == nil && (!p.Record || bar != "")
 	p.seal(ctx)
 	if err := p.supersede(ctx, v, own); err != nil {
 		return v, err
@@ -87,7 +92,7 @@ func (p *passage) through(ctx context.Context, v lock.View, own redis.Status) (l
 		if v, err = p.freshest(ctx, v); err != nil {
 			return v, err
 		}
-		if bar := v.State.Bar(p.Me.ID, own.RunID); p.Record && bar != "" {
+		if p.Record && bar != "" {
 			if err := p.Void(ctx); err != nil {
 				return v, fmt.Errorf("%s, and the record holds again: %w", bar, err)
 			}

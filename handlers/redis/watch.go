@@ -64,6 +64,9 @@ func (s *Server) Watch(ctx context.Context, p Probe, poke <-chan struct{}, repor
 		report(last)
 		pause := p.Every
 		switch {
+		case errors.Is(err, ErrLoading): // it will be usable at any moment
+			line.close()
+			pause = retryMin
 		case err != nil:
 			line.close()
 			pause, wait = wait, min(2*wait, p.Every)
