@@ -117,17 +117,17 @@ func (a *Agent) follow(ctx context.Context, k known) error {
 	m := k.view.State.Master
 	to := handlers.Target{Addr: m.Address, RunID: m.RunID, Force: k.view.State.Overruled(a.Me.ID)}
 	res, err := handlers.Replicate(ctx, a.Redis, to, a.Creds)
+	why := ""
 	if err != nil {
-		a.refuse("redis does not follow the master " + m.ID + ": " + err.Error())
-	} else {
-		a.refuse("")
+		why = "redis does not follow the master " + m.ID + ": " + err.Error()
 	}
+	a.refuse(why)
 	if res.Changed {
 		a.Log.Info("following", "master", m.ID, "addr", m.Address, "term", m.Term)
 		a.glance()
 	}
 	if errors.Is(err, handlers.ErrRefused) && !k.health.Status.Parked() {
-		return errors.Join(err, a.abide(ctx, k, err.Error()))
+		return errors.Join(err, a.abide(ctx, k, why))
 	}
 	return err
 }
