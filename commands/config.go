@@ -57,7 +57,7 @@ func (c *config) settings(want group) []setting {
 		{name: "consul-lock-ttl", env: "CONSUL_LOCK_TTL", def: "15s", usage: "TTL of the session that holds the lock", takes: duration, set: positive(&c.lockTTL), group: forElect},
 		{name: "consul-lock-session-name", env: "CONSUL_LOCK_SESSION_NAME", def: "resec", usage: "name of that session", takes: "a name", set: text(&c.sessionName), group: forElect},
 		{name: "consul-deregister-service-after", env: "CONSUL_DEREGISTER_SERVICE_AFTER", def: "72h", usage: "a service that is critical for this long is removed", takes: duration, set: positive(&c.deregister), group: forService},
-		{name: "healthcheck-interval", env: "HEALTHCHECK_INTERVAL", def: "5s", usage: "between two looks at Redis and two updates of the TTL check, whose TTL is twice this", takes: duration, set: positive(&c.interval), group: forService},
+		{name: "healthcheck-interval", env: "HEALTHCHECK_INTERVAL", def: "5s", usage: "between two looks at Redis; the TTL check is updated twice as often, and lives for twice this", takes: duration, set: positive(&c.interval), group: forService},
 		{name: "healthcheck-timeout", env: "HEALTHCHECK_TIMEOUT", def: "2s", usage: "a Redis that does not answer for this long is unhealthy", takes: duration, set: positive(&c.timeout), group: forRedis},
 		{name: "healthcheck-failures", env: "HEALTHCHECK_FAILURES", def: "1", usage: "so often in a row", takes: "a whole number from 1", set: c.setFailures, group: forService},
 		{name: "guard", env: "GUARD", def: "auto", usage: "min-replicas-to-write of the master", takes: "auto, off or a whole number from 1", set: c.setGuard, group: forAgent},

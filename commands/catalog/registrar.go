@@ -16,8 +16,9 @@ import (
 // callTimeout bounds one call to Consul.
 const callTimeout = 3 * time.Second
 
-// timeout bounds a call while the check must be kept: of an interval, a third for the call and a quarter at most until
-// the next leave room for a second try within the check's TTL of two intervals (1 + ⅓ + ¼ + ⅓ < 2).
+// timeout bounds a call while the check must be kept: of an interval, half until an update, a third for the call and a
+// quarter at most until the next leave room for two more tries within the check's TTL of two intervals
+// (½ + ⅓ + ¼ + ⅓ + ¼ + ⅓ = 2). An agent that is killed has at least 1½ intervals to be back and find its session.
 func (r *Registrar) timeout() time.Duration { return min(callTimeout, r.Interval/3) }
 
 // retryEvery is how soon a failed registration or update is tried again: Consul's return is seen within 1 s.
@@ -40,7 +41,7 @@ type Registrar struct {
 	ID              string        // of the service instance
 	Host            string        // empty: the node's address
 	Port            int           //
-	Interval        time.Duration // between two updates of the check
+	Interval        time.Duration // the check is updated each half of it
 	DeregisterAfter time.Duration // critical for this long: Consul removes the instance
 	Log             *slog.Logger
 	// Updated is told when an update that succeeded was sent, and how long the check then lives. May be nil.
@@ -92,7 +93,7 @@ func (r *Registrar) Run(ctx context.Context) error {
 	var have *Entry // as Consul's agent has it; nil: not, or unknown
 	tried, failing := false, false
 	for {
-		wait := r.Interval
+		wait := r.Interval / 2
 		if want := r.wanted(); want != nil {
 			tried = true // a call that fails may have been carried out
 			err := r.publish(ctx, have, *want)

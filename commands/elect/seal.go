@@ -85,15 +85,17 @@ func (p *passage) freshest(ctx context.Context, v lock.View) (lock.View, error) 
 	if err != nil {
 		return v, err
 	}
-	best := &sealed{status: own}
+	byID, others := map[string]*sealed{}, []lock.Candidate(nil)
 	for _, m := range p.sealed {
-		c := lock.Candidate{ID: m.ID, Status: m.status}
-		if m.err == nil && c.Unfit(v.State, p.void) == "" && lock.Fresher(m.status, best.status, v.State) {
-			best = m
+		if m.err == nil {
+			byID[m.ID] = m
+			others = append(others, lock.Candidate{ID: m.ID, Status: m.status})
 		}
 	}
+	found, more := lock.Freshest(lock.Candidate{ID: p.Me.ID, Status: own}, others, v.State, p.void)
+	best := byID[found.ID]
 	switch {
-	case best.server == nil:
+	case !more:
 		return v, nil
 	case best.Session == "":
 		return p.catchUp(ctx, v, best)
@@ -108,7 +110,7 @@ func (p *passage) freshest(ctx context.Context, v lock.View) (lock.View, error) 
 // catchUp takes over what a parked member has whose agent is dead. A parked one serves no sync, so it is master for that
 // time, fenced.
 func (p *passage) catchUp(ctx context.Context, v lock.View, m *sealed) (_ lock.View, err error) {
-	p.Log.Info("another is fresher, and its agent is dead: we catch up from it", "member", m.ID, "offset", m.status.Position.Offset)
+	p.Log.Info("another is fresher, and its agent is not there to lead: we catch up from it", "member", m.ID, "offset", m.status.Position.Offset)
 	defer func() {
 		err = errors.Join(err, m.server.Park(context.WithoutCancel(ctx)))
 	}()

@@ -84,17 +84,20 @@ func Rank(cs []Candidate, s State, void bool) []Candidate {
 	return out
 }
 
-// Fresher tells whether a has what b lacks, as far as their histories tell.
-func Fresher(a, b redis.Status, s State) bool {
-	ageA, inA := base(a.Position, s.Chain)
-	ageB, inB := base(b.Position, s.Chain)
-	switch {
-	case (a.Keys > 0) != (b.Keys > 0):
-		return a.Keys > 0
-	case ageA != ageB:
-		return ageA > ageB
+// Freshest is who of the others has what our Redis lacks, as far as their histories tell, and the most of it.
+func Freshest(own Candidate, others []Candidate, s State, void bool) (Candidate, bool) {
+	ranked := Rank(append([]Candidate{own}, others...), s, void)
+	if len(ranked) == 0 || ranked[0].ID == own.ID || level(ranked[0], own, s) {
+		return Candidate{}, false
 	}
-	return inA == inB && a.Position.Offset > b.Position.Offset
+	return ranked[0], true
+}
+
+// level tells whether two hold the same, so that only priority or id rank them.
+func level(a, b Candidate, s State) bool {
+	_, inA := base(a.Position, s.Chain)
+	_, inB := base(b.Position, s.Chain)
+	return inA == inB && a.Position.Offset == b.Position.Offset && (a.Keys > 0) == (b.Keys > 0)
 }
 
 func first(a, b bool) int {

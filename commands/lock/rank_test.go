@@ -121,28 +121,36 @@ func TestRank_LeavesItsInputAlone(t *testing.T) {
 	}
 }
 
-func TestFresher(t *testing.T) {
-	s := state("z")
+func TestFreshest(t *testing.T) {
 	for _, tt := range []struct {
-		name string
-		a, b Candidate
-		want bool
+		name   string
+		state  State
+		own    Candidate
+		others []Candidate
+		want   string // empty: nobody has more
 	}{
-		{"a further offset", replica("a", offset(101)), replica("b"), true},
-		{"not the same one", replica("a"), replica("b"), false},
-		{"a newer lineage", replica("a", offset(1)), replica("b", lineage("l1")), true},
-		{"not an older one", replica("a", lineage("l1"), offset(999)), replica("b"), false},
-		{"data to none", replica("a", lineage("foreign")), replica("b", empty), true},
-		{"not none to data", replica("a", empty, offset(999)), replica("b"), false},
-		{"between foreign lineages offsets say nothing", replica("a", lineage("x"), offset(999)), replica("b", lineage("y")), false},
-		{"in a history that nobody published, what it continues", replica("a", lineage("own"), continues("l2"), offset(101)), replica("b"), true},
+		{"nobody of nobody", state("z"), replica("a"), nil, ""},
+		{"a further offset", state("z"), replica("a"), []Candidate{replica("b", offset(101))}, "b"},
+		{"not the same one, whatever the priority and the id", state("z"), replica("b"), []Candidate{replica("a", priority(1))}, ""},
+		{"the furthest", state("z"), replica("a"), []Candidate{replica("b", offset(101)), replica("c", offset(102))}, "c"},
+		{"a newer lineage", state("z"), replica("a", lineage("l1"), offset(999)), []Candidate{replica("b", offset(1))}, "b"},
+		{"not an older one", state("z"), replica("a"), []Candidate{replica("b", lineage("l1"), offset(999))}, ""},
+		{"data to none", state("z"), replica("a", empty), []Candidate{replica("b", offset(1))}, "b"},
+		{"not who may not lead itself", state("z"), replica("a"), []Candidate{replica("b", offset(999), restart)}, ""},
+		{"in a history that nobody published, what it continues", state("z"), replica("b"), []Candidate{replica("a", lineage("own"), continues("l2"), offset(101))}, "a"},
+		{"after a restart of all, where lineages say nothing, the published master", void("b"), replica("a", lineage("x"), keys(9)), []Candidate{replica("b", lineage("y"), keys(1))}, "b"},
+		{"then the one with the most keys", void("z"), replica("a", lineage("x"), keys(8)), []Candidate{replica("b", lineage("y"), keys(9))}, "b"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := Fresher(tt.a.Status, tt.b.Status, s); got != tt.want {
-				t.Errorf("got %t", got)
+			void := tt.state.Record["a"].RunID != "run-a"
+			best, found := Freshest(tt.own, tt.others, tt.state, void)
+			if best.ID != tt.want || found != (tt.want != "") {
+				t.Fatalf("got %q, %t", best.ID, found)
 			}
-			if tt.want && Fresher(tt.b.Status, tt.a.Status, s) {
-				t.Error("each is fresher than the other: they would pass the lock to and fro")
+			if found { // and who is passed the lock does not pass it back
+				if back, again := Freshest(best, append(tt.others, tt.own), tt.state, void); again && back.ID == tt.own.ID {
+					t.Error("they pass the lock to and fro")
+				}
 			}
 		})
 	}
