@@ -96,7 +96,7 @@ func (p *program) force(ctx context.Context, l lock.Lock, before lock.View, r lo
 	var term uint64
 	for {
 		v, err := l.Read(wait)
-		if m := v.State.Master; err == nil && m != nil && m.ID == r.To && m.Term > before.State.Term() {
+		if m := v.State.Master; err == nil && m != nil && m.ID == r.To && m.Term > before.State.Term() && v.Request == nil {
 			term = m.Term
 			break
 		}

@@ -94,14 +94,12 @@ func (a *Agent) watchLock(ctx context.Context) error {
 	return watch.Run(ctx, a.Lock.Client, params, func(index uint64, answer any) {
 		pairs, _ := answer.(api.KVPairs)
 		v := lock.Parse(a.Lock.Key, index, pairs)
-		if v.Index < a.board.Get().view.Index { // late, or Consul has forgotten what was deleted: its index falls then
-			var err error
-			if v, err = a.Lock.Read(ctx); err != nil {
-				return
-			}
-			a.board.Learn(func(k *known) { k.view.Index = 0 })
+		known := a.board.Get().view.Index
+		if v.Index >= known {
+			a.see(v)
+		} else if v, err := a.Lock.Read(ctx); err == nil { // it is late, or Consul has forgotten what was deleted: its index falls then
+			a.take(v, func(now uint64) bool { return now == known })
 		}
-		a.see(v)
 	}, func(err error) {
 		if err == nil { // what comes may be older than what we know: Consul may have lost its data
 			a.board.Learn(func(k *known) { k.view.Index, k.back = 0, time.Now() })
@@ -112,12 +110,16 @@ func (a *Agent) watchLock(ctx context.Context) error {
 
 // see takes a view in, unless a newer one is known: the watch and a read of our own race.
 func (a *Agent) see(v lock.View) {
+	a.take(v, func(known uint64) bool { return v.Index >= known })
+}
+
+// take takes a view in, if the index of the one that is known allows it.
+func (a *Agent) take(v lock.View, allows func(known uint64) bool) {
 	a.board.Learn(func(k *known) {
-		if v.Index < k.view.Index {
-			return
+		if allows(k.view.Index) {
+			k.view = v
+			a.lost(func(held string) bool { return held != v.Session })
 		}
-		k.view = v
-		a.lost(func(held string) bool { return held != v.Session })
 	})
 }
 
@@ -145,12 +147,16 @@ func (a *Agent) lost(which func(session string) bool) {
 	}
 }
 
-// hold is a context for what is done as the holder of a session's lock: it ends when that is lost.
+// hold is a context for what is done as the holder of a session's lock: it ends when that is lost, and has ended where it
+// was lost since the caller looked.
 func (a *Agent) hold(ctx context.Context, session string) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	a.losing.Lock()
-	defer a.losing.Unlock()
 	a.losing.session, a.losing.cancel = session, cancel
+	a.losing.Unlock()
+	if v := a.board.Get().view; v.Index != 0 && v.Session != session {
+		cancel(elect.ErrLost)
+	}
 	return ctx, func() {
 		a.losing.Lock()
 		defer a.losing.Unlock()

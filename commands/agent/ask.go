@@ -1,7 +1,9 @@
 package agent
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -30,6 +32,9 @@ func (a *Agent) ask(ctx context.Context, k known) ([]lock.Candidate, error) {
 	for i, m := range members {
 		wg.Go(func() {
 			st, err := a.peek(ctx, m.Address)
+			if err == nil && !k.view.Knows(m.ID, st) {
+				err = errors.New("another redis answers at its address")
+			}
 			if err != nil {
 				a.Log.Debug("no candidate", "member", m.ID, "err", err)
 				return
@@ -58,22 +63,14 @@ func (a *Agent) peek(ctx context.Context, addr string) (redis.Status, error) {
 	return handlers.Ask(ctx, opt)
 }
 
-// others are the recorded members that a take-over parks, each in the runs in which it is known; the published master not
-// in its published one, with which a take-over deals apart. Where the record is void, their runs are not known.
+// others are the recorded members that a take-over parks.
 func others(v lock.View, me string) (out []elect.Other) {
 	for _, id := range slices.Sorted(maps.Keys(v.State.Record)) {
 		r, p := v.State.Record[id], v.Members[id]
 		if id == me {
 			continue
 		}
-		o := elect.Other{ID: id, Address: r.Address, Runs: []string{r.RunID}, Session: p.Session}
-		if p.RunID != "" {
-			o.Address, o.Runs = p.Address, append(o.Runs, p.RunID)
-		}
-		if m := v.State.Master; m != nil && id == m.ID {
-			o.Not = m.RunID
-		}
-		out = append(out, o)
+		out = append(out, elect.Other{ID: id, Address: cmp.Or(p.Address, r.Address), Session: p.Session})
 	}
 	return out
 }

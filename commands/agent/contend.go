@@ -38,7 +38,7 @@ func (t turn) stands(k known) bool {
 
 // contend takes the lock when it is this member's turn; until then it returns when that will be.
 func (a *Agent) contend(ctx context.Context, k known) (again time.Duration, err error) {
-	forced := k.view.Request != nil // and it is for us
+	forced := k.view.Request != nil && k.view.Request.To == a.Me.ID
 	if !forced && !a.turn.stands(k) {
 		cs, err := a.ask(ctx, k)
 		if err != nil {

@@ -64,7 +64,7 @@ func next(k known, id, service string) (step, string) {
 		return whomToFollow(k, id)
 	case stray(k):
 		return park, "redis is a master that nobody elected"
-	case k.view.Request != nil && k.view.Request.To != id:
+	case wanted(k, id):
 		return wait, "an operator wants " + k.view.Request.To
 	case bar != "": // it may follow, once there is somebody to
 		return abstain, bar

@@ -39,10 +39,10 @@ func (a *Agent) lead(ctx context.Context, k known) error {
 	a.Log.Info("promoted", "redis", a.Redis.Addr(), "term", r.term, "took", r.since.Sub(began).Round(time.Millisecond))
 	a.wrote(v)
 	a.glance()
-	rest.Go(func() { a.keepRecord(held, r) })
 	if err := a.Registrar.Naming.Demote(held, a.Lock.Client, a.Me.Node, a.Me.ServiceID); err != nil && held.Err() == nil {
 		a.Log.Warn("old master entries stay in the catalogue", "err", err)
 	}
+	rest.Go(func() { a.keepRecord(held, r) }) // who is not listed while entries change their service has not left
 	why := a.rule(ctx, held, r)
 	release()
 	a.end(ctx, k.session.ID, r, why)
@@ -108,7 +108,7 @@ func (a *Agent) pass(ctx context.Context, k known) error {
 
 // resumes tells whether the reign is our predecessor's, and goes on as it is, in the same term.
 func resumes(k known, id string) bool {
-	return k.adopted == k.session.ID && k.view.Request == nil && k.view.State.Master != nil && incumbent(k, id)
+	return k.adopted == k.session.ID && k.view.Request == nil && k.view.State.Why == "" && k.view.State.Master != nil && incumbent(k, id)
 }
 
 // incumbent tells whether our Redis is the published master, and accepts writes.
@@ -136,12 +136,17 @@ func (e end) String() string { return e.text }
 
 // rule stays master until the lock is lost, our Redis is no longer the one that was promoted, or the agent leaves.
 func (a *Agent) rule(ctx, held context.Context, r reign) end {
+	var looked time.Time // of the last fence that was found
 	for {
 		k, changed := a.board.Wait()
 		if e, over := over(k, r); over {
 			return e
 		}
 		a.publish(k, r.term)
+		if at := k.health.At; at.After(r.since) && at.After(looked) && k.health.Status.Fenced() {
+			looked = at
+			a.relift(held, k, r)
+		}
 		select {
 		case <-ctx.Done():
 			return end{release: lock.WhyLeaving, text: "the agent leaves"}
@@ -150,6 +155,21 @@ func (a *Agent) rule(ctx, held context.Context, r reign) end {
 		case <-changed:
 		}
 	}
+}
+
+// relift ends a fence on the master that we are: of a challenger that failed or was late, or set by hand. First Consul is
+// to confirm that the lock is ours: a challenger that holds it has fenced us rightly.
+func (a *Agent) relift(ctx context.Context, k known, r reign) {
+	_, err := a.Lock.Write(ctx, r.session, k.view, k.view.State)
+	if err == nil {
+		_, err = a.Redis.Lift(ctx)
+	}
+	if err != nil {
+		a.Log.Warn("redis is fenced, and the fence could not be lifted", "err", err)
+		return
+	}
+	a.Log.Warn("redis was fenced while it is the master: the fence is lifted", "term", r.term)
+	a.glance()
 }
 
 // over decides whether a reign is.

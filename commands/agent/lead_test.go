@@ -71,6 +71,7 @@ func TestResumes(t *testing.T) {
 		{"not where nobody is", reigning(adopted, unpublished), false},
 		{"not after Redis was restarted", reigning(adopted, func(k *known) { k.health.Status.RunID = "run-new" }), false},
 		{"not over a replica", reigning(adopted, func(k *known) { k.health.Status.Master = false }), false},
+		{"not after it was given up once", reigning(adopted, func(k *known) { k.view.State.Why = lock.WhyUnhealthy }), false},
 		{"not where an operator wants something of us", reigning(adopted, asked("me")), false},
 		{"not over a master that is fenced", reigning(adopted, fenced), false},
 	} {

@@ -119,7 +119,7 @@ func (a *Agent) follow(ctx context.Context, k known) error {
 	res, err := handlers.Replicate(ctx, a.Redis, to, a.Creds)
 	why := ""
 	if err != nil {
-		why = "redis does not follow the master " + m.ID + ": " + err.Error()
+		why = "redis does not follow the master " + m.ID + ": " + redis.Why(err) // whose text stays the same
 	}
 	a.refuse(why)
 	if res.Changed {

@@ -86,8 +86,8 @@ func unsettled(v lock.View, me string) (ids []string) {
 // enrol looks at members, and writes the record where it is another then.
 func (a *Agent) enrol(ctx context.Context, v lock.View, session string, ids []string) error {
 	own, err := a.Redis.Status(ctx) // first: who has reached this position later has caught up
-	if err != nil {
-		return err
+	if err != nil || !own.Master || own.RunID != v.State.Master.RunID {
+		return err // it is the master no longer
 	}
 	seen := make([]lock.Seen, len(ids))
 	var wg sync.WaitGroup
@@ -126,7 +126,8 @@ func (a *Agent) enrol(ctx context.Context, v lock.View, session string, ids []st
 
 // adrift is our Redis's lineage, where the chain lacks it.
 func adrift(k known) string {
-	if l := k.health.Status.Position.Lineage; k.health.Status.Master && !slices.Contains(k.view.State.Chain, l) {
+	st, m := k.health.Status, k.view.State.Master
+	if l := st.Position.Lineage; st.Master && m != nil && st.RunID == m.RunID && !slices.Contains(k.view.State.Chain, l) {
 		return l
 	}
 	return ""

@@ -13,11 +13,11 @@ import (
 	"resec/handlers"
 )
 
-// Instances are the entries of both roles, whatever their health. Replicas are read first: a member that changes its role
-// meanwhile is then listed twice rather than not at all, but where a master steps down.
+// Instances are the entries of both roles, whatever their health. Replicas are read first and last: a member that changes
+// its role meanwhile, either way, is then listed twice rather than not at all.
 func (n Naming) Instances(ctx context.Context, client *api.Client) ([]handlers.Entry, error) {
 	var all []handlers.Entry
-	for _, service := range slices.Compact([]string{n.Name(Replica), n.Name(Master)}) {
+	for _, service := range slices.Compact([]string{n.Name(Replica), n.Name(Master), n.Name(Replica)}) {
 		entries, err := read(ctx, client, service)
 		if err != nil {
 			return nil, err

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"math"
 	"sync"
 	"time"
 
@@ -30,8 +30,8 @@ func (m *sealed) close() {
 }
 
 var (
-	errStranger = errors.New("another redis answers at its address than anybody said to be its")
-	errOld      = errors.New("it is the published master")
+	errStranger = errors.New("another redis answers at its address")
+	errOld      = errors.New("it is the published master, with which a take-over deals apart")
 )
 
 // each does something with all of them, in parallel.
@@ -44,18 +44,18 @@ func (p *passage) each(f func(*sealed)) {
 }
 
 // seal parks every recorded member within reach but the published master.
-func (p *passage) seal(ctx context.Context) {
+func (p *passage) seal(ctx context.Context, v lock.View) {
 	for _, o := range p.Others {
 		p.sealed = append(p.sealed, &sealed{Other: o})
 	}
 	p.each(func(m *sealed) {
-		if m.err = p.park(ctx, m); m.err != nil {
+		if m.err = p.park(ctx, v, m); m.err != nil {
 			p.Log.Debug("not sealed", "member", m.ID, "addr", m.Address, "err", m.err)
 		}
 	})
 }
 
-func (p *passage) park(ctx context.Context, m *sealed) (err error) {
+func (p *passage) park(ctx context.Context, v lock.View, m *sealed) (err error) {
 	opt := p.Creds
 	opt.Addr, opt.Timeout = m.Address, sealFor
 	if m.server, err = redis.Open(ctx, opt); err != nil {
@@ -64,9 +64,9 @@ func (p *passage) park(ctx context.Context, m *sealed) (err error) {
 	switch m.status, err = m.server.Status(ctx); {
 	case err != nil:
 		return err
-	case m.status.RunID == m.Not:
+	case v.State.Master != nil && m.status.RunID == v.State.Master.RunID && m.status.Master:
 		return errOld
-	case !p.void && !slices.Contains(m.Runs, m.status.RunID):
+	case !v.Knows(m.ID, m.status):
 		return errStranger
 	case m.status.Parked():
 		return nil
@@ -112,8 +112,12 @@ func (p *passage) freshest(ctx context.Context, v lock.View) (lock.View, error) 
 func (p *passage) catchUp(ctx context.Context, v lock.View, m *sealed) (_ lock.View, err error) {
 	p.Log.Info("another is fresher, and its agent is not there to lead: we catch up from it", "member", m.ID, "offset", m.status.Position.Offset)
 	defer func() {
-		err = errors.Join(err, m.server.Park(context.WithoutCancel(ctx)))
+		if err := m.server.Park(context.WithoutCancel(ctx)); err != nil {
+			p.Log.Warn("the member that we caught up from stays master, fenced; its agent will park it", "member", m.ID, "err", err)
+		}
 	}()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	st, err := m.server.Promote(ctx)
 	if err != nil {
 		return v, err
@@ -121,7 +125,13 @@ func (p *passage) catchUp(ctx context.Context, v lock.View, m *sealed) (_ lock.V
 	if err := p.Redis.Follow(ctx, m.Address); err != nil {
 		return v, err
 	}
-	if err := p.until(ctx, joinFor, 5*time.Millisecond, func(own redis.Status) bool {
+	last := time.Now() // when there was progress: a sync may take long, and nobody else can lead meanwhile
+	if err := p.until(ctx, math.MaxInt64, 5*time.Millisecond, func(own redis.Status) bool {
+		if own.Syncing || own.Loading {
+			last = time.Now()
+		} else if time.Since(last) > joinFor {
+			cancel()
+		}
 		return own.Linked() && own.Position.Lineage == st.Position.Lineage && own.Position.Offset >= st.Position.Offset
 	}); err != nil {
 		return v, fmt.Errorf("catch up from %s: %w", m.ID, err)

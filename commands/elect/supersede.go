@@ -50,9 +50,9 @@ func (p *passage) supersede(ctx context.Context, v lock.View, own redis.Status) 
 		return context.Cause(ctx)
 	case err == nil && (st.RunID == old.RunID || old.RunID == anyRun) && st.Master:
 		p.old.server, p.old.addr = server, old.Address
-	case err == nil && st.RunID == old.RunID: // parked before, it may still be the freshest
-		m := &sealed{Other: Other{ID: old.ID, Address: old.Address, Runs: []string{old.RunID}, Session: v.Members[old.ID].Session}}
-		m.err = p.park(ctx, m)
+	case err == nil && st.RunID == old.RunID && !p.Record: // parked before, it may still be the freshest; else it is recorded
+		m := &sealed{Other: Other{ID: old.ID, Address: old.Address, Session: v.Members[old.ID].Session}}
+		m.err = p.park(ctx, v, m)
 		p.sealed = append(p.sealed, m)
 		return nil
 	case err == nil, redis.Refused(err):
@@ -154,11 +154,11 @@ func (t Takeover) until(ctx context.Context, bound, every time.Duration, done fu
 }
 
 // undo takes back what we did to the old master; a fence of somebody else's stays.
-func (s *superseded) undo(ctx context.Context) {
+func (s *superseded) undo(ctx context.Context, within time.Duration) {
 	if s.server == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, pauseFor)
+	ctx, cancel := context.WithTimeout(ctx, min(pauseFor, within))
 	defer cancel()
 	var lift, unpause error
 	if s.fenced {

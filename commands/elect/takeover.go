@@ -39,12 +39,9 @@ type Takeover struct {
 	Force  *lock.Request               // an operator wants it, whatever we hold; nil: the protocol decides
 }
 
-// Other is a recorded member, with the runs in which it is known: another Redis at its address is none of ours, unless the
-// record is void.
+// Other is a recorded member.
 type Other struct {
 	ID, Address string
-	Runs        []string
-	Not         string // the run that is published as master's: it is dealt with apart
 	Session     string // of its agent; empty: that is dead
 }
 
@@ -58,7 +55,7 @@ type passage struct {
 
 // Run ends the published master's reign, promotes, publishes and lets writes in. It returns the view after publishing,
 // and what is left to do for the others, which is to be called in any case. On an error the old master is as it was, or
-// parked where the state may name us already; ours refuses writes. Whoever has the lock next takes over from there.
+// parked if nothing of it was missing here; ours refuses writes. Whoever has the lock next takes over from there.
 func (t Takeover) Run(ctx context.Context, v lock.View) (_ lock.View, finish func(context.Context), err error) {
 	p := &passage{Takeover: t, old: &superseded{log: t.Log}}
 	own, err := t.Redis.Status(ctx)
@@ -73,17 +70,31 @@ func (t Takeover) Run(ctx context.Context, v lock.View) (_ lock.View, finish fun
 	leased, cancel := t.Session.Lease.Context(ctx)
 	defer cancel()
 	if v, err = p.through(leased, v, own); err != nil {
-		p.old.undo(context.WithoutCancel(ctx))
+		if mine(leased) {
+			p.old.undo(context.WithoutCancel(ctx), t.Session.Lease.Left(time.Now()))
+		}
 		return v, p.close, err
 	}
-	return v, func(ctx context.Context) { p.repoint(ctx, v.State); p.close(ctx) }, nil
+	return v, func(ctx context.Context) {
+		leased, cancel := t.Session.Lease.Context(ctx)
+		defer cancel()
+		p.repoint(leased, v.State)
+		p.close(ctx)
+	}, nil
+}
+
+// mine tells whether the lock is still ours, so that the old master may be let go: after a loss or the lease's end the next
+// holder may count on our fence. The end of this process is no loss.
+func mine(ctx context.Context) bool {
+	cause := context.Cause(ctx)
+	return cause == nil || cause == context.Canceled
 }
 
 // through is the one order.
 func (p *passage) through(ctx context.Context, v lock.View, own redis.Status) (lock.View, error) {
 	bar := v.State.Bar(p.Me.ID, own.RunID)
 	p.void = p.Force == nil && (!p.Record || bar != "")
-	p.seal(ctx)
+	p.seal(ctx, v)
 	if err := p.supersede(ctx, v, own); err != nil {
 		return v, err
 	}

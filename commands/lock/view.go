@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/hashicorp/consul/api"
+
+	"resec/handlers/redis"
 )
 
 // View is the lock and the state as one read found them.
@@ -42,6 +44,15 @@ func (v View) Belongs(service string) error {
 func StateKey(key string) string      { return key + "/state" }
 func memberKey(key, id string) string { return key + "/members/" + id }
 func requestKey(key string) string    { return key + "/failover" }
+
+// Knows tells whether a Redis that answers at a member's address is that member's: its run is the recorded or the published
+// one, or the one that its agent speaks of, or its history is the cluster's. Addresses are used again by others. Before the
+// first master anybody is who he is said to be.
+func (v View) Knows(id string, st redis.Status) bool {
+	m := v.State.Master
+	at, _ := base(st.Position, v.State.Chain)
+	return m == nil || at >= 0 || st.RunID == v.State.Record[id].RunID || st.RunID == v.Members[id].RunID || m.ID == id && st.RunID == m.RunID
+}
 
 // Parse reads what a list of the keys below the lock's own gave.
 func Parse(key string, index uint64, pairs api.KVPairs) View {
