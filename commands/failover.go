@@ -99,12 +99,14 @@ func (p *program) force(ctx context.Context, l lock.Lock, before lock.View, r lo
 		if m := v.State.Master; err == nil && m != nil && m.ID == r.To && m.Term > before.State.Term() && v.Request == nil {
 			term = m.Term
 			break
+		} else if err == nil && v.Request == nil {
+			return coded(exitTimeout, errors.Join(fmt.Errorf("%s did not come to lead: its agent gave that up, or another request came between; its log says why", r.To), end(context.WithoutCancel(ctx))))
 		}
 		select {
 		case <-wait.Done():
 			err = fmt.Errorf("%s does not lead after %s; its agent's log says why", r.To, timeout)
 			if ctx.Err() != nil {
-				err = ctx.Err()
+				err = errors.New("interrupted: the request is withdrawn")
 			}
 			return coded(exitTimeout, errors.Join(err, end(context.WithoutCancel(ctx))))
 		case <-time.After(100 * time.Millisecond):

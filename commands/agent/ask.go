@@ -16,10 +16,12 @@ import (
 
 // ask looks at every member's Redis at once, listed or not, and at the one that ours follows: Consul may have lost
 // everything. It looks at ours no earlier: offsets move while a master lives.
-func (a *Agent) ask(ctx context.Context, k known) ([]lock.Candidate, error) {
+//
+// It names apart who is silent and may be the freshest: recorded as level, with an agent that lives.
+func (a *Agent) ask(ctx context.Context, k known) (cs []lock.Candidate, silent []string, err error) {
 	entries, err := a.Registrar.Naming.Instances(ctx, a.Lock.Client)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	members := lock.Members(entries, k.view)
 	own := k.health.Status
@@ -27,16 +29,18 @@ func (a *Agent) ask(ctx context.Context, k known) ([]lock.Candidate, error) {
 		members = append(members, lock.Member{ID: of, Address: of, Check: lock.Unregistered})
 	}
 	members = slices.DeleteFunc(members, func(m lock.Member) bool { return m.ID == a.Me.ID })
-	out := make([]*lock.Candidate, len(members))
+	out, mute := make([]*lock.Candidate, len(members)), make([]bool, len(members))
 	var wg sync.WaitGroup
 	for i, m := range members {
 		wg.Go(func() {
 			st, err := a.peek(ctx, m.Address)
 			if err == nil && !k.view.Knows(m.ID, st) {
-				err = errors.New("another redis answers at its address")
+				err = errStranger
 			}
 			if err != nil {
 				a.Log.Debug("no candidate", "member", m.ID, "err", err)
+				r, recorded := k.view.State.Record[m.ID]
+				mute[i] = redis.Silent(err) && recorded && !r.Joining && k.view.Members[m.ID].Session != ""
 				return
 			}
 			out[i] = &lock.Candidate{ID: m.ID, Tended: m.Tended(), Listed: m.Listed(), Status: st}
@@ -44,17 +48,20 @@ func (a *Agent) ask(ctx context.Context, k known) ([]lock.Candidate, error) {
 	}
 	st, err := a.Redis.Status(ctx)
 	wg.Wait()
-	var cs []lock.Candidate
 	if err == nil { // or else the watch on it will say so; the others go first
 		cs = append(cs, lock.Candidate{ID: a.Me.ID, Tended: true, Listed: true, Status: st})
 	}
-	for _, c := range out {
-		if c != nil {
-			cs = append(cs, *c)
+	for i, m := range members {
+		if out[i] != nil {
+			cs = append(cs, *out[i])
+		} else if mute[i] {
+			silent = append(silent, m.ID)
 		}
 	}
-	return cs, nil
+	return cs, silent, nil
 }
+
+var errStranger = errors.New("another redis answers at its address")
 
 // peek asks another's Redis, once and not for long.
 func (a *Agent) peek(ctx context.Context, addr string) (redis.Status, error) {

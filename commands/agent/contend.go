@@ -20,8 +20,8 @@ const (
 	// leaveVanished is the same for a master that is not in the catalogue: its Consul agent was told to leave, and took its
 	// node along. Measured: such an agent needs 3.2 s from there until it ends, and as long until it is back and has synced.
 	leaveVanished = 10 * time.Second
-	// barredFor is the pause before a member that may not lead looks again: what bars it ends without an event.
-	barredFor = 500 * time.Millisecond
+	// lookAgain is the pause before the others are asked again: what is waited for comes without an event.
+	lookAgain = 500 * time.Millisecond
 )
 
 // turn is when this member may take the lock that it saw free in the view, while its Redis followed that master: it is
@@ -40,22 +40,21 @@ func (t turn) stands(k known) bool {
 func (a *Agent) contend(ctx context.Context, k known) (again time.Duration, err error) {
 	forced := k.view.Request != nil && k.view.Request.To == a.Me.ID
 	if !forced && !a.turn.stands(k) {
-		cs, err := a.ask(ctx, k)
+		cs, silent, err := a.ask(ctx, k)
 		if err != nil {
 			return 0, err
 		}
-		c := claim{candidates: cs, state: k.view.State, id: a.Me.ID, void: a.void(cs, k.view.State),
-			settling: time.Since(k.back) < leaveIncumbent, vacant: time.Since(a.vacant.since), newborn: a.newborn()}
-		after, why := c.patience()
-		a.Log.Debug("ranked", "candidates", c.String())
-		if after < 0 {
-			a.refuse(why)
-			return barredFor, nil
+		c := claim{candidates: cs, silent: silent, state: k.view.State, id: a.Me.ID, binds: a.binds(cs, k.view.State),
+			settling: time.Since(k.back) < leaveIncumbent, vacant: time.Since(a.vacant.since), grace: a.grace(), newborn: a.newborn()}
+		v := c.patience()
+		a.Log.Debug("ranked", "candidates", c.String(), "wait", v.wait, "why", v.why)
+		if v.barred {
+			a.refuse(v.why)
 		}
-		if after > 0 {
-			a.Log.Debug("the lock is free, and others go first", "wait", after, "why", why)
+		if v.again {
+			return v.wait, nil
 		}
-		a.turn = turn{k.view, k.health.Status.Of, time.Now().Add(after)}
+		a.turn = turn{k.view, k.health.Status.Of, time.Now().Add(v.wait)}
 	}
 	if d := time.Until(a.turn.at); !forced && d > 0 {
 		return d, nil
@@ -78,10 +77,16 @@ func (a *Agent) contend(ctx context.Context, k known) (again time.Duration, err 
 // session: an empty Redis waits for one with data before it begins a cluster.
 func (a *Agent) newborn() time.Duration { return 2 * a.Registrar.Interval }
 
-// void tells whether the record binds nobody, by these answers. No recorded run has answered for long enough after two
-// of the lock's TTLs, for as long as Consul itself waits for a holder.
-func (a *Agent) void(cs []lock.Candidate, s lock.State) bool {
+// grace is within which another agent has seen that its Redis is silent, and given up its session: that Redis may only be
+// slow, and the freshest.
+func (a *Agent) grace() time.Duration {
+	return time.Duration(a.Probe.Failures)*a.Probe.Timeout + time.Second
+}
+
+// binds tells whom the record lets lead, by these answers. No recorded run has answered for long enough after two of the
+// lock's TTLs, for as long as Consul itself waits for a holder.
+func (a *Agent) binds(cs []lock.Candidate, s lock.State) lock.Binding {
 	now := time.Now()
 	a.vacant = a.vacant.looked(slices.ContainsFunc(cs, func(c lock.Candidate) bool { return s.Record[c.ID].RunID == c.RunID }), now)
-	return s.Void(cs, a.vacant.quiet(now) >= 2*a.Session.TTL)
+	return s.Binds(cs, a.vacant.quiet(now) >= 2*a.Session.TTL)
 }

@@ -45,7 +45,7 @@ func next(k known, id, service string) (step, string) {
 		return quit, k.view.Belongs(service).Error()
 	case errors.Is(k.view.Err, lock.ErrConflict):
 		return quit, k.view.Err.Error()
-	case k.view.Err != nil:
+	case k.view.Err != nil && !holding: // who holds the lock writes the state anew
 		return wait, k.view.Err.Error()
 	case !k.seen:
 		return wait, "redis has not answered yet"

@@ -205,17 +205,19 @@ func TestOthers(t *testing.T) {
 }
 
 func TestUnsettled(t *testing.T) {
-	rec := func(id string) lock.Recorded { return lock.Recorded{RunID: "run-" + id, Address: id + ":1"} }
+	rec := func(id string) lock.Recorded { return lock.Recorded{RunID: "run-" + id, Address: id + ":1", Level: 3} }
 	here := func(id string) lock.Present {
 		return lock.Present{Session: id + "'s", RunID: "run-" + id, Address: id + ":1"}
 	}
 	joining, new, moved := rec("joining"), here("new"), here("moved")
+	earlier := rec("earlier")
+	earlier.Level = 2
 	joining.Joining, new.RunID, moved.Address = true, "run-2", "elsewhere:1"
-	v := lock.View{State: lock.State{Record: map[string]lock.Recorded{"me": rec("me"), "settled": rec("settled"), "joining": joining, "new": rec("new"),
-		"moved": rec("moved"), "dead": rec("dead"), "gone": rec("gone")}},
+	v := lock.View{State: lock.State{Master: &lock.Master{Peer: handlers.Peer{ID: "me", Term: 3}}, Record: map[string]lock.Recorded{"me": rec("me"), "settled": rec("settled"), "joining": joining, "new": rec("new"),
+		"moved": rec("moved"), "dead": rec("dead"), "gone": rec("gone"), "earlier": earlier}},
 		Members: map[string]lock.Present{"settled": here("settled"), "joining": here("joining"), "new": new, "moved": moved,
-			"dead": {RunID: "run-dead"}, "newcomer": here("newcomer"), "departed": {RunID: "run-departed"}}}
-	if d := cmp.Diff([]string{"dead", "gone", "joining", "moved", "new", "newcomer"}, unsettled(v, "me")); d != "" {
+			"dead": {RunID: "run-dead"}, "newcomer": here("newcomer"), "earlier": here("earlier"), "departed": {RunID: "run-departed"}}}
+	if d := cmp.Diff([]string{"dead", "earlier", "gone", "joining", "moved", "new", "newcomer"}, unsettled(v, "me")); d != "" {
 		t.Error(d)
 	}
 }

@@ -68,11 +68,17 @@ func (a *Agent) takeOver(ctx context.Context, k known) (lock.View, func(context.
 // stillVoid asks again whether the record binds nobody.
 func (a *Agent) stillVoid(k known) func(context.Context) error {
 	return func(ctx context.Context) error {
-		cs, err := a.ask(ctx, k)
-		if err == nil && !a.void(cs, k.view.State) {
-			err = errors.New("a recorded member is back in its run")
+		cs, _, err := a.ask(ctx, k)
+		if err != nil {
+			return err
 		}
-		return err
+		binds := a.binds(cs, k.view.State)
+		for _, c := range cs {
+			if why := c.Unfit(k.view.State, binds); c.ID == a.Me.ID && why != "" {
+				return errors.New(why)
+			}
+		}
+		return nil
 	}
 }
 
@@ -179,7 +185,7 @@ func over(k known, r reign) (end, bool) {
 		return end{text: "the lock is lost, and free"}, true
 	case k.view.Index >= r.index && k.view.Session != r.session:
 		return end{text: "the lock is held by " + k.view.Holder}, true
-	case k.view.Index >= r.index && (k.view.State.Term() != r.term || k.view.Holder != r.id):
+	case k.view.Index >= r.index && (k.view.State.Term() != r.term || k.view.Holder != r.id || k.view.State.Master.RunID != r.run):
 		return end{text: "the lock or the state does not name us any more: somebody has changed it"}, true
 	case redis.Refused(h.Err):
 		return end{release: lock.WhyDead, text: "redis is gone"}, true
@@ -209,6 +215,9 @@ func (a *Agent) release(ctx context.Context, session, why, text string) {
 			a.Log.Info("the lock is given back", "why", text)
 			v, err = a.Lock.Read(ctx)
 		}
+	}
+	if r := v.Request; err == nil && r != nil && r.To == a.Me.ID { // what an operator wants cannot be: others shall not wait for it
+		err = a.Lock.Withdraw(ctx)
 	}
 	if err != nil {
 		a.Log.Warn("the lock is left to the session's end", "err", err)

@@ -39,6 +39,7 @@ func TestOver(t *testing.T) {
 		{"not by a look at Redis that is older than the reign", reigning(demoted(since.Add(-1))), false, end{}},
 		{"when the state was deleted or changed by hand", reigning(unpublished), true, end{text: "the lock or the state does not name us any more: somebody has changed it"}},
 		{"when Redis was made a replica by hand", reigning(demoted(since.Add(1))), true, end{release: lock.WhyUnhealthy, text: "redis was made a replica of b:1"}},
+		{"when its run was changed by hand", reigning(func(k *known) { k.view.State.Master.RunID = "x" }), true, end{text: "the lock or the state does not name us any more: somebody has changed it"}},
 		{"when the lock is free", reigning(free, func(k *known) { k.view.Index = 11 }), true, end{text: "the lock is lost, and free"}},
 		{"when the lock is another's", reigning(func(k *known) { k.view.Index, k.view.Session, k.view.Holder = 11, "a's", "a" }), true, end{text: "the lock is held by a"}},
 		{"when an operator wants another, whose agent lives", reigning(asked("a")), true, end{text: "an operator wants a", again: true}},
@@ -141,7 +142,11 @@ func TestPatience(t *testing.T) {
 	gaveUp.Why = lock.WhyLeaving
 	const ms = time.Millisecond
 	claims := func(id string, s lock.State, cs ...lock.Candidate) claim {
-		return claim{candidates: cs, state: s, id: id, void: s.Master == nil, newborn: 2 * time.Second}
+		binds := lock.Bound
+		if s.Master == nil {
+			binds = lock.Void
+		}
+		return claim{candidates: cs, state: s, id: id, binds: binds, grace: 3 * time.Second, newborn: 2 * time.Second}
 	}
 	with := func(c claim, change func(*claim)) claim { change(&c); return c }
 	for _, tt := range []struct {
@@ -156,8 +161,8 @@ func TestPatience(t *testing.T) {
 		{"who has become unfit takes nothing", claims("b", s, member("b", unfit), member("c")), -1, "redis may not lead: it is loading its data"},
 		{"who does not answer itself leaves it to the others", claims("b", s, member("c")), leaveIncumbent, "our redis has just become unfit"},
 		{"who was restarted takes nothing", claims("b", s, member("b", reborn), member("c")), -1, "redis may not lead: it was restarted since it was recorded"},
-		{"unless the record binds nobody", with(claims("b", s, member("b", reborn)), func(c *claim) { c.void = true }), 0, ""},
-		{"who then ranks second leaves the first the time to be ready", with(claims("b", s, member("b", reborn, keyless), member("c", reborn)), func(c *claim) { c.void = true }),
+		{"unless the record binds nobody", with(claims("b", s, member("b", reborn)), func(c *claim) { c.binds = lock.Void }), 0, ""},
+		{"who then ranks second leaves the first the time to be ready", with(claims("b", s, member("b", reborn, keyless), member("c", reborn)), func(c *claim) { c.binds = lock.Void }),
 			2 * time.Second, "c ranks first"},
 		{"who is not recorded takes nothing", claims("x", s, member("x", keyless), member("c")), -1, "redis may not lead: it is not recorded: no master of this cluster has seen it"},
 		{"nor does a stranger", claims("x", s, member("x"), member("c")), -1, "redis may not lead: its data were never this cluster's"},
@@ -177,12 +182,22 @@ func TestPatience(t *testing.T) {
 			"our redis is empty, and another that has data may be about to come"},
 		{"but not for ever", with(claims("b", lock.State{}, member("b", keyless)), func(c *claim) { c.vacant = 2 * time.Second }), 0, ""},
 		{"one with data begins at once", claims("b", lock.State{}, member("a", keyless), member("b")), 0, ""},
+		{"and while one is loading", with(claims("b", lock.State{}, member("b", keyless), member("a", unfit)), func(c *claim) { c.vacant = time.Hour }), 500 * ms,
+			"our redis is empty, and a is loading"},
+		{"who ranks first looks again while one that may be fresher is silent", with(claims("b", s, member("b")), func(c *claim) { c.silent = []string{"c"} }), 500 * ms,
+			"c does not answer, and may be fresher"},
+		{"for as long as its agent needs to see that", with(claims("b", s, member("b")), func(c *claim) { c.silent, c.vacant = []string{"c"}, 3*time.Second }), 0, ""},
+		{"the incumbent need not", with(claims("a", s, member("a", incumbent)), func(c *claim) { c.silent = []string{"c"} }), 0, ""},
 		{"an empty one does not wait in a cluster that was begun", claims("b", s, member("b", keyless)), 0, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, why := tt.c.patience()
-			if got != tt.want || why != tt.why {
-				t.Errorf("got %s (%s), want %s (%s)", got, why, tt.want, tt.why)
+			v := tt.c.patience()
+			got := v.wait
+			if v.barred {
+				got = -1
+			}
+			if got != tt.want || v.why != tt.why {
+				t.Errorf("got %s (%s), want %s (%s)", got, v.why, tt.want, tt.why)
 			}
 		})
 	}

@@ -49,7 +49,7 @@ func (a *Agent) keepRecord(ctx context.Context, r reign) {
 
 func (a *Agent) recordEvery(v lock.View, ids []string) time.Duration {
 	for _, id := range ids {
-		if v.State.Record[id].Joining && v.Members[id].Session != "" {
+		if v.State.Record[id].Level != v.State.Term() && v.Members[id].Session != "" {
 			return joinAgain
 		}
 	}
@@ -70,7 +70,7 @@ func told(v lock.View, ids []string) string {
 func unsettled(v lock.View, me string) (ids []string) {
 	for id, p := range v.Members {
 		r, recorded := v.State.Record[id]
-		if id != me && p.Session != "" && (!recorded || r.Joining || r.RunID != p.RunID || r.Address != p.Address) {
+		if id != me && p.Session != "" && (!recorded || r.Joining || r.Level != v.State.Term() || r.RunID != p.RunID || r.Address != p.Address) {
 			ids = append(ids, id)
 		}
 	}
@@ -78,6 +78,9 @@ func unsettled(v lock.View, me string) (ids []string) {
 		if id != me && v.Members[id].Session == "" {
 			ids = append(ids, id)
 		}
+	}
+	if _, recorded := v.State.Record[me]; !recorded {
+		ids = append(ids, me)
 	}
 	slices.Sort(ids)
 	return ids

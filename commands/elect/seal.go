@@ -92,7 +92,7 @@ func (p *passage) freshest(ctx context.Context, v lock.View) (lock.View, error) 
 			others = append(others, lock.Candidate{ID: m.ID, Status: m.status})
 		}
 	}
-	found, more := lock.Freshest(lock.Candidate{ID: p.Me.ID, Status: own}, others, v.State, p.void)
+	found, more := lock.Freshest(lock.Candidate{ID: p.Me.ID, Status: own}, others, v.State, p.binds)
 	best := byID[found.ID]
 	switch {
 	case !more:

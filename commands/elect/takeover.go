@@ -50,7 +50,7 @@ type passage struct {
 	Takeover
 	sealed []*sealed
 	old    *superseded
-	void   bool // the record does not let us lead: we were elected because it binds nobody, or keep none
+	binds  lock.Binding // Void: the record does not let us lead, so we were elected because it binds nobody, or keep none
 }
 
 // Run ends the published master's reign, promotes, publishes and lets writes in. It returns the view after publishing,
@@ -93,7 +93,9 @@ func mine(ctx context.Context) bool {
 // through is the one order.
 func (p *passage) through(ctx context.Context, v lock.View, own redis.Status) (lock.View, error) {
 	bar := v.State.Bar(p.Me.ID, own.RunID)
-	p.void = p.Force == nil && (!p.Record || bar != "")
+	if p.Force == nil && (!p.Record || bar != "") {
+		p.binds = lock.Void
+	}
 	p.seal(ctx, v)
 	if err := p.supersede(ctx, v, own); err != nil {
 		return v, err

@@ -22,8 +22,8 @@ type Row struct {
 // Ranking is every member, those who may lead first, in the order in which they would take a free lock.
 func Ranking(v lock.View, answers []status.Answer) []Row {
 	cs := status.Candidates(answers)
-	void := v.State.Void(cs, false)
-	ranked := lock.Rank(cs, v.State, void)
+	binds := v.State.Binds(cs, false)
+	ranked := lock.Rank(cs, v.State, binds)
 	rows := make([]Row, len(answers))
 	for i, a := range answers {
 		r := Row{ID: a.ID, Address: a.Address, Status: a.Status}
@@ -33,12 +33,12 @@ func Ranking(v lock.View, answers []status.Answer) []Row {
 		case a.Err != nil:
 			r.Why = redis.Why(a.Err)
 		case r.Rank == 0:
-			r.Why = c.Unfit(v.State, void)
+			r.Why = c.Unfit(v.State, binds)
 		case c.Incumbent(v.State):
 			r.Why = "is the master"
 		case v.Members[a.ID].Session == "":
 			r.Why = "its agent is dead"
-		case void && len(v.State.Record) > 0:
+		case binds == lock.Void && len(v.State.Record) > 0:
 			r.Why = "the record binds nobody: all were restarted"
 		}
 		rows[i] = r

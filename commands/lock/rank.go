@@ -37,17 +37,19 @@ func (c Candidate) Unusable() string {
 	return ""
 }
 
-// Unfit says why the candidate may not lead; nothing when it may. A void record bars no member, whatever became of its
-// run; a stranger it bars all the same, for the members would be wiped when they come back to follow it.
-func (c Candidate) Unfit(s State, void bool) string {
+// Unfit says why the candidate may not lead; nothing when it may. A record that binds nobody bars no member, whatever
+// became of its run; a stranger it bars all the same, for the members would be wiped when they come back to follow it.
+func (c Candidate) Unfit(s State, b Binding) string {
 	foreign := s.Foreign(c.ID, c.Position)
 	switch why := c.Unusable(); {
 	case why != "":
 		return why
-	case c.Incumbent(s), void && !foreign:
+	case c.Incumbent(s), b == Void && !foreign:
 		return ""
 	case foreign && c.Keys > 0:
 		return "its data were never this cluster's"
+	case b == Quiet && !foreign:
+		return s.barQuietly(c.ID, c.Status)
 	}
 	return s.Bar(c.ID, c.RunID)
 }
@@ -57,8 +59,8 @@ func (c Candidate) Unfit(s State, void bool) string {
 //
 // Offsets compare only within one lineage, so lineages are ranked first, and then who shares one. Where lineages say
 // nothing (an AOF begins a new one with each restart), the published master's is the best, then the one with the most keys.
-func Rank(cs []Candidate, s State, void bool) []Candidate {
-	out := slices.DeleteFunc(slices.Clone(cs), func(c Candidate) bool { return c.Unfit(s, void) != "" })
+func Rank(cs []Candidate, s State, b Binding) []Candidate {
+	out := slices.DeleteFunc(slices.Clone(cs), func(c Candidate) bool { return c.Unfit(s, b) != "" })
 	leads, keys := map[string]bool{}, map[string]int64{} // by lineage
 	for _, c := range out {
 		_, l := base(c.Position, s.Chain)
@@ -85,8 +87,8 @@ func Rank(cs []Candidate, s State, void bool) []Candidate {
 }
 
 // Freshest is who of the others has what our Redis lacks, as far as their histories tell, and the most of it.
-func Freshest(own Candidate, others []Candidate, s State, void bool) (Candidate, bool) {
-	ranked := Rank(append([]Candidate{own}, others...), s, void)
+func Freshest(own Candidate, others []Candidate, s State, b Binding) (Candidate, bool) {
+	ranked := Rank(append([]Candidate{own}, others...), s, b)
 	if len(ranked) == 0 || ranked[0].ID == own.ID || level(ranked[0], own, s) {
 		return Candidate{}, false
 	}

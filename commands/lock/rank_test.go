@@ -55,6 +55,14 @@ func void(id string) State {
 	return s
 }
 
+// binding is Void for the states of void.
+func binding(s State) Binding {
+	if s.Record["a"].RunID != "run-a" {
+		return Void
+	}
+	return Bound
+}
+
 func TestRank(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -100,7 +108,7 @@ func TestRank(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			for range 2 { // the order in which they answered does not matter
 				var got []string
-				for _, c := range Rank(tt.cs, tt.state, tt.state.Record["a"].RunID != "run-a") {
+				for _, c := range Rank(tt.cs, tt.state, binding(tt.state)) {
 					got = append(got, c.ID)
 				}
 				if d := cmp.Diff(tt.want, got); d != "" {
@@ -115,7 +123,7 @@ func TestRank(t *testing.T) {
 func TestRank_LeavesItsInputAlone(t *testing.T) {
 	in := []Candidate{replica("b", priority(0)), replica("c"), replica("a")}
 	want := slices.Clone(in)
-	Rank(in, State{}, true)
+	Rank(in, State{}, Void)
 	if d := cmp.Diff(want, in); d != "" {
 		t.Error(d)
 	}
@@ -142,13 +150,12 @@ func TestFreshest(t *testing.T) {
 		{"then the one with the most keys", void("z"), replica("a", lineage("x"), keys(8)), []Candidate{replica("b", lineage("y"), keys(9))}, "b"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			void := tt.state.Record["a"].RunID != "run-a"
-			best, found := Freshest(tt.own, tt.others, tt.state, void)
+			best, found := Freshest(tt.own, tt.others, tt.state, binding(tt.state))
 			if best.ID != tt.want || found != (tt.want != "") {
 				t.Fatalf("got %q, %t", best.ID, found)
 			}
 			if found { // and who is passed the lock does not pass it back
-				if back, again := Freshest(best, append(tt.others, tt.own), tt.state, void); again && back.ID == tt.own.ID {
+				if back, again := Freshest(best, append(tt.others, tt.own), tt.state, binding(tt.state)); again && back.ID == tt.own.ID {
 					t.Error("they pass the lock to and fro")
 				}
 			}

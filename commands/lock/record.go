@@ -14,6 +14,7 @@ type Recorded struct {
 	RunID   string `json:"run_id"`
 	Address string `json:"address"`           // host:port
 	Joining bool   `json:"joining,omitempty"` // it has not caught up with the master yet in this run
+	Level   uint64 `json:"level,omitempty"`   // the last term in which it was seen level with the master
 }
 
 // formerMax bounds how many of those that left are known.
@@ -49,10 +50,19 @@ func (s State) Bar(id, run string) string {
 	return ""
 }
 
-// Void tells whether the record binds nobody any more: nobody is recorded; or every recorded member answers, and none
-// that had caught up is in its recorded run; or, after quiet enough, no recorded run answers at all. Not while one of them
-// is loading: what it holds will be known soon.
-func (s State) Void(answers []Candidate, quiet bool) bool {
+// Binding is whom the record lets lead.
+type Binding int
+
+// The bindings.
+const (
+	Bound Binding = iota // who has caught up, in its recorded run
+	Void                 // every member: all answer, and none that had caught up is in its recorded run
+	Quiet                // who was level with the last master, and has data: no recorded run has answered for long enough (a cold start)
+)
+
+// Binds tells whom the record lets lead, by who answers. It binds nobody where nobody is recorded. It binds while one of
+// the members is loading: what it holds will be known soon.
+func (s State) Binds(answers []Candidate, quiet bool) Binding {
 	answered, runs := 0, 0
 	for _, c := range answers {
 		r, recorded := s.Record[c.ID]
@@ -60,25 +70,48 @@ func (s State) Void(answers []Candidate, quiet bool) bool {
 			continue
 		}
 		if answered++; c.Loading {
-			return false
+			return Bound
 		}
 		if r.RunID != c.RunID {
 			continue
 		}
 		if runs++; !r.Joining {
-			return false
+			return Bound
 		}
 	}
-	return answered == len(s.Record) || quiet && runs == 0
+	switch {
+	case answered == len(s.Record):
+		return Void
+	case quiet && runs == 0:
+		return Quiet
+	}
+	return Bound
+}
+
+// barQuietly is Bar after a cold start in which not all members answer. Who is not there may hold what this one lost with
+// its disk, or never had: it would be wiped when it comes back.
+func (s State) barQuietly(id string, st redis.Status) string {
+	switch r := s.Record[id]; {
+	case st.Keys == 0:
+		return "it is empty, and members that do not answer may not be; `resec failover -to ID -force` overrides"
+	case s.Master != nil && id != s.Master.ID && (r.Joining || r.Level != s.Master.Term):
+		return "it was not level with the last master, and that does not answer; `resec failover -to ID -force` overrides"
+	}
+	return ""
 }
 
 // Lead is the state with its master recorded.
 func (s State) Lead() State {
 	record := map[string]Recorded{}
 	maps.Copy(record, s.Record)
-	record[s.Master.ID] = Recorded{RunID: s.Master.RunID, Address: s.Master.Address}
+	record[s.Master.ID] = s.leader()
 	s.Record = record
 	return s
+}
+
+// leader is the master as the record has it.
+func (s State) leader() Recorded {
+	return Recorded{RunID: s.Master.RunID, Address: s.Master.Address, Level: s.Master.Term}
 }
 
 // Seen is what the master's agent knows of a member.
@@ -114,13 +147,21 @@ func (s State) Enrol(seen []Seen, mark redis.Position) State {
 		}
 		attached := !st.Master && st.Of == s.Master.Address
 		caughtUp := attached && st.Linked() && st.Position.Lineage == mark.Lineage && st.Position.Offset >= mark.Offset
+		now := Recorded{RunID: st.RunID, Address: m.Address, Joining: !caughtUp}
 		switch {
-		case !recorded && !attached && s.Stranger(m.ID, *st) != "":
-		case !recorded, r.RunID != st.RunID && attached:
-			out[m.ID] = Recorded{RunID: st.RunID, Address: m.Address, Joining: !caughtUp}
-		case r.RunID == st.RunID:
-			out[m.ID] = Recorded{RunID: st.RunID, Address: m.Address, Joining: r.Joining && !caughtUp}
+		case !recorded && !attached && s.Stranger(m.ID, *st) != "", recorded && r.RunID != st.RunID && !attached:
+			continue
+		case recorded && r.RunID == st.RunID:
+			now.Joining, now.Level = r.Joining && !caughtUp, r.Level
 		}
+		if caughtUp {
+			now.Level = s.Master.Term
+			s = s.struckOff(m.ID)
+		}
+		out[m.ID] = now
+	}
+	if _, recorded := out[s.leads()]; s.Master != nil && !recorded { // somebody has changed the state by hand
+		out[s.Master.ID] = s.leader()
 	}
 	s.Record = out
 	if s.Master != nil && mark.Lineage != "" && !slices.Contains(s.Chain, mark.Lineage) {
@@ -128,5 +169,23 @@ func (s State) Enrol(seen []Seen, mark redis.Position) State {
 	}
 	s.Former = slices.DeleteFunc(slices.Clone(s.Former), func(id string) bool { _, back := out[id]; return back })
 	s.Former = s.Former[max(0, len(s.Former)-formerMax):]
+	return s
+}
+
+// leads is the master's id.
+func (s State) leads() string {
+	if s.Master == nil {
+		return ""
+	}
+	return s.Master.ID
+}
+
+// struckOff is the state in which an operator's force for a member, which follows now, is used up.
+func (s State) struckOff(id string) State {
+	if s.Overruled(id) {
+		m := *s.Master
+		m.Overrule = slices.DeleteFunc(slices.Clone(m.Overrule), func(o string) bool { return o == id })
+		s.Master = &m
+	}
 	return s
 }

@@ -12,7 +12,7 @@ import (
 // cluster is a state under which a is the master, whose data went through l1 and l2; b has caught up with it, j joins.
 func cluster(change ...func(*State)) State {
 	s := State{Chain: []string{"l1", "l2"}, Master: &Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Address: "a:1", Term: 4}},
-		Record: map[string]Recorded{"a": {RunID: "run-a", Address: "a:1"}, "b": {RunID: "run-b", Address: "b:1"}, "j": {RunID: "run-j", Address: "j:1", Joining: true}},
+		Record: map[string]Recorded{"a": {RunID: "run-a", Address: "a:1", Level: 4}, "b": {RunID: "run-b", Address: "b:1", Level: 4}, "j": {RunID: "run-j", Address: "j:1", Joining: true}},
 		Former: []string{"f", "g"}}
 	for _, f := range change {
 		f(&s)
@@ -71,32 +71,61 @@ func TestState_Bar(t *testing.T) {
 	}
 }
 
-func TestState_Void(t *testing.T) {
+func TestState_Binds(t *testing.T) {
 	small := func() State { return cluster(without("j")) }
 	old := func(id string) Candidate { return Candidate{ID: id, Status: redis.Status{RunID: "run-" + id}} }
-	loading := func(c Candidate) Candidate { c.Loading = true; return c }
 	fresh := func(id string) Candidate { return Candidate{ID: id, Status: redis.Status{RunID: "run-new"}} }
+	loading := func(c Candidate) Candidate { c.Loading = true; return c }
 	for _, tt := range []struct {
 		name    string
 		s       State
 		answers []Candidate
 		quiet   bool
-		want    bool
+		want    Binding
 	}{
-		{"a record that names nobody is", State{}, []Candidate{fresh("x")}, false, true},
-		{"not while one is in its recorded run", cluster(), []Candidate{fresh("a"), old("b"), fresh("j")}, true, false},
-		{"when all answer, and all were restarted", cluster(), []Candidate{fresh("a"), fresh("b"), fresh("j")}, false, true},
-		{"not while one of them does not answer", cluster(), []Candidate{fresh("a"), fresh("b")}, false, false},
-		{"not while one of them is loading what it holds", small(), []Candidate{fresh("a"), loading(fresh("b"))}, true, false},
-		{"unless no recorded run has answered for long enough", cluster(), []Candidate{fresh("b")}, true, true},
-		{"one that only joins has no claim of its own", cluster(), []Candidate{fresh("a"), fresh("b"), old("j")}, false, true},
-		{"but keeps a restarted one from claiming what a dead one may have", cluster(), []Candidate{fresh("b"), old("j")}, true, false},
-		{"who is not recorded does not count", small(), []Candidate{fresh("a"), fresh("x")}, false, false},
-		{"nor does it stand in the way", small(), []Candidate{fresh("a"), fresh("b"), old("x")}, false, true},
+		{"a record that names nobody binds nobody", State{}, []Candidate{fresh("x")}, false, Void},
+		{"it binds while one is in its recorded run", cluster(), []Candidate{fresh("a"), old("b"), fresh("j")}, true, Bound},
+		{"it is void when all answer, and all were restarted", cluster(), []Candidate{fresh("a"), fresh("b"), fresh("j")}, false, Void},
+		{"not while one of them does not answer", cluster(), []Candidate{fresh("a"), fresh("b")}, false, Bound},
+		{"not while one of them is loading what it holds", small(), []Candidate{fresh("a"), loading(fresh("b"))}, true, Bound},
+		{"no recorded run has answered for long enough", cluster(), []Candidate{fresh("b")}, true, Quiet},
+		{"one that only joins has no claim of its own", cluster(), []Candidate{fresh("a"), fresh("b"), old("j")}, false, Void},
+		{"but keeps a restarted one from claiming what a dead one may have", cluster(), []Candidate{fresh("b"), old("j")}, true, Bound},
+		{"who is not recorded does not count", small(), []Candidate{fresh("a"), fresh("x")}, false, Bound},
+		{"nor does it stand in the way", small(), []Candidate{fresh("a"), fresh("b"), old("x")}, false, Void},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := tt.s.Void(tt.answers, tt.quiet); got != tt.want {
-				t.Errorf("got %t", got)
+			if got := tt.s.Binds(tt.answers, tt.quiet); got != tt.want {
+				t.Errorf("got %d", got)
+			}
+		})
+	}
+}
+
+// Who may lead after a cold start in which not all have come.
+func TestCandidate_UnfitQuietly(t *testing.T) {
+	const empty, behind = "it is empty, and members that do not answer may not be; `resec failover -to ID -force` overrides",
+		"it was not level with the last master, and that does not answer; `resec failover -to ID -force` overrides"
+	earlier := func(s *State) { b := s.Record["b"]; b.Level = 3; s.Record["b"] = b }
+	for _, tt := range []struct {
+		name string
+		s    State
+		id   string
+		keys int64
+		want string
+	}{
+		{"the last master, with what its disk kept", cluster(), "a", 9, ""},
+		{"who was level with it", cluster(), "b", 9, ""},
+		{"not who was level with an earlier one only", cluster(earlier), "b", 9, behind},
+		{"nor who joined", cluster(), "j", 9, behind},
+		{"nor the last master with a new disk", cluster(), "a", 0, empty},
+		{"nor who was level and has a new disk", cluster(), "b", 0, empty},
+		{"nor a stranger", cluster(), "x", 9, "its data were never this cluster's"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := Candidate{ID: tt.id, Status: redis.Status{RunID: "run-new", Keys: tt.keys, Priority: 100, Position: at("z", "")}}
+			if got := c.Unfit(tt.s, Quiet); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
 	}
@@ -123,8 +152,12 @@ func TestState_Enrol(t *testing.T) {
 	silent := func(m *Seen) { m.Status = nil }
 	dead := func(m *Seen) { m.Session, m.Status = "", nil }
 	gone := func(m *Seen) { m.Session, m.Status, m.Listed = "", nil, false }
+	// rec is a member that is level with the master of term 4, unless it joins.
 	rec := func(run, addr string, joining bool) *Recorded {
-		return &Recorded{RunID: run, Address: addr, Joining: joining}
+		if joining {
+			return &Recorded{RunID: run, Address: addr, Joining: true}
+		}
+		return &Recorded{RunID: run, Address: addr, Level: 4}
 	}
 	fg := []string{"f", "g"}
 	misled := func(m *Seen) { m.Status.RunID = "run-of-a-stranger" }
@@ -182,12 +215,12 @@ func TestState_Enrol(t *testing.T) {
 func TestState_Lead(t *testing.T) {
 	before := cluster(without("j"))
 	after := before
-	after.Master = &Master{Peer: handlers.Peer{ID: "b", RunID: "run-b2", Address: "b:2"}}
-	want := map[string]Recorded{"a": {RunID: "run-a", Address: "a:1"}, "b": {RunID: "run-b2", Address: "b:2"}}
+	after.Master = &Master{Peer: handlers.Peer{ID: "b", RunID: "run-b2", Address: "b:2", Term: 5}}
+	want := map[string]Recorded{"a": {RunID: "run-a", Address: "a:1", Level: 4}, "b": {RunID: "run-b2", Address: "b:2", Level: 5}}
 	if d := cmp.Diff(want, after.Lead().Record); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff(map[string]Recorded{"b": {RunID: "run-b2", Address: "b:2"}}, State{Master: after.Master}.Lead().Record); d != "" {
+	if d := cmp.Diff(map[string]Recorded{"b": {RunID: "run-b2", Address: "b:2", Level: 5}}, State{Master: after.Master}.Lead().Record); d != "" {
 		t.Errorf("the first master: %s", d)
 	}
 	if d := cmp.Diff(cluster(without("j")), before); d != "" {
@@ -202,6 +235,29 @@ func TestState_EnrolKeepsTheChain(t *testing.T) {
 		t.Error(d)
 	}
 	if d := cmp.Diff(cluster().Record, got.Record); d != "" {
+		t.Error(d)
+	}
+}
+
+// What an operator forces is used up once it is done.
+func TestState_EnrolStrikesOff(t *testing.T) {
+	s := cluster(func(s *State) { s.Master.Overrule = []string{"b", "j", "x"} })
+	level := func(id string) Seen {
+		return Seen{ID: id, Present: Present{Session: "s", RunID: "run-" + id, Address: id + ":1"}, Listed: true,
+			Status: &redis.Status{RunID: "run-" + id, Of: "a:1", LinkUp: true, Position: redis.Position{Lineage: "l2", Offset: 100}}}
+	}
+	got := s.Enrol([]Seen{level("b"), level("x")}, redis.Position{Lineage: "l2", Offset: 100})
+	if d := cmp.Diff([]string{"j"}, got.Master.Overrule); d != "" {
+		t.Error(d)
+	}
+	if len(s.Master.Overrule) != 3 {
+		t.Error("the state itself was changed")
+	}
+}
+
+func TestState_EnrolKeepsTheMaster(t *testing.T) {
+	got := cluster(without("a")).Enrol(nil, redis.Position{Lineage: "l2"}).Record["a"]
+	if d := cmp.Diff(Recorded{RunID: "run-a", Address: "a:1", Level: 4}, got); d != "" {
 		t.Error(d)
 	}
 }

@@ -26,6 +26,14 @@ func parseRequest(p *api.KVPair) *Request {
 	return r
 }
 
+// Withdraw ends a request that cannot be fulfilled.
+func (l Lock) Withdraw(ctx context.Context) error {
+	if _, err := l.commit(ctx, &api.KVTxnOp{Verb: api.KVDelete, Key: requestKey(l.Key)}); err != nil {
+		return fmt.Errorf("withdraw the request %s: %w", requestKey(l.Key), err)
+	}
+	return nil
+}
+
 // ErrAsked is returned where another operator's request stands.
 var ErrAsked = errors.New("another request is under way")
 
@@ -39,7 +47,7 @@ func (l Lock) Ask(ctx context.Context, r Request, atLeast time.Duration) (end fu
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	id, _, err := l.Client.Session().CreateNoChecks(&api.SessionEntry{Name: "resec failover", TTL: min(max(atLeast, 10*time.Second), 24*time.Hour).String(),
-		Behavior: api.SessionBehaviorDelete}, (&api.WriteOptions{}).WithContext(ctx))
+		Behavior: api.SessionBehaviorDelete, LockDelay: time.Millisecond}, (&api.WriteOptions{}).WithContext(ctx))
 	if err != nil {
 		return nil, fmt.Errorf("create a session: %w", err)
 	}

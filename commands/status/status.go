@@ -81,10 +81,10 @@ func New(v lock.View, answers []Answer) Report {
 			master = &answers[i].Status
 		}
 	}
-	void := v.State.Void(Candidates(answers), false)
+	binds := v.State.Binds(Candidates(answers), false)
 	for _, a := range answers {
 		m := member(a, r.Holder, v.State, master)
-		if why := barred(a, v.State, master, void); why != "" {
+		if why := barred(a, v.State, master, binds); why != "" {
 			m.Note = why
 		}
 		r.Members = append(r.Members, m)
@@ -105,14 +105,14 @@ func Candidates(answers []Answer) (cs []lock.Candidate) {
 
 // barred says why a member is kept from following, or, where there is no master, from leading. Its agent says so in its
 // check as well, but Consul's servers may learn of that minutes later.
-func barred(a Answer, s lock.State, master *redis.Status, void bool) string {
+func barred(a Answer, s lock.State, master *redis.Status, binds lock.Binding) string {
 	if a.Err != nil || a.Status.Master && !a.Status.Fenced() {
 		return ""
 	}
 	if why := s.Stranger(a.ID, a.Status); why != "" && a.Status.Of != s.Master.Address {
 		return why
 	}
-	if why := (lock.Candidate{ID: a.ID, Status: a.Status}).Unfit(s, void); master == nil && s.Master != nil && why != "" {
+	if why := (lock.Candidate{ID: a.ID, Status: a.Status}).Unfit(s, binds); master == nil && s.Master != nil && why != "" {
 		return "may not lead: " + why
 	}
 	return ""
