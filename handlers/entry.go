@@ -40,6 +40,9 @@ func (e Entry) Addr() string {
 // ID is the member's id, empty for a service that no resec registered.
 func (e Entry) ID() string { return e.Service.Meta["id"] }
 
+// Why is what keeps the member from following or leading, by its own agent's word; empty where nothing does.
+func (e Entry) Why() string { return e.Service.Meta["why"] }
+
 // Term is the term under which the instance was registered; 0 where none was.
 func (e Entry) Term() uint64 {
 	n, _ := strconv.ParseUint(e.Service.Meta["term"], 10, 64)

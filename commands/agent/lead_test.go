@@ -111,6 +111,9 @@ func TestEntry(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			want := catalog.Entry{Role: tt.role, Status: tt.status, Output: tt.output, Meta: map[string]string{"term": tt.term, "version": "7.0.15"}}
+			if tt.k.refusal == tt.output {
+				want.Meta["why"] = tt.output
+			}
 			if d := cmp.Diff(want, entry(tt.k, tt.reign, "me")); d != "" {
 				t.Error(d)
 			}

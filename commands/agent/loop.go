@@ -119,7 +119,11 @@ func (a *Agent) follow(ctx context.Context, k known) error {
 	res, err := handlers.Replicate(ctx, a.Redis, to, a.Creds)
 	why := ""
 	if err != nil {
-		why = "redis does not follow the master " + m.ID + ": " + redis.Why(err) // whose text stays the same
+		said := redis.Why(err) // which stays the same from one try to the next
+		if errors.Is(err, handlers.ErrRefused) {
+			said = err.Error()
+		}
+		why = "redis does not follow the master " + m.ID + ": " + said
 	}
 	a.refuse(why)
 	if res.Changed {

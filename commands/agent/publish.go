@@ -19,6 +19,10 @@ func (a *Agent) publish(k known, reign uint64) {
 	a.Registrar.Set(e)
 }
 
+// metaMax is how long a value of a service's Meta may be, in bytes.
+// Source: https://developer.hashicorp.com/consul/docs/services/configuration/services-configuration-reference#meta
+const metaMax = 512
+
 // entry decides what is published.
 func entry(k known, reign uint64, id string) catalog.Entry {
 	st, term := k.health.Status, k.view.State.Term()
@@ -53,5 +57,8 @@ func entry(k known, reign uint64, id string) catalog.Entry {
 		e.Output += "; redis does not let resec in"
 	}
 	e.Meta = map[string]string{"term": fmt.Sprint(term), "version": st.Version}
+	if e.Output == k.refusal && k.refusal != "" { // of a check's output alone Consul's servers learn minutes later
+		e.Meta["why"] = k.refusal[:min(len(k.refusal), metaMax)]
+	}
 	return e
 }

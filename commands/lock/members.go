@@ -21,6 +21,7 @@ type Member struct {
 	ID, Address   string
 	Check, Output string // passing, warning or critical; Unregistered
 	Term          uint64 // under which it is registered
+	Why           string // its agent says that this keeps it from following or leading
 }
 
 // Unregistered stands for the check of a member that the catalogue does not list.
@@ -47,7 +48,7 @@ func Members(entries []handlers.Entry, v View) []Member {
 		}
 	}
 	for _, e := range entries {
-		m := Member{ID: e.ID(), Address: e.Addr(), Check: e.Status(), Term: e.Term()}
+		m := Member{ID: e.ID(), Address: e.Addr(), Check: e.Status(), Term: e.Term(), Why: e.Why()}
 		if m.ID == "" {
 			m.ID = e.Node.Node + "/" + e.Service.ID
 		}

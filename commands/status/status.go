@@ -84,7 +84,7 @@ func New(v lock.View, answers []Answer) Report {
 	binds := v.State.Binds(Candidates(answers), false)
 	for _, a := range answers {
 		m := member(a, r.Holder, v.State, master)
-		if why := barred(a, v.State, master, binds); why != "" {
+		if why := cmp.Or(a.Why, barred(a, v.State, master, binds)); why != "" && a.Err == nil {
 			m.Note = why
 		}
 		r.Members = append(r.Members, m)

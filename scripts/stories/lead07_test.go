@@ -123,6 +123,7 @@ func TestLead07_ByHand(t *testing.T) {
 		{"a replica is told to follow the other one", false, []string{"REPLICAOF", "the other replica"}, false},
 		{"a replica is told to take writes", false, []string{"CONFIG", "SET", "replica-read-only", "no"}, true},
 		{"the master is parked", true, []string{"REPLICAOF", "127.0.0.1", "1"}, false},
+		{"the master is fenced", true, []string{"CONFIG", "SET", "min-replicas-to-write", "2147483647"}, false},
 		{"the master is told to follow its replica", true, []string{"REPLICAOF", "the other replica"}, false},
 	} {
 		t.Run(v.name, func(t *testing.T) {
@@ -146,6 +147,10 @@ func TestLead07_ByHand(t *testing.T) {
 			}
 			// An interval is a second; a busy machine gets a few more.
 			lab.Eventually(t, 5*time.Second, func() error {
+				if v.do[0] == "CONFIG" && v.master {
+					_, err := k.Redis[m].Do("SET", "writable", "1")
+					return err
+				}
 				if v.do[0] == "CONFIG" {
 					got, err := k.Redis[one].Do("CONFIG", "GET", "replica-read-only")
 					if err == nil && !strings.Contains(got, "yes") {

@@ -1,0 +1,35 @@
+package stories_test
+
+import (
+	"testing"
+
+	"resec/scripts/lab"
+)
+
+// The fresher replica is stuck when the master dies: its agent lives, so the stale one waits for what is only slow.
+func TestLead01_FresherOneIsSlow(t *testing.T) {
+	t.Parallel()
+	for _, seconds := range []string{"0.4", "1"} {
+		t.Run(seconds+" s", func(t *testing.T) {
+			t.Parallel()
+			// Its own agent bears with it for two seconds.
+			k := planned(t, lab.Plan{Members: 3, Born: true, Env: []string{"HEALTHCHECK_INTERVAL=4s", "HEALTHCHECK_TIMEOUT=2s"}, RedisArgs: []string{
+				"--client-output-buffer-limit", "replica", "1mb", "1mb", "0", "--repl-backlog-size", "1mb", "--enable-debug-command", "yes"}})
+			m := started(t, k)
+			before := wrote(t, k, m, keys{prefix: "before", n: 300})
+			fresh, stale := others(k, m)[0], others(k, m)[1]
+			k.Redis[stale].Freeze()
+			meanwhile := overflow(t, k.Redis[m])
+			stuck := make(chan error, 1)
+			go func() { _, err := k.Redis[fresh].Do("DEBUG", "SLEEP", seconds); stuck <- err }()
+			k.Redis[m].Kill()
+			k.Redis[stale].Thaw()
+			ok(t, <-stuck)
+			lab.Eventually(t, patience, func() error { return k.Redis[stale].Follows(k.Redis[fresh]) })
+			ok(t, k.Redis[m].Start())
+			whole(t, k, before, meanwhile)
+			leads(t, k, fresh)
+			ok(t, k.Stop())
+		})
+	}
+}

@@ -1,0 +1,90 @@
+package stories_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"resec/scripts/lab"
+)
+
+// A master that dies with its agent has not left: its place in the record is kept.
+func TestLead09_ADeadMasterStaysRecorded(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 3)
+	m := started(t, k)
+	id := fmt.Sprint("m", m)
+	kill(k.Redis[m].Process, k.Agents[m])
+	lab.Eventually(t, patience, func() error {
+		s, err := stateOf(k)
+		if err == nil && s.Master.ID == id {
+			err = errors.New("it is published still")
+		}
+		return err
+	})
+	throughout(t, 3*time.Second, func() error {
+		s, err := stateOf(k)
+		if _, there := s.Record[id]; err == nil && !there {
+			err = fmt.Errorf("%s is recorded no longer: %+v", id, s.Record)
+		}
+		return err
+	})
+	ok(t, k.Stop())
+}
+
+// The agent that an operator wants to promote dies with the lock, and so does the master: the third leads all the same.
+func TestLead09_TheTargetOfAFailoverDies(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 3)
+	m := started(t, k)
+	stored := wrote(t, k, m, keys{prefix: "stored", n: 1000})
+	target, third := others(k, m)[0], others(k, m)[1]
+	k.Agents[target].Freeze()
+	done := make(chan int, 1)
+	go func() {
+		_, _, code, _ := k.Run(third, "", "failover", "-to", fmt.Sprint("m", target), "-force", "-timeout", "25s")
+		done <- code
+	}()
+	lab.Eventually(t, patience, func() error {
+		if got := value(t, k.Consul, k.Name+"/.lock"); got != fmt.Sprint("m", target) {
+			return errors.New("the lock is not passed yet, but held by " + got)
+		}
+		return nil
+	})
+	kill(k.Agents[target], k.Redis[m].Process)
+	began := time.Now()
+	lab.Eventually(t, patience, func() error { return k.Redis[third].Is("role", "master") })
+	if d := time.Since(began); d > 15*time.Second { // the dead agent's session lives for 2 to 6 s
+		t.Errorf("nobody led for %s: the request stood in the way", d)
+	}
+	if code := <-done; code != 4 {
+		t.Errorf("resec failover exits with %d", code)
+	}
+	ok(t, k.Agent(target))
+	ok(t, k.Redis[m].Start())
+	whole(t, k, stored)
+	ok(t, k.Stop())
+}
+
+// What an operator forced is done once: a member that comes back later with more than an emptied master is asked for anew.
+func TestLead09_ForceIsUsedUp(t *testing.T) {
+	t.Parallel()
+	k := planned(t, lab.Plan{Members: 3, Born: true, Persist: lab.AOF})
+	m := started(t, k)
+	stored := wrote(t, k, m, keys{prefix: "stored", n: 300})
+	target := others(k, m)[0]
+	if _, stderr, code, err := k.Run(m, "", "failover", "-to", fmt.Sprint("m", target), "-force"); err != nil || code != 0 {
+		t.Fatalf("exit %d: %v\n%s", code, err, stderr)
+	}
+	whole(t, k, stored)
+	leads(t, k, target)
+	away := others(k, target)[1]
+	kill(k.Redis[away].Process, k.Agents[away])
+	do(t, k.Redis[target], "FLUSHALL")
+	ok(t, k.Redis[away].Restart())
+	keep(t, 300, k.Redis[away])
+	ok(t, k.Agent(away))
+	saysWhy(t, k, away, "it is empty, and would wipe")
+	ok(t, k.Stop())
+}
