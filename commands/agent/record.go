@@ -14,9 +14,9 @@ import (
 	"resec/handlers"
 )
 
-// recordAgain is the first pause before members that are not settled yet are looked at again. It doubles up to the
-// interval; while one of them joins up to joinAgain, for it catches up without an event, and cannot be elected before.
-const recordAgain, joinAgain = 50 * time.Millisecond, 250 * time.Millisecond
+// recordAgain is the first pause before members that are not settled yet are looked at again: one catches up without an
+// event. It doubles up to the interval, so a sync that took long is seen to be over after as long again, or an interval.
+const recordAgain = 50 * time.Millisecond
 
 // keepRecord keeps the record of the cluster's members for as long as our reign lasts.
 func (a *Agent) keepRecord(ctx context.Context, r reign) {
@@ -35,7 +35,7 @@ func (a *Agent) keepRecord(ctx context.Context, r reign) {
 					a.Log.Warn("the record of members could not be kept", "err", err)
 					said = err.Error()
 				}
-				due, pause = time.Now().Add(pause), min(2*pause, a.recordEvery(k.view, ids))
+				due, pause = time.Now().Add(pause), min(2*pause, a.Registrar.Interval)
 			}
 			again = time.After(time.Until(due))
 		}
@@ -45,15 +45,6 @@ func (a *Agent) keepRecord(ctx context.Context, r reign) {
 		case <-again:
 		}
 	}
-}
-
-func (a *Agent) recordEvery(v lock.View, ids []string) time.Duration {
-	for _, id := range ids {
-		if v.State.Record[id].Level != v.State.Term() && v.Members[id].Session != "" {
-			return joinAgain
-		}
-	}
-	return a.Registrar.Interval
 }
 
 // told is what a view says of members, in one string to compare.
