@@ -97,7 +97,7 @@ var Resec = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	built.Store(dir)
-	return Build(dir, "-race")
+	return Build(dir, "-race", "-tags", "crash")
 })
 
 var built atomic.Value // the folder of what Resec built

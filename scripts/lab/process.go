@@ -86,7 +86,7 @@ func clean(env []string) []string {
 	for _, kv := range env {
 		switch name, _, _ := strings.Cut(kv, "="); {
 		case strings.HasPrefix(name, "CONSUL_"), strings.HasPrefix(name, "REDIS_"), strings.HasPrefix(name, "HEALTHCHECK_"),
-			name == "ANNOUNCE_ADDR", name == "MEMBER_ID", strings.HasSuffix(name, "_TAGS"), strings.HasPrefix(name, "LOG_"):
+			name == "ANNOUNCE_ADDR", name == "MEMBER_ID", strings.HasSuffix(name, "_TAGS"), strings.HasPrefix(name, "LOG_"), strings.HasPrefix(name, "RESEC_"):
 		default:
 			out = append(out, kv)
 		}
