@@ -11,9 +11,10 @@ import (
 
 // Present is what a member's agent writes under its own id beside the lock, with its session: it is gone when that is.
 type Present struct {
-	Session string `json:"-"` // of its agent; empty: that is dead
-	RunID   string `json:"run_id"`
-	Address string `json:"address"` // host:port
+	Session string  `json:"-"` // of its agent; empty: that is dead
+	RunID   string  `json:"run_id"`
+	Address string  `json:"address"` // host:port
+	Own     Setting `json:"own"`     // the operator's, as this run of Redis had it before we changed anything
 }
 
 // Member is where a member of the cluster is to be found, and how its check is.

@@ -24,13 +24,15 @@ type Master struct {
 	handlers.Peer
 	Node      string   `json:"node,omitempty"`       // Consul's, where it is registered
 	ServiceID string   `json:"service_id,omitempty"` // Consul's
-	Guard     int      `json:"guard"`                // min-replicas-to-write that was really set
+	Guard     int      `json:"guard"`                // min-replicas-to-write that is really set, or more is; GuardOff
+	MaxLag    int      `json:"max_lag"`              // min-replicas-max-lag that is really set, or less is, in seconds
 	Overrule  []string `json:"overrule,omitempty"`   // ids that an operator makes follow in this term, whatever that wipes
 }
 
 // Why the published master's agent gave up the lock.
 const (
 	WhyDead      = "dead"
+	WhyFrozen    = "frozen" // fence and park wait in its socket
 	WhyUnhealthy = "unhealthy"
 	WhyLeaving   = "leaving"
 	WhyFailed    = "promotion failed"

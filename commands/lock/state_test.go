@@ -127,7 +127,7 @@ func TestState_AsJSON(t *testing.T) {
 	s := State{Service: "redis-master", Chain: []string{"l"}, Why: "dead", Version: 1,
 		Record: map[string]Recorded{"a": {RunID: "r", Address: "10.0.0.1:6379"}, "b": {RunID: "q", Address: "10.0.0.2:6379", Joining: true}},
 		Master: &Master{Peer: handlers.Peer{ID: "a", RunID: "r", Address: "10.0.0.1:6379", Term: 7}, Node: "n", ServiceID: "s", Guard: 2, Overrule: []string{"b"}}}
-	want := `{"service":"redis-master","master":{"id":"a","run_id":"r","address":"10.0.0.1:6379","term":7,"node":"n","service_id":"s","guard":2,"overrule":["b"]},` +
+	want := `{"service":"redis-master","master":{"id":"a","run_id":"r","address":"10.0.0.1:6379","term":7,"node":"n","service_id":"s","guard":2,"max_lag":0,"overrule":["b"]},` +
 		`"chain":["l"],"record":{"a":{"run_id":"r","address":"10.0.0.1:6379"},"b":{"run_id":"q","address":"10.0.0.2:6379","joining":true}},"why":"dead","version":1}`
 	got, err := json.Marshal(s)
 	if err != nil {

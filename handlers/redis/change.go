@@ -14,16 +14,25 @@ import (
 
 // Sink is where a parked server is pointed at: nothing listens there. Such a server is read-only, keeps its data, its
 // offset and the ability to resync partially, and counts for no master's min-replicas-to-write.
-const Sink = "127.0.0.1:1"
+const Sink = sinkHost + ":" + sinkPort
+
+const sinkHost, sinkPort = "127.0.0.1", "1"
 
 // A fence is min-replicas-to-write so high that no number of replicas satisfies it. What it replaced is kept in it, as
 // the distance from the maximum, so that whoever lifts it needs no memory of who set it: that one may be dead.
 const fenceTop, fenceKeeps = math.MaxInt32, 1024
 
-func fenced(minReplicas int) bool       { return minReplicas > fenceTop-fenceKeeps }
-func fenceOver(minReplicas int) int     { return fenceTop - min(max(minReplicas, 0), fenceKeeps-1) }
-func underFence(minReplicas int) int    { return fenceTop - minReplicas }
-func (s Status) unfenced() (before int) { return underFence(s.MinReplicas) }
+func fenced(minReplicas int) bool    { return minReplicas > fenceTop-fenceKeeps }
+func fenceOver(minReplicas int) int  { return fenceTop - min(max(minReplicas, 0), fenceKeeps-1) }
+func underFence(minReplicas int) int { return fenceTop - minReplicas }
+
+// Unfenced is min-replicas-to-write as it is, or under the fence was.
+func (s Status) Unfenced() int {
+	if s.Fenced() {
+		return underFence(s.MinReplicas)
+	}
+	return s.MinReplicas
+}
 
 // Fence makes the server refuse writes now; reads go on. A server that is fenced stays as it is.
 func (s *Server) Fence(ctx context.Context) error {
@@ -50,8 +59,15 @@ func (s *Server) Lift(ctx context.Context) (bool, error) {
 	if err != nil || !st.Fenced() {
 		return false, err
 	}
-	_, err = s.do(ctx, []string{"CONFIG", "SET", "min-replicas-to-write", strconv.Itoa(st.unfenced())})
+	_, err = s.do(ctx, []string{"CONFIG", "SET", "min-replicas-to-write", strconv.Itoa(st.Unfenced())})
 	return err == nil, err
+}
+
+// SetGuard sets min-replicas-to-write, and min-replicas-max-lag in seconds; it ends a fence.
+func (s *Server) SetGuard(ctx context.Context, replicas, lag int) error {
+	_, err := s.do(ctx, []string{"CONFIG", "SET", "min-replicas-max-lag", strconv.Itoa(lag)},
+		[]string{"CONFIG", "SET", "min-replicas-to-write", strconv.Itoa(replicas)})
+	return err
 }
 
 // Promote makes the server a master that refuses writes: they are let in by Lift, once the world knows.

@@ -30,7 +30,7 @@ func TestFence_KeepsWhatItReplaced(t *testing.T) {
 				t.Errorf("fenceOver(%d) = %d, fenced %t, underFence %d; want %d, true, %d",
 					tt.before, over, fenced(over), underFence(over), tt.over, tt.back)
 			}
-			if got := (Status{MinReplicas: over}).unfenced(); got != tt.back {
+			if got := (Status{MinReplicas: over}).Unfenced(); got != tt.back {
 				t.Errorf("unfenced() = %d, want %d", got, tt.back)
 			}
 		})

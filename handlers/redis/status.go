@@ -35,6 +35,7 @@ type Replica struct {
 	Addr   string `json:"addr"` // host:port
 	Online bool   `json:"online"`
 	Offset int64  `json:"offset"` // bytes acknowledged
+	Lag    int    `json:"lag"`    // seconds since it acknowledged last
 }
 
 // Status is what a server says of itself at one moment.
@@ -62,6 +63,16 @@ func (s Status) Fenced() bool { return fenced(s.MinReplicas) }
 
 // Parked tells whether the server was pointed at the sink.
 func (s Status) Parked() bool { return !s.Master && s.Of == Sink }
+
+// Attached is how many replicas receive the stream and lag by less than that many seconds.
+func (s Status) Attached(late int) (n int) {
+	for _, r := range s.Replicas {
+		if r.Online && r.Lag < late {
+			n++
+		}
+	}
+	return n
+}
 
 // Linked tells whether the server is a replica that receives its master's stream.
 func (s Status) Linked() bool { return !s.Master && s.LinkUp && !s.Syncing }
@@ -135,7 +146,8 @@ func parseReplica(text string) Replica {
 		f[k] = v
 	}
 	offset, _ := strconv.ParseInt(f["offset"], 10, 64)
-	return Replica{Addr: net.JoinHostPort(f["ip"], f["port"]), Online: f["state"] == "online", Offset: offset}
+	lag, _ := strconv.Atoi(f["lag"])
+	return Replica{Addr: net.JoinHostPort(f["ip"], f["port"]), Online: f["state"] == "online", Offset: offset, Lag: lag}
 }
 
 // keys adds up "dbN:keys=…,expires=…".

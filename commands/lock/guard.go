@@ -1,0 +1,129 @@
+package lock
+
+// The guard is min-replicas-to-write, with min-replicas-max-lag: a master that has lost its replicas to another refuses
+// writes by itself, with its agent dead and Consul gone. What a challenger counts on is the published guard, so at every
+// moment, whoever dies, the published one is no higher than the one that is set, and the published lag no shorter.
+
+// Values of GuardPolicy.Replicas that are no number of replicas. GuardOff is also what is published then.
+const (
+	GuardOff  = -1 // the lease alone bounds what a master does
+	GuardAuto = 0
+)
+
+// GuardPolicy is what GUARD and GUARD_MAX_LAG say.
+type GuardPolicy struct {
+	Replicas int
+	MaxLag   int // s
+}
+
+// target is the guard of a master with all of n recorded members attached. Half of them: to leave a master no more
+// replicas than that, another needs the greater part of the cluster.
+func (p GuardPolicy) target(n int) int {
+	switch {
+	case n < 2:
+		return 0
+	case p.Replicas == GuardAuto:
+		return max(1, n/2)
+	}
+	return p.Replicas
+}
+
+// Late is the lag (s) from which on a replica is not counted on. Redis counts whole seconds, and closes at MaxLag + 1: two
+// seconds are enough for a look each second to lower the guard before. A replica that is well lags by up to one, so with a
+// MaxLag of 1 there is one second only.
+func (p GuardPolicy) Late() int { return max(2, p.MaxLag-1) }
+
+// Setting is min-replicas-to-write and min-replicas-max-lag (s).
+type Setting struct {
+	Replicas int `json:"min_replicas"`
+	MaxLag   int `json:"max_lag"`
+}
+
+// Bound is what a setting amounts to: with a lag of 0 Redis ignores the number.
+func (s Setting) Bound() Setting {
+	if s.MaxLag == 0 {
+		s.Replicas = 0
+	}
+	return s
+}
+
+// Guarding is what a guard depends on.
+type Guarding struct {
+	Policy   GuardPolicy
+	Own      Setting // the operator's
+	Members  int     // recorded, the master among them
+	Attached int     // replicas that keep up
+
+	Published, Set Setting
+}
+
+// Want is the guard as it should be: as published, and as set. It is never below the operator's own.
+func (g Guarding) Want() (publish, set Setting) {
+	target := g.Policy.target(g.Members)
+	switch {
+	case g.Policy.Replicas == GuardOff:
+		return Setting{Replicas: GuardOff}, g.Own
+	case target == 0:
+		return Setting{g.Own.Bound().Replicas, g.Own.MaxLag}, g.Own
+	}
+	set = Setting{max(g.Own.Bound().Replicas, min(target, g.Attached)), g.Policy.MaxLag}
+	return set, set
+}
+
+// GuardStep is what is to be done to a guard next.
+type GuardStep int
+
+// The steps.
+const (
+	GuardKeep    GuardStep = iota
+	GuardPublish           // in Consul
+	GuardSet               // on Redis
+)
+
+// Next is one step towards Want, and what to make of the guard in it. What weakens it is published before it is set, what
+// strengthens it set before it is published.
+func (g Guarding) Next() (GuardStep, Setting) {
+	publish, set := g.Want()
+	switch safe := (Setting{min(publish.Replicas, g.Published.Replicas), max(publish.MaxLag, g.Published.MaxLag)}); {
+	case safe != g.Published:
+		return GuardPublish, safe
+	case g.Set != set:
+		return GuardSet, set
+	case g.Published != publish:
+		return GuardPublish, publish
+	}
+	return GuardKeep, publish
+}
+
+// Guarded is the state with a guard published.
+func (s State) Guarded(g Setting) State {
+	m := *s.Master
+	m.Guard, m.MaxLag = g.Replicas, g.MaxLag
+	s.Master = &m
+	return s
+}
+
+// Guard is the published guard.
+func (s State) Guard() Setting {
+	if s.Master == nil {
+		return Setting{}
+	}
+	return Setting{s.Master.Guard, s.Master.MaxLag}
+}
+
+// Size is how many members the record has, with one of them in any case.
+func (s State) Size(id string) int {
+	if _, recorded := s.Record[id]; recorded {
+		return len(s.Record)
+	}
+	return len(s.Record) + 1
+}
+
+// Proof is how many members, other than the published master, must be known not to replicate from it, so that its guard
+// has closed it. 0: nothing can prove that.
+func (s State) Proof() int {
+	if s.Master == nil || s.Master.Guard <= 0 {
+		return 0
+	}
+	return max(1, s.Size(s.Master.ID)-s.Master.Guard)
+}

@@ -1,0 +1,152 @@
+package redis
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Testament is what a master that has stopped answering is to do first when it goes on: fence itself, and park. A client
+// that waits for answers cannot say so, for a new connection is greeted by nobody. So this is a connection that is opened
+// while all is well, and written to without waiting; what is written waits in the socket of a frozen server, and is read
+// by it in one go.
+type Testament struct {
+	opt Options
+
+	mu   sync.Mutex
+	conn net.Conn // greeted; nil: none
+}
+
+// NewTestament is one whose connection is not open yet.
+func NewTestament(opt Options) *Testament { return &Testament{opt: opt} }
+
+// Ready opens the connection where there is none that stands. Redis may end one that says nothing (`timeout`).
+func (t *Testament) Ready(ctx context.Context) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.stands() {
+		return nil
+	}
+	conn, err := t.dial(ctx)
+	if err != nil {
+		return err
+	}
+	_ = conn.SetDeadline(time.Now().Add(t.opt.Timeout))
+	in := bufio.NewReader(conn)
+	for _, cmd := range t.greeting() {
+		if _, err = io.WriteString(conn, encode(cmd)); err == nil {
+			err = answered(in)
+		}
+		if err != nil {
+			conn.Close()
+			return fmt.Errorf("%s on redis %s: %w", cmd[0], t.opt.Addr, err)
+		}
+	}
+	t.conn = conn
+	return nil
+}
+
+// Execute writes it, over a connection of this moment where there is none that stands. nil: a server that lives will do it.
+func (t *Testament) Execute(ctx context.Context) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var will strings.Builder
+	if !t.stands() {
+		conn, err := t.dial(ctx)
+		if err != nil {
+			return err
+		}
+		t.conn = conn
+		for _, cmd := range t.greeting() {
+			will.WriteString(encode(cmd))
+		}
+	}
+	for _, cmd := range [][]string{
+		{"CONFIG", "SET", "min-replicas-max-lag", "10"}, // with 0 the next would mean nothing
+		{"CONFIG", "SET", "min-replicas-to-write", strconv.Itoa(fenceOver(0))},
+		readOnly,
+		{"REPLICAOF", sinkHost, sinkPort},
+	} {
+		will.WriteString(encode(cmd))
+	}
+	_ = t.conn.SetDeadline(time.Now().Add(t.opt.Timeout))
+	if _, err := io.WriteString(t.conn, will.String()); err != nil {
+		t.drop()
+		return fmt.Errorf("fence and park redis %s: %w", t.opt.Addr, err)
+	}
+	return nil
+}
+
+// Close ends the connection. What was written is read all the same.
+func (t *Testament) Close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.drop()
+}
+
+func (t *Testament) drop() {
+	if t.conn != nil {
+		t.conn.Close()
+		t.conn = nil
+	}
+}
+
+// stands tells whether the server has not ended the connection, and drops one that it has.
+func (t *Testament) stands() bool {
+	if t.conn == nil {
+		return false
+	}
+	_ = t.conn.SetReadDeadline(time.Now().Add(time.Millisecond))
+	var ne net.Error
+	if _, err := t.conn.Read(make([]byte, 512)); err == nil || errors.As(err, &ne) && ne.Timeout() {
+		return true
+	}
+	t.drop()
+	return false
+}
+
+func (t *Testament) dial(ctx context.Context) (net.Conn, error) {
+	conn, err := (&net.Dialer{Timeout: t.opt.Timeout}).DialContext(ctx, "tcp", t.opt.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("dial redis %s: %w", t.opt.Addr, err)
+	}
+	return conn, nil
+}
+
+// greeting is what a connection of ours begins with.
+func (t *Testament) greeting() (cmds [][]string) {
+	if t.opt.Password != "" {
+		auth := []string{"AUTH", t.opt.Password}
+		if t.opt.Username != "" {
+			auth = []string{"AUTH", t.opt.Username, t.opt.Password}
+		}
+		cmds = append(cmds, auth)
+	}
+	return append(cmds, []string{"CLIENT", "SETNAME", t.opt.Name})
+}
+
+// encode writes a command as RESP has it.
+func encode(cmd []string) string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "*%d\r\n", len(cmd))
+	for _, a := range cmd {
+		fmt.Fprintf(&out, "$%d\r\n%s\r\n", len(a), a)
+	}
+	return out.String()
+}
+
+// answered reads an answer of one line.
+func answered(in *bufio.Reader) error {
+	line, err := in.ReadString('\n')
+	if err == nil && strings.HasPrefix(line, "-") {
+		err = errors.New(strings.TrimSpace(line[1:]))
+	}
+	return err
+}
