@@ -31,6 +31,7 @@ func (p *program) agent() *cli.Command {
 				Registrar: registrar,
 				Creds:     cfg.redis(me.ID),
 				Probe:     redis.Probe{Every: cfg.interval, Timeout: cfg.timeout, Failures: cfg.failures},
+				Guard:     cfg.guardPolicy,
 				Log:       log,
 			}
 			return a.Run(c.Context)

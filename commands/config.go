@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/catalog"
+	"resec/commands/lock"
 )
 
 // config is all that a user can say.
@@ -28,8 +29,7 @@ type config struct {
 	interval     time.Duration
 	timeout      time.Duration
 	failures     int
-	guard        string
-	guardMaxLag  time.Duration
+	guardPolicy  lock.GuardPolicy
 	early        bool
 	redisAddr    string
 	redisUser    string
@@ -177,19 +177,28 @@ func (c *config) setFailures(v string) error {
 }
 
 func (c *config) setGuard(v string) error {
-	if n, err := strconv.Atoi(v); v != "auto" && v != "off" && (err != nil || n < 1) {
+	switch n, err := strconv.Atoi(v); {
+	case v == "auto":
+		c.guardPolicy.Replicas = lock.GuardAuto
+	case v == "off":
+		c.guardPolicy.Replicas = lock.GuardOff
+	case err != nil || n < 1 || n > guardTop:
 		return errBad
+	default:
+		c.guardPolicy.Replicas = n
 	}
-	c.guard = v
 	return nil
 }
 
+// guardTop is more replicas than a master has, and less than a fence.
+const guardTop = 100
+
 func (c *config) setGuardMaxLag(v string) error {
 	d, err := time.ParseDuration(v)
-	if err != nil || d < time.Second || d%time.Second != 0 { // Redis counts in seconds, and 0 would switch the guard off
+	if err != nil || d < time.Second || d > time.Hour || d%time.Second != 0 { // Redis counts in seconds, and 0 would switch the guard off
 		return errBad
 	}
-	c.guardMaxLag = d
+	c.guardPolicy.MaxLag = int(d / time.Second)
 	return nil
 }
 

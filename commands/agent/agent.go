@@ -28,6 +28,7 @@ type Agent struct {
 	Redis     *redis.Server // opened by Run
 	Creds     redis.Options // of our Redis; with another address, of the others
 	Probe     redis.Probe
+	Guard     lock.GuardPolicy
 	Log       *slog.Logger
 
 	board  *board.Board[known]
@@ -35,10 +36,12 @@ type Agent struct {
 	doubt  chan struct{} // asks whether our session still stands
 	turn   turn
 	vacant vacancy
-	term   uint64 // the highest that we know of: the state may be deleted by hand
-	warned string // the run of our Redis that came up as a master
-	said   string // why nothing is done, as last logged
-	fails  int    // steps in a row that failed
+
+	testament *redis.Testament // of the master that our Redis may be
+	term      uint64           // the highest that we know of: the state may be deleted by hand
+	warned    string           // the run of our Redis that came up as a master
+	said      string           // why nothing is done, as last logged
+	fails     int              // steps in a row that failed
 
 	losing struct { // the take-over or reign under way
 		sync.Mutex
@@ -64,6 +67,8 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer a.Redis.Close()
+	a.testament = redis.NewTestament(a.Creds)
+	defer a.testament.Close()
 	// Leaving has an order: the loop gives the lock back while session and registration still stand.
 	outer, stop := context.WithCancel(context.WithoutCancel(ctx))
 	g, outer := errgroup.WithContext(outer)
@@ -83,6 +88,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		inner, end := context.WithCancel(outer)
 		defer end()
 		defer context.AfterFunc(ctx, end)()
+		defer a.restore(outer)
 		return a.loop(inner)
 	})
 	return g.Wait()

@@ -18,6 +18,7 @@ type known struct {
 	adopted    string        // the session that was our predecessor's
 	registered bool          // our check is in Consul, so that a session can be bound to it
 	refusal    string        // why our Redis was not made to follow or to lead, the last time
+	found      found         // the operator's guard
 }
 
 // step is what an agent does next.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"resec/commands/catalog"
+	"resec/commands/crash"
 	"resec/commands/elect"
 	"resec/commands/lock"
 	"resec/handlers/redis"
@@ -21,7 +22,7 @@ func (a *Agent) lead(ctx context.Context, k known) error {
 	v, finish, err := a.takeOver(held, k)
 	var rest sync.WaitGroup
 	defer rest.Wait()
-	rest.Go(func() { finish(held) })
+	rest.Go(finish)
 	switch {
 	case errors.Is(err, elect.ErrYielded):
 		a.wrote(v)
@@ -39,26 +40,36 @@ func (a *Agent) lead(ctx context.Context, k known) error {
 	a.Log.Info("promoted", "redis", a.Redis.Addr(), "term", r.term, "took", r.since.Sub(began).Round(time.Millisecond))
 	a.wrote(v)
 	a.glance()
+	lost := make(chan struct{})
+	rest.Go(func() { a.keepGuard(held, r, lost) })
+	rest.Go(func() { a.watchReplicas(held, lost) })
+	if a.Guard.Replicas == lock.GuardOff {
+		rest.Go(func() { a.keepLease(held, k.session) })
+	}
 	if err := a.Registrar.Naming.Demote(held, a.Lock.Client, a.Me.Node, a.Me.ServiceID); err != nil && held.Err() == nil {
 		a.Log.Warn("old master entries stay in the catalogue", "err", err)
 	}
+	crash.At("demoted")
 	rest.Go(func() { a.keepRecord(held, r) }) // who is not listed while entries change their service has not left
 	why := a.rule(ctx, held, r)
 	release()
+	rest.Wait() // nobody else changes our Redis from here on
 	a.end(ctx, k.session.ID, r, why)
 	return nil
 }
 
 // takeOver makes our Redis the master, unless it goes on to be.
-func (a *Agent) takeOver(ctx context.Context, k known) (lock.View, func(context.Context), error) {
+func (a *Agent) takeOver(ctx context.Context, k known) (lock.View, func(), error) {
+	crash.At("elected")
 	if resumes(k, a.Me.ID) {
-		return k.view, func(context.Context) {}, nil
+		return k.view, func() {}, nil
 	}
 	a.term = max(a.term, k.view.State.Term())
 	me := a.Me
 	me.Term = a.term
 	t := elect.Takeover{Lock: a.Lock, Session: k.session, Me: me, Redis: a.Redis, Creds: a.Creds, Log: a.Log,
-		Service: a.Registrar.Naming.Name(catalog.Master), Record: true, Others: others(k.view, a.Me.ID), Void: a.stillVoid(k)}
+		Service: a.Registrar.Naming.Name(catalog.Master), Record: true, Others: others(k.view, a.Me.ID), Void: a.stillVoid(k),
+		Guard: a.Guard, Own: k.found.Setting}
 	if r := k.view.Request; r != nil && r.To == a.Me.ID {
 		t.Force = r
 	}
@@ -85,14 +96,30 @@ func (a *Agent) stillVoid(k known) func(context.Context) error {
 // end is done when a reign is over.
 func (a *Agent) end(ctx context.Context, session string, r reign, why end) {
 	a.Log.Warn("no longer master", "term", r.term, "why", why)
-	if why.park {
+	switch {
+	case why.park:
 		if err := a.Redis.Park(ctx); err != nil {
 			a.Log.Error("the new redis could not be parked", "err", err)
 		}
 		a.glance()
+	case why.release == lock.WhyFrozen:
+		crash.At("frozen")
+		if err := a.testament.Execute(ctx); err != nil {
+			a.Log.Error("redis is frozen, and fence and park could not be sent to it", "err", err)
+			why.release = lock.WhyUnhealthy
+		} else {
+			a.Log.Warn("redis is frozen: fence and park wait in its socket")
+		}
+		crash.At("blind")
+	case why.release == "" && a.Guard.Replicas == lock.GuardOff && !a.board.Get().view.Free(): // the lease was all there is
+		if err := a.Redis.Fence(ctx); err != nil {
+			a.Log.Error("the lock is lost, and redis could not be fenced", "err", err)
+		}
 	}
 	switch {
 	case why.again: // the lock stays ours
+	case why.leave:
+		a.leave(ctx, session, r)
 	case why.release == "":
 		poke(a.doubt) // the session may be what was lost
 	default:
@@ -136,46 +163,30 @@ type end struct {
 	release, text string
 	park          bool // a Redis that was restarted is a new one: it may be empty, and accepts writes
 	again         bool // the lock stays ours: an operator wants something else to be done with it
+	leave         bool // the agent leaves: another is to have it
 }
 
 func (e end) String() string { return e.text }
 
 // rule stays master until the lock is lost, our Redis is no longer the one that was promoted, or the agent leaves.
 func (a *Agent) rule(ctx, held context.Context, r reign) end {
-	var looked time.Time // of the last fence that was found
-	for {
+	for first := true; ; first = false {
 		k, changed := a.board.Wait()
 		if e, over := over(k, r); over {
 			return e
 		}
 		a.publish(k, r.term)
-		if at := k.health.At; at.After(r.since) && at.After(looked) && k.health.Status.Fenced() {
-			looked = at
-			a.relift(held, k, r)
+		if first {
+			crash.At("registered")
 		}
 		select {
 		case <-ctx.Done():
-			return end{release: lock.WhyLeaving, text: "the agent leaves"}
+			return end{leave: true, text: "the agent leaves"}
 		case <-held.Done():
 			return end{text: "the lock is lost"}
 		case <-changed:
 		}
 	}
-}
-
-// relift ends a fence on the master that we are: of a challenger that failed or was late, or set by hand. First Consul is
-// to confirm that the lock is ours: a challenger that holds it has fenced us rightly.
-func (a *Agent) relift(ctx context.Context, k known, r reign) {
-	_, err := a.Lock.Write(ctx, r.session, k.view, k.view.State)
-	if err == nil {
-		_, err = a.Redis.Lift(ctx)
-	}
-	if err != nil {
-		a.Log.Warn("redis is fenced, and the fence could not be lifted", "err", err)
-		return
-	}
-	a.Log.Warn("redis was fenced while it is the master: the fence is lifted", "term", r.term)
-	a.glance()
 }
 
 // over decides whether a reign is.
@@ -189,6 +200,8 @@ func over(k known, r reign) (end, bool) {
 		return end{text: "the lock or the state does not name us any more: somebody has changed it"}, true
 	case redis.Refused(h.Err):
 		return end{release: lock.WhyDead, text: "redis is gone"}, true
+	case redis.Silent(h.Err):
+		return end{release: lock.WhyFrozen, text: "redis is frozen: " + redis.Why(h.Err)}, true
 	case h.Err != nil:
 		return end{release: lock.WhyUnhealthy, text: "redis is unusable: " + redis.Why(h.Err)}, true
 	case h.Status.RunID != r.run:

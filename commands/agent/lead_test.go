@@ -46,7 +46,9 @@ func TestOver(t *testing.T) {
 		{"when an operator wants us to lead, whatever the others hold", reigning(asked("me")), true, end{text: "an operator wants me", again: true}},
 		{"not for one whose agent is dead", reigning(asked("gone")), false, end{}},
 		{"when Redis is gone", reigning(func(k *known) { k.health.Err = fmt.Errorf("dial: %w", syscall.ECONNREFUSED) }), true, end{release: lock.WhyDead, text: "redis is gone"}},
-		{"when Redis is unusable", reigning(ill), true, end{release: lock.WhyUnhealthy, text: "redis is unusable: it does not answer"}},
+		{"when Redis does not answer", reigning(ill), true, end{release: lock.WhyFrozen, text: "redis is frozen: it does not answer"}},
+		{"when Redis is unusable", reigning(func(k *known) { k.health.Err = redis.ErrLoading }), true,
+			end{release: lock.WhyUnhealthy, text: "redis is unusable: redis is loading its data set"}},
 		{"when Redis was restarted", reigning(func(k *known) { k.health.Status.RunID = "run-new" }), true, end{release: lock.WhyDead, text: "redis was restarted: it is a new one", park: true}},
 		{"a lost lock is not given back, whatever else is wrong", reigning(free, ill, func(k *known) { k.view.Index = 11 }), true, end{text: "the lock is lost, and free"}},
 	} {

@@ -112,9 +112,18 @@ func (a *Agent) say(why string, bad bool) {
 	a.said = why
 }
 
-// follow makes our Redis a replica of the published master.
+// follow makes our Redis a replica of the published master. Consul is asked first whether that still holds the lock: whoever
+// has it by now may have parked us, and count on that.
 func (a *Agent) follow(ctx context.Context, k known) error {
 	m := k.view.State.Master
+	switch v, err := a.Lock.Read(ctx); {
+	case err != nil:
+		a.refuse("redis does not follow the master " + m.ID + ": consul does not confirm it")
+		return err
+	case v.Session != k.view.Session || v.State.Master == nil || v.State.Master.RunID != m.RunID:
+		a.see(v)
+		return nil
+	}
 	to := handlers.Target{Addr: m.Address, RunID: m.RunID, Force: k.view.State.Overruled(a.Me.ID)}
 	res, err := handlers.Replicate(ctx, a.Redis, to, a.Creds)
 	why := ""
@@ -165,15 +174,22 @@ func (a *Agent) refuse(why string) {
 	}
 }
 
-// tend puts right what somebody set on our Redis by hand.
+// tend puts right what somebody set on our Redis by hand, and takes the guard off one that is no master any more.
 func (a *Agent) tend(ctx context.Context, k known) {
-	if st := k.health.Status; k.health.Err == nil && k.seen && !st.Master && st.Writable {
+	st := k.health.Status
+	if k.health.Err != nil || !k.seen || st.Master {
+		return
+	}
+	if st.Writable {
 		if err := a.Redis.ReadOnly(ctx); err != nil {
 			a.Log.Warn("replica-read-only is not yes, and could not be set", "err", err)
 			return
 		}
 		a.Log.Warn("replica-read-only was not yes: a replica took writes; it is set")
 		a.glance()
+	}
+	if is := (lock.Setting{Replicas: st.MinReplicas, MaxLag: st.MaxLag}); k.found.run == st.RunID && !st.Fenced() && is != k.found.Setting && k.found.noted(k, a.Me.ID) {
+		a.giveBack(ctx, k.found)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"resec/commands/crash"
 	"resec/commands/lock"
 )
 
@@ -12,7 +13,8 @@ import (
 const sayAgain = time.Second
 
 // keepPresence says in Consul, under our session, which run of Redis we stand beside and where: so the master's agent
-// knows whom to record, and a holder to whom the lock can be passed.
+// knows whom to record, and a holder to whom the lock can be passed. With it stands what the operator had set before we
+// changed anything, for whoever is this member's agent next.
 func (a *Agent) keepPresence(ctx context.Context) {
 	var said lock.Present
 	var at time.Time
@@ -26,6 +28,10 @@ func (a *Agent) keepPresence(ctx context.Context) {
 	}()
 	for ctx.Err() == nil {
 		k, changed := a.board.Wait()
+		if mine := k.found.learn(k, a.Me.ID); mine != k.found {
+			a.board.Learn(func(k *known) { k.found = mine })
+			continue
+		}
 		var again <-chan time.Time
 		if say := presence(k, a.Me); say.Session != "" && k.view.Index != 0 && k.view.Members[a.Me.ID] != say {
 			if say != said || time.Since(at) >= sayAgain {
@@ -33,6 +39,8 @@ func (a *Agent) keepPresence(ctx context.Context) {
 				if err := a.Lock.Join(ctx, say); err != nil {
 					a.Log.Debug("our presence could not be said", "err", err)
 					poke(a.doubt) // the session may be gone
+				} else {
+					crash.At("joined")
 				}
 			}
 			again = time.After(sayAgain - time.Since(at))
@@ -47,8 +55,33 @@ func (a *Agent) keepPresence(ctx context.Context) {
 
 // presence is what is to be said; without a session nothing.
 func presence(k known, me lock.Master) lock.Present {
-	if k.session == nil || k.health.Status.RunID == "" {
+	if k.session == nil || k.health.Status.RunID == "" || k.found.run != k.health.Status.RunID {
 		return lock.Present{}
 	}
-	return lock.Present{Session: k.session.ID, RunID: k.health.Status.RunID, Address: me.Address}
+	return lock.Present{Session: k.session.ID, RunID: k.health.Status.RunID, Address: me.Address, Own: k.found.Setting}
+}
+
+// found is the operator's guard on our Redis, as a run of it had it.
+type found struct {
+	run string // empty: not known yet
+	lock.Setting
+}
+
+// learn is the operator's guard once Redis and Consul have answered: what our predecessor noted of this run, or else what is
+// set, or under a fence was.
+func (o found) learn(k known, id string) found {
+	st := k.health.Status
+	if k.view.Index == 0 || st.RunID == "" || st.RunID == o.run {
+		return o
+	}
+	if p, noted := k.view.Members[id]; noted && p.RunID == st.RunID {
+		return found{st.RunID, p.Own}
+	}
+	return found{st.RunID, lock.Setting{Replicas: st.Unfenced(), MaxLag: st.MaxLag}}
+}
+
+// noted tells whether the operator's guard stands in Consul, so that it is not lost with this process.
+func (o found) noted(k known, id string) bool {
+	p := k.view.Members[id]
+	return o.run != "" && p.RunID == o.run && p.Own == o.Setting
 }

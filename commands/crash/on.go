@@ -1,7 +1,7 @@
 //go:build crash
 
-// Package step names the steps of a take-over, a handover and a guard's change.
-package step
+// Package crash names the steps of a take-over, a handover and a guard's change.
+package crash
 
 import (
 	"fmt"

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -46,6 +47,7 @@ type Election struct {
 	ruling atomic.Pointer[time.Time]  // since when our Redis is master, by the built-in promote
 	term   uint64                     // that we published, 0 before
 	lease  atomic.Pointer[lock.Lease] // of the session under way
+	behind sync.WaitGroup             // what a take-over still does for others
 }
 
 // known is what an election knows.

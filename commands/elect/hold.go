@@ -29,6 +29,7 @@ func (e *Election) hold(ctx context.Context, s *lock.Session, v lock.View) (err 
 	defer func() {
 		lose(nil)
 		<-guarded
+		e.behind.Wait()
 		err = errors.Join(err, e.leave(context.WithoutCancel(ctx), s, err))
 		unregister() // last: Consul may be what is away
 	}()
@@ -119,7 +120,7 @@ func (e *Election) promote(ctx context.Context, s *lock.Session, v lock.View) (l
 	t := Takeover{Lock: e.Lock, Session: s, Me: e.Me, Service: e.Naming.Name(catalog.Master), Redis: e.Redis, Creds: e.Creds, Log: e.Log}
 	if e.Handler == nil {
 		v, finish, err := t.Run(ctx, v)
-		finish(ctx)
+		e.behind.Go(finish)
 		if err == nil {
 			e.term = v.State.Term()
 			e.Log.Info("promoted", "redis", e.Redis.Addr(), "term", e.term)
@@ -137,7 +138,7 @@ func (e *Election) promote(ctx context.Context, s *lock.Session, v lock.View) (l
 	if err != nil {
 		e.Log.Warn("published without its run id: the redis that the handler promoted does not answer here", "err", err)
 	}
-	return t.publish(ctx, v, st)
+	return t.publish(ctx, v, st, lock.Setting{Replicas: lock.GuardOff})
 }
 
 // deposed tells whether our Redis, once promoted, was made a replica again.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"resec/commands/crash"
 	"resec/commands/lock"
 	"resec/handlers/redis"
 )
@@ -21,6 +22,8 @@ type sealed struct {
 	server *redis.Server
 	status redis.Status // once parked
 	err    error        // it is not
+	moved  bool         // it was not parked yet when it was looked at last
+	since  time.Time    // when it is known not to follow a silent master
 }
 
 func (m *sealed) close() {
@@ -29,10 +32,7 @@ func (m *sealed) close() {
 	}
 }
 
-var (
-	errStranger = errors.New("another redis answers at its address")
-	errOld      = errors.New("it is the published master, with which a take-over deals apart")
-)
+var errStranger = errors.New("another redis answers at its address")
 
 // each does something with all of them, in parallel.
 func (p *passage) each(f func(*sealed)) {
@@ -46,7 +46,9 @@ func (p *passage) each(f func(*sealed)) {
 // seal parks every recorded member within reach but the published master.
 func (p *passage) seal(ctx context.Context, v lock.View) {
 	for _, o := range p.Others {
-		p.sealed = append(p.sealed, &sealed{Other: o})
+		if m := v.State.Master; m == nil || m.ID != o.ID { // the published master is dealt with apart
+			p.sealed = append(p.sealed, &sealed{Other: o})
+		}
 	}
 	p.each(func(m *sealed) {
 		if m.err = p.park(ctx, v, m); m.err != nil {
@@ -61,16 +63,16 @@ func (p *passage) park(ctx context.Context, v lock.View, m *sealed) (err error) 
 	if m.server, err = redis.Open(ctx, opt); err != nil {
 		return err
 	}
+	m.moved = false
 	switch m.status, err = m.server.Status(ctx); {
 	case err != nil:
 		return err
-	case v.State.Master != nil && m.status.RunID == v.State.Master.RunID && m.status.Master:
-		return errOld
 	case !v.Knows(m.ID, m.status):
 		return errStranger
 	case m.status.Parked():
 		return nil
 	}
+	m.moved = true
 	if err := m.server.Park(ctx); err != nil {
 		return err
 	}
@@ -102,6 +104,7 @@ func (p *passage) freshest(ctx context.Context, v lock.View) (lock.View, error) 
 	}
 	p.Log.Info("another is fresher: it is passed the lock", "member", best.ID, "offset", best.status.Position.Offset, "own_offset", own.Position.Offset)
 	if v, err = p.Lock.Pass(ctx, p.Session.ID, v, best.ID, v.State.Weave(best.status.Position)); err == nil {
+		crash.At("yielded")
 		err = fmt.Errorf("%w: %s", ErrYielded, best.ID)
 	}
 	return v, err
@@ -110,6 +113,7 @@ func (p *passage) freshest(ctx context.Context, v lock.View) (lock.View, error) 
 // catchUp takes over what a parked member has whose agent is dead. A parked one serves no sync, so it is master for that
 // time, fenced.
 func (p *passage) catchUp(ctx context.Context, v lock.View, m *sealed) (_ lock.View, err error) {
+	crash.At("catchup")
 	p.Log.Info("another is fresher, and its agent is not there to lead: we catch up from it", "member", m.ID, "offset", m.status.Position.Offset)
 	defer func() {
 		if err := m.server.Park(context.WithoutCancel(ctx)); err != nil {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"resec/commands/crash"
 	"resec/commands/lock"
 	"resec/handlers"
 	"resec/handlers/redis"
@@ -16,15 +17,21 @@ import (
 type superseded struct {
 	server *redis.Server
 	addr   string
+	run    string
 	log    *slog.Logger
 
+	reached        bool // it has answered, and was master
+	silent         bool // it has not, and is to be fenced and parked when it does
 	paused, fenced bool // by us
 }
+
+// brief is how long a master is waited for that its own agent calls dead or frozen.
+const brief = 50 * time.Millisecond
 
 // anyRun stands for the run of a master that is known by our link to it.
 const anyRun = "any"
 
-// supersede ends the published master's reign: nil error means that it accepts no writes, or does not answer.
+// supersede ends the published master's reign: nil error means that it accepts no writes.
 func (p *passage) supersede(ctx context.Context, v lock.View, own redis.Status) error {
 	old := v.State.Master
 	if old == nil && own.Linked() { // Consul has lost its data, and our Redis knows its master still
@@ -33,40 +40,51 @@ func (p *passage) supersede(ctx context.Context, v lock.View, own redis.Status) 
 	if old == nil || old.RunID == own.RunID || old.RunID == "" {
 		return nil
 	}
-	opt := p.Creds
-	opt.Addr = old.Address
-	server, err := redis.Open(ctx, opt)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if p.old.server == nil {
-			server.Close()
-		}
-	}()
-	st, err := server.Status(ctx)
-	switch {
-	case ctx.Err() != nil: // silence is ours, then
-		return context.Cause(ctx)
-	case err == nil && (st.RunID == old.RunID || old.RunID == anyRun) && st.Master:
-		p.old.server, p.old.addr = server, old.Address
-	case err == nil && st.RunID == old.RunID && !p.Record: // parked before, it may still be the freshest; else it is recorded
-		m := &sealed{Other: Other{ID: old.ID, Address: old.Address, Session: v.Members[old.ID].Session}}
-		m.err = p.park(ctx, v, m)
-		p.sealed = append(p.sealed, m)
-		return nil
-	case err == nil, redis.Refused(err):
-		return nil
-	case redis.Silent(err):
-		p.Log.Warn("the old master is silent: whether it accepts writes is not known", "master", old.ID, "addr", old.Address, "err", err)
-		return nil
-	default: // it lives, and would go on taking writes
-		return fmt.Errorf("take over from %s at %s: %w", old.ID, old.Address, err)
-	}
-	if err := p.end(ctx, old, own, st); err != nil {
+	if err := p.overcome(ctx, v, old, own); err != nil {
 		return fmt.Errorf("take over from %s at %s: %w", old.ID, old.Address, err)
 	}
 	return nil
+}
+
+// overcome asks the old master until it has answered, is known to be gone, or is proven to be closed.
+func (p *passage) overcome(ctx context.Context, v lock.View, old *lock.Master, own redis.Status) (err error) {
+	opt := p.Creds
+	opt.Addr = old.Address
+	if why := v.State.Why; why == lock.WhyDead || why == lock.WhyFrozen { // its agent has seen to it
+		opt.Timeout = min(opt.Timeout, brief)
+	}
+	if p.old.server, err = redis.Open(ctx, opt); err != nil {
+		return err
+	}
+	p.old.addr, p.old.run = old.Address, old.RunID
+	var proof evidence
+	for {
+		st, err := p.old.server.Status(ctx)
+		switch {
+		case ctx.Err() != nil: // silence is ours, then
+			return context.Cause(ctx)
+		case err == nil && (st.RunID == old.RunID || old.RunID == anyRun) && st.Master:
+			p.old.reached = true
+			return p.end(ctx, old, own, st)
+		case err == nil: // a replica, or another run: it may still be the freshest
+			m := &sealed{Other: Other{ID: old.ID, Address: old.Address, Session: v.Members[old.ID].Session}}
+			m.err = p.park(ctx, v, m)
+			p.sealed = append(p.sealed, m)
+			return nil
+		case redis.Refused(err):
+			return nil
+		case !redis.Silent(err): // it lives, and would go on taking writes
+			return err
+		}
+		if closed, again := p.await(ctx, v, old, &proof); again != nil {
+			return again
+		} else if closed {
+			return nil
+		}
+		if own, err = p.Redis.Status(ctx); err != nil { // where it answers after all
+			return err
+		}
+	}
 }
 
 // end parks a master that answers, once nothing of it is missing here; an operator's force does not wait for what we were
@@ -106,6 +124,7 @@ func (t Takeover) drain(ctx context.Context, old *superseded) error {
 	if err := old.server.Pause(ctx, pauseFor); err != nil {
 		return err
 	}
+	crash.At("paused")
 	st, err := old.server.Status(ctx)
 	if err != nil {
 		return err
@@ -114,13 +133,19 @@ func (t Takeover) drain(ctx context.Context, old *superseded) error {
 	if err := old.server.Fence(ctx); err != nil {
 		return err
 	}
+	crash.At("fenced")
 	if st, err = old.server.Status(ctx); err != nil {
 		return err
 	}
 	if err := t.reach(ctx, st.Position); err != nil {
 		return err
 	}
-	return old.server.Park(ctx)
+	crash.At("drained")
+	if err := old.server.Park(ctx); err != nil {
+		return err
+	}
+	crash.At("parked")
+	return nil
 }
 
 // reach waits until our Redis stands at the position.
@@ -155,7 +180,7 @@ func (t Takeover) until(ctx context.Context, bound, every time.Duration, done fu
 
 // undo takes back what we did to the old master; a fence of somebody else's stays.
 func (s *superseded) undo(ctx context.Context, within time.Duration) {
-	if s.server == nil {
+	if !s.paused {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, min(pauseFor, within))
@@ -169,24 +194,53 @@ func (s *superseded) undo(ctx context.Context, within time.Duration) {
 	}
 	if err := errors.Join(lift, unpause); err != nil {
 		s.log.Error("the old master could not be let go; its own agent will", "addr", s.addr, "err", err)
+		return
+	}
+	s.log.Warn("the old master is let go: pause and fence are taken back", "addr", s.addr)
+}
+
+// settle makes the old master a replica, in case its agent is not there to do it; one that was silent is fenced and parked
+// as soon as it answers, for as long as we are the master.
+func (s *superseded) settle(ctx context.Context, lease lock.Lease, addr string) {
+	for s.reached || s.silent {
+		err := lock.ErrLease
+		if lease.Left(time.Now()) > 0 {
+			err = s.subject(ctx, addr)
+		}
+		switch {
+		case ctx.Err() != nil, err == nil:
+			return
+		case !s.silent:
+			s.log.Warn("the old master could not be re-pointed; its own agent will", "addr", s.addr, "err", err)
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(lookAgain):
+		}
 	}
 }
 
-// repoint makes a parked old master a replica, in case its agent is not there to do it.
-func (s *superseded) repoint(ctx context.Context, addr string) {
-	if s.server == nil {
-		return
+// subject makes the old master a replica. One that is gone is none.
+func (s *superseded) subject(ctx context.Context, addr string) error {
+	st, err := s.server.Status(ctx)
+	switch {
+	case redis.Refused(err), err == nil && st.RunID != s.run && s.run != anyRun:
+		return nil
+	case err != nil:
+		return err
+	case st.Master:
+		if err := errors.Join(s.server.Fence(ctx), s.server.Park(ctx)); err != nil {
+			return err
+		}
+		s.log.Warn("the old master answers, and was one still: it is fenced and parked", "addr", s.addr)
 	}
-	own, err := s.server.Status(ctx)
-	if err == nil && own.Parked() {
-		err = s.server.Follow(ctx, addr)
+	if st.Master || st.Parked() {
+		if err := s.server.Follow(ctx, addr); err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		err = handlers.Settle(ctx, s.server)
-	}
-	if err != nil {
-		s.log.Warn("the old master could not be re-pointed; its own agent will", "addr", s.addr, "err", err)
-	}
+	return handlers.Settle(ctx, s.server)
 }
 
 func (s *superseded) close() {

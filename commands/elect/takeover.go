@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
+	"resec/commands/crash"
 	"resec/commands/lock"
 	"resec/handlers"
 	"resec/handlers/redis"
@@ -36,7 +38,9 @@ type Takeover struct {
 	Record bool
 	Others []Other                     // the recorded members but ourselves
 	Void   func(context.Context) error // nil, where the record binds nobody at this moment
-	Force  *lock.Request               // an operator wants it, whatever we hold; nil: the protocol decides
+	Guard  lock.GuardPolicy
+	Own    lock.Setting  // the operator's guard on our Redis
+	Force  *lock.Request // an operator wants it, whatever we hold; nil: the protocol decides
 }
 
 // Other is a recorded member.
@@ -50,37 +54,51 @@ type passage struct {
 	Takeover
 	sealed []*sealed
 	old    *superseded
-	binds  lock.Binding // Void: the record does not let us lead, so we were elected because it binds nobody, or keep none
+	behind sync.WaitGroup // what goes on once we are published
+	binds  lock.Binding   // Void: the record does not let us lead, so we were elected because it binds nobody, or keep none
 }
 
-// Run ends the published master's reign, promotes, publishes and lets writes in. It returns the view after publishing,
-// and what is left to do for the others, which is to be called in any case. On an error the old master is as it was, or
-// parked if nothing of it was missing here; ours refuses writes. Whoever has the lock next takes over from there.
-func (t Takeover) Run(ctx context.Context, v lock.View) (_ lock.View, finish func(context.Context), err error) {
+// Run ends the published master's reign, promotes, publishes and lets writes in. It returns the view after publishing, and
+// what waits until nothing is left to do for the others, or the context ends; that is to be called in any case. On an error
+// the old master is as it was, or parked if nothing of it was missing here; ours refuses writes. Whoever has the lock next
+// takes over from there.
+func (t Takeover) Run(ctx context.Context, v lock.View) (_ lock.View, finish func(), err error) {
 	p := &passage{Takeover: t, old: &superseded{log: t.Log}}
 	own, err := t.Redis.Status(ctx)
 	if err != nil {
 		return v, p.close, err
 	}
 	if m := v.State.Master; own.Master && !own.Fenced() && (m == nil || m.RunID == own.RunID) {
-		v, err = t.publish(ctx, v, own) // it is the master already, and only the lock or the state was lost: nothing moves
+		// It is the master already, and only the lock or the state was lost: nothing moves.
+		v, err = t.publish(ctx, v, own, t.stands(own))
 		return v, p.close, err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	finish = func() {
+		p.behind.Wait()
+		stop()
+		p.close()
 	}
 	// No command to another's Redis once the lease is over.
 	leased, cancel := t.Session.Lease.Context(ctx)
-	defer cancel()
-	if v, err = p.through(leased, v, own); err != nil {
+	context.AfterFunc(ctx, cancel)
+	v, set, err := p.through(leased, v, own)
+	if err != nil {
 		if mine(leased) {
 			p.old.undo(context.WithoutCancel(ctx), t.Session.Lease.Left(time.Now()))
 		}
-		return v, p.close, err
+		stop()
+		return v, finish, err
 	}
-	return v, func(ctx context.Context) {
-		leased, cancel := t.Session.Lease.Context(ctx)
-		defer cancel()
-		p.repoint(leased, v.State)
-		p.close(ctx)
-	}, nil
+	p.behind.Go(func() { p.repoint(leased, v.State) }) // at the same time: the guard waits for them
+	p.behind.Go(func() { p.old.settle(ctx, t.Session.Lease, v.State.Master.Address) })
+	if err = p.Redis.SetGuard(ctx, set.Replicas, set.MaxLag); err != nil {
+		stop()
+		return v, finish, err
+	}
+	crash.At("lifted")
+	t.Log.Info("redis accepts writes", "redis", t.Redis.Addr(), "min_replicas", set.Replicas, "max_lag", set.MaxLag)
+	return v, finish, nil
 }
 
 // mine tells whether the lock is still ours, so that the old master may be let go: after a loss or the lease's end the next
@@ -90,42 +108,66 @@ func mine(ctx context.Context) bool {
 	return cause == nil || cause == context.Canceled
 }
 
-// through is the one order.
-func (p *passage) through(ctx context.Context, v lock.View, own redis.Status) (lock.View, error) {
+// through is the one order, until we are published. It returns the guard that is to be set then.
+func (p *passage) through(ctx context.Context, v lock.View, own redis.Status) (_ lock.View, set lock.Setting, err error) {
 	bar := v.State.Bar(p.Me.ID, own.RunID)
 	if p.Force == nil && (!p.Record || bar != "") {
 		p.binds = lock.Void
 	}
 	p.seal(ctx, v)
+	crash.At("sealed")
 	if err := p.supersede(ctx, v, own); err != nil {
-		return v, err
+		return v, set, err
 	}
 	if p.Force == nil {
-		var err error
 		if v, err = p.freshest(ctx, v); err != nil {
-			return v, err
+			return v, set, err
 		}
 		if p.Record && bar != "" {
 			if err := p.Void(ctx); err != nil {
-				return v, fmt.Errorf("%s, and the record holds again: %w", bar, err)
+				return v, set, fmt.Errorf("%s, and the record holds again: %w", bar, err)
 			}
 		}
 	}
+	crash.At("checked")
 	st, err := p.Redis.Promote(ctx)
 	if err != nil {
-		return v, err
+		return v, set, err
 	}
-	if v, err = p.publish(ctx, v, st); err != nil {
-		return v, err
+	crash.At("promoted")
+	published, set := p.guard(v, st)
+	if v, err = p.publish(ctx, v, st, published); err == nil {
+		crash.At("published")
 	}
-	_, err = p.Redis.Lift(ctx)
-	return v, err
+	return v, set, err
+}
+
+// stands is the guard of a master that goes on as it is.
+func (t Takeover) stands(own redis.Status) lock.Setting {
+	if !t.Record || t.Guard.Replicas == lock.GuardOff {
+		return lock.Setting{Replicas: lock.GuardOff}
+	}
+	return lock.Setting{Replicas: own.MinReplicas, MaxLag: own.MaxLag}.Bound()
+}
+
+// guard is the one that a new master begins with: those whom we parked are about to attach, unless they need a full sync.
+func (p *passage) guard(v lock.View, own redis.Status) (published, set lock.Setting) {
+	if !p.Record {
+		return lock.Setting{Replicas: lock.GuardOff}, lock.Setting{Replicas: own.Unfenced(), MaxLag: own.MaxLag}
+	}
+	g := lock.Guarding{Policy: p.Guard, Own: p.Own, Members: v.State.Size(p.Me.ID)}
+	for _, m := range p.sealed {
+		if m.err == nil && m.status.Position.Precedes(own.Position) {
+			g.Attached++
+		}
+	}
+	return g.Want()
 }
 
 // publish writes us as the master of the next term.
-func (t Takeover) publish(ctx context.Context, v lock.View, st redis.Status) (lock.View, error) {
+func (t Takeover) publish(ctx context.Context, v lock.View, st redis.Status, guard lock.Setting) (lock.View, error) {
 	me := t.Me
-	me.RunID = st.RunID
+	me.RunID, me.Guard, me.MaxLag = st.RunID, guard.Replicas, guard.MaxLag
 	write := t.Lock.Write
 	if m := v.State.Master; t.Force != nil {
 		me.Overrule, write = t.Force.Overrule, t.Lock.Grant
@@ -155,10 +197,10 @@ func (p *passage) repoint(ctx context.Context, s lock.State) {
 			p.Log.Debug("re-pointed", "member", m.ID, "err", err)
 		}
 	})
-	p.old.repoint(ctx, s.Master.Address)
+	crash.At("repointed")
 }
 
-func (p *passage) close(context.Context) {
+func (p *passage) close() {
 	for _, m := range p.sealed {
 		m.close()
 	}

@@ -1,0 +1,226 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"resec/commands/crash"
+	"resec/commands/lock"
+	"resec/handlers/redis"
+)
+
+// guardEvery is how often the guard is looked at: Redis itself looks at the lag of its replicas once a second. After a
+// replica's connection has ended it is alertEvery, for alertFor: Redis may notice a little later than we do.
+const guardEvery, alertEvery, alertFor = time.Second, 5 * time.Millisecond, 200 * time.Millisecond
+
+// keepGuard keeps the guard of the master that we are for as long as our reign lasts. It alone sets it: one command is
+// under way at a time, and each is decided by what Redis says just before it. So one that timed out has been done, or never
+// will be, by the time the next is: a Redis that goes on reads what waits on its old connections before it greets a new one.
+func (a *Agent) keepGuard(ctx context.Context, r reign, lost <-chan struct{}) {
+	said, alert, known := "", time.Time{}, ""
+	for ctx.Err() == nil {
+		k, changed := a.board.Wait()
+		again := guardEvery
+		if time.Now().Before(alert) {
+			again = alertEvery
+		}
+		if err := a.testament.Ready(ctx); err != nil {
+			a.Log.Debug("there is no connection for the fence of a frozen redis", "err", err)
+		}
+		if k.view.State.Term() == r.term && k.found.noted(k, a.Me.ID) {
+			moved, err := a.guard(ctx, k, r)
+			switch {
+			case moved:
+				said = ""
+				continue
+			case err != nil && ctx.Err() == nil && !errors.Is(err, lock.ErrMoved) && redis.Why(err) != said:
+				a.Log.Warn("the guard could not be kept; trying on", "err", err)
+				said = redis.Why(err)
+			}
+			if now := replicas(k.health.Status); now != known && a.evict(ctx, k) {
+				known = now
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-lost:
+			alert = time.Now().Add(alertFor)
+		case <-time.After(again):
+		}
+	}
+}
+
+// guard takes one step towards the guard as it should be, and tells whether it took one.
+func (a *Agent) guard(ctx context.Context, k known, r reign) (bool, error) {
+	st, err := a.Redis.Status(ctx)
+	if err != nil || !st.Master || st.RunID != r.run {
+		return false, err
+	}
+	g := lock.Guarding{Policy: a.Guard, Own: k.found.Setting, Members: k.view.State.Size(a.Me.ID), Attached: st.Attached(a.Guard.Late()),
+		Published: k.view.State.Guard(), Set: lock.Setting{Replicas: st.MinReplicas, MaxLag: st.MaxLag}}
+	do, to := g.Next()
+	if do == lock.GuardKeep {
+		return false, nil
+	}
+	// Before a fence is lifted Consul is to confirm that the lock is ours: a challenger that holds it has fenced us rightly.
+	if do == lock.GuardPublish || st.Fenced() {
+		s := k.view.State
+		if do == lock.GuardPublish {
+			s = s.Guarded(to)
+		}
+		v, err := a.Lock.Write(ctx, r.session, k.view, s)
+		if err != nil {
+			return false, err
+		}
+		a.wrote(v)
+	}
+	if do == lock.GuardPublish {
+		crash.At("guard-published")
+		return true, nil
+	}
+	if err := a.Redis.SetGuard(ctx, to.Replicas, to.MaxLag); err != nil {
+		return false, err
+	}
+	crash.At("guard-set")
+	if st.Fenced() {
+		a.Log.Warn("redis was fenced while it is the master: the fence is lifted", "term", r.term)
+	}
+	a.Log.Info("the guard is set", "min_replicas", to.Replicas, "max_lag", to.MaxLag, "was", g.Set.Replicas, "members", g.Members, "attached", g.Attached)
+	a.glance()
+	return true, nil
+}
+
+// watchReplicas keeps a connection to each recorded member's Redis, and says when one has ended: a guard that counts it
+// refuses writes from then on.
+func (a *Agent) watchReplicas(ctx context.Context, lost chan<- struct{}) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	stops := map[string]context.CancelFunc{} // by address
+	defer func() {
+		for _, stop := range stops {
+			stop()
+		}
+	}()
+	for ctx.Err() == nil {
+		k, changed := a.board.Wait()
+		want := map[string]bool{}
+		for _, o := range others(k.view, a.Me.ID) {
+			want[o.Address] = true
+			if stops[o.Address] == nil {
+				one, stop := context.WithCancel(ctx)
+				stops[o.Address] = stop
+				all.Go(func() { a.beside(one, o.Address, lost) })
+			}
+		}
+		for addr, stop := range stops {
+			if !want[addr] {
+				stop()
+				delete(stops, addr)
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		}
+	}
+}
+
+// beside watches one replica.
+func (a *Agent) beside(ctx context.Context, addr string, lost chan<- struct{}) {
+	opt := a.Creds
+	opt.Addr = addr
+	s, err := redis.Open(ctx, opt)
+	if err != nil {
+		a.Log.Error("a replica cannot be watched", "addr", addr, "err", err)
+		return
+	}
+	defer s.Close()
+	was := true
+	s.Watch(ctx, a.Probe, nil, func(h redis.Health) {
+		if is := h.Err == nil; is != was {
+			was = is
+			select {
+			case lost <- struct{}{}:
+			case <-ctx.Done():
+			}
+		}
+	})
+}
+
+// replicas are the addresses of those who replicate from a server, in one string to compare.
+func replicas(st redis.Status) (out string) {
+	for _, r := range st.Replicas {
+		out += r.Addr + " "
+	}
+	return out
+}
+
+// evict parks who replicates from us and is not recorded: it would count for the guard, and for no challenger. It tells
+// whether all is well now.
+func (a *Agent) evict(ctx context.Context, k known) (done bool) {
+	done = true
+	for _, r := range k.health.Status.Replicas {
+		if _, port, _ := net.SplitHostPort(r.Addr); port == "0" || recorded(k.view, r.Addr, "") { // 0: a tool, that acknowledges nothing
+			continue
+		}
+		st, err := a.peek(ctx, r.Addr)
+		if err == nil && recorded(k.view, "", st.RunID) {
+			continue
+		}
+		if err == nil {
+			err = a.banish(ctx, r.Addr)
+			a.Log.Warn("a redis replicates from the master, and is no recorded member: it is parked", "addr", r.Addr, "run_id", st.RunID, "err", err)
+		}
+		done = done && err == nil
+	}
+	return done
+}
+
+// banish parks another's Redis.
+func (a *Agent) banish(ctx context.Context, addr string) error {
+	opt := a.Creds
+	opt.Addr = addr
+	s, err := redis.Open(ctx, opt)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return s.Park(ctx)
+}
+
+// recorded tells whether an address or a run is that of a recorded member. One that was restarted is attached before its
+// new run is recorded.
+func recorded(v lock.View, addr, run string) bool {
+	for id, r := range v.State.Record {
+		p := v.Members[id]
+		if addr != "" && (r.Address == addr || p.Address == addr) || run != "" && (r.RunID == run || p.RunID == run) {
+			return true
+		}
+	}
+	return false
+}
+
+// keepLease fences the master that we are when the lease is over, where there is no guard to close it. Once Consul is back
+// the guard's keeper lifts that.
+func (a *Agent) keepLease(ctx context.Context, s *lock.Session) {
+	for begun := false; ctx.Err() == nil; {
+		left := s.Lease.Left(time.Now())
+		if begun && left == 0 {
+			if err := a.Redis.Fence(ctx); err != nil {
+				a.Log.Error("the lease is over, and redis could not be fenced", "err", err)
+			} else {
+				a.Log.Warn("the lease is over, and there is no guard: redis is fenced")
+				begun = false // until it is back
+			}
+		}
+		begun = begun || left > 0
+		select {
+		case <-ctx.Done():
+		case <-time.After(max(left, alertFor)):
+		}
+	}
+}
