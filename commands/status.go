@@ -62,7 +62,7 @@ func (c *config) report(ctx context.Context, client *api.Client) (status.Report,
 
 // draw writes the table and the verdict.
 func draw(w io.Writer, r status.Report) error {
-	lines := []string{"ID|ADDRESS|ROLE|LOCK|TERM|LINK|OFFSET|BEHIND|CHECK|REDIS|NOTE"}
+	lines := []string{"ID|ADDRESS|ROLE|LOCK|TERM|LINK|OFFSET|BEHIND|GUARD|CHECK|REDIS|NOTE"}
 	for _, m := range r.Members {
 		held, behind := "", ""
 		if m.Holder {
@@ -72,7 +72,7 @@ func draw(w io.Writer, r status.Report) error {
 			behind = strconv.FormatInt(*m.Behind, 10)
 		}
 		lines = append(lines, row(m.ID, m.Address, m.Role, held, strconv.FormatUint(m.Term, 10), m.Link,
-			strconv.FormatInt(m.Offset, 10), behind, m.Check, m.Version, m.Note))
+			strconv.FormatInt(m.Offset, 10), behind, m.Guard, m.Check, m.Version, m.Note))
 	}
 	if err := table(w, lines); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 
 	"resec/commands/lock"
 	"resec/handlers"
+	"resec/handlers/redis"
 )
 
 // recordAgain is the first pause before members that are not settled yet are looked at again: one catches up without an
@@ -91,6 +92,7 @@ func (a *Agent) enrol(ctx context.Context, v lock.View, session string, ids []st
 			if seen[i].Listed, err = a.listed(ctx, id); err != nil {
 				return err
 			}
+			seen[i].Joined = a.joined(ctx, v, id, own)
 			continue
 		}
 		wg.Go(func() {
@@ -116,6 +118,16 @@ func (a *Agent) enrol(ctx context.Context, v lock.View, session string, ids []st
 		}
 	}
 	return err
+}
+
+// joined tells whether a member without an agent replicates from our Redis.
+func (a *Agent) joined(ctx context.Context, v lock.View, id string, own redis.Status) bool {
+	r := v.State.Record[id]
+	if slices.ContainsFunc(own.Replicas, func(o redis.Replica) bool { return o.Addr == r.Address }) {
+		return true
+	}
+	st, err := a.peek(ctx, r.Address)
+	return err == nil && !st.Master && st.Of == v.State.Master.Address && v.Knows(id, st)
 }
 
 // adrift is our Redis's lineage, where the chain lacks it.

@@ -119,13 +119,14 @@ type Seen struct {
 	ID string
 	Present
 	Listed bool          // in the catalogue
+	Joined bool          // it replicates from the master, with or without an agent
 	Status *redis.Status // nil: it did not answer
 }
 
 // Enrol is the state with the record as it should be, by what the master saw after it stood at the mark itself. A
 // newcomer is recorded before it attaches; a member that was restarted, once it has attached again. Who is neither
 // listed nor present has deregistered, or was: it leaves, and is known as one that was here, for its file tells no
-// lineage if it is an AOF. The master's own lineage is that of the mark: Redis begins a new one with its first replica, and
+// lineage if it is an AOF. While it replicates on it stays, for the guard counts it. The master's own lineage is that of the mark: Redis begins a new one with its first replica, and
 // when it has had none for long.
 func (s State) Enrol(seen []Seen, mark redis.Position) State {
 	out := maps.Clone(s.Record)
@@ -137,6 +138,8 @@ func (s State) Enrol(seen []Seen, mark redis.Position) State {
 		st := m.Status
 		switch {
 		case s.Master == nil || m.ID == s.Master.ID:
+			continue
+		case recorded && m.Joined && m.Session == "":
 			continue
 		case recorded && !m.Listed && m.Session == "":
 			delete(out, m.ID)

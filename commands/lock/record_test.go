@@ -185,6 +185,7 @@ func TestState_Enrol(t *testing.T) {
 		{"who has moved is found where it is", member("b", moved), rec("run-b", "elsewhere:1", false), fg},
 		{"a member whose agent is dead stays", member("b", dead), rec("run-b", "b:1", false), fg},
 		{"one that has deregistered leaves", member("b", gone), nil, []string{"f", "g", "b"}},
+		{"not while its Redis replicates on", member("b", gone, func(m *Seen) { m.Joined = true }), rec("run-b", "b:1", false), fg},
 		{"who has left and comes back is a member again", member("f", parked, foreign), rec("run-f", "f:1", true), []string{"g"}},
 		{"one whose Consul agent lost its data does not, for its session tells", member("b", func(m *Seen) { m.Listed = false }), rec("run-b", "b:1", false), fg},
 		{"the master stays whatever is seen", member("a", gone), rec("run-a", "a:1", false), fg},

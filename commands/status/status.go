@@ -40,6 +40,7 @@ type Member struct {
 	Link    string `json:"link"` // of a replica: up, down, syncing, parked
 	Offset  int64  `json:"offset"`
 	Behind  *int64 `json:"behind,omitempty"` // bytes behind the master, where the two compare
+	Guard   string `json:"guard,omitempty"`  // of a master: how many it needs to accept writes, of those that are attached; none, off; of any server: fence
 	Check   string `json:"check"`            // passing, warning, critical; none when it is not registered
 	Version string `json:"version,omitempty"`
 	Note    string `json:"note,omitempty"` // what keeps it from being healthy
@@ -132,9 +133,12 @@ func member(a Answer, holder string, s lock.State, master *redis.Status) Member 
 		behind := max(0, master.Position.Offset-st.Position.Offset)
 		m.Behind = &behind
 	}
+	m.Guard = guard(st, s)
 	switch {
 	case st.Master && st.Fenced():
 		m.Note = "fenced: refuses writes"
+	case closed(st):
+		m.Note = "refuses writes: it has fewer replicas than its guard needs"
 	case st.Master && (s.Master == nil || st.RunID != s.Master.RunID):
 		m.Note = "a master that is not the published one"
 	case m.Check == lock.Unregistered:
@@ -145,6 +149,28 @@ func member(a Answer, holder string, s lock.State, master *redis.Status) Member 
 		m.Note = "follows " + st.Of
 	}
 	return m
+}
+
+// guard is what a server's min-replicas-to-write amounts to.
+func guard(st redis.Status, s lock.State) string {
+	switch {
+	case st.Fenced():
+		return "fence"
+	case !st.Master:
+		return ""
+	case s.Guard().Replicas == lock.GuardOff:
+		return "off"
+	}
+	needs := lock.Setting{Replicas: st.MinReplicas, MaxLag: st.MaxLag}.Bound().Replicas
+	if needs == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%d of %d", needs, st.Attached(st.MaxLag+1))
+}
+
+// closed tells whether a master refuses writes for want of replicas.
+func closed(st redis.Status) bool {
+	return st.Master && st.MaxLag > 0 && st.Attached(st.MaxLag+1) < st.MinReplicas
 }
 
 func link(st redis.Status) string {
@@ -172,6 +198,8 @@ func verdict(v lock.View, members []Member, master *redis.Status) (int, string) 
 		return NoMaster, "no master: the published one, " + v.State.Master.ID + ", is not to be found"
 	case master.Fenced():
 		return NoMaster, "no master: the published one, " + v.State.Master.ID + ", refuses writes"
+	case closed(*master):
+		return NoMaster, "no master: the published one, " + v.State.Master.ID + ", refuses writes for want of replicas"
 	}
 	var ill []string
 	switch {

@@ -39,11 +39,15 @@ func master(change ...func(*Answer)) Answer {
 	}}, change...)...)
 }
 
-func silent(a *Answer)  { a.Status, a.Err = redis.Status{}, errors.New("no answer") }
-func fenced(a *Answer)  { a.Status.MinReplicas = math.MaxInt32 }
-func down(a *Answer)    { a.Status.LinkUp = false }
-func parked(a *Answer)  { a.Status.LinkUp, a.Status.Of = false, redis.Sink }
-func syncing(a *Answer) { a.Status.LinkUp, a.Status.Syncing = false, true }
+func silent(a *Answer) { a.Status, a.Err = redis.Status{}, errors.New("no answer") }
+func fenced(a *Answer) { a.Status.MinReplicas = math.MaxInt32 }
+func guarded(n int) func(*Answer) {
+	return func(a *Answer) { a.Status.MinReplicas, a.Status.MaxLag = n, 5 }
+}
+func attached(a *Answer) { a.Status.Replicas = []redis.Replica{{Addr: "b:6379", Online: true, Lag: 1}} }
+func down(a *Answer)     { a.Status.LinkUp = false }
+func parked(a *Answer)   { a.Status.LinkUp, a.Status.Of = false, redis.Sink }
+func syncing(a *Answer)  { a.Status.LinkUp, a.Status.Syncing = false, true }
 func promoted(a *Answer) {
 	a.Status.Master, a.Status.Of = true, ""
 }
@@ -72,6 +76,8 @@ func TestNew_Verdict(t *testing.T) {
 		{"one that was restarted is none", view(), []Answer{master(func(a *Answer) { a.Status.RunID = "new" })}, NoMaster, "no master: the published one, a, is not to be found"},
 		{"one that has become a replica is none", view(), []Answer{replica("a"), replica("b", promoted)}, NoMaster, "no master: the published one, a, is not to be found"},
 		{"one that is fenced is none", view(), []Answer{master(fenced)}, NoMaster, "no master: the published one, a, refuses writes"},
+		{"one whose replicas are gone refuses writes", view(), []Answer{master(guarded(1))}, NoMaster, "no master: the published one, a, refuses writes for want of replicas"},
+		{"one that has enough does not", view(), []Answer{master(guarded(1), attached), replica("b")}, Healthy, "healthy: master a, term 4, 1 linked replicas"},
 		{"before the first one there is none", lock.View{Index: 9}, []Answer{replica("b")}, NoMaster, "no master: none was ever published under this lock key"},
 		{"no members at all", view(), nil, NoMaster, "no master: the published one, a, is not to be found"},
 		{"a lock that cannot be read comes first", view(func(v *lock.View) { v.Err = lock.ErrConflict }), []Answer{master()}, NoMaster, "no master: the lock key is in use, and not as a lock"},
@@ -105,14 +111,14 @@ func TestNew_Members(t *testing.T) {
 		{"one that is syncing", replica("b", syncing), row(func(m *Member) { m.Link, m.Note = "syncing", "follows a:6379" })},
 		{"one that is parked says what its check says", replica("b", parked, check("warning", " parked; waits for a master\n")),
 			row(func(m *Member) { m.Link, m.Check, m.Note = "parked", "warning", "parked; waits for a master" })},
-		{"one that is fenced, which takes no writes anyway", replica("b", fenced), row(func(*Member) {})},
+		{"one that is fenced, which takes no writes anyway", replica("b", fenced), row(func(m *Member) { m.Guard = "fence" })},
 		{"one that does not answer is unknown", replica("b", silent), Member{ID: "b", Address: "b:6379", Role: "unknown", Term: 4, Check: "passing", Note: "no answer"}},
 		{"another master", replica("b", promoted), row(func(m *Member) {
-			m.Role, m.Link, m.Behind, m.Note = "master", "", nil, "a master that is not the published one"
+			m.Role, m.Link, m.Behind, m.Guard, m.Note = "master", "", nil, "none", "a master that is not the published one"
 		})},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := Member{ID: "a", Address: "a:6379", Role: "master", Holder: true, Term: 4, Offset: 100, Check: "passing", Version: "7.0.15"}
+			a := Member{ID: "a", Address: "a:6379", Role: "master", Holder: true, Term: 4, Offset: 100, Guard: "none", Check: "passing", Version: "7.0.15"}
 			want := []Member{a, tt.want}
 			if d := cmp.Diff(want, New(view(), []Answer{master(), tt.answer}).Members); d != "" {
 				t.Error(d)
@@ -172,3 +178,23 @@ func TestNew_Barred(t *testing.T) {
 }
 
 func promotedNot(a *Answer) { a.Status.Master = false }
+
+func TestNew_Guard(t *testing.T) {
+	off := view(func(v *lock.View) { v.State.Master.Guard = lock.GuardOff })
+	for _, tt := range []struct {
+		view lock.View
+		a    Answer
+		want string
+	}{
+		{view(), master(guarded(1), attached), "1 of 1"},
+		{view(), master(guarded(2), attached), "2 of 1"},
+		{view(), master(guarded(0), attached), "none"},
+		{view(), master(guarded(1), fenced), "fence"},
+		{off, master(), "off"},
+		{view(), replica("b", guarded(1)), ""},
+	} {
+		if got := New(tt.view, []Answer{tt.a}).Members[0].Guard; got != tt.want {
+			t.Errorf("got %q, want %q", got, tt.want)
+		}
+	}
+}
