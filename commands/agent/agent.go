@@ -88,8 +88,11 @@ func (a *Agent) Run(ctx context.Context) error {
 		inner, end := context.WithCancel(outer)
 		defer end()
 		defer context.AfterFunc(ctx, end)()
-		defer a.restore(outer)
-		return a.loop(inner)
+		err := a.loop(inner)
+		if err == nil { // or we should never have come, and have changed nothing
+			a.restore(outer)
+		}
+		return err
 	})
 	return g.Wait()
 }

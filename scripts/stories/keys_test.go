@@ -3,6 +3,7 @@ package stories_test
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -36,12 +37,16 @@ func (s keys) each(r *lab.Redis, script string) (sum int, err error) {
 	return sum, nil
 }
 
-// write sets the keys.
+// write sets the keys. A master whose replica has just lost its link refuses writes until that is back, or its guard lowered.
 func (s keys) write(r *lab.Redis) error {
-	_, err := s.each(r, `local padding = string.rep('.', tonumber(ARGV[4]))
-		for i = ARGV[2], ARGV[3] - 1 do redis.call('SET', ARGV[1] .. ':' .. i, ARGV[1] .. '=' .. i .. padding) end
-		return 0`)
-	return err
+	for end := time.Now().Add(patience); ; {
+		_, err := s.each(r, `local padding = string.rep('.', tonumber(ARGV[4]))
+			for i = ARGV[2], ARGV[3] - 1 do redis.call('SET', ARGV[1] .. ':' .. i, ARGV[1] .. '=' .. i .. padding) end
+			return 0`)
+		if err == nil || !strings.Contains(err.Error(), "NOREPLICAS") || time.Now().After(end) {
+			return err
+		}
+	}
 }
 
 // on returns nil where the server has every key with its value. Of the padding it looks at the length.
