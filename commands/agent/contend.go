@@ -68,6 +68,7 @@ func (a *Agent) contend(ctx context.Context, k known) (again time.Duration, err 
 		return 0, err
 	}
 	a.refuse("")
+	a.acquired = v.LockIndex
 	a.Log.Info("elected", "key", a.Lock.Key, "term", max(a.term, v.State.Term())+1)
 	a.wrote(v)
 	return 0, nil

@@ -27,6 +27,8 @@ func (a *Agent) lead(ctx context.Context, k known) error {
 	case errors.Is(err, elect.ErrYielded):
 		a.wrote(v)
 		return nil
+	case errors.Is(err, errNotOurs):
+		return nil
 	case err != nil:
 		if ctx.Err() == nil && a.fails == 0 {
 			a.Log.Error("the promotion failed; the lock is given back", "err", err)
@@ -53,16 +55,28 @@ func (a *Agent) lead(ctx context.Context, k known) error {
 	rest.Go(func() { a.keepRecord(held, r) }) // who is not listed while entries change their service has not left
 	why := a.rule(ctx, held, r)
 	release()
-	rest.Wait() // nobody else changes our Redis from here on
 	a.end(ctx, k.session.ID, r, why)
 	return nil
 }
+
+// errNotOurs is returned when the view was late, and the lock is not ours.
+var errNotOurs = errors.New("the lock is not ours")
 
 // takeOver makes our Redis the master, unless it goes on to be.
 func (a *Agent) takeOver(ctx context.Context, k known) (lock.View, func(), error) {
 	crash.At("elected")
 	if resumes(k, a.Me.ID) {
 		return k.view, func() {}, nil
+	}
+	if k.view.LockIndex != a.acquired { // the view may be old, and the lock another's by now, who is the master then
+		v, err := a.Lock.Read(ctx)
+		if err != nil {
+			return k.view, func() {}, err
+		}
+		if a.see(v); v.Session != k.session.ID {
+			return v, func() {}, errNotOurs
+		}
+		k.view = v
 	}
 	a.term = max(a.term, k.view.State.Term())
 	me := a.Me

@@ -72,6 +72,9 @@ func (p *passage) park(ctx context.Context, v lock.View, m *sealed) (err error) 
 	case m.status.Parked():
 		return nil
 	}
+	if err := p.leased(); err != nil {
+		return err
+	}
 	m.moved = true
 	if err := m.server.Park(ctx); err != nil {
 		return err
@@ -122,6 +125,9 @@ func (p *passage) catchUp(ctx context.Context, v lock.View, m *sealed) (_ lock.V
 	}()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if err := p.leased(); err != nil {
+		return v, err
+	}
 	st, err := m.server.Promote(ctx)
 	if err != nil {
 		return v, err

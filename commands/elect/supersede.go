@@ -120,6 +120,9 @@ func (t Takeover) join(ctx context.Context, old *lock.Master, own, master redis.
 
 // drain holds writes back on the old master, fences it behind that, waits until all it has is here, and parks it.
 func (t Takeover) drain(ctx context.Context, old *superseded) error {
+	if err := t.leased(); err != nil {
+		return err
+	}
 	old.paused = true // also where the answer is lost: then it may have been done
 	if err := old.server.Pause(ctx, pauseFor); err != nil {
 		return err
@@ -141,6 +144,9 @@ func (t Takeover) drain(ctx context.Context, old *superseded) error {
 		return err
 	}
 	crash.At("drained")
+	if err := t.leased(); err != nil {
+		return err
+	}
 	if err := old.server.Park(ctx); err != nil {
 		return err
 	}

@@ -164,6 +164,15 @@ func (p *passage) guard(v lock.View, own redis.Status) (published, set lock.Sett
 	return g.Want()
 }
 
+// leased says that the lease is over. It is asked right before each command to another's Redis: a process that was frozen goes
+// on before its timers do.
+func (t Takeover) leased() error {
+	if t.Session.Lease.Left(time.Now()) == 0 {
+		return lock.ErrLease
+	}
+	return nil
+}
+
 // publish writes us as the master of the next term.
 func (t Takeover) publish(ctx context.Context, v lock.View, st redis.Status, guard lock.Setting) (lock.View, error) {
 	me := t.Me
@@ -192,7 +201,7 @@ func (p *passage) repoint(ctx context.Context, s lock.State) {
 		if m.err != nil || handlers.MayFollow(m.status, own, s.Overruled(m.ID)) != nil {
 			return
 		}
-		if st, err := m.server.Status(ctx); err == nil && st.Parked() {
+		if st, err := m.server.Status(ctx); err == nil && st.Parked() && p.leased() == nil {
 			err = m.server.Follow(ctx, s.Master.Address)
 			p.Log.Debug("re-pointed", "member", m.ID, "err", err)
 		}
