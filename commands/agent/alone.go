@@ -101,7 +101,7 @@ func (a *Agent) open(ctx context.Context) (why string, err error) {
 
 // usurped says that another Redis works under our id, whose lock is therefore not a predecessor's.
 func (a *Agent) usurped(ctx context.Context, m *lock.Master, run string) string {
-	if m == nil || m.RunID == run {
+	if m == nil || m.ID != a.Me.ID || m.RunID == run {
 		return ""
 	}
 	opt := a.Creds
