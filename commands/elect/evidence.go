@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	// closeFor is what a silent master is given beyond its min-replicas-max-lag. Redis looks at the lag once a second, in whole
-	// seconds, so it has closed after MaxLag + 1 s; the rest is for its clock and ours.
-	closeFor = 2 * time.Second
+	// closeFor is what a silent master is given beyond its min-replicas-max-lag. Redis counts a replica that is late by MaxLag
+	// in whole seconds, which is up to MaxLag + 1 s; it looks once a second, at a clock that may be 0.1 s old; that makes
+	// MaxLag + 2.1 s, and the rest is for its clock beside ours.
+	closeFor = 2500 * time.Millisecond
 	// proveFor bounds how long the lock is kept without enough members that are known not to follow the old master.
 	proveFor = 10 * time.Second
 	// lookAgain is the pause between two looks at a master that is silent, and at those whom we parked.
