@@ -20,15 +20,18 @@ const guardEvery, alertEvery, alertFor = time.Second, 5 * time.Millisecond, 200 
 // under way at a time, and each is decided by what Redis says just before it. So one that timed out has been done, or never
 // will be, by the time the next is: a Redis that goes on reads what waits on its old connections before it greets a new one.
 func (a *Agent) keepGuard(ctx context.Context, r reign, lost <-chan struct{}) {
-	said, alert, known := "", time.Time{}, ""
+	said, known, alert, ready := "", "", time.Time{}, time.Time{}
 	for ctx.Err() == nil {
 		k, changed := a.board.Wait()
 		again := guardEvery
 		if time.Now().Before(alert) {
 			again = alertEvery
 		}
-		if err := a.testament.Ready(ctx); err != nil {
-			a.Log.Debug("there is no connection for the fence of a frozen redis", "err", err)
+		if time.Since(ready) >= guardEvery {
+			if err := a.testament.Ready(ctx); err != nil {
+				a.Log.Debug("there is no connection for the fence of a frozen redis", "err", err)
+			}
+			ready = time.Now()
 		}
 		if k.view.State.Term() == r.term && k.found.noted(k, a.Me.ID) {
 			moved, err := a.guard(ctx, k, r)
