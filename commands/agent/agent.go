@@ -64,6 +64,7 @@ func (a *Agent) Run(ctx context.Context) error {
 			a.board.Learn(func(k *known) { k.registered = true })
 		}
 	}
+	a.Registrar.Confirm = a.confirm
 	if err := a.alone(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/hashicorp/consul/api"
@@ -17,6 +18,22 @@ func (a *Agent) publish(k known, reign uint64) {
 	e := entry(k, reign, a.Me.ID)
 	e.Meta["id"] = a.Me.ID
 	a.Registrar.Set(e)
+}
+
+// confirm says whether a master's entry may still be published: another may be listed by now.
+func (a *Agent) confirm(ctx context.Context, e catalog.Entry) error {
+	if e.Role != catalog.Master {
+		return nil
+	}
+	v, err := a.Lock.Read(ctx)
+	if err != nil {
+		return err
+	}
+	a.see(v)
+	if m := v.State.Master; !v.Free() && v.Holder != a.Me.ID || m != nil && m.ID != a.Me.ID {
+		return errNotOurs
+	}
+	return nil
 }
 
 // metaMax is how long a value of a service's Meta may be, in bytes.

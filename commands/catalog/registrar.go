@@ -46,6 +46,9 @@ type Registrar struct {
 	Log             *slog.Logger
 	// Updated is told when an update that succeeded was sent, and how long the check then lives. May be nil.
 	Updated func(sent time.Time, ttl time.Duration)
+	// Confirm is asked before an entry is published after a time in which Consul could not be spoken to: what was to be published
+	// before may be wrong by now. An error puts it off. May be nil.
+	Confirm func(ctx context.Context, e Entry) error
 
 	mu   sync.Mutex
 	want *Entry
@@ -91,12 +94,18 @@ func (r *Registrar) wanted() *Entry {
 // Run publishes what Set says until the context ends, then removes the instance.
 func (r *Registrar) Run(ctx context.Context) error {
 	var have *Entry // as Consul's agent has it; nil: not, or unknown
-	tried, failing := false, false
+	tried, failing, last := false, false, time.Time{}
 	for {
 		wait := r.Interval / 2
 		if want := r.wanted(); want != nil {
 			tried = true // a call that fails may have been carried out
-			err := r.publish(ctx, have, *want)
+			var err error
+			if old := !last.IsZero() && time.Since(last) > r.Interval; r.Confirm != nil && (failing || old) {
+				err = r.Confirm(ctx, *want)
+			}
+			if err == nil {
+				err = r.publish(ctx, have, *want)
+			}
 			switch {
 			case ctx.Err() != nil:
 			case err != nil:
@@ -108,7 +117,7 @@ func (r *Registrar) Run(ctx context.Context) error {
 				if failing {
 					r.Log.Info("registered again", "service", r.Naming.Name(want.Role))
 				}
-				have, failing = want, false
+				have, failing, last = want, false, time.Now()
 			}
 		}
 		select {
