@@ -194,11 +194,13 @@ func (a *Agent) rule(ctx, held context.Context, r reign) end {
 			crash.At("registered")
 		}
 		select {
-		case <-ctx.Done():
-			return end{leave: true, text: "the agent leaves"}
-		case <-held.Done():
-			return end{text: "the lock is lost"}
+		case <-held.Done(): // leaving ends it, too
 		case <-changed:
+		}
+		if ctx.Err() != nil {
+			return end{leave: true, text: "the agent leaves"}
+		} else if held.Err() != nil {
+			return end{text: "the lock is lost"}
 		}
 	}
 }

@@ -141,7 +141,7 @@ func (a *Agent) restore(ctx context.Context) {
 		return // it is gone, or a new one: there is nothing of ours on it
 	}
 	if m := k.view.State.Master; st.Master && m != nil && m.RunID == st.RunID {
-		if st.Fenced() && k.session != nil { // told to leave just before it was let go
+		if k.session != nil { // told to leave when it was about to be let go, or had just lost the lock
 			a.stay(ctx)
 			a.release(ctx, k.session.ID, lock.WhyLeaving, "the agent leaves")
 		}

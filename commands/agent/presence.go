@@ -36,7 +36,7 @@ func (a *Agent) keepPresence(ctx context.Context) {
 		if say := presence(k, a.Me); say.Session != "" && k.view.Index != 0 && k.view.Members[a.Me.ID] != say {
 			if say != said || time.Since(at) >= sayAgain {
 				said, at = say, time.Now()
-				if err := a.Lock.Join(ctx, say); err != nil {
+				if err := a.Lock.Join(context.WithoutCancel(ctx), say); err != nil {
 					a.Log.Debug("our presence could not be said", "err", err)
 					poke(a.doubt) // the session may be gone
 				} else {

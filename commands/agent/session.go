@@ -51,7 +51,7 @@ func (a *Agent) session(ctx context.Context, k known, lost string) (*lock.Sessio
 		if v.Index == 0 {
 			return nil, errors.New("the lock has not been read yet")
 		}
-		return lock.NewSession(ctx, a.Lock.Client, a.Session)
+		return lock.NewSession(context.WithoutCancel(ctx), a.Lock.Client, a.Session) // or one may be left that nobody knows
 	case lost: // Consul has ended it, and the watch is late
 		v, err := a.Lock.Read(ctx)
 		if err != nil {
@@ -69,7 +69,7 @@ func (a *Agent) session(ctx context.Context, k known, lost string) (*lock.Sessio
 			return nil, err
 		}
 		a.Log.Info("the lock is given back: our predecessor held it for another run of redis", "session", s.ID)
-		return lock.NewSession(ctx, a.Lock.Client, a.Session)
+		return lock.NewSession(context.WithoutCancel(ctx), a.Lock.Client, a.Session)
 	}
 	a.Log.Info("adopted the predecessor's session", "session", s.ID, "lock", holds)
 	a.board.Learn(func(k *known) { k.adopted = s.ID })

@@ -103,8 +103,8 @@ func (r *Registrar) Run(ctx context.Context) error {
 			if old := !last.IsZero() && time.Since(last) > r.Interval; r.Confirm != nil && (failing || old) {
 				err = r.Confirm(ctx, *want)
 			}
-			if err == nil {
-				err = r.publish(ctx, have, *want)
+			if err == nil { // not cut short: Consul may register after the deregistration that follows
+				err = r.publish(context.WithoutCancel(ctx), have, *want)
 			}
 			switch {
 			case ctx.Err() != nil:

@@ -116,7 +116,7 @@ func (e *Election) Lease() time.Duration {
 // session creates a session, for as long as it takes.
 func (e *Election) session(ctx context.Context, timeout <-chan time.Time) (*lock.Session, error) {
 	for said := false; ; said = true {
-		s, err := lock.NewSession(ctx, e.Lock.Client, e.Session)
+		s, err := lock.NewSession(context.WithoutCancel(ctx), e.Lock.Client, e.Session) // or one may be left that nobody knows
 		if err == nil {
 			return s, nil
 		}
