@@ -1,0 +1,52 @@
+package stories_test
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// noise logs what a story measures, for scripts/stories/table, and knows how late the machine was meanwhile.
+type noise struct {
+	t *testing.T
+	d atomic.Int64 // the longest delay, a time.Duration, of one who had nothing to do but to be in time
+}
+
+// figures begins to listen to the machine, until the test ends.
+func figures(t *testing.T) *noise {
+	n := &noise{t: t}
+	var listening sync.WaitGroup
+	t.Cleanup(listening.Wait)
+	listening.Go(func() {
+		const every = 5 * time.Millisecond
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for last := time.Now(); ; {
+			select {
+			case <-t.Context().Done():
+				return
+			case <-tick.C:
+			}
+			now := time.Now()
+			n.d.Store(max(n.d.Load(), int64(now.Sub(last)-every)))
+			last = now
+		}
+	})
+	return n
+}
+
+// note logs a figure that has no bound.
+func (n *noise) note(name string, got time.Duration) {
+	n.t.Helper()
+	n.t.Logf("figure: %s %d ms", name, got.Milliseconds())
+}
+
+// within logs a figure, and fails the test where it is beyond its bound by more than what the machine can be blamed for.
+func (n *noise) within(name string, got, bound time.Duration) {
+	n.t.Helper()
+	n.note(name, got)
+	if late := time.Duration(n.d.Load()); got > bound+3*late {
+		n.t.Errorf("%s: %s, not within %s; the machine was late by %s at most", name, got, bound, late)
+	}
+}

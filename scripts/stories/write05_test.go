@@ -1,0 +1,150 @@
+package stories_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"resec/scripts/lab"
+)
+
+// A Consul outage is not a Redis outage: the server is dead for longer than any session or check lives.
+func TestWrite05_ConsulKilled(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{2, 3, 5} {
+		for _, clients := range []bool{false, true} {
+			t.Run(fmt.Sprint(n, " members")+named(clients, " with client agents"), func(t *testing.T) {
+				t.Parallel()
+				k := planned(t, lab.Plan{Members: n, Born: true, Servers: 1, Clients: clients})
+				m := started(t, k)
+				unharmed(t, k, m, 20*time.Second, k.Servers[0].Kill, k.Servers[0].Restart)
+			})
+		}
+	}
+}
+
+// The server is silent: calls hang, where they were refused above.
+func TestWrite05_ConsulFrozen(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{2, 3, 5} {
+		t.Run(fmt.Sprint(n, " members"), func(t *testing.T) {
+			t.Parallel()
+			k := planned(t, lab.Plan{Members: n, Born: true, Servers: 1})
+			m := started(t, k)
+			unharmed(t, k, m, time.Minute, k.Servers[0].Freeze, func() error {
+				k.Servers[0].Thaw()
+				return k.Servers[0].Ready(t.Context())
+			})
+		})
+	}
+}
+
+// Of three servers the leading one dies. The agents' Consul agents find the others.
+func TestWrite05_ConsulLeaderKilled(t *testing.T) {
+	t.Parallel()
+	k := planned(t, lab.Plan{Members: 3, Born: true, Servers: 3, Clients: true})
+	m := started(t, k)
+	led, err := k.Leader()
+	ok(t, err)
+	unharmed(t, k, m, 20*time.Second, k.Servers[led].Kill, func() error {
+		return errors.Join(k.Servers[led].Start(), k.ServersReady(t.Context()))
+	})
+}
+
+// The Consul agent on the master's host is restarted. One that leaves takes its node, services and sessions with it.
+func TestWrite05_ClientAgentRestarted(t *testing.T) {
+	t.Parallel()
+	for _, leaves := range []bool{false, true} {
+		t.Run("killed"+named(leaves, " after it has left"), func(t *testing.T) {
+			t.Parallel()
+			k := planned(t, lab.Plan{Members: 3, Born: true, Servers: 1, Clients: true})
+			m := started(t, k)
+			unharmed(t, k, m, 0, func() {
+				if leaves {
+					terminate(t, map[*lab.Process]time.Duration{k.Clients[m].Process: 0})
+				}
+				k.Clients[m].Kill()
+			}, k.Clients[m].Restart)
+		})
+	}
+}
+
+// unharmed: Consul, or a part of it, is away for that long, and nothing comes of it: no write is refused, nobody else leads.
+func unharmed(t *testing.T, k *lab.Cluster, m int, away time.Duration, harm func(), heal func() error) {
+	t.Helper()
+	before, _ := stands(t, k)
+	fig, w := figures(t), watched(t, k)
+	unmoved := seldom(func() error { return sameRoles(k, m) })
+	harm()
+	throughout(t, away, unmoved)
+	ok(t, heal())
+	back := consulBack(t, k)
+	throughout(t, 8*time.Second, unmoved) // longer than a session lives that Consul has forgotten to end
+	whole(t, k)
+	v := w.Verdict(30 * time.Second)
+	t.Log(v)
+	fig.within("write pause", pause(w), 100*time.Millisecond)
+	fig.within("listed again", untilListed(v, back), time.Second)
+	if err := errors.Join(v.Sound(), v.NoResync(), notRefused(w)); err != nil {
+		t.Error(err)
+	}
+	after, session := stands(t, k)
+	holder := value(t, k.Consul, lockKey(k))
+	if was, is := before.Master, after.Master; is.ID != was.ID || is.RunID != was.RunID || is.Term < was.Term || holder != was.ID || session == "" {
+		t.Errorf("the master was %+v, and is %+v; %q holds the lock, under session %q", was, is, holder, session)
+	}
+	leads(t, k, m)
+	ok(t, k.Stop())
+}
+
+// consulBack waits until each agent's Consul agent can be written to again, and returns when that was.
+func consulBack(t *testing.T, k *lab.Cluster) time.Time {
+	t.Helper()
+	for i := range k.Redis {
+		ok(t, k.Beside(i).Ready(t.Context()))
+	}
+	return time.Now()
+}
+
+// untilListed is how long Consul, back since then, did not list the master as passing.
+func untilListed(v lab.Verdict, back time.Time) (d time.Duration) {
+	for _, none := range v.None {
+		if none.From.Before(back.Add(200 * time.Millisecond)) { // later ones have other causes
+			d = max(d, none.To.Sub(back))
+		}
+	}
+	return d
+}
+
+// While Consul is away replicas die: the guard, which cannot be lowered then, closes with the last of them only, and
+// everything heals by itself.
+func TestWrite05_AReplicaDiesMeanwhile(t *testing.T) {
+	t.Parallel()
+	k := planned(t, lab.Plan{Members: 3, Born: true, Servers: 1})
+	m := started(t, k)
+	replicas := others(k, m)
+	fig, w := figures(t), watched(t, k)
+	k.Servers[0].Kill()
+	throughout(t, 8*time.Second, seldom(func() error { return sameRoles(k, m) })) // past the session's end
+	k.Redis[replicas[0]].Kill()
+	throughout(t, 8*time.Second, seldom(func() error { // longer than the guard's lag
+		return errors.Join(k.Redis[m].IsMaster(1), notRefused(w))
+	}))
+	fig.within("write pause", pause(w), 100*time.Millisecond)
+	dead := time.Now()
+	k.Redis[replicas[1]].Kill()
+	lab.Eventually(t, patience, func() error { return closed(k.Redis[m]) })
+	fig.within("guard closes", time.Since(dead), 6*time.Second)
+	throughout(t, 5*time.Second, func() error { return closed(k.Redis[m]) })
+	for _, i := range replicas {
+		ok(t, k.Redis[i].Restart())
+	}
+	ok(t, k.Servers[0].Restart())
+	whole(t, k)
+	v := w.Verdict(30 * time.Second)
+	t.Log(v)
+	ok(t, v.Sound())
+	leads(t, k, m)
+	ok(t, k.Stop())
+}

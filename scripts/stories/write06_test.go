@@ -1,0 +1,61 @@
+package stories_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"resec/scripts/lab"
+)
+
+// The master is cut off from Consul and from its replicas, while its clients reach it and go on to write: its guard
+// closes it before another opens, and all that is lost is what it took until then.
+func TestWrite06_MasterCutOffFromAllButClients(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{2, 3} {
+		for _, cut := range cuts {
+			t.Run(fmt.Sprintf("n=%d/%s", n, cut.name), func(t *testing.T) {
+				t.Parallel()
+				k := planned(t, lab.Plan{Members: n, Born: true, Network: true, Servers: 1})
+				m := started(t, k)
+				fig, w := figures(t), watched(t, k)
+				from := time.Now()
+				ok(t, k.Net.Isolate(k.Hosts[m], cut.how, k.Here))
+				throughout(t, time.Until(from.Add(40*time.Second)), neverTwo(w))
+				next := firstBy(w, rest(k, m)...)
+				ok(t, k.Net.HealAll(k.Hosts[m]))
+				v, now := judged(t, k, w)
+				fig.note("client outage", v.Outage.Lasted())
+				if err := errors.Join(v.NeverTwo(0), v.NeverTwoListed(0)); err != nil {
+					t.Error(err)
+				}
+				if next.IsZero() && cut.how == lab.Refuse { // all got along with the connections that they had
+					if err := errors.Join(v.NothingLost(), v.NoResync()); err != nil || now != m {
+						t.Errorf("%s leads: %v", k.Redis[now].Name, err)
+					}
+				} else {
+					gaveWay(t, k, w, v, m, now, from, next)
+				}
+				if cut.how != lab.Refuse {
+					fig.within("closed after", lastBy(w, k.Redis[m]).Sub(from), closing)
+					fig.within("new master", next.Sub(from), 2*interval+evidence+asking)
+				}
+				ok(t, k.Stop())
+			})
+		}
+	}
+}
+
+// gaveWay fails the test where the old master accepted a write after the next one's first, or where more is lost than what
+// it accepted since it was cut off.
+func gaveWay(t *testing.T, k *lab.Cluster, w *lab.Watch, v lab.Verdict, m, now int, from, next time.Time) {
+	t.Helper()
+	last := lastBy(w, k.Redis[m])
+	if next.IsZero() || next.Before(last) || now == m {
+		t.Errorf("%s accepted writes until %s, another from %s, and now %s leads", k.Redis[m].Name, last, next, k.Redis[now].Name)
+	}
+	if err := v.LostOnlyBetween(from, last.Add(100*time.Millisecond)); err != nil {
+		t.Error(err)
+	}
+}
