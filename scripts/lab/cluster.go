@@ -64,20 +64,31 @@ func (k *Cluster) in(i int, args ...string) []string {
 
 // Resec starts the program beside the i-th Redis with a subcommand and its arguments.
 func (k *Cluster) Resec(name string, i int, args ...string) (*Process, error) {
+	p, err := k.resec(name, i, args...)
+	if err != nil {
+		return nil, err
+	}
+	return p, p.Start()
+}
+
+func (k *Cluster) resec(name string, i int, args ...string) (*Process, error) {
 	bin, err := Resec()
 	if err != nil {
 		return nil, err
 	}
-	return k.Start(name, slices.Concat(k.Env, k.RedisEnv(i)), k.in(i, append([]string{bin}, args...)...)...)
+	return k.process(name, slices.Concat(k.Env, k.RedisEnv(i)), k.in(i, append([]string{bin}, args...)...)), nil
 }
 
-// Agent starts the i-th agent.
-func (k *Cluster) Agent(i int) (err error) {
-	if k.Agents[i] != nil {
-		return k.Agents[i].Start()
+// Agent starts the i-th agent; the variables given are in its environment for this time only.
+func (k *Cluster) Agent(i int, env ...string) error {
+	if k.Agents[i] == nil {
+		p, err := k.resec(fmt.Sprintf("%s-agent%d", k.Name, i), i, "agent")
+		if err != nil {
+			return err
+		}
+		k.Agents[i] = p
 	}
-	k.Agents[i], err = k.Resec(fmt.Sprintf("%s-agent%d", k.Name, i), i, "agent")
-	return err
+	return k.Agents[i].Start(env...)
 }
 
 // Go starts every agent, and waits until the cluster has settled.

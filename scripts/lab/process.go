@@ -51,20 +51,27 @@ var (
 
 // Start runs a command until the lab is closed, with variables added to its environment.
 func (l *Lab) Start(name string, env []string, args ...string) (*Process, error) {
-	p := &Process{Name: name, Log: filepath.Join(l.Dir, name+".log"), args: args, env: env}
-	l.onClose(p.Kill)
+	p := l.process(name, env, args)
 	return p, p.Start()
 }
 
-// Start starts the process again after it ended.
-func (p *Process) Start() error {
+// process is one that is to be started.
+func (l *Lab) process(name string, env, args []string) *Process {
+	p := &Process{Name: name, Log: filepath.Join(l.Dir, name+".log"), args: args, env: env}
+	l.onClose(p.Kill)
+	return p
+}
+
+// Start starts the process again after it ended; the variables given are in its environment for this time only.
+func (p *Process) Start(env ...string) error {
 	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
 	cmd := exec.Command(p.args[0], p.args[1:]...)
-	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.Dir = slices.Concat(clean(os.Environ()), p.env, []string{quickExit}), log, log, filepath.Dir(p.Log)
+	cmd.Env = slices.Concat(clean(os.Environ()), p.env, env, []string{quickExit})
+	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, filepath.Dir(p.Log)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := spawn(cmd); err != nil {
 		return fmt.Errorf("start %s: %w", p.Name, err)

@@ -1,0 +1,105 @@
+package stories_test
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"resec/scripts/lab"
+)
+
+// The master's agent is told to leave, and dies at a step of that; or its successor dies at one of taking over.
+func TestWrite09_KilledAtEachStepOfAHandover(t *testing.T) {
+	t.Parallel()
+	for _, step := range []string{"leaving", "passed", "handed", "restored"} {
+		for _, h := range []heir{byAnother, byItself} {
+			t.Run(fmt.Sprintf("%s, of who leaves, %s", step, h), func(t *testing.T) {
+				t.Parallel()
+				c := crashes(t, lab.Plan{Members: 3, Born: true}, step, 0)
+				c.k.Agents[0].Signal(syscall.SIGTERM)
+				c.inherit(h)
+				if h == byAnother {
+					c.led(0)
+					c.linked()
+				}
+				c.healed(harm{})
+			})
+		}
+	}
+	for _, h := range []heir{byAnother, byItself} {
+		t.Run(fmt.Sprintf("released, of who leaves and has no successor, %s", h), func(t *testing.T) {
+			t.Parallel()
+			c := crashes(t, lab.Plan{Members: 2, Born: true}, "released", 0)
+			c.k.Agents[1].Kill()
+			lab.Eventually(t, patience, func() error {
+				s, err := c.session(1)
+				if err == nil && s != "" {
+					err = fmt.Errorf("m1 is thought to live still, under session %s", s)
+				}
+				return err
+			})
+			c.k.Agents[0].Signal(syscall.SIGTERM)
+			c.inherit(h)
+			if h == byAnother {
+				c.start(1)
+				c.led(0)
+				c.linked()
+			}
+			c.healed(harm{})
+		})
+	}
+	for _, v := range []struct {
+		n     int
+		heir  heir
+		steps []string
+	}{
+		{3, byAnother, []string{"elected", "sealed", "paused", "fenced", "drained", "parked", "checked", "promoted", "published", "lifted"}},
+		{2, byItself, []string{"elected", "fenced", "promoted", "published"}},
+	} {
+		for _, step := range v.steps {
+			t.Run(fmt.Sprintf("%s, of the successor, %d members, %s", step, v.n, v.heir), func(t *testing.T) {
+				t.Parallel()
+				c := crashes(t, lab.Plan{Members: v.n, Born: true}, step, followers(v.n)...)
+				left := make(chan error, 1)
+				go func() {
+					code, err := c.k.Agents[0].Stop(syscall.SIGTERM)
+					if err == nil && code != 0 {
+						err = fmt.Errorf("it left with %d", code)
+					}
+					left <- err
+				}()
+				fell := c.inherit(v.heir)
+				ok(t, <-left)
+				if v.heir == byAnother {
+					c.led(0, fell)
+				} else {
+					c.led(0)
+				}
+				c.linked()
+				c.healed(harm{})
+			})
+		}
+	}
+}
+
+// The master's Redis freezes, and its agent dies at a step of saying so: the others must not rely on it.
+func TestWrite09_KilledWhileItGivesUpAFrozenRedis(t *testing.T) {
+	t.Parallel()
+	for _, step := range []string{"frozen", "blind"} {
+		for _, h := range []heir{byAnother, byItself} {
+			t.Run(fmt.Sprintf("%s, %s", step, h), func(t *testing.T) {
+				t.Parallel()
+				c := crashes(t, lab.Plan{Members: 3, Born: true, Env: []string{"GUARD_MAX_LAG=2s"}}, step, 0)
+				from := time.Now()
+				c.k.Redis[0].Freeze()
+				harm := harm{from: from, to: time.Now(), frozen: true}
+				c.inherit(h)
+				c.led(0)
+				c.k.Redis[0].Thaw()
+				c.linked()
+				c.healed(harm)
+			})
+		}
+	}
+}
