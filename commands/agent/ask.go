@@ -33,14 +33,15 @@ func (a *Agent) ask(ctx context.Context, k known) (cs []lock.Candidate, silent [
 	var wg sync.WaitGroup
 	for i, m := range members {
 		wg.Go(func() {
-			st, err := a.peek(ctx, m.Address)
+			given := k.view.State.GivenUp(m.ID)
+			st, err := a.peek(ctx, m.Address, given)
 			if err == nil && !k.view.Knows(m.ID, st) {
 				err = errStranger
 			}
 			if err != nil {
 				a.Log.Debug("no candidate", "member", m.ID, "err", err)
 				r, recorded := k.view.State.Record[m.ID]
-				mute[i] = redis.Silent(err) && recorded && !r.Joining && k.view.Members[m.ID].Session != ""
+				mute[i] = redis.Silent(err) && recorded && !r.Joining && k.view.Members[m.ID].Session != "" && !given
 				return
 			}
 			out[i] = &lock.Candidate{ID: m.ID, Tended: m.Tended(), Listed: m.Listed(), Status: st}
@@ -63,10 +64,12 @@ func (a *Agent) ask(ctx context.Context, k known) (cs []lock.Candidate, silent [
 
 var errStranger = errors.New("another redis answers at its address")
 
-// peek asks another's Redis, once and not for long.
-func (a *Agent) peek(ctx context.Context, addr string) (redis.Status, error) {
+// peek asks another's Redis, once and not for long; one that its own agent has given up not longer than for a moment.
+func (a *Agent) peek(ctx context.Context, addr string, given bool) (redis.Status, error) {
 	opt := a.Creds
-	opt.Addr, opt.Timeout = addr, min(askFor, opt.Timeout)
+	if opt.Addr, opt.Timeout = addr, min(askFor, opt.Timeout); given {
+		opt.Timeout = elect.Brief
+	}
 	return handlers.Ask(ctx, opt)
 }
 

@@ -170,7 +170,7 @@ func (a *Agent) evict(ctx context.Context, k known) (done bool) {
 		if _, port, _ := net.SplitHostPort(r.Addr); port == "0" || recorded(k.view, r.Addr, "") { // 0: a tool, that acknowledges nothing
 			continue
 		}
-		st, err := a.peek(ctx, r.Addr)
+		st, err := a.peek(ctx, r.Addr, false)
 		if err == nil && recorded(k.view, "", st.RunID) {
 			continue
 		}

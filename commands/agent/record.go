@@ -96,7 +96,7 @@ func (a *Agent) enrol(ctx context.Context, v lock.View, session string, ids []st
 			continue
 		}
 		wg.Go(func() {
-			if st, err := a.peek(ctx, seen[i].Address); err == nil {
+			if st, err := a.peek(ctx, seen[i].Address, false); err == nil {
 				seen[i].Status = &st
 			}
 		})
@@ -126,7 +126,7 @@ func (a *Agent) joined(ctx context.Context, v lock.View, id string, own redis.St
 	if slices.ContainsFunc(own.Replicas, func(o redis.Replica) bool { return o.Addr == r.Address }) {
 		return true
 	}
-	st, err := a.peek(ctx, r.Address)
+	st, err := a.peek(ctx, r.Address, false)
 	return err == nil && !st.Master && st.Of == v.State.Master.Address && v.Knows(id, st)
 }
 

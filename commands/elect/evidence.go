@@ -39,12 +39,12 @@ func (p *passage) await(ctx context.Context, v lock.View, old *lock.Master, proo
 		crash.At("silent")
 		p.depose(ctx)
 	}
-	switch why := v.State.Why; {
+	switch {
 	case p.Force != nil:
 		p.Log.Warn("the old master is silent, and deposed by force: whether it accepts writes is not known", "master", old.ID)
 		return true, nil
-	case why == lock.WhyDead, why == lock.WhyFrozen:
-		p.Log.Info("the old master is silent, and its own agent has seen to it", "master", old.ID, "why", why)
+	case v.State.GivenUp(old.ID):
+		p.Log.Info("the old master is silent, and its own agent has seen to it", "master", old.ID, "why", v.State.Why)
 		return true, nil
 	case old.Guard == lock.GuardOff:
 		p.Log.Warn("the old master is silent, and has no guard: only the end of its lease speaks for it", "master", old.ID)

@@ -25,8 +25,8 @@ type superseded struct {
 	paused, fenced bool // by us
 }
 
-// brief is how long a master is waited for that its own agent calls dead or frozen.
-const brief = 50 * time.Millisecond
+// Brief is how long a master is waited for that its own agent calls dead or frozen.
+const Brief = 50 * time.Millisecond
 
 // anyRun stands for the run of a master that is known by our link to it.
 const anyRun = "any"
@@ -50,8 +50,8 @@ func (p *passage) supersede(ctx context.Context, v lock.View, own redis.Status) 
 func (p *passage) overcome(ctx context.Context, v lock.View, old *lock.Master, own redis.Status) (err error) {
 	opt := p.Creds
 	opt.Addr = old.Address
-	if why := v.State.Why; why == lock.WhyDead || why == lock.WhyFrozen { // its agent has seen to it
-		opt.Timeout = min(opt.Timeout, brief)
+	if v.State.GivenUp(old.ID) {
+		opt.Timeout = min(opt.Timeout, Brief)
 	}
 	if p.old.server, err = redis.Open(ctx, opt); err != nil {
 		return err

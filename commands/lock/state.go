@@ -38,6 +38,12 @@ const (
 	WhyFailed    = "promotion failed"
 )
 
+// GivenUp tells whether a member is the published master, and its own agent has seen that its Redis is gone, or has sent it
+// what closes it as soon as it goes on.
+func (s State) GivenUp(id string) bool {
+	return s.Master != nil && s.Master.ID == id && (s.Why == WhyDead || s.Why == WhyFrozen)
+}
+
 // Term is the published term, 0 before the first.
 func (s State) Term() uint64 {
 	if s.Master == nil {
