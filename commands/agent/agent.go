@@ -39,7 +39,7 @@ type Agent struct {
 
 	testament *redis.Testament // of the master that our Redis may be
 	term      uint64           // the highest that we know of: the state may be deleted by hand
-	acquired  uint64           // the lock's index when we took it last
+	acquired  uint64           // the lock's index when we took it; 0: that is long ago
 	warned    string           // the run of our Redis that came up as a master
 	said      string           // why nothing is done, as last logged
 	fails     int              // steps in a row that failed

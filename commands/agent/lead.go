@@ -68,7 +68,8 @@ func (a *Agent) takeOver(ctx context.Context, k known) (lock.View, func(), error
 	if resumes(k, a.Me.ID) {
 		return k.view, func() {}, nil
 	}
-	if k.view.LockIndex != a.acquired { // the view may be old, and the lock another's by now, who is the master then
+	taken := k.view.LockIndex == a.acquired
+	if a.acquired = 0; !taken { // the view may be old, and the lock another's by now, who is the master then
 		v, err := a.Lock.Read(ctx)
 		if err != nil {
 			return k.view, func() {}, err

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/hashicorp/consul/api"
@@ -26,7 +27,11 @@ func (a *Agent) confirm(ctx context.Context, e catalog.Entry) error {
 		return nil
 	}
 	v, err := a.Lock.Read(ctx)
-	if err != nil {
+	var status api.StatusError
+	switch {
+	case errors.As(err, &status): // an agent without its servers: it tells nobody until it has them
+		return nil
+	case err != nil:
 		return err
 	}
 	a.see(v)

@@ -50,16 +50,13 @@ func (p *passage) supersede(ctx context.Context, v lock.View, own redis.Status) 
 func (p *passage) overcome(ctx context.Context, v lock.View, old *lock.Master, own redis.Status) (err error) {
 	opt := p.Creds
 	opt.Addr = old.Address
-	if v.State.GivenUp(old.ID) {
-		opt.Timeout = min(opt.Timeout, Brief)
-	}
 	if p.old.server, err = redis.Open(ctx, opt); err != nil {
 		return err
 	}
 	p.old.addr, p.old.run = old.Address, old.RunID
 	var proof evidence
 	for {
-		st, err := p.old.server.Status(ctx)
+		st, err := p.look(ctx, v.State.GivenUp(old.ID))
 		switch {
 		case ctx.Err() != nil: // silence is ours, then
 			return context.Cause(ctx)
@@ -85,6 +82,16 @@ func (p *passage) overcome(ctx context.Context, v lock.View, old *lock.Master, o
 			return err
 		}
 	}
+}
+
+// look asks the old master; one that its own agent has given up for a moment only.
+func (p *passage) look(ctx context.Context, given bool) (redis.Status, error) {
+	if given {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, Brief)
+		defer cancel()
+	}
+	return p.old.server.Status(ctx)
 }
 
 // end parks a master that answers, once nothing of it is missing here; an operator's force does not wait for what we were
