@@ -46,15 +46,11 @@ func (l *Lab) NewCluster(c *Consul, name string, n int, redisArgs ...string) (*C
 
 // RedisEnv is what tells a resec process of the i-th Redis, and of the Consul agent beside it.
 func (k *Cluster) RedisEnv(i int) []string {
-	m := k.members[i]
-	if m.ID == "" {
-		m.ID = fmt.Sprint("m", i)
-	}
-	env := []string{"REDIS_ADDR=" + k.Redis[i].Addr, "ANNOUNCE_ADDR=" + k.Redis[i].Addr, "MEMBER_ID=" + m.ID}
+	env := []string{"REDIS_ADDR=" + k.Redis[i].Addr, "ANNOUNCE_ADDR=" + k.Redis[i].Addr, "MEMBER_ID=" + k.id(i)}
 	if c := k.Beside(i); c != k.Consul {
 		env = append(env, "CONSUL_HTTP_ADDR="+c.HTTP())
 	}
-	return append(env, m.Env...)
+	return append(env, k.members[i].Env...)
 }
 
 // in is a command line run where the i-th member is.

@@ -1,12 +1,10 @@
 package lab
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/hashicorp/consul/api"
 )
@@ -51,14 +49,4 @@ func (k *Cluster) Recorded() error {
 		}
 	}
 	return nil
-}
-
-// lockKey is that of the agents: of a variable that is given twice the last one counts, and an empty one is none.
-func (k *Cluster) lockKey() (key string) {
-	for _, kv := range k.Env {
-		if v, ok := strings.CutPrefix(kv, "CONSUL_LOCK_KEY="); ok {
-			key = v
-		}
-	}
-	return cmp.Or(key, "resec/.lock")
 }

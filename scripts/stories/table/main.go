@@ -48,6 +48,7 @@ func run(count bool, path string) (failed bool, err error) {
 		all = append(all, runs...)
 	}
 	write(os.Stdout, all)
+	writeFigures(os.Stdout, all)
 	return tell(os.Stdout, path, all)
 }
 

@@ -1,0 +1,91 @@
+package lab
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/consul/api"
+)
+
+// Keys are the cluster's lock, and what stands below it.
+func (k *Cluster) Keys() (pairs api.KVPairs, err error) {
+	err = k.ask(context.Background(), func(c *Consul, q *api.QueryOptions) (err error) {
+		pairs, _, err = c.Client.KV().List(k.lockKey(), q)
+		return err
+	})
+	return pairs, err
+}
+
+// Sessions are those of the name that the cluster's agents give them.
+func (k *Cluster) Sessions() (own []*api.SessionEntry, err error) {
+	var all []*api.SessionEntry
+	err = k.ask(context.Background(), func(c *Consul, q *api.QueryOptions) (err error) {
+		all, _, err = c.Client.Session().List(q)
+		return err
+	})
+	name := cmp.Or(k.env("CONSUL_LOCK_SESSION_NAME"), "resec")
+	for _, s := range all {
+		if s.Name == name {
+			own = append(own, s)
+		}
+	}
+	return own, err
+}
+
+// EndSession destroys the session of the i-th member, as anybody may who is allowed to write sessions.
+func (k *Cluster) EndSession(i int) error {
+	pairs, err := k.Keys()
+	if err != nil {
+		return err
+	}
+	for _, p := range pairs {
+		if p.Session != "" && strings.HasSuffix(p.Key, "/members/"+k.id(i)) {
+			return k.ask(context.Background(), func(c *Consul, q *api.QueryOptions) error {
+				_, err := c.Client.Session().Destroy(p.Session, (&api.WriteOptions{}).WithContext(q.Context()))
+				return err
+			})
+		}
+	}
+	return fmt.Errorf("%s has no session", k.id(i))
+}
+
+// env is what the agents' environment says: of a variable that is given twice the last one counts.
+func (k *Cluster) env(name string) (value string) {
+	for _, kv := range k.Env {
+		if v, ok := strings.CutPrefix(kv, name+"="); ok {
+			value = v
+		}
+	}
+	return value
+}
+
+// lockKey is that of the agents; an empty one is none.
+func (k *Cluster) lockKey() string { return cmp.Or(k.env("CONSUL_LOCK_KEY"), "resec/.lock") }
+
+// id is the i-th member's.
+func (k *Cluster) id(i int) string { return cmp.Or(k.members[i].ID, fmt.Sprint("m", i)) }
+
+// aliveInSerf is how Consul marks an agent that gossips.
+const aliveInSerf = 1
+
+// Joined returns nil where each Consul server knows every Consul agent of the cluster, and calls it alive.
+func (k *Cluster) Joined() error {
+	for _, s := range k.Servers {
+		members, err := s.Client.Agent().Members(false)
+		if err != nil {
+			return err
+		}
+		alive := 0
+		for _, m := range members {
+			if m.Status == aliveInSerf {
+				alive++
+			}
+		}
+		if want := len(k.Servers) + len(k.Clients); alive != want {
+			return fmt.Errorf("%s calls %d of %d consul agents alive", s.Name, alive, want)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"resec/scripts/lab"
+)
+
+// errNothing is why a fault comes to nothing.
+type errNothing struct{ error }
+
+// inflict does a fault, and undoes it later, when the channel is closed; nil where it can not be done.
+func (r *round) inflict(ctx context.Context, f Fault) (undone <-chan struct{}) {
+	h := r.aim(f)
+	on := r.things(h)
+	if !r.begin(h, on) {
+		return nil
+	}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		err := r.do(h)
+		if err == nil {
+			wait(ctx, f.For)
+		}
+		r.over(h)
+		if err == nil {
+			err = r.undo(h)
+		}
+		if nothing := (errNothing{}); errors.As(err, &nothing) {
+			r.end(h, on, err, nil)
+		} else {
+			r.end(h, on, nil, err)
+		}
+	}()
+	return over
+}
+
+// do does it.
+func (r *round) do(h *Harm) error {
+	if h.Member == nobody {
+		for _, s := range h.Server {
+			harm(h.Kind == ServerFrozen, r.k.Servers[s].Process)
+		}
+		return nil
+	}
+	redis := r.k.Redis[h.Member]
+	switch h.Kind {
+	case RedisKilled, RedisFrozen:
+		harm(h.Kind == RedisFrozen, redis.Process)
+	case RedisWiped:
+		redis.Kill()
+		return errors.Join(os.RemoveAll(redis.Dir), os.MkdirAll(redis.Dir, 0o755))
+	case Crashed, HostFrozen:
+		harm(h.Kind == HostFrozen, r.k.Processes(h.Member)...)
+	case AgentKilled:
+		r.k.Agents[h.Member].Kill()
+	case AgentLeft:
+		return left(r.k.Agents[h.Member])
+	case ClientKilled:
+		r.k.Clients[h.Member].Kill()
+	case ClientLeft:
+		_, err := r.k.Clients[h.Member].Stop(syscall.SIGTERM)
+		return err
+	case ConsulLink, MemberLink, Isolated:
+		for _, peer := range r.peers(h) {
+			cut := r.k.Net.Cut
+			if h.OneWay {
+				cut = r.k.Net.CutOneWay
+			}
+			if err := cut(r.k.Hosts[h.Member], peer, h.How); err != nil {
+				return err
+			}
+		}
+	case SessionDestroyed:
+		if err := r.k.EndSession(h.Member); err != nil {
+			return errNothing{err}
+		}
+	case LinksKilled:
+		return done(redis, "CLIENT", "KILL", "TYPE", "master")
+	case ByHand:
+		host, port, _ := net.SplitHostPort("127.0.0.1:1")
+		if h.Other != nobody {
+			host, port, _ = net.SplitHostPort(r.k.Redis[h.Other].Addr)
+		}
+		return done(redis, "REPLICAOF", host, port)
+	}
+	return nil
+}
+
+// undo makes it whole again.
+func (r *round) undo(h *Harm) error {
+	for _, s := range h.Server {
+		if err := revive(r.k.Servers[s].Process); err != nil {
+			return err
+		}
+	}
+	switch h.Kind {
+	case RedisKilled, RedisWiped, RedisFrozen:
+		return revive(r.k.Redis[h.Member].Process)
+	case Crashed:
+		return r.k.Boot(h.Member)
+	case HostFrozen:
+		return revive(r.k.Processes(h.Member)...)
+	case AgentKilled, AgentLeft:
+		return revive(r.k.Agents[h.Member])
+	case ClientKilled, ClientLeft:
+		return revive(r.k.Clients[h.Member].Process)
+	case ConsulLink, MemberLink, Isolated:
+		for _, peer := range r.peers(h) {
+			if err := r.k.Net.Heal(r.k.Hosts[h.Member], peer); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// harm freezes processes, or kills them, all at once.
+func harm(freeze bool, ps ...*lab.Process) {
+	var all sync.WaitGroup
+	for _, p := range ps {
+		if freeze {
+			p.Freeze()
+		} else {
+			all.Go(p.Kill)
+		}
+	}
+	all.Wait()
+}
+
+// revive thaws processes, or starts them again.
+func revive(ps ...*lab.Process) error {
+	for _, p := range ps {
+		if p.Running() {
+			p.Thaw()
+		} else if err := p.Start(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// left tells an agent to leave, which it has to do with exit code 0.
+func left(p *lab.Process) error {
+	code, err := p.Stop(syscall.SIGTERM)
+	if err == nil && code != 0 {
+		err = fmt.Errorf("%s left with %d", p.Name, code)
+	}
+	return err
+}
+
+// done runs a command by hand; where Redis does not do it, that is a fault that came to nothing.
+func done(r *lab.Redis, args ...string) error {
+	if _, err := r.Do(args...); err != nil {
+		return errNothing{err}
+	}
+	return nil
+}
+
+// wait waits, or until the context ends.
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Kind is what a fault does.
+type Kind string
+
+// The kinds.
+const (
+	RedisKilled      Kind = "redis-killed" // and started with what its disk has
+	RedisWiped       Kind = "redis-wiped"  // and its disk, too
+	RedisFrozen      Kind = "redis-frozen"
+	AgentKilled      Kind = "agent-killed"
+	AgentLeft        Kind = "agent-left" // told to by SIGTERM
+	Crashed          Kind = "crashed"    // a member as a whole
+	HostFrozen       Kind = "host-frozen"
+	ConsulLink       Kind = "consul-link" // a member cut off from Consul's servers
+	MemberLink       Kind = "member-link" // two members from each other
+	Isolated         Kind = "isolated"    // a member from all but the clients
+	ServerKilled     Kind = "server-killed"
+	ServerFrozen     Kind = "server-frozen"
+	ClientKilled     Kind = "client-killed" // the Consul agent beside a member
+	ClientLeft       Kind = "client-left"
+	SessionDestroyed Kind = "session-destroyed" // by hand
+	LinksKilled      Kind = "links-killed"      // by CLIENT KILL on a replica
+	ByHand           Kind = "replicaof"         // on a replica
+)
+
+// trait is what follows from a kind.
+type trait uint
+
+const (
+	impairs trait = 1 << iota // the member may miss what its master writes meanwhile, until it has caught up
+	severs                    // where the member is the master, what it wrote last may be nowhere else
+	forgets                   // what its Redis has in memory is gone
+	thaws                     // its Redis goes on later as if nothing had been
+	returns                   // a Consul agent comes back with what it knew before
+	cuts                      // a link
+	beside                    // of the Consul agent beside a member, where there is one
+)
+
+// nature is what a kind's faults are like.
+type nature struct {
+	trait
+	least, most time.Duration // how long they last
+}
+
+var kinds = map[Kind]nature{
+	RedisKilled:      {impairs | severs | forgets, 0, 6 * time.Second},
+	RedisWiped:       {impairs | severs | forgets, 0, 4 * time.Second},
+	RedisFrozen:      {impairs | severs | thaws, 500 * time.Millisecond, 8 * time.Second},
+	AgentKilled:      {0, 0, 8 * time.Second},
+	AgentLeft:        {0, 0, 4 * time.Second},
+	Crashed:          {impairs | severs | forgets | returns | beside, 0, 10 * time.Second},
+	HostFrozen:       {impairs | severs | thaws | returns | beside, 500 * time.Millisecond, 14 * time.Second},
+	ConsulLink:       {returns | cuts, 500 * time.Millisecond, 14 * time.Second},
+	MemberLink:       {impairs | severs | cuts, 500 * time.Millisecond, 14 * time.Second},
+	Isolated:         {impairs | severs | returns | cuts, 500 * time.Millisecond, 14 * time.Second},
+	ServerKilled:     {returns, 0, 10 * time.Second},
+	ServerFrozen:     {returns, 500 * time.Millisecond, 10 * time.Second},
+	ClientKilled:     {returns | beside, 0, 6 * time.Second},
+	ClientLeft:       {returns | beside, 0, 4 * time.Second},
+	SessionDestroyed: {},
+	LinksKilled:      {impairs, 0, 0},
+	ByHand:           {impairs, 0, 0},
+}
+
+func (k Kind) is(t trait) bool { return kinds[k].trait&t != 0 }
+
+// named are the kinds of a list with commas, in order; all of them where it is empty.
+func named(list string) ([]Kind, error) {
+	all := slices.Sorted(maps.Keys(kinds))
+	if list == "" {
+		return all, nil
+	}
+	var out []Kind
+	for name := range strings.SplitSeq(list, ",") {
+		if !slices.Contains(all, Kind(name)) {
+			return nil, fmt.Errorf("there is no fault %q; there are %v", name, all)
+		}
+		out = append(out, Kind(name))
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}
