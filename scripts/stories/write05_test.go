@@ -18,7 +18,7 @@ func TestWrite05_ConsulKilled(t *testing.T) {
 				t.Parallel()
 				k := planned(t, lab.Plan{Members: n, Born: true, Servers: 1, Clients: clients})
 				m := started(t, k)
-				unharmed(t, k, m, 20*time.Second, k.Servers[0].Kill, k.Servers[0].Restart)
+				unharmed(t, k, m, 20*time.Second, k.Servers[0].Kill, k.Servers[0].Restart, time.Second)
 			})
 		}
 	}
@@ -35,7 +35,7 @@ func TestWrite05_ConsulFrozen(t *testing.T) {
 			unharmed(t, k, m, time.Minute, k.Servers[0].Freeze, func() error {
 				k.Servers[0].Thaw()
 				return k.Servers[0].Ready(t.Context())
-			})
+			}, time.Second)
 		})
 	}
 }
@@ -49,7 +49,7 @@ func TestWrite05_ConsulLeaderKilled(t *testing.T) {
 	ok(t, err)
 	unharmed(t, k, m, 20*time.Second, k.Servers[led].Kill, func() error {
 		return errors.Join(k.Servers[led].Start(), k.ServersReady(t.Context()))
-	})
+	}, time.Second)
 }
 
 // The Consul agent on the master's host is restarted. One that leaves takes its node, services and sessions with it.
@@ -65,13 +65,17 @@ func TestWrite05_ClientAgentRestarted(t *testing.T) {
 					terminate(t, map[*lab.Process]time.Duration{k.Clients[m].Process: 0})
 				}
 				k.Clients[m].Kill()
-			}, k.Clients[m].Restart)
+			}, k.Clients[m].Restart, time.Second+syncs)
 		})
 	}
 }
 
+// syncs is how long a Consul agent takes at most, after it has found a server, to tell it of its services. Source: serverUpIntv in
+// https://github.com/hashicorp/consul/blob/main/agent/ae/ae.go
+const syncs = 3 * time.Second
+
 // unharmed: Consul, or a part of it, is away for that long, and nothing comes of it: no write is refused, nobody else leads.
-func unharmed(t *testing.T, k *lab.Cluster, m int, away time.Duration, harm func(), heal func() error) {
+func unharmed(t *testing.T, k *lab.Cluster, m int, away time.Duration, harm func(), heal func() error, listed time.Duration) {
 	t.Helper()
 	before, _ := stands(t, k)
 	fig, w := figures(t), watched(t, k)
@@ -85,7 +89,7 @@ func unharmed(t *testing.T, k *lab.Cluster, m int, away time.Duration, harm func
 	v := w.Verdict(30 * time.Second)
 	t.Log(v)
 	fig.within("write pause", pause(w), 100*time.Millisecond)
-	fig.within("listed again", untilListed(v, back), time.Second)
+	fig.within("listed again", untilListed(v, back), listed)
 	if err := errors.Join(v.Sound(), v.NoResync(), notRefused(w)); err != nil {
 		t.Error(err)
 	}
