@@ -20,10 +20,11 @@ const (
 // leave hands mastership over before the agent goes: the lock is passed to the best replica's agent, which takes over as it
 // would from any master that answers. Where nobody can have it our Redis stays writable, and the lock is given back.
 func (a *Agent) leave(ctx context.Context, session string, r reign) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveFor)
+	ctx = context.WithoutCancel(ctx)
+	hand, cancel := context.WithTimeout(ctx, leaveFor)
 	defer cancel()
 	crash.At("leaving")
-	to, err := a.handOver(ctx, session, r)
+	to, err := a.handOver(hand, session, r)
 	switch {
 	case err == nil && to != "":
 		crash.At("handed")
@@ -42,6 +43,8 @@ func (a *Agent) leave(ctx context.Context, session string, r reign) {
 // stay takes the guard off a master that is left without an agent, if nobody else has the lock: in Consul first, for a
 // challenger counts on what is published.
 func (a *Agent) stay(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settleFor)
+	defer cancel()
 	k := a.board.Get()
 	st, err := a.Redis.Status(ctx)
 	if err != nil || k.session == nil || k.found.run != st.RunID || (lock.Setting{Replicas: st.MinReplicas, MaxLag: st.MaxLag}) == k.found.Setting {
@@ -52,7 +55,8 @@ func (a *Agent) stay(ctx context.Context) {
 		v, err = a.Lock.Acquire(ctx, k.session.ID, v, v.State)
 	}
 	if err == nil && (v.Session != k.session.ID || v.State.Master == nil || v.State.Master.RunID != st.RunID) {
-		return // a successor counts on the guard, and deals with it
+		a.Log.Warn("redis keeps its guard: whoever has the lock counts on it, and takes over", "holder", v.Holder)
+		return
 	}
 	if err == nil {
 		_, err = a.Lock.Write(ctx, k.session.ID, v, v.State.Guarded(k.found.Bound()))
