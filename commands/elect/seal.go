@@ -132,6 +132,7 @@ func (p *passage) catchUp(ctx context.Context, v lock.View, m *sealed) (_ lock.V
 	if err != nil {
 		return v, err
 	}
+	crash.At("lent")
 	if err := p.Redis.Follow(ctx, m.Address); err != nil {
 		return v, err
 	}

@@ -13,32 +13,34 @@ import (
 var dropped = []string{"--client-output-buffer-limit", "replica", "1mb", "1mb", "0", "--repl-backlog-size", "1mb"}
 
 // Of two replicas the stale one takes over, and its agent dies when it has found the fresher one: about to catch up from it,
-// for the fresher one's agent is dead, or having passed it the lock.
+// for the fresher one's agent is dead, or when that has been made a master for it, or having passed it the lock.
 func TestWrite09_KilledWhenAnotherIsFresher(t *testing.T) {
 	t.Parallel()
 	const fresh, stale = 1, 2
 	for _, h := range []heir{byAnother, byItself} {
-		t.Run(fmt.Sprintf("catchup, %s", h), func(t *testing.T) {
-			t.Parallel()
-			c := crashes(t, lab.Plan{Members: 3, Born: true, RedisArgs: dropped}, "catchup", stale)
-			k := c.k
-			k.Redis[stale].Freeze()
-			k.Agents[stale].Freeze()
-			much := overflow(t, k.Redis[0])
-			harm := harm{from: time.Now()}
-			kill(k.Agents[fresh], k.Redis[0].Process)
-			harm.to = time.Now()
-			k.Redis[stale].Thaw()
-			k.Agents[stale].Thaw()
-			c.inherit(h)
-			if h == byAnother {
-				c.start(fresh)
-			}
-			c.led(0)
-			c.linked()
-			c.healed(harm)
-			ok(t, errors.Join(much.on(k.Redis[fresh]), much.on(k.Redis[stale])))
-		})
+		for _, step := range []string{"catchup", "lent"} {
+			t.Run(fmt.Sprintf("%s, %s", step, h), func(t *testing.T) {
+				t.Parallel()
+				c := crashes(t, lab.Plan{Members: 3, Born: true, RedisArgs: dropped}, step, stale)
+				k := c.k
+				k.Redis[stale].Freeze()
+				k.Agents[stale].Freeze()
+				much := overflow(t, k.Redis[0])
+				harm := harm{from: time.Now()}
+				kill(k.Agents[fresh], k.Redis[0].Process)
+				harm.to = time.Now()
+				k.Redis[stale].Thaw()
+				k.Agents[stale].Thaw()
+				c.inherit(h)
+				if h == byAnother {
+					c.start(fresh)
+				}
+				c.led(0)
+				c.linked()
+				c.healed(harm)
+				ok(t, errors.Join(much.on(k.Redis[fresh]), much.on(k.Redis[stale])))
+			})
+		}
 		t.Run(fmt.Sprintf("yielded, %s", h), func(t *testing.T) {
 			t.Parallel()
 			c := crashes(t, lab.Plan{Members: 3, Born: true, RedisArgs: dropped}, "yielded", stale)
