@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -43,6 +44,8 @@ type Agent struct {
 	warned    string           // the run of our Redis that came up as a master
 	said      string           // why nothing is done, as last logged
 	fails     int              // steps in a row that failed
+
+	guarded atomic.Bool // we leave, and a guard of ours stays
 
 	losing struct { // the take-over or reign under way
 		sync.Mutex

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"resec/commands/crash"
@@ -13,8 +14,10 @@ import (
 const (
 	// leaveFor bounds a handover. Nomad kills after 5 s, docker after 10, if it is not told otherwise.
 	leaveFor = 4 * time.Second
-	// settleFor bounds the wait until a successor has made our Redis its replica, and that for a Redis that is left.
+	// settleFor bounds the wait until a successor has made our Redis its replica.
 	settleFor = time.Second
+	// stayFor bounds the time in which the guard is taken off a master that stays.
+	stayFor = 2 * time.Second
 )
 
 // leave hands mastership over before the agent goes: the lock is passed to the best replica's agent, which takes over as it
@@ -43,29 +46,52 @@ func (a *Agent) leave(ctx context.Context, session string, r reign) {
 // stay takes the guard off a master that is left without an agent, if nobody else has the lock: in Consul first, for a
 // challenger counts on what is published.
 func (a *Agent) stay(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, settleFor)
+	ctx, cancel := context.WithTimeout(ctx, stayFor)
 	defer cancel()
 	k := a.board.Get()
 	st, err := a.Redis.Status(ctx)
-	if err != nil || k.session == nil || k.found.run != st.RunID || (lock.Setting{Replicas: st.MinReplicas, MaxLag: st.MaxLag}) == k.found.Setting {
+	if err != nil || k.found.run != st.RunID || (lock.Setting{Replicas: st.MinReplicas, MaxLag: st.MaxLag}) == k.found.Setting {
 		return // it is gone, or there is nothing of ours on it
 	}
-	v, err := a.Lock.Read(ctx)
-	if err == nil && v.Free() {
-		v, err = a.Lock.Acquire(ctx, k.session.ID, v, v.State)
-	}
-	if err == nil && (v.Session != k.session.ID || v.State.Master == nil || v.State.Master.RunID != st.RunID) {
-		a.Log.Warn("redis keeps its guard: whoever has the lock counts on it, and takes over", "holder", v.Holder)
-		return
-	}
-	if err == nil {
-		_, err = a.Lock.Write(ctx, k.session.ID, v, v.State.Guarded(k.found.Bound()))
+	s := k.session
+	if s == nil { // it was lost just now
+		opt := lock.SessionOptions{Name: a.Session.Name, TTL: a.Session.TTL}
+		if s, err = lock.NewSession(ctx, a.Lock.Client, opt); err == nil {
+			defer func() { _ = s.Destroy(context.WithoutCancel(ctx)) }()
+		}
 	}
 	if err == nil {
-		err = a.giveBack(ctx, k.found)
+		err = a.unguard(ctx, s.ID, k.found, st.RunID)
 	}
 	if err != nil {
+		a.guarded.Store(true)
 		a.Log.Error("redis stays a master, with a guard that nobody lowers", "redis", a.Redis.Addr(), "min_replicas", st.MinReplicas, "err", err)
+	}
+}
+
+// unguard takes the lock where it is free, for as long as that takes, or where it is held for a session of ours that is no more.
+func (a *Agent) unguard(ctx context.Context, session string, was found, run string) error {
+	for {
+		v, err := a.Lock.Read(ctx)
+		if err == nil && v.Free() {
+			v, err = a.Lock.Acquire(ctx, session, v, v.State)
+		}
+		switch m := v.State.Master; {
+		case err != nil && !errors.Is(err, lock.ErrMoved):
+			return err
+		case m == nil || m.RunID != run || !v.Free() && v.Holder != a.Me.ID:
+			return fmt.Errorf("whoever has the lock, now %s, counts on it", v.Holder)
+		case err == nil && v.Session == session:
+			if v, err = a.Lock.Write(ctx, session, v, v.State.Guarded(was.Bound())); err == nil {
+				err = a.giveBack(ctx, was)
+			}
+			return errors.Join(err, a.Lock.Release(ctx, session, v, lock.WhyLeaving))
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(sessionRetry):
+		}
 	}
 }
 
@@ -145,10 +171,7 @@ func (a *Agent) restore(ctx context.Context) {
 		return // it is gone, or a new one: there is nothing of ours on it
 	}
 	if m := k.view.State.Master; st.Master && m != nil && m.RunID == st.RunID {
-		if k.session != nil { // told to leave when it was about to be let go, or had just lost the lock
-			a.stay(ctx)
-			a.release(ctx, k.session.ID, lock.WhyLeaving, "the agent leaves")
-		}
+		a.stay(ctx) // told to leave when it was about to be let go, or had just lost the lock
 		return
 	}
 	if st.Master && st.Fenced() {

@@ -19,7 +19,7 @@ func (a *Agent) keepPresence(ctx context.Context) {
 	var said lock.Present
 	var at time.Time
 	defer func() {
-		if at.IsZero() {
+		if at.IsZero() || a.guarded.Load() { // whoever comes next is to know what the operator had
 			return
 		}
 		if err := a.Lock.Part(context.WithoutCancel(ctx), a.Me.ID); err != nil {
