@@ -45,6 +45,7 @@ func (a *Agent) lead(ctx context.Context, k known) error {
 	lost := make(chan struct{})
 	rest.Go(func() { a.keepGuard(held, r, lost) })
 	rest.Go(func() { a.watchReplicas(held, lost) })
+	rest.Go(func() { a.mindGaps(held) })
 	if a.Guard.Replicas == lock.GuardOff {
 		rest.Go(func() { a.keepLease(held, k.session) })
 	}

@@ -59,3 +59,39 @@ func gaveWay(t *testing.T, k *lab.Cluster, w *lab.Watch, v lab.Verdict, m, now i
 		t.Error(err)
 	}
 }
+
+// Cut off like that, its whole machine hangs too, and goes on before the network does: nobody tells its Redis that its
+// replicas have left, and it has not counted the time. Its agent knows that it hung.
+func TestWrite06_CutOffAndFrozen(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{2, 3} {
+		t.Run(fmt.Sprintf("n=%d", n), func(t *testing.T) {
+			t.Parallel()
+			k := planned(t, lab.Plan{Members: n, Born: true, Network: true, Servers: 1})
+			m := started(t, k)
+			fig, w := figures(t), watched(t, k)
+			from := time.Now()
+			ok(t, k.Net.Isolate(k.Hosts[m], lab.Drop, k.Here))
+			for _, p := range k.Processes(m) {
+				p.Freeze()
+			}
+			succeeded(t, k, w, m)
+			throughout(t, time.Until(from.Add(15*time.Second)), neverTwo(w))
+			for _, p := range k.Processes(m) {
+				p.Thaw()
+			}
+			throughout(t, 3*time.Second, func() error { return nil })
+			ok(t, k.Net.HealAll(k.Hosts[m]))
+			v := became(t, k, w, m)
+			var two []lab.Interval
+			for _, o := range v.Two {
+				two = append(two, o.Interval)
+			}
+			fig.within("two writable", longest(two), firstPass)
+			if err := errors.Join(v.NeverTwoListed(0), unfenced(k)); err != nil {
+				t.Error(err)
+			}
+			ok(t, k.Stop())
+		})
+	}
+}
