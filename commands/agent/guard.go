@@ -20,7 +20,7 @@ const guardEvery, alertEvery, alertFor = time.Second, 5 * time.Millisecond, 200 
 // under way at a time, and each is decided by what Redis says just before it. So one that timed out has been done, or never
 // will be, by the time the next is: a Redis that goes on reads what waits on its old connections before it greets a new one.
 func (a *Agent) keepGuard(ctx context.Context, r reign, lost <-chan struct{}) {
-	said, known, alert, ready := "", "", time.Time{}, time.Time{}
+	said, alert, ready := "", time.Time{}, time.Time{}
 	for ctx.Err() == nil {
 		k, changed := a.board.Wait()
 		again := guardEvery
@@ -42,9 +42,6 @@ func (a *Agent) keepGuard(ctx context.Context, r reign, lost <-chan struct{}) {
 			case err != nil && ctx.Err() == nil && !errors.Is(err, lock.ErrMoved) && redis.Why(err) != said:
 				a.Log.Warn("the guard could not be kept; trying on", "err", err)
 				said = redis.Why(err)
-			}
-			if now := replicas(k.health.Status); now != known && a.evict(ctx, k) {
-				known = now
 			}
 		}
 		select {
@@ -160,6 +157,26 @@ func replicas(st redis.Status) (out string) {
 		out += r.Addr + " "
 	}
 	return out
+}
+
+// keepOut looks at who replicates from us whenever that has changed, and again after an interval where it could not be told.
+func (a *Agent) keepOut(ctx context.Context) {
+	for known := ""; ctx.Err() == nil; {
+		k, changed := a.board.Wait()
+		var again <-chan time.Time
+		if now := replicas(k.health.Status); now != known {
+			if a.evict(ctx, k) {
+				known = now
+				continue
+			}
+			changed, again = nil, time.After(a.Registrar.Interval)
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-again:
+		}
+	}
 }
 
 // evict parks who replicates from us and is not recorded: it would count for the guard, and for no challenger. It tells

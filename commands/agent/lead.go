@@ -46,6 +46,7 @@ func (a *Agent) lead(ctx context.Context, k known) error {
 	rest.Go(func() { a.keepGuard(held, r, lost) })
 	rest.Go(func() { a.watchReplicas(held, lost) })
 	rest.Go(func() { a.mindGaps(held) })
+	rest.Go(func() { a.keepOut(held) })
 	if a.Guard.Replicas == lock.GuardOff {
 		rest.Go(func() { a.keepLease(held, k.session) })
 	}

@@ -53,26 +53,29 @@ func (a *Agent) stay(ctx context.Context) {
 	if err != nil || k.found.run != st.RunID || (lock.Setting{Replicas: st.MinReplicas, MaxLag: st.MaxLag}) == k.found.Setting {
 		return // it is gone, or there is nothing of ours on it
 	}
-	s := k.session
-	if s == nil { // it was lost just now
-		opt := lock.SessionOptions{Name: a.Session.Name, TTL: a.Session.TTL}
-		if s, err = lock.NewSession(ctx, a.Lock.Client, opt); err == nil {
-			defer func() { _ = s.Destroy(context.WithoutCancel(ctx)) }()
-		}
-	}
-	if err == nil {
-		err = a.unguard(ctx, s.ID, k.found, st.RunID)
-	}
+	err = a.unguard(ctx, k, st.RunID)
 	if err != nil {
 		a.guarded.Store(true)
 		a.Log.Error("redis stays a master, with a guard that nobody lowers", "redis", a.Redis.Addr(), "min_replicas", st.MinReplicas, "err", err)
 	}
 }
 
-// unguard takes the lock where it is free, for as long as that takes, or where it is held for a session of ours that is no more.
-func (a *Agent) unguard(ctx context.Context, session string, was found, run string) error {
+// unguard does so under our session, if that holds the lock, or under another, where the lock is free: ours may have been lost
+// just now. It waits for a lock that is held for a session of ours that is no more.
+func (a *Agent) unguard(ctx context.Context, k known, run string) error {
+	var session, made string
+	if k.session != nil {
+		session = k.session.ID
+	}
 	for {
 		v, err := a.Lock.Read(ctx)
+		if err == nil && v.Free() && made == "" {
+			var s *lock.Session
+			if s, err = lock.NewSession(ctx, a.Lock.Client, lock.SessionOptions{Name: a.Session.Name, TTL: a.Session.TTL}); err == nil {
+				defer func() { _ = s.Destroy(context.WithoutCancel(ctx)) }()
+				session, made = s.ID, s.ID
+			}
+		}
 		if err == nil && v.Free() {
 			v, err = a.Lock.Acquire(ctx, session, v, v.State)
 		}
@@ -82,8 +85,8 @@ func (a *Agent) unguard(ctx context.Context, session string, was found, run stri
 		case m == nil || m.RunID != run || !v.Free() && v.Holder != a.Me.ID:
 			return fmt.Errorf("whoever has the lock, now %s, counts on it", v.Holder)
 		case err == nil && v.Session == session:
-			if v, err = a.Lock.Write(ctx, session, v, v.State.Guarded(was.Bound())); err == nil {
-				err = a.giveBack(ctx, was)
+			if v, err = a.Lock.Write(ctx, session, v, v.State.Guarded(k.found.Bound())); err == nil {
+				err = a.giveBack(ctx, k.found)
 			}
 			return errors.Join(err, a.Lock.Release(ctx, session, v, lock.WhyLeaving))
 		}
