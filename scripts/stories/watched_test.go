@@ -12,9 +12,16 @@ import (
 	"resec/scripts/lab"
 )
 
-// watched begins to look at a cluster that is whole.
+// watched begins to look at a cluster that is whole, and guarded: a replica counts up to two seconds after it has attached.
 func watched(t *testing.T, k *lab.Cluster) *lab.Watch {
 	t.Helper()
+	lab.Eventually(t, patience, func() error {
+		p, err := countedOn(k)
+		if want := len(k.Redis) / 2; err == nil && p.Master.Guard >= 0 && p.Master.Guard < want {
+			err = fmt.Errorf("the guard is %d, not %d", p.Master.Guard, want)
+		}
+		return err
+	})
 	w, err := k.Watch(t.Context())
 	ok(t, err)
 	t.Cleanup(w.Stop)
