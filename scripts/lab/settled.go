@@ -85,7 +85,11 @@ func addr(e *api.ServiceEntry) string {
 
 func list(entries []*api.ServiceEntry) (out []string) {
 	for _, e := range entries {
-		out = append(out, fmt.Sprintf("%s %s %v (%s)", addr(e), e.Checks.AggregatedStatus(), e.Service.Tags, e.Checks[len(e.Checks)-1].Output))
+		output := "no check"
+		if n := len(e.Checks); n > 0 { // Consul may list it before its checks
+			output = e.Checks[n-1].Output
+		}
+		out = append(out, fmt.Sprintf("%s %s %v (%s)", addr(e), e.Checks.AggregatedStatus(), e.Service.Tags, output))
 	}
 	return out
 }
