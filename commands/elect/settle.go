@@ -1,0 +1,82 @@
+package elect
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"resec/commands/lock"
+	"resec/handlers"
+	"resec/handlers/redis"
+)
+
+// undo takes back what we did to the old master; a fence of somebody else's stays.
+func (s *superseded) undo(ctx context.Context, within time.Duration) {
+	if !s.paused {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(pauseFor, within))
+	defer cancel()
+	var lift, unpause error
+	if s.fenced {
+		_, lift = s.server.Lift(ctx)
+	}
+	if s.paused {
+		unpause = s.server.Unpause(ctx)
+	}
+	if err := errors.Join(lift, unpause); err != nil {
+		s.log.Error("the old master could not be let go; its own agent will", "addr", s.addr, "err", err)
+		return
+	}
+	s.log.Warn("the old master is let go: pause and fence are taken back", "addr", s.addr)
+}
+
+// settle makes the old master a replica, in case its agent is not there to do it; one that was silent is fenced and parked
+// as soon as it answers, for as long as we are the master.
+func (s *superseded) settle(ctx context.Context, lease lock.Lease, addr string) {
+	for s.reached || s.silent {
+		err := lock.ErrLease
+		if lease.Left(time.Now()) > 0 {
+			err = s.subject(ctx, addr)
+		}
+		switch {
+		case ctx.Err() != nil, err == nil:
+			return
+		case !s.silent:
+			s.log.Warn("the old master could not be re-pointed; its own agent will", "addr", s.addr, "err", err)
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(lookAgain):
+		}
+	}
+}
+
+// subject makes the old master a replica. One that is gone is none.
+func (s *superseded) subject(ctx context.Context, addr string) error {
+	st, err := s.server.Status(ctx)
+	switch {
+	case redis.Refused(err), err == nil && st.RunID != s.run && s.run != anyRun:
+		return nil
+	case err != nil:
+		return err
+	case st.Master:
+		if err := errors.Join(s.server.Fence(ctx), s.server.Park(ctx)); err != nil {
+			return err
+		}
+		s.log.Warn("the old master answers, and was one still: it is fenced and parked", "addr", s.addr)
+	}
+	if st.Master || st.Parked() {
+		if err := s.server.Follow(ctx, addr); err != nil {
+			return err
+		}
+	}
+	return handlers.Settle(ctx, s.server)
+}
+
+func (s *superseded) close() {
+	if s.server != nil {
+		s.server.Close()
+	}
+}
