@@ -45,7 +45,8 @@ type Agent struct {
 	said      string           // why nothing is done, as last logged
 	fails     int              // steps in a row that failed
 
-	guarded atomic.Bool // we leave, and a guard of ours stays
+	aside   sync.WaitGroup // what was begun in a reign, and ends after it
+	guarded atomic.Bool    // we leave, and a guard of ours stays
 
 	losing struct { // the take-over or reign under way
 		sync.Mutex
@@ -94,6 +95,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		defer end()
 		defer context.AfterFunc(ctx, end)()
 		err := a.loop(inner)
+		a.aside.Wait()
 		if err == nil { // or we should never have come, and have changed nothing
 			a.restore(outer)
 		}

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"resec/commands/catalog"
@@ -19,9 +18,7 @@ func (a *Agent) lead(ctx context.Context, k known) error {
 	defer release()
 	began := time.Now()
 	v, finish, err := a.takeOver(held, k)
-	var rest sync.WaitGroup
-	defer rest.Wait()
-	rest.Go(finish)
+	a.aside.Go(finish) // not waited for here: what looks at another's Redis may take until that does not answer
 	switch {
 	case errors.Is(err, elect.ErrYielded):
 		a.wrote(v)
@@ -42,18 +39,18 @@ func (a *Agent) lead(ctx context.Context, k known) error {
 	a.wrote(v)
 	a.glance()
 	lost := make(chan struct{})
-	rest.Go(func() { a.keepGuard(held, r, lost) })
-	rest.Go(func() { a.watchReplicas(held, lost) })
-	rest.Go(func() { a.mindGaps(held) })
-	rest.Go(func() { a.keepOut(held) })
+	a.aside.Go(func() { a.keepGuard(held, r, lost) })
+	a.aside.Go(func() { a.watchReplicas(held, lost) })
+	a.aside.Go(func() { a.mindGaps(held) })
+	a.aside.Go(func() { a.keepOut(held) })
 	if a.Guard.Replicas == lock.GuardOff {
-		rest.Go(func() { a.keepLease(held, k.session) })
+		a.aside.Go(func() { a.keepLease(held, k.session) })
 	}
 	if err := a.Registrar.Naming.Demote(held, a.Lock.Client, a.Me.Node, a.Me.ServiceID); err != nil && held.Err() == nil {
 		a.Log.Warn("old master entries stay in the catalogue", "err", err)
 	}
 	crash.At("demoted")
-	rest.Go(func() { a.keepRecord(held, r) }) // who is not listed while entries change their service has not left
+	a.aside.Go(func() { a.keepRecord(held, r) }) // who is not listed while entries change their service has not left
 	why := a.rule(ctx, held, r)
 	release()
 	a.end(ctx, k.session.ID, r, why)
