@@ -18,8 +18,9 @@ const sayAgain = time.Second
 func (a *Agent) keepPresence(ctx context.Context) {
 	var said lock.Present
 	var at time.Time
+	ours := false // the key, or it may be
 	defer func() {
-		if at.IsZero() || a.guarded.Load() { // whoever comes next is to know what the operator had
+		if !ours || a.guarded.Load() { // whoever comes next is to know what the operator had
 			return
 		}
 		if err := a.Lock.Part(context.WithoutCancel(ctx), a.Me.ID); err != nil {
@@ -33,9 +34,11 @@ func (a *Agent) keepPresence(ctx context.Context) {
 			continue
 		}
 		var again <-chan time.Time
-		if say := presence(k, a.Me); say.Session != "" && k.view.Index != 0 && k.view.Members[a.Me.ID] != say {
+		say := presence(k, a.Me)
+		ours = ours || say.Session != "" && k.view.Members[a.Me.ID].Session == say.Session // our predecessor's, whose session we have
+		if say.Session != "" && k.view.Index != 0 && k.view.Members[a.Me.ID] != say {
 			if say != said || time.Since(at) >= sayAgain {
-				said, at = say, time.Now()
+				said, at, ours = say, time.Now(), true
 				if err := a.Lock.Join(context.WithoutCancel(ctx), say); err != nil {
 					a.Log.Debug("our presence could not be said", "err", err)
 					poke(a.doubt) // the session may be gone
