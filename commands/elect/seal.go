@@ -106,7 +106,8 @@ func (p *passage) freshest(ctx context.Context, v lock.View) (lock.View, error) 
 		return p.catchUp(ctx, v, best)
 	}
 	p.Log.Info("another is fresher: it is passed the lock", "member", best.ID, "offset", best.status.Position.Offset, "own_offset", own.Position.Offset)
-	if v, err = p.Lock.Pass(ctx, p.Session.ID, v, best.ID, v.State.Weave(best.status.Position)); err == nil {
+	// Not cut short: that the lock is ours no longer is seen before Consul's answer comes.
+	if v, err = p.Lock.Pass(context.WithoutCancel(ctx), p.Session.ID, v, best.ID, v.State.Weave(best.status.Position)); err == nil {
 		crash.At("yielded")
 		err = fmt.Errorf("%w: %s", ErrYielded, best.ID)
 	}

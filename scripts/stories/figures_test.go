@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"resec/scripts/lab"
 )
 
 // noise logs what a story measures, for scripts/stories/table, and knows how late the machine was meanwhile.
@@ -34,6 +36,25 @@ func figures(t *testing.T) *noise {
 		}
 	})
 	return n
+}
+
+// consul counts the slowest of Consul's writes too, for a story whose bound has one in it: all stories share one disk.
+func (n *noise) consul(k *lab.Cluster) {
+	var writing sync.WaitGroup
+	n.t.Cleanup(writing.Wait)
+	writing.Go(func() {
+		const usual = 20 * time.Millisecond
+		for n.t.Context().Err() == nil {
+			sent := time.Now()
+			if _, err := k.Consul.Client.Raw().Write("/v1/kv/noise/"+k.Name, sent.String(), nil, nil); err == nil {
+				n.d.Store(max(n.d.Load(), int64(time.Since(sent)-usual)))
+			}
+			select {
+			case <-n.t.Context().Done():
+			case <-time.After(usual):
+			}
+		}
+	})
 }
 
 // note logs a figure that has no bound.

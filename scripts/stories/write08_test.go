@@ -15,6 +15,7 @@ func TestWrite08_ReplicaKilled(t *testing.T) {
 	m := started(t, k)
 	lab.Eventually(t, patience, func() error { return guarded(k, m, 1) })
 	fig, w := figures(t), watched(t, k)
+	fig.consul(k)
 	neverBelow(t, k)
 	k.Redis[1-m].Kill()
 	lab.Eventually(t, patience, func() error { return errors.Join(guarded(k, m, 0), k.Redis[m].IsMaster(0)) })
