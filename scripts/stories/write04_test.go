@@ -76,7 +76,7 @@ func thawed(t *testing.T, k *lab.Cluster, w *lab.Watch, m int, fig *noise, liste
 	for _, o := range v.Two {
 		two = max(two, o.Lasted())
 	}
-	fig.within("two writable", two, firstPass)
+	fig.never("two writable", two, firstPass)
 	fig.note("client outage", v.Outage.Lasted())
 	// What the client had sent when it froze it does in its first pass. Nobody waits for that any more, so that nothing
 	// that was acknowledged is lost; but its history has a fork, which takes one full resync.
