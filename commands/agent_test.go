@@ -465,6 +465,26 @@ func TestAgent_KeysDeletedByHand(t *testing.T) {
 	ok(t, k.Stop())
 }
 
+// An old registration of the master, as a replica, is carried out late: Consul hung, or the network did.
+func TestAgent_OldRegistrationComesLate(t *testing.T) {
+	t.Parallel()
+	k, m := started(t, cluster(t, 2))
+	entries, err := k.Entries(k.Name+"-master", "")
+	ok(t, err)
+	s := entries[0].Service
+	ok(t, k.Consul.Client.Agent().ServiceRegister(&api.AgentServiceRegistration{ID: s.ID, Name: k.Name + "-slave", Address: s.Address, Port: s.Port,
+		Meta: map[string]string{"id": fmt.Sprint("m", m), "term": "0"}}))
+	lab.Eventually(t, 10*time.Second, func() error {
+		now, err := k.Entries(k.Name+"-master", "")
+		if err == nil && (len(now) != 1 || now[0].Service.ID != s.ID || now[0].Checks.AggregatedStatus() != api.HealthPassing) {
+			err = fmt.Errorf("the masters listed are %v", now)
+		}
+		return err
+	})
+	ok(t, k.Settled(5*time.Second))
+	ok(t, k.Stop())
+}
+
 func TestAgent_StartedWhileConsulIsDown(t *testing.T) {
 	t.Parallel()
 	c, err := lab.ForTest(t).StartConsul("own", nil)

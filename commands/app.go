@@ -72,7 +72,8 @@ func (p *program) app() *cli.App {
 		Name:  "resec",
 		Usage: "a highly available Redis master through a Consul lock; without a subcommand: agent",
 		Commands: []*cli.Command{
-			p.elect(), p.follow(), p.agent(), p.promote(), p.replicate(), p.fence(), p.status(), p.failover(), p.version(),
+			p.elect(), p.follow(), p.agent(), p.promote(), p.replicate(), p.fence(), p.status(), p.history(),
+			p.switchover(), p.failover(), p.pause(), p.resume(), p.forget(), p.version(),
 		},
 		Flags: bare.Flags,
 		Action: func(c *cli.Context) error {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -44,13 +45,48 @@ func (c *config) client() (*api.Client, error) {
 	t := c.consul.Transport
 	t.ResponseHeaderTimeout = waitTime*17/16 + 2*time.Second
 	// A host that vanished is noticed within 3 s, and tried again each second: an outage is over 2 s after its end.
-	t.DialContext = (&net.Dialer{Timeout: time.Second,
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 2}}).DialContext
+	dialer := &net.Dialer{Timeout: time.Second, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 2}}
+	t.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dialer.DialContext(ctx, network, addr)
+		if tcp, ok := conn.(*net.TCPConn); ok { // a call that was given up is not to reach Consul once the network is back
+			_ = tcp.SetLinger(0)
+		}
+		return conn, err
+	}
 	client, err := api.NewClient(&c.consul)
 	if err != nil {
 		return nil, fmt.Errorf("set up the consul client: %w", err)
 	}
 	return client, nil
+}
+
+// count tells of each call to Consul that fails.
+func (c *config) count(failed func()) {
+	c.consul.HttpClient.Transport = counting{c.consul.HttpClient.Transport, failed}
+}
+
+type counting struct {
+	http.RoundTripper
+	failed func()
+}
+
+func (t counting) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := t.RoundTripper.RoundTrip(r)
+	if err != nil && !errors.Is(r.Context().Err(), context.Canceled) || err == nil && failed(res.StatusCode) {
+		t.failed()
+	}
+	return res, err
+}
+
+// failed tells whether Consul could not do, or did not let us do, what it was asked; 404 and 409 are answers.
+func failed(code int) bool {
+	return code >= 500 || code == http.StatusForbidden || code == http.StatusTooManyRequests
+}
+
+func (t counting) CloseIdleConnections() {
+	if c, ok := t.RoundTripper.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
 }
 
 // close ends the idle connections to Consul.

@@ -73,7 +73,7 @@ func (p *program) runElect(c *cli.Context, cfg *config, log *slog.Logger, o elec
 	}
 	defer server.Close()
 	e := &elect.Election{
-		Lock:    lock.Lock{Client: client, Key: cfg.lockKey, Member: me.ID},
+		Lock:    lock.Lock{Client: client, Key: cfg.lockKey, Member: me.ID, Memory: &lock.Memory{}},
 		Session: lock.SessionOptions{Name: cfg.sessionName, TTL: cfg.lockTTL},
 		Me:      me, Naming: cfg.naming,
 		Redis: server, Creds: cfg.redis(me.ID),

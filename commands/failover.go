@@ -59,6 +59,9 @@ func (p *program) runFailover(ctx context.Context, cfg *config, o failoverOption
 	if view.Err != nil {
 		return view.Err
 	}
+	if view.Pause.On(time.Now()) && !o.dryRun {
+		return fmt.Errorf("the cluster is %s: resume it first", view.Pause)
+	}
 	rows := failover.Ranking(view, answers)
 	if err := p.drawRanking(rows); err != nil || o.to == "" {
 		return err
@@ -86,7 +89,7 @@ func (p *program) runFailover(ctx context.Context, cfg *config, o failoverOption
 
 // force asks for it, and waits until it is done.
 func (p *program) force(ctx context.Context, l lock.Lock, before lock.View, r lock.Request, timeout time.Duration) error {
-	end, err := l.Ask(ctx, r, timeout)
+	end, err := l.Ask(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -99,6 +102,8 @@ func (p *program) force(ctx context.Context, l lock.Lock, before lock.View, r lo
 		if m := v.State.Master; err == nil && m != nil && m.ID == r.To && m.Term > before.State.Term() && v.Request == nil {
 			term = m.Term
 			break
+		} else if err == nil && v.Answered != nil {
+			return coded(exitTimeout, errors.Join(fmt.Errorf("%s did not come to lead: %s", r.To, v.Answered.Answer), end(context.WithoutCancel(ctx))))
 		} else if err == nil && v.Request == nil {
 			return coded(exitTimeout, errors.Join(fmt.Errorf("%s did not come to lead: its agent gave that up, or another request came between; its log says why", r.To), end(context.WithoutCancel(ctx))))
 		}

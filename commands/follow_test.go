@@ -221,10 +221,10 @@ func TestFollow_ConsulAwayAndBack(t *testing.T) {
 	lab.Eventually(t, 10*time.Second, func() error { return f.Said("consul does not answer") })
 	ok(t, c.Start())
 	ok(t, c.Ready(t.Context()))
-	lab.Eventually(t, 2*time.Second, func() error { return f.Said("consul answers again") })
+	lab.Eventually(t, 10*time.Second, func() error { return f.Said("consul answers again") })
 	before := calls()
 	register(t, k, k.Redis[0], "2", "")
-	lab.Eventually(t, 2*time.Second, func() error {
+	lab.Eventually(t, 10*time.Second, func() error {
 		if calls() <= before {
 			return errors.New("the change was not seen")
 		}

@@ -1,11 +1,13 @@
 package commands
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strconv"
 	"time"
 
@@ -22,10 +24,16 @@ const exitUnknown = 3
 const statusAsk = time.Second
 
 func (p *program) status() *cli.Command {
-	var asJSON bool
-	extra := []setting{toggle(&asJSON, "json", "false", "write JSON")}
+	var asJSON, watch bool
+	extra := []setting{
+		toggle(&asJSON, "json", "false", "write JSON"),
+		toggle(&watch, "watch", "false", "show it anew each second until interrupted, then exit 0; with -json one document a line"),
+	}
 	return p.command("status", "", "one row a member, and a verdict: exit 0 healthy, 1 degraded, 2 no master, 3 Consul does not answer",
 		forConsul|forRedis|forCluster, extra, func(c *cli.Context, cfg *config, _ *slog.Logger) error {
+			if watch {
+				return p.watchStatus(c.Context, cfg, asJSON)
+			}
 			return p.runStatus(c, cfg, asJSON)
 		})
 }
@@ -60,6 +68,53 @@ func (c *config) report(ctx context.Context, client *api.Client) (status.Report,
 	return status.New(view, answers), nil
 }
 
+// statusEvery is the pause between two looks of status -watch.
+const statusEvery = time.Second
+
+// watchStatus shows the cluster until the context ends. A Consul that does not answer is shown, too.
+func (p *program) watchStatus(ctx context.Context, cfg *config, asJSON bool) error {
+	client, err := cfg.client()
+	if err != nil {
+		return err
+	}
+	screen := terminal(p.stdout)
+	for first := true; ; first = false {
+		report, err := cfg.report(ctx, client)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			report = status.Report{Code: exitUnknown, Verdict: "unknown: consul does not tell: " + err.Error()}
+		}
+		var out bytes.Buffer // written at once: a screen does not flicker
+		switch {
+		case screen && !asJSON:
+			out.WriteString("\x1b[H\x1b[2J")
+		case !first && !asJSON:
+			out.WriteString("\n")
+		}
+		switch {
+		case asJSON:
+			err = json.NewEncoder(&out).Encode(report)
+		case err != nil:
+			_, err = fmt.Fprintln(&out, report.Verdict)
+		default:
+			err = draw(&out, report)
+		}
+		if err == nil {
+			_, err = p.stdout.Write(out.Bytes())
+		}
+		if err != nil {
+			return fmt.Errorf("write the status: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(statusEvery):
+		}
+	}
+}
+
 // draw writes the table and the verdict.
 func draw(w io.Writer, r status.Report) error {
 	lines := []string{"ID|ADDRESS|ROLE|LOCK|TERM|LINK|OFFSET|BEHIND|GUARD|CHECK|REDIS|NOTE"}
@@ -79,4 +134,14 @@ func draw(w io.Writer, r status.Report) error {
 	}
 	_, err := fmt.Fprintln(w, r.Verdict)
 	return err
+}
+
+// terminal tells whether somebody looks at a screen, or it does not matter, as with /dev/null.
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	st, err := f.Stat()
+	return err == nil && st.Mode()&os.ModeCharDevice != 0
 }

@@ -15,6 +15,9 @@ const (
 	TypeFence   = "fence"   // it holds the lock no longer: its Redis shall accept no writes
 )
 
+// TypeReplicate is the kind of a handler that is told service entries instead.
+const TypeReplicate = "replicate"
+
 // Event is what a handler is told under elect.
 type Event struct {
 	Type     string `json:"type"`

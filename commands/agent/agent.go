@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,8 +16,11 @@ import (
 	"resec/commands/board"
 	"resec/commands/catalog"
 	"resec/commands/elect"
+	"resec/commands/hooks"
 	"resec/commands/lock"
+	"resec/commands/metrics"
 	"resec/commands/watch"
+	"resec/handlers"
 	"resec/handlers/redis"
 )
 
@@ -30,13 +34,22 @@ type Agent struct {
 	Creds     redis.Options // of our Redis; with another address, of the others
 	Probe     redis.Probe
 	Guard     lock.GuardPolicy
+	Early     bool             // a holder that is gone is not waited for
+	Metrics   *metrics.Metrics // nil: nothing is counted
 	Log       *slog.Logger
 
-	board  *board.Board[known]
-	look   chan struct{} // asks for a look at our Redis now
-	doubt  chan struct{} // asks whether our session still stands
-	turn   turn
-	vacant vacancy
+	Hooks  []hooks.Hook
+	Ask    <-chan os.Signal // each makes the agent log its state
+	Notify string           // systemd's socket; empty: there is none
+
+	board   *board.Board[known]
+	shown   *board.Board[catalog.Entry] // what the catalogue is to show of us
+	look    chan struct{}               // asks for a look at our Redis now
+	doubt   chan struct{}               // asks whether our session still stands
+	turn    turn
+	vacant  vacancy
+	hooks   *hooks.Runner
+	follows handlers.Peer // whom our Redis follows, as hooks were told
 
 	testament *redis.Testament // of the master that our Redis may be
 	term      uint64           // the highest that we know of: the state may be deleted by hand
@@ -45,8 +58,13 @@ type Agent struct {
 	said      string           // why nothing is done, as last logged
 	fails     int              // steps in a row that failed
 
+	bereft  bereavement
+	linked  linked         // in a reign
 	aside   sync.WaitGroup // what was begun in a reign, and ends after it
 	guarded atomic.Bool    // we leave, and a guard of ours stays
+	hung    atomic.Bool    // our Redis is fenced because this process hung
+	atWork  atomic.Bool    // board and Redis are there for others to look at
+	leaving atomic.Bool    // we were told to end
 
 	losing struct { // the take-over or reign under way
 		sync.Mutex
@@ -61,6 +79,7 @@ const retryAfter, retryMax = 500 * time.Millisecond, 5 * time.Second
 // Run works until the context ends, then leaves: the lock given back, deregistered, the session destroyed.
 func (a *Agent) Run(ctx context.Context) error {
 	a.board, a.look, a.doubt = board.New[known](), make(chan struct{}, 1), make(chan struct{}, 1)
+	a.shown = board.New[catalog.Entry]()
 	a.Session.Clock = &lock.Clock{}
 	a.Registrar.Updated = func(sent time.Time, ttl time.Duration) {
 		a.Session.Clock.Extend(sent, ttl)
@@ -69,10 +88,21 @@ func (a *Agent) Run(ctx context.Context) error {
 		}
 	}
 	a.Registrar.Confirm = a.confirm
+	a.hooks = hooks.New(a.Hooks, a.Metrics.HookFailed, a.Log)
+	over := make(chan struct{})
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	defer close(over)
+	beside.Go(func() { a.hooks.Run(ctx, over) })
+	beside.Go(func() { a.answer(over) })
+	beside.Go(func() { a.keepNotified(ctx, over) })
 	if err := a.alone(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
 	defer a.Redis.Close()
+	a.atWork.Store(true)
+	defer a.atWork.Store(false)
+	defer context.AfterFunc(ctx, func() { a.leaving.Store(true) })()
 	a.testament = redis.NewTestament(a.Creds)
 	defer a.testament.Close()
 	// Leaving has an order: the loop gives the lock back while session and registration still stand.
@@ -89,15 +119,20 @@ func (a *Agent) Run(ctx context.Context) error {
 	})
 	g.Go(func() error { a.keepSession(outer); return nil })
 	g.Go(func() error { a.keepPresence(outer); return nil })
+	g.Go(func() error { a.keepLease(outer); return nil })
+	g.Go(func() error { a.watchPause(outer); return nil })
 	g.Go(func() error {
 		defer stop()
 		inner, end := context.WithCancel(outer)
 		defer end()
 		defer context.AfterFunc(ctx, end)()
+		a.aside.Go(func() { a.mindGaps(inner) })
 		err := a.loop(inner)
+		end()
 		a.aside.Wait()
 		if err == nil { // or we should never have come, and have changed nothing
 			a.restore(outer)
+			a.aside.Wait()
 		}
 		return err
 	})
@@ -109,7 +144,7 @@ func (a *Agent) watchLock(ctx context.Context) error {
 	params := map[string]any{"type": "keyprefix", "prefix": a.Lock.Key}
 	return watch.Run(ctx, a.Lock.Client, params, func(index uint64, answer any) {
 		pairs, _ := answer.(api.KVPairs)
-		v := lock.Parse(a.Lock.Key, index, pairs)
+		v := a.Lock.Parse(index, pairs)
 		known := a.board.Get().view.Index
 		if v.Index >= known {
 			a.see(v)
@@ -118,7 +153,9 @@ func (a *Agent) watchLock(ctx context.Context) error {
 		}
 	}, func(err error) {
 		if err == nil { // what comes may be older than what we know: Consul may have lost its data
-			a.board.Learn(func(k *known) { k.view.Index, k.back = 0, time.Now() })
+			a.board.Learn(func(k *known) { k.view.Index, k.away, k.back = 0, false, time.Now() })
+		} else if !a.board.Get().away { // a call of another kind may get through before
+			a.board.Learn(func(k *known) { k.away = true })
 		}
 		said(err)
 	})
@@ -133,7 +170,7 @@ func (a *Agent) see(v lock.View) {
 func (a *Agent) take(v lock.View, allows func(known uint64) bool) {
 	a.board.Learn(func(k *known) {
 		if allows(k.view.Index) {
-			k.view = v
+			k.see(v)
 			a.lost(func(held string) bool { return held != v.Session })
 		}
 	})
@@ -149,7 +186,7 @@ func (a *Agent) wrote(v lock.View) {
 		if v.Members = k.view.Members; v.Request != nil { // it was not granted by this write
 			v.Request = k.view.Request
 		}
-		k.view = v
+		k.see(v)
 		a.lost(func(held string) bool { return held != v.Session })
 	})
 }
@@ -161,6 +198,13 @@ func (a *Agent) lost(which func(session string) bool) {
 	if a.losing.session != "" && which(a.losing.session) {
 		a.losing.cancel(elect.ErrLost)
 	}
+}
+
+// leading tells whether a take-over or a reign of ours is under way.
+func (a *Agent) leading() bool {
+	a.losing.Lock()
+	defer a.losing.Unlock()
+	return a.losing.session != ""
 }
 
 // hold is a context for what is done as the holder of a session's lock: it ends when that is lost, and has ended where it

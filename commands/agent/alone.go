@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"resec/commands/catalog"
 	"resec/commands/lock"
 	"resec/handlers"
 	"resec/handlers/redis"
@@ -30,6 +31,7 @@ func (a *Agent) alone(ctx context.Context) error {
 		}
 		if why != said {
 			a.Log.Warn("not started yet", "why", why)
+			a.show(catalog.Entry{Output: "not started yet: " + why})
 			said = why
 		}
 		select {

@@ -3,7 +3,6 @@ package agent
 import (
 	"cmp"
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -15,54 +14,69 @@ import (
 )
 
 // ask looks at every member's Redis at once, listed or not, and at the one that ours follows: Consul may have lost
-// everything. It looks at ours no earlier: offsets move while a master lives.
+// everything. Whom the lock's keys name is asked while the catalogue is read. It looks at ours no earlier: offsets move while a
+// master lives.
 //
 // It names apart who is silent and may be the freshest: recorded as level, with an agent that lives.
 func (a *Agent) ask(ctx context.Context, k known) (cs []lock.Candidate, silent []string, err error) {
+	type answer struct {
+		st  redis.Status
+		err error
+	}
+	said := map[lock.Member]*answer{} // by id and address
+	var wg sync.WaitGroup
+	look := func(members []lock.Member) {
+		for _, m := range members {
+			who, is := lock.Member{ID: m.ID, Address: m.Address}, &answer{}
+			if said[who] != nil {
+				continue
+			}
+			said[who] = is
+			wg.Go(func() {
+				if is.st, is.err = a.peek(ctx, m.Address, k.view.State.GivenUp(m.ID)); is.err == nil && !k.view.Knows(m.ID, is.st) {
+					is.err = elect.ErrStranger
+				}
+			})
+		}
+	}
+	look(a.around(k, nil))
 	entries, err := a.Registrar.Naming.Instances(ctx, a.Lock.Client)
+	members := a.around(k, entries)
+	look(members)
+	own, ownErr := a.Redis.Status(ctx)
+	wg.Wait()
 	if err != nil {
 		return nil, nil, err
 	}
-	members := lock.Members(entries, k.view)
-	own := k.health.Status
-	if of := own.Of; !own.Master && of != redis.Sink && !slices.ContainsFunc(members, func(m lock.Member) bool { return m.Address == of }) {
-		members = append(members, lock.Member{ID: of, Address: of, Check: lock.Unregistered})
+	a.bereft.note(a.Me.ID, k.view.State.Master, own, ownErr)
+	if ownErr == nil { // or else the watch on it will say so; the others go first
+		cs = append(cs, lock.Candidate{ID: a.Me.ID, Tended: true, Listed: true, Status: own})
 	}
-	members = slices.DeleteFunc(members, func(m lock.Member) bool { return m.ID == a.Me.ID })
-	out, mute := make([]*lock.Candidate, len(members)), make([]bool, len(members))
-	var wg sync.WaitGroup
-	for i, m := range members {
-		wg.Go(func() {
-			given := k.view.State.GivenUp(m.ID)
-			st, err := a.peek(ctx, m.Address, given)
-			if err == nil && !k.view.Knows(m.ID, st) {
-				err = errStranger
-			}
-			if err != nil {
-				a.Log.Debug("no candidate", "member", m.ID, "err", err)
-				r, recorded := k.view.State.Record[m.ID]
-				mute[i] = redis.Silent(err) && recorded && !r.Joining && k.view.Members[m.ID].Session != "" && !given
-				return
-			}
-			out[i] = &lock.Candidate{ID: m.ID, Tended: m.Tended(), Listed: m.Listed(), Status: st}
-		})
-	}
-	st, err := a.Redis.Status(ctx)
-	wg.Wait()
-	if err == nil { // or else the watch on it will say so; the others go first
-		cs = append(cs, lock.Candidate{ID: a.Me.ID, Tended: true, Listed: true, Status: st})
-	}
-	for i, m := range members {
-		if out[i] != nil {
-			cs = append(cs, *out[i])
-		} else if mute[i] {
+	for _, m := range members {
+		is := said[lock.Member{ID: m.ID, Address: m.Address}]
+		a.bereft.note(m.ID, k.view.State.Master, is.st, is.err)
+		if is.err == nil {
+			cs = append(cs, lock.Candidate{ID: m.ID, Tended: m.Tended(), Listed: m.Listed(), Status: is.st})
+			continue
+		}
+		a.Log.Debug("no candidate", "member", m.ID, "err", is.err)
+		r, recorded := k.view.State.Record[m.ID]
+		if redis.Silent(is.err) && recorded && !r.Joining && k.view.Members[m.ID].Session != "" && !k.view.State.GivenUp(m.ID) {
 			silent = append(silent, m.ID)
 		}
 	}
 	return cs, silent, nil
 }
 
-var errStranger = errors.New("another redis answers at its address")
+// around are all other members that are known of, and whom our Redis follows.
+func (a *Agent) around(k known, entries []handlers.Entry) []lock.Member {
+	members := lock.Members(entries, k.view)
+	own := k.health.Status
+	if of := own.Of; !own.Master && of != redis.Sink && !slices.ContainsFunc(members, func(m lock.Member) bool { return m.Address == of }) {
+		members = append(members, lock.Member{ID: of, Address: of, Check: lock.Unregistered})
+	}
+	return slices.DeleteFunc(members, func(m lock.Member) bool { return m.ID == a.Me.ID })
+}
 
 // peek asks another's Redis, once and not for long; one that its own agent has given up not longer than for a moment.
 func (a *Agent) peek(ctx context.Context, addr string, given bool) (redis.Status, error) {

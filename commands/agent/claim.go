@@ -16,6 +16,7 @@ type claim struct {
 	state      lock.State
 	id         string
 	binds      lock.Binding
+	returned   bool // the published master's agent had left, and is there again
 	settling   bool // Consul has just come back: checks say nothing of the agents behind them
 
 	vacant  time.Duration // since the lock is free
@@ -71,7 +72,7 @@ func (c claim) patience() verdict {
 		return verdict{}
 	case best.Incumbent(c.state) && c.state.Why == "" && c.state.Master != nil && !best.Listed:
 		return verdict{wait: leaveVanished, why: "the master " + best.ID + " answers, and its consul agent has left"}
-	case best.Incumbent(c.state) && (best.Tended || c.settling) && c.state.Why == "":
+	case best.Incumbent(c.state) && (best.Tended || c.settling) && (c.state.Why == "" || c.returned):
 		return verdict{wait: leaveIncumbent, why: "the master " + best.ID + " answers"}
 	case best.Incumbent(c.state):
 		rank-- // it gave the lock up, or nobody is there to take it for it

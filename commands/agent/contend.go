@@ -33,19 +33,29 @@ type turn struct {
 }
 
 func (t turn) stands(k known) bool {
-	return !t.at.IsZero() && t.view.Same(k.view) && t.of == k.health.Status.Of
+	return !t.at.IsZero() && t.view.Same(k.view) && t.of == k.health.Status.Of && returned(t.view) == returned(k.view)
+}
+
+// returned tells whether the agent of a published master that had left is there again, or has not gone yet.
+func returned(v lock.View) bool {
+	m := v.State.Master
+	return m != nil && v.State.Why == lock.WhyLeaving && v.Members[m.ID].Session != ""
 }
 
 // contend takes the lock when it is this member's turn; until then it returns when that will be.
 func (a *Agent) contend(ctx context.Context, k known) (again time.Duration, err error) {
-	forced := k.view.Request != nil && k.view.Request.To == a.Me.ID
+	if k.session.Lease.Left(time.Now()) == 0 { // with it we could do nothing
+		a.say("the lock is free, and our lease is over", false)
+		return lookAgain, nil
+	}
+	forced := k.view.Request.Stands() && k.view.Request.To == a.Me.ID
 	if !forced && !a.turn.stands(k) {
 		cs, silent, err := a.ask(ctx, k)
 		if err != nil {
 			return 0, err
 		}
 		c := claim{candidates: cs, silent: silent, state: k.view.State, id: a.Me.ID, binds: a.binds(cs, k.view.State),
-			settling: time.Since(k.back) < leaveIncumbent, vacant: time.Since(a.vacant.since), grace: a.grace(), newborn: a.newborn()}
+			returned: returned(k.view), settling: k.away || time.Since(k.back) < leaveIncumbent, vacant: time.Since(a.vacant.since), grace: a.grace(), newborn: a.newborn()}
 		v := c.patience()
 		a.Log.Debug("ranked", "candidates", c.String(), "wait", v.wait, "why", v.why)
 		if v.barred {
@@ -60,7 +70,7 @@ func (a *Agent) contend(ctx context.Context, k known) (again time.Duration, err 
 		return d, nil
 	}
 	a.turn = turn{}
-	v, err := a.Lock.Acquire(ctx, k.session.ID, k.view, k.view.State.Weave(k.health.Status.Position))
+	v, err := a.Lock.Acquire(context.WithoutCancel(ctx), k.session.ID, k.view, k.view.State.Weave(k.health.Status.Position))
 	if err != nil {
 		if errors.Is(err, lock.ErrMoved) {
 			poke(a.doubt) // the session may be what has gone

@@ -11,29 +11,34 @@ import (
 // known is all that an agent knows at one moment.
 type known struct {
 	view       lock.View     // of Consul; Index 0: nothing yet
+	paused     bool          // the cluster is, by our clock
 	health     redis.Health  // of our Redis
 	seen       bool          // health is an answer
 	session    *lock.Session // ours, nil: none
-	back       time.Time     // when Consul last came back to us
+	away       bool          // Consul does not answer our watch
+	back       time.Time     // when it last came back to us
 	adopted    string        // the session that was our predecessor's
+	led        bool          // we have led since we were started
 	registered bool          // our check is in Consul, so that a session can be bound to it
 	refusal    string        // why our Redis was not made to follow or to lead, the last time
 	found      found         // the operator's guard
+	missing    missing       // how the published master is, as our watch on it sees it
 }
 
 // step is what an agent does next.
 type step int
 
 const (
-	wait    step = iota // for the next change
-	abstain             // the lock is free, and our Redis may not lead, whatever it holds
-	contend             // the lock is free, and we may take it
-	lead                // the lock is ours
-	yield               // the lock is ours, and our Redis cannot be master: give it back
-	pass                // the lock is ours, and an operator wants another to have it
-	follow              // make our Redis a replica of the published master
-	park                // make our Redis a replica of nobody
-	quit                // this agent is misconfigured
+	wait      step = iota // for the next change
+	abstain               // the lock is free, and our Redis may not lead, whatever it holds
+	contend               // the lock is free, and we may take it
+	lead                  // the lock is ours
+	yield                 // the lock is ours, and our Redis cannot be master: give it back
+	pass                  // the lock is ours, and an operator wants another to have it
+	follow                // make our Redis a replica of the published master
+	park                  // make our Redis a replica of nobody
+	challenge             // the lock's holder is gone, and does not say so
+	quit                  // this agent is misconfigured
 )
 
 // next decides, and says why.
@@ -53,6 +58,10 @@ func next(k known, id, service string) (step, string) {
 	}
 	bar := unusable(k.health)
 	switch {
+	case k.paused && holding && k.view.State.Master != nil && k.view.State.Master.ID != id: // it was passed to us, and the pause came before we acted
+		return yield, "the cluster is " + k.view.Pause.String()
+	case k.paused && !incumbent(k, id): // who is the master goes on to be
+		return wait, "the cluster is " + k.view.Pause.String()
 	case holding && bar != "":
 		return yield, bar
 	case holding && wanted(k, id):
@@ -61,6 +70,8 @@ func next(k known, id, service string) (step, string) {
 		return lead, "the lock is ours"
 	case k.health.Err != nil:
 		return wait, bar
+	case !k.view.Free() && bereft(k, id):
+		return challenge, "the master " + k.view.State.Master.ID + " is missing, and holds the lock"
 	case !k.view.Free():
 		return whomToFollow(k, id)
 	case stray(k):
@@ -75,10 +86,15 @@ func next(k known, id, service string) (step, string) {
 	return contend, "the lock is free"
 }
 
+// see takes a view in.
+func (k *known) see(v lock.View) {
+	k.view, k.paused = v, v.Pause.On(time.Now())
+}
+
 // wanted tells whether an operator wants another member, whose agent lives, to have the lock.
 func wanted(k known, id string) bool {
 	r := k.view.Request
-	return r != nil && r.To != id && k.view.Members[r.To].Session != ""
+	return r.Stands() && r.To != id && k.view.Members[r.To].Session != "" && !k.paused
 }
 
 // stray tells whether our Redis takes writes in a cluster whose published master is another run: it was restarted, and

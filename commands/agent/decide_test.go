@@ -46,9 +46,18 @@ func foreign(k *known)     { k.health.Status.Position.Lineage = "z" }
 func empty(k *known)       { k.health.Status.Keys = 0 }
 func overruled(k *known)   { k.view.State.Master.Overrule = []string{"me"} }
 func restarted(k *known)   { k.health.Status.RunID = "run-new" }
+func gonest(k *known)      { k.missing = missing{run: "run-a", gone: true} }
+func mute(k *known)        { k.missing = missing{run: "run-a", silent: true} }
+func guarded(k *known)     { k.view.State.Master.Guard = 1 }
 func asked(id string) func(*known) {
 	return func(k *known) { k.view.Request = &lock.Request{To: id, Session: "operator's"} }
 }
+func paused(k *known) {
+	k.paused, k.view.Pause = true, &lock.Pause{Until: time.Date(2030, 1, 1, 0, 0, 0, 0, time.Local), Reason: "disks"}
+}
+
+var pausedText = "paused until " + time.Date(2030, 1, 1, 0, 0, 0, 0, time.Local).Format(time.RFC3339) + ": disks"
+
 func published(k *known) {
 	k.view.State.Master = &lock.Master{Peer: handlers.Peer{ID: "me", RunID: "run-me", Address: "10.0.0.9:6379", Term: 5}}
 }
@@ -86,6 +95,23 @@ func TestNext(t *testing.T) {
 		{"not to one whose agent is dead", situation(free, asked("gone")), contend, "the lock is free"},
 		{"for oneself it is taken", situation(free, asked("me")), contend, "the lock is free"},
 		{"who holds the lock passes it to whom an operator wants", situation(ours, asked("a")), pass, "an operator wants a"},
+		{"nobody contends while the cluster is paused", situation(free, paused), wait, "the cluster is " + pausedText},
+		{"nor follows", situation(parked, paused), wait, "the cluster is " + pausedText},
+		{"nor is parked", situation(free, own, restarted, paused), wait, "the cluster is " + pausedText},
+		{"a lock that was passed to us before goes back to the master", situation(ours, paused), yield, "the cluster is " + pausedText},
+		{"nor gives the lock back over an unusable Redis", situation(ours, published, ill, paused), wait, "the cluster is " + pausedText},
+		{"but who is the master takes its lost lock again", reigning(free, paused), contend, "the lock is free"},
+		{"and goes on to lead, whatever an operator wants", reigning(paused, asked("a")), lead, "the lock is ours"},
+		{"a master that is gone while its session stands is succeeded early", situation(parked, gonest), challenge, "the master a is missing, and holds the lock"},
+		{"one that is silent, too, if it has a guard", situation(mute, guarded), challenge, "the master a is missing, and holds the lock"},
+		{"not without: it may accept writes", situation(parked, mute), follow, "the master is a"},
+		{"not another run than the published one", situation(parked, gonest, func(k *known) { k.view.State.Master.RunID = "run-b" }), follow, "the master is a"},
+		{"not where another than the published one holds the lock", situation(parked, gonest, func(k *known) { k.view.Holder = "b" }), wait, "the lock's holder has not published itself yet"},
+		{"not by one that may not lead", situation(parked, gonest, never), follow, "the master is a"},
+		{"nor by one that is not recorded", situation(parked, gonest, unrecorded), wait, "the master's agent has not recorded us yet"},
+		{"nor without a session", situation(parked, gonest, sessionless), follow, "the master is a"},
+		{"nor against an operator's will", situation(parked, gonest, asked("a")), follow, "the master is a"},
+		{"nor while the cluster is paused", situation(parked, gonest, paused), wait, "the cluster is " + pausedText},
 		{"nor is it passed to one whose agent is dead", situation(ours, asked("gone")), lead, "the lock is ours"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

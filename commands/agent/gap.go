@@ -3,35 +3,123 @@ package agent
 import (
 	"context"
 	"time"
+
+	"resec/handlers/redis"
 )
 
 // gapEvery is how often this process looks whether it runs.
 const gapEvery = 100 * time.Millisecond
 
-// mindGaps fences the master that we are when this process has not run for long: the machine hung, and Redis with it, and
-// another may lead by now. Redis itself looks at the lag of its replicas up to a second later, for it counts its own rounds;
-// where the way to them is cut it does not see either that they have left. Consul is to say that the lock is still ours,
-// and the guard's keeper lifts the fence then.
+// gapLimit is for how long it may not have run without a consequence.
 //
-// Half of the lag is long enough: what hung for less closes 1 s and that half later than it should, at the latest, which is
-// before a challenger, that has waited for the session's end and the whole lag, opens.
+// Redis closes at MaxLag + 2.1 s after the cut, and after a hang later by as long as it hung, and by a second, for it counts
+// its own rounds. A challenger opens at the end of the session, which is 1.5 intervals after the cut at the soonest, plus
+// MaxLag + 2.5 s. So what hung for less than 1.5 intervals - 0.6 s closes before. And never more than half of the lag. An early
+// one (silent: what takes it to call the master silent; 0: there is none) opens so long after the cut, plus MaxLag + 2.5 s +
+// hangs: what hung for less than silent + hangs - 0.6 s closes before.
+func gapLimit(maxLag, interval, silent time.Duration) time.Duration {
+	limit := min(maxLag/2, interval*3/2-700*time.Millisecond)
+	if silent > 0 {
+		limit = min(limit, max(silent-700*time.Millisecond, 800*time.Millisecond))
+	}
+	return max(3*gapEvery, limit)
+}
+
+// hangs is how much longer than for its guard a challenger waits that has looked on since it called the master silent, so that a
+// master closes before that hung for less than its limit.
+func hangs(maxLag, interval, silent time.Duration) time.Duration {
+	if silent == 0 {
+		return 0
+	}
+	return max(0, gapLimit(maxLag, interval, silent)+700*time.Millisecond-silent)
+}
+
+// silent is what it takes to call a master silent; 0, where nothing is done about that early.
+func (a *Agent) silent() time.Duration {
+	if !a.Early {
+		return 0
+	}
+	return time.Duration(a.Probe.Failures) * a.Probe.Timeout
+}
+
+// mindGaps fences the master that we are when this process has not run for long: the machine hung, and Redis with it, and
+// another may lead by now. Where the way to its replicas is cut Redis itself does not see that they have left. The fence is
+// tried until it is set. It is lifted by the guard's keeper once Consul confirms the lock, or where Consul is away by unhung.
 func (a *Agent) mindGaps(ctx context.Context) {
-	limit := time.Duration(a.Guard.MaxLag) * time.Second / 2
-	for ctx.Err() == nil {
-		last := time.Now()
+	limit := gapLimit(time.Duration(a.Guard.MaxLag)*time.Second, a.Registrar.Interval, a.silent())
+	var over, fenced time.Time // when a gap ended that needs a fence; when one ended that has it
+	for last := time.Now(); ctx.Err() == nil; last = time.Now() {
 		select {
 		case <-ctx.Done():
 		case <-time.After(gapEvery):
 		}
-		gap := time.Since(last)
-		if gap < limit || a.board.Get().view.State.Guard().Replicas <= 0 { // from a silent master without a guard nobody takes over
-			continue
+		if gap := time.Since(last); gap >= limit {
+			over = time.Now()
+			a.Log.Warn("this process hung: redis, if it is the master, is fenced until consul or its replicas have answered", "for", gap.Round(time.Millisecond))
 		}
-		if err := a.Redis.Fence(ctx); err != nil {
-			a.Log.Error("this process hung, and redis could not be fenced", "for", gap, "err", err)
-			continue
+		k := a.board.Get()
+		m, st := k.view.State.Master, k.health.Status
+		ours := m != nil && m.RunID == st.RunID && m.Guard > 0 // from a silent master without a guard nobody takes over
+		switch {
+		case !ours:
+			over, fenced = time.Time{}, time.Time{}
+			a.hung.Store(false)
+		case k.paused: // nobody takes over meanwhile
+			over = time.Time{}
+		case !over.IsZero():
+			a.hung.Store(true) // also where the answer is lost
+			if err := a.Redis.Fence(ctx); err == nil {
+				over, fenced = time.Time{}, over
+				a.glance()
+				a.toldFenced(m.Term, "this process hung")
+			}
+		case !fenced.IsZero() && a.unhung(ctx, k, fenced):
+			fenced = time.Time{}
+			a.hung.Store(false)
 		}
-		a.Log.Warn("this process hung: redis is fenced until consul says that the lock is ours", "for", gap.Round(time.Millisecond))
-		a.glance()
 	}
+}
+
+// unhung lifts a fence that stands for a hang which ended then, where as many members have acknowledged since as others count
+// on: no challenger can have gathered the rest. It tells whether the fence is gone.
+func (a *Agent) unhung(ctx context.Context, k known, then time.Time) bool {
+	st, err := a.Redis.Status(ctx)
+	if err != nil {
+		return false
+	}
+	if !st.Fenced() || !st.Master {
+		return true
+	}
+	if members, _ := attached(since(st, then), k.view, a.Me.ID, a.linked.has, a.Guard); members < k.view.State.Guard().Replicas {
+		return false
+	}
+	if _, err := a.Redis.Lift(ctx); err != nil {
+		return false
+	}
+	a.Log.Warn("its replicas have acknowledged since this process hung: the fence is lifted")
+	a.glance()
+	return true
+}
+
+// unhang takes such a fence off a master that is left without an agent, while Consul is away: what others count on is there
+// still, and this process no longer hangs.
+func (a *Agent) unhang(ctx context.Context, k known, st redis.Status) error {
+	m := k.view.State.Master
+	if !a.hung.Load() || !st.Master || !st.Fenced() || m == nil || m.RunID != st.RunID {
+		return nil
+	}
+	g := k.view.State.Guard()
+	return a.Redis.SetGuard(ctx, g.Replicas, g.MaxLag)
+}
+
+// since is a status with those replicas alone that have acknowledged after a time; Redis counts whole seconds.
+func since(st redis.Status, then time.Time) redis.Status {
+	var out []redis.Replica
+	for _, r := range st.Replicas {
+		if time.Since(then) > time.Duration(r.Lag+1)*time.Second {
+			out = append(out, r)
+		}
+	}
+	st.Replicas = out
+	return st
 }

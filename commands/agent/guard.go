@@ -58,7 +58,12 @@ func (a *Agent) guard(ctx context.Context, k known, r reign) (bool, error) {
 	if err != nil || !st.Master || st.RunID != r.run {
 		return false, err
 	}
-	g := lock.Guarding{Policy: a.Guard, Own: k.found.Setting, Members: k.view.State.Size(a.Me.ID), Attached: st.Attached(a.Guard.Late()),
+	if replicas(st) != replicas(k.health.Status) {
+		a.glance() // who is new may not be one of us
+		a.linked.ask()
+	}
+	members, strangers := attached(st, k.view, a.Me.ID, a.linked.has, a.Guard)
+	g := lock.Guarding{Policy: a.Guard, Own: k.found.Setting, Members: k.view.State.Size(a.Me.ID), Attached: members, Strangers: strangers,
 		Published: k.view.State.Guard(), Set: lock.Setting{Replicas: st.MinReplicas, MaxLag: st.MaxLag}}
 	do, to := g.Next()
 	if do == lock.GuardKeep {
@@ -80,6 +85,9 @@ func (a *Agent) guard(ctx context.Context, k known, r reign) (bool, error) {
 		crash.At("guard-published")
 		return true, nil
 	}
+	if st.Fenced() && (k.session == nil || k.session.Lease.Left(time.Now()) == 0) {
+		return false, lock.ErrLease // this process hung since Consul said so
+	}
 	if err := a.Redis.SetGuard(ctx, to.Replicas, to.MaxLag); err != nil {
 		return false, err
 	}
@@ -87,28 +95,7 @@ func (a *Agent) guard(ctx context.Context, k known, r reign) (bool, error) {
 	if st.Fenced() {
 		a.Log.Warn("redis was fenced while it is the master: the fence is lifted", "term", r.term)
 	}
-	a.Log.Info("the guard is set", "min_replicas", to.Replicas, "max_lag", to.MaxLag, "was", g.Set.Replicas, "members", g.Members, "attached", g.Attached)
+	a.Log.Info("the guard is set", "min_replicas", to.Replicas, "max_lag", to.MaxLag, "was", g.Set.Replicas, "members", g.Members, "attached", g.Attached, "strangers", g.Strangers)
 	a.glance()
 	return true, nil
-}
-
-// keepLease fences the master that we are when the lease is over, where there is no guard to close it. Once Consul is back
-// the guard's keeper lifts that.
-func (a *Agent) keepLease(ctx context.Context, s *lock.Session) {
-	for begun := false; ctx.Err() == nil; {
-		left := s.Lease.Left(time.Now())
-		if begun && left == 0 {
-			if err := a.Redis.Fence(ctx); err != nil {
-				a.Log.Error("the lease is over, and redis could not be fenced", "err", err)
-			} else {
-				a.Log.Warn("the lease is over, and there is no guard: redis is fenced")
-				begun = false // until it is back
-			}
-		}
-		begun = begun || left > 0
-		select {
-		case <-ctx.Done():
-		case <-time.After(max(left, alertFor)):
-		}
-	}
 }

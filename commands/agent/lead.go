@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/hashicorp/consul/api"
+
 	"resec/commands/catalog"
 	"resec/commands/crash"
 	"resec/commands/elect"
@@ -17,7 +19,11 @@ func (a *Agent) lead(ctx context.Context, k known) error {
 	held, release := a.hold(ctx, k.session.ID)
 	defer release()
 	began := time.Now()
-	v, finish, err := a.takeOver(held, k)
+	trace := elect.NewTrace()
+	demotion := elect.NewDemotion(func(ctx context.Context) (api.TxnOps, error) {
+		return a.Registrar.Naming.Demotions(ctx, a.Lock.Client, a.Me.Node, a.Me.ServiceID)
+	})
+	v, finish, err := a.takeOver(held, k, trace, demotion)
 	a.aside.Go(finish) // not waited for here: what looks at another's Redis may take until that does not answer
 	switch {
 	case errors.Is(err, elect.ErrYielded):
@@ -29,7 +35,7 @@ func (a *Agent) lead(ctx context.Context, k known) error {
 		if ctx.Err() == nil && a.fails == 0 {
 			a.Log.Error("the promotion failed; the lock is given back", "err", err)
 		}
-		a.release(ctx, k.session.ID, lock.WhyFailed, err.Error())
+		a.release(ctx, lock.CallTimeout, k.session.ID, lock.WhyFailed, err.Error())
 		a.glance()
 		return err
 	}
@@ -37,23 +43,24 @@ func (a *Agent) lead(ctx context.Context, k known) error {
 	r := reign{id: a.Me.ID, session: k.session.ID, index: v.Index, term: v.State.Term(), run: v.State.Master.RunID, since: time.Now()}
 	a.Log.Info("promoted", "redis", a.Redis.Addr(), "term", r.term, "took", r.since.Sub(began).Round(time.Millisecond))
 	a.wrote(v)
+	a.account(ctx, k, v, began, trace.Steps())
+	a.board.Learn(func(k *known) { k.led = true })
 	a.glance()
 	lost := make(chan struct{})
 	a.aside.Go(func() { a.keepGuard(held, r, lost) })
 	a.aside.Go(func() { a.watchReplicas(held, lost) })
-	a.aside.Go(func() { a.mindGaps(held) })
 	a.aside.Go(func() { a.keepOut(held) })
-	if a.Guard.Replicas == lock.GuardOff {
-		a.aside.Go(func() { a.keepLease(held, k.session) })
-	}
-	if err := a.Registrar.Naming.Demote(held, a.Lock.Client, a.Me.Node, a.Me.ServiceID); err != nil && held.Err() == nil {
-		a.Log.Warn("old master entries stay in the catalogue", "err", err)
+	a.aside.Go(func() { a.keepRequests(held, r) })
+	if !demotion.Done {
+		if err := a.Registrar.Naming.Demote(held, a.Lock.Client, a.Me.Node, a.Me.ServiceID); err != nil && held.Err() == nil {
+			a.Log.Warn("old master entries stay in the catalogue", "err", err)
+		}
 	}
 	crash.At("demoted")
 	a.aside.Go(func() { a.keepRecord(held, r) }) // who is not listed while entries change their service has not left
 	why := a.rule(ctx, held, r)
 	release()
-	a.end(ctx, k.session.ID, r, why)
+	a.end(ctx, k.session, r, why)
 	return nil
 }
 
@@ -61,7 +68,7 @@ func (a *Agent) lead(ctx context.Context, k known) error {
 var errNotOurs = errors.New("the lock is not ours")
 
 // takeOver makes our Redis the master, unless it goes on to be.
-func (a *Agent) takeOver(ctx context.Context, k known) (lock.View, func(), error) {
+func (a *Agent) takeOver(ctx context.Context, k known, trace *elect.Trace, demotion *elect.Demotion) (lock.View, func(), error) {
 	crash.At("elected")
 	if resumes(k, a.Me.ID) {
 		return k.view, func() {}, nil
@@ -82,11 +89,39 @@ func (a *Agent) takeOver(ctx context.Context, k known) (lock.View, func(), error
 	me.Term = a.term
 	t := elect.Takeover{Lock: a.Lock, Session: k.session, Me: me, Redis: a.Redis, Creds: a.Creds, Log: a.Log,
 		Service: a.Registrar.Naming.Name(catalog.Master), Record: true, Others: others(k.view, a.Me.ID), Void: a.stillVoid(k),
-		Guard: a.Guard, Own: k.found.Setting}
-	if r := k.view.Request; r != nil && r.To == a.Me.ID {
+		Guard: a.Guard, Own: k.found.Setting, Trace: trace, Demotion: demotion, Vigil: a.bereft.vigil}
+	if m := k.view.State.Master; m != nil {
+		t.Hangs = a.hangs(m)
+	}
+	if k.missing.silent {
+		t.Mute = k.missing.run
+	}
+	_, t.Beside = attached(k.health.Status, k.view, a.Me.ID, a.linked.has, a.Guard)
+	switch r := k.view.Request; {
+	case !r.Stands() || r.To != a.Me.ID:
+	case r.Planned:
+		t.Plan = r
+	default:
 		t.Force = r
 	}
-	return t.Run(ctx, k.view)
+	if k.view.State.Master == nil { // the state may have been deleted, and we were started since
+		entries, err := a.Registrar.Naming.Instances(ctx, a.Lock.Client)
+		if err != nil {
+			return k.view, func() {}, err
+		}
+		if t.Listed, err = a.listedMaster(k.view, entries); err != nil {
+			return k.view, func() {}, err
+		}
+		if t.Listed != nil {
+			t.Me.Term = max(t.Me.Term, t.Listed.Term)
+		}
+	}
+	v, finish, err := t.Run(ctx, k.view)
+	if err == nil {
+		a.Metrics.Promoted()
+		a.toldPromoted(v, k.view)
+	}
+	return v, finish, err
 }
 
 // stillVoid asks again whether the record binds nobody.
@@ -107,7 +142,7 @@ func (a *Agent) stillVoid(k known) func(context.Context) error {
 }
 
 // end is done when a reign is over.
-func (a *Agent) end(ctx context.Context, session string, r reign, why end) {
+func (a *Agent) end(ctx context.Context, s *lock.Session, r reign, why end) {
 	a.Log.Warn("no longer master", "term", r.term, "why", why)
 	switch {
 	case why.park:
@@ -122,21 +157,24 @@ func (a *Agent) end(ctx context.Context, session string, r reign, why end) {
 			why.release = lock.WhyUnhealthy
 		} else {
 			a.Log.Warn("redis is frozen: fence and park wait in its socket")
+			a.toldFenced(r.term, why.text)
 		}
 		crash.At("blind")
-	case why.release == "" && a.Guard.Replicas == lock.GuardOff && !a.board.Get().view.Free(): // the lease was all there is
+	case why.release == "" && !why.again && a.Guard.Replicas == lock.GuardOff && !a.board.Get().view.Free() && !a.board.Get().paused: // the lease was all there is
 		if err := a.Redis.Fence(ctx); err != nil {
 			a.Log.Error("the lock is lost, and redis could not be fenced", "err", err)
+		} else {
+			a.toldFenced(r.term, why.text)
 		}
 	}
 	switch {
 	case why.again: // the lock stays ours
 	case why.leave:
-		a.leave(ctx, session, r)
+		_ = a.leave(ctx, s, r) // a lock that was lost is taken again when all is restored
 	case why.release == "":
 		poke(a.doubt) // the session may be what was lost
 	default:
-		a.release(ctx, session, why.release, why.text)
+		a.release(ctx, lock.CallTimeout, s.ID, why.release, why.text)
 	}
 }
 
@@ -154,7 +192,7 @@ func (a *Agent) pass(ctx context.Context, k known) error {
 
 // resumes tells whether the reign is our predecessor's, and goes on as it is, in the same term.
 func resumes(k known, id string) bool {
-	return k.adopted == k.session.ID && k.view.Request == nil && k.view.State.Why == "" && k.view.State.Master != nil && incumbent(k, id)
+	return k.adopted == k.session.ID && !k.view.Recalled && k.view.Request == nil && k.view.State.Why == "" && k.view.State.Master != nil && incumbent(k, id)
 }
 
 // incumbent tells whether our Redis is the published master, and accepts writes.
@@ -165,8 +203,8 @@ func incumbent(k known, id string) bool {
 
 // release gives the lock back. Why a holder gave it up counts where that was published: others that failed to take over
 // say nothing of the master.
-func (a *Agent) release(ctx context.Context, session, why, text string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lock.CallTimeout)
+func (a *Agent) release(ctx context.Context, within time.Duration, session, why, text string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
 	v, err := a.Lock.Read(ctx)
 	if err == nil && v.Session == session {
@@ -178,8 +216,9 @@ func (a *Agent) release(ctx context.Context, session, why, text string) {
 			v, err = a.Lock.Read(ctx)
 		}
 	}
-	if r := v.Request; err == nil && r != nil && r.To == a.Me.ID { // what an operator wants cannot be: others shall not wait for it
-		err = a.Lock.Withdraw(ctx)
+	if r := v.Request; err == nil && r.Stands() && r.To == a.Me.ID { // what an operator wants cannot be: others shall not wait for it
+		r.Answer = text
+		err = a.Lock.Reply(ctx, *r)
 	}
 	if err != nil {
 		a.Log.Warn("the lock is left to the session's end", "err", err)

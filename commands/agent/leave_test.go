@@ -12,8 +12,8 @@ import (
 func TestSuccessor(t *testing.T) {
 	me := lock.Master{Peer: handlers.Peer{ID: "me", RunID: "run-me", Address: "me:1", Term: 5}}
 	k := known{view: lock.View{State: lock.State{Master: &me, Chain: []string{"l"}, Record: map[string]lock.Recorded{
-		"me": {RunID: "run-me"}, "a": {RunID: "run-a"}, "b": {RunID: "run-b"}, "j": {RunID: "run-j", Joining: true}, "dead": {RunID: "run-dead"}}},
-		Members: map[string]lock.Present{"a": {Session: "a's"}, "b": {Session: "b's"}, "j": {Session: "j's"}}}}
+		"me": {RunID: "run-me"}, "a": {RunID: "run-a"}, "b": {RunID: "run-b"}, "tried": {RunID: "run-tried"}, "j": {RunID: "run-j", Joining: true}, "dead": {RunID: "run-dead"}}},
+		Members: map[string]lock.Present{"a": {Session: "a's"}, "b": {Session: "b's"}, "tried": {Session: "tried's"}, "j": {Session: "j's"}}}}
 	c := func(id string, offset int64, change ...func(*lock.Candidate)) lock.Candidate {
 		c := lock.Candidate{ID: id, Tended: true, Status: redis.Status{RunID: "run-" + id, Of: "me:1", LinkUp: true, Priority: 100, Keys: 1,
 			Position: redis.Position{Lineage: "l", Offset: offset}}}
@@ -34,6 +34,7 @@ func TestSuccessor(t *testing.T) {
 		{"the furthest", []lock.Candidate{own, c("a", 7), c("b", 8)}, "b"},
 		{"nobody", []lock.Candidate{own}, ""},
 		{"not one whose agent is dead", []lock.Candidate{own, c("dead", 9), c("a", 7)}, "a"},
+		{"nor one that gave the lock back", []lock.Candidate{own, c("tried", 9), c("a", 7)}, "a"},
 		{"nor one that joins", []lock.Candidate{own, c("j", 9)}, ""},
 		{"nor one that is never to lead", []lock.Candidate{own, c("a", 9, never), c("b", 7)}, "b"},
 		{"nor one that is parked", []lock.Candidate{own, c("a", 9, parked)}, ""},
@@ -41,7 +42,7 @@ func TestSuccessor(t *testing.T) {
 		{"nor a run that is not the recorded one", []lock.Candidate{own, c("a", 9, func(c *lock.Candidate) { c.RunID = "new" })}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := successor(tt.cs, k, me); got != tt.want {
+			if got := successor(tt.cs, k, me, map[string]bool{"tried": true}); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})

@@ -19,13 +19,14 @@ func (a *Agent) loop(ctx context.Context) error {
 			return k.health.Err
 		}
 		a.publish(k, 0)
+		a.toldFollowing(k)
 		a.tend(ctx, k)
 		a.vacant = a.vacant.next(k, time.Now())
 		todo, why := next(k, a.Me.ID, a.Registrar.Naming.Name(catalog.Master))
 		if todo == quit {
 			return errors.New(why)
 		}
-		if todo != contend {
+		if todo != contend && todo != challenge {
 			a.turn = turn{} // the lock is no longer as free as it was
 		}
 		again, err := a.act(ctx, k, todo, why)
@@ -34,7 +35,7 @@ func (a *Agent) loop(ctx context.Context) error {
 		} else if todo != wait && todo != abstain {
 			a.fails = 0
 		}
-		if todo == lead && err == nil {
+		if todo == lead && err == nil && ctx.Err() == nil {
 			continue
 		}
 		if todo == lead { // what it changed itself is no news
@@ -85,10 +86,13 @@ func (a *Agent) act(ctx context.Context, k known, todo step, why string) (again 
 			a.Log.Warn("the lock is not to be had; trying on", "err", err)
 			a.said = err.Error()
 		}
+	case challenge:
+		a.refuse(why)
+		again, err = a.challenge(ctx, k)
 	case lead:
 		err = a.lead(ctx, k)
 	case yield:
-		a.release(ctx, k.session.ID, lock.WhyUnhealthy, why)
+		a.release(ctx, lock.CallTimeout, k.session.ID, lock.WhyUnhealthy, why)
 		again = retryAfter
 	case pass:
 		err = a.pass(ctx, k)
@@ -116,6 +120,7 @@ func (a *Agent) say(why string, bad bool) {
 // has it by now may have parked us, and count on that.
 func (a *Agent) follow(ctx context.Context, k known) error {
 	m := k.view.State.Master
+	began := time.Now()
 	switch v, err := a.Lock.Read(ctx); {
 	case err != nil:
 		a.refuse("redis does not follow the master " + m.ID + ": consul does not confirm it")
@@ -123,6 +128,8 @@ func (a *Agent) follow(ctx context.Context, k known) error {
 	case v.Session != k.view.Session || v.State.Master == nil || v.State.Master.RunID != m.RunID:
 		a.see(v)
 		return nil
+	case time.Since(began) > lock.CallTimeout: // this process hung: what Consul said may be old
+		return context.DeadlineExceeded
 	}
 	to := handlers.Target{Addr: m.Address, RunID: m.RunID, Force: k.view.State.Overruled(a.Me.ID)}
 	res, err := handlers.Replicate(ctx, a.Redis, to, a.Creds)
@@ -177,7 +184,7 @@ func (a *Agent) refuse(why string) {
 // tend puts right what somebody set on our Redis by hand, and takes the guard off one that is no master any more.
 func (a *Agent) tend(ctx context.Context, k known) {
 	st := k.health.Status
-	if k.health.Err != nil || !k.seen || st.Master {
+	if k.health.Err != nil || !k.seen || st.Master || k.paused {
 		return
 	}
 	if st.Writable {

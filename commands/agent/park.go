@@ -14,7 +14,7 @@ import (
 func (a *Agent) watchMaster(ctx context.Context) {
 	for ctx.Err() == nil {
 		k, changed := a.board.Wait()
-		if m, ok := leader(k, a.Me.ID); ok {
+		if m, ok := a.watched(k); ok {
 			a.besides(ctx, m)
 			continue
 		}
@@ -32,6 +32,15 @@ func leader(k known, id string) (lock.Master, bool) {
 		return lock.Master{}, false
 	}
 	return *m, true
+}
+
+// watched is the master to be watched: whom our Redis follows, or, to be missed early, would follow if it were not parked.
+func (a *Agent) watched(k known) (lock.Master, bool) {
+	m, follows := leader(k, a.Me.ID)
+	if s := k.view.State; a.Early && !follows && s.Master != nil && s.Master.ID != a.Me.ID && k.health.Status.Parked() {
+		return *s.Master, true
+	}
+	return m, follows
 }
 
 // besides watches one master until our Redis follows another, or none.
@@ -54,6 +63,9 @@ func (a *Agent) besides(ctx context.Context, m lock.Master) {
 	go func() {
 		defer close(done)
 		s.Watch(ctx, a.Probe, nil, func(h redis.Health) {
+			if a.Early {
+				a.miss(m, h)
+			}
 			if gone(h, m.RunID) {
 				a.park(ctx, m, redis.Why(h.Err))
 			}
@@ -61,7 +73,7 @@ func (a *Agent) besides(ctx context.Context, m lock.Master) {
 	}()
 	for {
 		k, changed := a.board.Wait()
-		if n, ok := leader(k, a.Me.ID); !ok || n.RunID != m.RunID || n.Address != m.Address {
+		if n, ok := a.watched(k); !ok || n.RunID != m.RunID || n.Address != m.Address {
 			break
 		}
 		select {
@@ -83,7 +95,7 @@ func gone(h redis.Health, run string) bool {
 // park parks our Redis, if it still follows that master.
 func (a *Agent) park(ctx context.Context, m lock.Master, why string) {
 	st, err := a.Redis.Status(ctx)
-	if err != nil || st.Master || st.Of != m.Address {
+	if err != nil || st.Master || st.Of != m.Address || a.leading() { // a take-over of ours deals with it
 		return
 	}
 	if err := a.Redis.Park(ctx); err != nil {

@@ -23,7 +23,9 @@ func (a *Agent) keepPresence(ctx context.Context) {
 		if !ours || a.guarded.Load() { // whoever comes next is to know what the operator had
 			return
 		}
-		if err := a.Lock.Part(context.WithoutCancel(ctx), a.Me.ID); err != nil {
+		bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), byeFor)
+		defer cancel()
+		if err := a.Lock.Part(bye, a.Me.ID); err != nil {
 			a.Log.Warn("the member's key is left", "err", err)
 		}
 	}()

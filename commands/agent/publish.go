@@ -18,7 +18,15 @@ func (a *Agent) publish(k known, reign uint64) {
 	}
 	e := entry(k, reign, a.Me.ID)
 	e.Meta["id"] = a.Me.ID
+	a.show(e)
 	a.Registrar.Set(e)
+}
+
+// show remembers what is said of us, for systemd and for who asks by a signal.
+func (a *Agent) show(e catalog.Entry) {
+	if was := a.shown.Get(); was.Role != e.Role || was.Status != e.Status || was.Output != e.Output {
+		a.shown.Learn(func(now *catalog.Entry) { *now = e })
+	}
 }
 
 // confirm says whether a master's entry may still be published: another may be listed by now.
@@ -50,6 +58,9 @@ func entry(k known, reign uint64, id string) catalog.Entry {
 	st, term := k.health.Status, k.view.State.Term()
 	_, follows := leader(k, id)
 	e := catalog.Entry{Role: catalog.Replica, Status: api.HealthWarning}
+	if m := k.view.State.Master; k.paused && (k.health.Err != nil || !st.Master || m == nil || st.RunID != m.RunID) {
+		reign = 0 // what the pause has kept of it is the lock
+	}
 	switch {
 	case reign != 0 && st.Fenced():
 		e.Role, term = catalog.Master, reign
@@ -57,8 +68,8 @@ func entry(k known, reign uint64, id string) catalog.Entry {
 	case reign != 0:
 		e.Role, term, e.Status = catalog.Master, reign, api.HealthPassing
 		e.Output = fmt.Sprintf("master, term %d", reign)
-	case k.health.Err == nil && incumbent(k, id) && (k.view.Free() || k.view.Holder == id):
-		e.Role, e.Status = catalog.Master, api.HealthPassing // its lock is lost, and it is the first to take it again
+	case k.health.Err == nil && incumbent(k, id) && (k.view.Free() && k.led || k.view.Holder == id):
+		e.Role, e.Status = catalog.Master, api.HealthPassing // its lock is lost, and it is the first to take it again; after a start it has to first
 		e.Output = fmt.Sprintf("master, term %d, without its lock", term)
 	case k.health.Err != nil:
 		e.Status, e.Output = api.HealthCritical, "redis is unusable: "+redis.Why(k.health.Err)

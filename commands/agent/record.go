@@ -10,6 +10,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/consul/api"
+
+	"resec/commands/catalog"
 	"resec/commands/lock"
 	"resec/handlers"
 	"resec/handlers/redis"
@@ -112,12 +115,7 @@ func (a *Agent) enrol(ctx context.Context, v lock.View, session string, ids []st
 	}
 	a.Log.Info("recorded", "members", roll(s.Record))
 	a.wrote(after)
-	for id := range v.State.Record {
-		if _, stays := s.Record[id]; !stays && v.Members[id].RunID != "" {
-			err = errors.Join(err, a.Lock.Part(ctx, id))
-		}
-	}
-	return err
+	return nil
 }
 
 // joined tells whether a member without an agent replicates from our Redis.
@@ -143,6 +141,22 @@ func adrift(k known) string {
 func (a *Agent) listed(ctx context.Context, id string) (bool, error) {
 	entries, err := a.Registrar.Naming.Instances(ctx, a.Lock.Client)
 	return slices.ContainsFunc(entries, func(e handlers.Entry) bool { return e.ID() == id }), err
+}
+
+// listedMaster is another member whom the catalogue calls the master; nil: nobody. One whose agent lives, and is not present
+// under this lock, is another cluster's, or has not said yet that it is here.
+func (a *Agent) listedMaster(v lock.View, entries []handlers.Entry) (*lock.Master, error) {
+	entries = slices.DeleteFunc(entries, func(e handlers.Entry) bool {
+		return e.ID() == "" || e.ID() == a.Me.ID || !a.Registrar.Naming.Has(e, catalog.Master)
+	})
+	e, found := handlers.MasterOf(entries, "")
+	switch {
+	case !found:
+		return nil, nil
+	case e.Status() != api.HealthCritical && v.Members[e.ID()].Session == "":
+		return nil, fmt.Errorf("%s is listed as the master by an agent that lives, and that is not under this lock: two clusters need two service names", e.ID())
+	}
+	return &lock.Master{Peer: handlers.Peer{ID: e.ID(), Address: e.Addr(), Term: e.Term()}}, nil
 }
 
 // roll is a record in one line.

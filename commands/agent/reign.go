@@ -21,7 +21,7 @@ type reign struct {
 type end struct {
 	release, text string
 	park          bool // a Redis that was restarted is a new one: it may be empty, and accepts writes
-	again         bool // the lock stays ours: an operator wants something else to be done with it
+	again         bool // the lock stays ours: something else is to be done with it
 	leave         bool // the agent leaves: another is to have it
 }
 
@@ -31,6 +31,9 @@ func (e end) String() string { return e.text }
 func (a *Agent) rule(ctx, held context.Context, r reign) end {
 	for first := true; ; first = false {
 		k, changed := a.board.Wait()
+		if ctx.Err() != nil { // before we are listed: the old master may be still
+			return end{leave: true, text: "the agent leaves"}
+		}
 		if e, over := over(k, r); over {
 			return e
 		}
@@ -42,9 +45,7 @@ func (a *Agent) rule(ctx, held context.Context, r reign) end {
 		case <-held.Done(): // leaving ends it, too
 		case <-changed:
 		}
-		if ctx.Err() != nil {
-			return end{leave: true, text: "the agent leaves"}
-		} else if held.Err() != nil {
+		if held.Err() != nil && ctx.Err() == nil {
 			return end{text: "the lock is lost"}
 		}
 	}
@@ -59,6 +60,9 @@ func over(k known, r reign) (end, bool) {
 		return end{text: "the lock is held by " + k.view.Holder}, true
 	case k.view.Index >= r.index && (k.view.State.Term() != r.term || k.view.Holder != r.id || k.view.State.Master.RunID != r.run):
 		return end{text: "the lock or the state does not name us any more: somebody has changed it"}, true
+	case k.view.Index >= r.index && k.view.Recalled:
+		return end{text: "the state was deleted or damaged by hand: it is published anew", again: true}, true
+	case k.paused: // whatever our Redis is made to do
 	case redis.Refused(h.Err):
 		return end{release: lock.WhyDead, text: "redis is gone"}, true
 	case redis.Silent(h.Err):
@@ -67,7 +71,7 @@ func over(k known, r reign) (end, bool) {
 		return end{release: lock.WhyUnhealthy, text: "redis is unusable: " + redis.Why(h.Err)}, true
 	case h.Status.RunID != r.run:
 		return end{release: lock.WhyDead, text: "redis was restarted: it is a new one", park: true}, true
-	case k.view.Index >= r.index && k.view.Request != nil && (k.view.Request.To == r.id || wanted(k, r.id)):
+	case k.view.Index >= r.index && k.view.Request.Stands() && (k.view.Request.To == r.id || wanted(k, r.id)):
 		return end{text: "an operator wants " + k.view.Request.To, again: true}, true
 	case h.At.After(r.since) && !h.Status.Master:
 		return end{release: lock.WhyUnhealthy, text: "redis was made a replica of " + h.Status.Of}, true

@@ -2,16 +2,17 @@ package agent
 
 import (
 	"context"
-	"net"
+	"fmt"
 	"sync"
 	"time"
 
+	"resec/commands/elect"
 	"resec/commands/lock"
 	"resec/handlers/redis"
 )
 
-// watchReplicas keeps a connection to each recorded member's Redis, and says when one has ended: a guard that counts it
-// refuses writes from then on.
+// watchReplicas keeps a connection to each recorded member's Redis, and says when one has ended, for a guard that counts it
+// refuses writes from then on, or follows us or no longer.
 func (a *Agent) watchReplicas(ctx context.Context, lost chan<- struct{}) {
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -29,7 +30,7 @@ func (a *Agent) watchReplicas(ctx context.Context, lost chan<- struct{}) {
 			if stops[o.Address] == nil {
 				one, stop := context.WithCancel(ctx)
 				stops[o.Address] = stop
-				all.Go(func() { a.beside(one, o.Address, lost) })
+				all.Go(func() { a.watchReplica(one, o.ID, o.Address, lost) })
 			}
 		}
 		for addr, stop := range stops {
@@ -45,8 +46,8 @@ func (a *Agent) watchReplicas(ctx context.Context, lost chan<- struct{}) {
 	}
 }
 
-// beside watches one replica.
-func (a *Agent) beside(ctx context.Context, addr string, lost chan<- struct{}) {
+// watchReplica watches one of them.
+func (a *Agent) watchReplica(ctx context.Context, id, addr string, lost chan<- struct{}) {
 	opt := a.Creds
 	opt.Addr = addr
 	s, err := redis.Open(ctx, opt)
@@ -56,8 +57,12 @@ func (a *Agent) beside(ctx context.Context, addr string, lost chan<- struct{}) {
 	}
 	defer s.Close()
 	was := true
-	s.Watch(ctx, a.Probe, nil, func(h redis.Health) {
-		if is := h.Err == nil; is != was {
+	look, end := a.linked.watch(id)
+	defer end()
+	s.Watch(ctx, a.Probe, look, func(h redis.Health) {
+		own := a.board.Get().health.Status.Position.Lineage
+		changed := a.linked.set(id, h.Err == nil && h.Status.Linked() && h.Status.Position.Lineage == own)
+		if is := h.Err == nil; is != was || changed {
 			was = is
 			select {
 			case lost <- struct{}{}:
@@ -67,21 +72,22 @@ func (a *Agent) beside(ctx context.Context, addr string, lost chan<- struct{}) {
 	})
 }
 
-// replicas are the addresses of those who replicate from a server, in one string to compare.
+// replicas are the addresses of those who replicate from a server, and who of them is past its sync, in one string to compare.
 func replicas(st redis.Status) (out string) {
 	for _, r := range st.Replicas {
-		out += r.Addr + " "
+		out += fmt.Sprint(r.Addr, r.Online, " ")
 	}
 	return out
 }
 
 // keepOut looks at who replicates from us whenever that has changed, and again after an interval where it could not be told.
 func (a *Agent) keepOut(ctx context.Context) {
+	said := map[string]bool{} // addresses
 	for known := ""; ctx.Err() == nil; {
 		k, changed := a.board.Wait()
 		var again <-chan time.Time
-		if now := replicas(k.health.Status); now != known {
-			if a.evict(ctx, k) {
+		if now := replicas(k.health.Status); now != known && !k.paused {
+			if a.evict(ctx, k, said) {
 				known = now
 				continue
 			}
@@ -95,21 +101,29 @@ func (a *Agent) keepOut(ctx context.Context) {
 	}
 }
 
-// evict parks who replicates from us and is not recorded: it would count for the guard, and for no challenger. It tells
-// whether all is well now.
-func (a *Agent) evict(ctx context.Context, k known) (done bool) {
+// evict parks who replicates from us and is not recorded. Only who says of itself that it has our history is touched: what
+// answers at the address that a replica announces may be somebody else's. Who cannot be parked is said once, for the guard is
+// set higher by it. It tells whether all is well now.
+func (a *Agent) evict(ctx context.Context, k known, said map[string]bool) (done bool) {
 	done = true
+	own := k.health.Status.Position.Lineage
 	for _, r := range k.health.Status.Replicas {
-		if _, port, _ := net.SplitHostPort(r.Addr); port == "0" || recorded(k.view, r.Addr, "") { // 0: a tool, that acknowledges nothing
+		if memberAt(k.view, a.Me.ID, r.Addr) != "" {
 			continue
 		}
 		st, err := a.peek(ctx, r.Addr, false)
-		if err == nil && recorded(k.view, "", st.RunID) {
+		switch {
+		case err == nil && recorded(k.view, st.RunID):
 			continue
-		}
-		if err == nil {
+		case err == nil && (st.Master || !st.LinkUp || st.Position.Lineage != own):
+			err = elect.ErrStranger
+		case err == nil:
 			err = a.banish(ctx, r.Addr)
 			a.Log.Warn("a redis replicates from the master, and is no recorded member: it is parked", "addr", r.Addr, "run_id", st.RunID, "err", err)
+		}
+		if err != nil && r.Online && !said[r.Addr] { // before, its address may be another
+			said[r.Addr] = true
+			a.Log.Warn("who replicates from the master is no recorded member, and could not be parked: the guard does not count it", "addr", r.Addr, "err", err)
 		}
 		done = done && err == nil
 	}
@@ -128,12 +142,10 @@ func (a *Agent) banish(ctx context.Context, addr string) error {
 	return s.Park(ctx)
 }
 
-// recorded tells whether an address or a run is that of a recorded member. One that was restarted is attached before its
-// new run is recorded.
-func recorded(v lock.View, addr, run string) bool {
+// recorded tells whether a run is that of a recorded member. One that was restarted is attached before its new run is recorded.
+func recorded(v lock.View, run string) bool {
 	for id, r := range v.State.Record {
-		p := v.Members[id]
-		if addr != "" && (r.Address == addr || p.Address == addr) || run != "" && (r.RunID == run || p.RunID == run) {
+		if run != "" && (r.RunID == run || v.Members[id].RunID == run) {
 			return true
 		}
 	}

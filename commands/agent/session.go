@@ -91,7 +91,9 @@ func (a *Agent) underSession(ctx context.Context, s *lock.Session) (lost string)
 		a.lost(func(held string) bool { return held == s.ID })
 		return s.ID
 	}
-	if err := s.Destroy(context.WithoutCancel(ctx)); err != nil {
+	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), byeFor)
+	defer cancel()
+	if err := s.Destroy(bye); err != nil {
 		a.Log.Warn("the session is left to its TTL", "session", s.ID, "err", err)
 	}
 	return ""

@@ -27,35 +27,39 @@ func (n Naming) Instances(ctx context.Context, client *api.Client) ([]handlers.E
 	return all, nil
 }
 
-// Demote turns the master entries of all but our own instance into replicas' entries. Their agents, where they live,
-// register them anew in the role that is theirs by then; a dead one's would stay. It is not removed: who is not listed
-// counts as one that has left. Only the very entry that was read is changed: its member may be registering right now, under
-// the same id. What resec did not register is left alone.
-func (n Naming) Demote(ctx context.Context, client *api.Client, node, service string) error {
+// Demotions turn the master entries of all but our own instance into replicas' entries, one operation of a transaction each.
+// Their agents, where they live, register them anew in the role that is theirs by then; a dead one's would stay. It is not
+// removed: who is not listed counts as one that has left. Only the very entry that was read is changed: its member may be
+// registering right now, under the same id. What resec did not register is left alone.
+func (n Naming) Demotions(ctx context.Context, client *api.Client, node, service string) (ops api.TxnOps, err error) {
 	entries, err := read(ctx, client, n.Name(Master))
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	var errs []error
 	for _, e := range entries {
 		if !n.Has(e, Master) || e.ID() == "" || e.Node.Node == node && e.Service.ID == service {
 			continue
 		}
-		if err := n.demote(ctx, client, e); err != nil {
-			errs = append(errs, fmt.Errorf("demote the old master entry %s on %s: %w", e.Service.ID, e.Node.Node, err))
+		ops = append(ops, &api.TxnOp{Service: &api.ServiceTxnOp{Verb: api.ServiceCAS, Node: e.Node.Node, Service: api.AgentService{
+			ID: e.Service.ID, Service: n.Name(Replica), Tags: n.Tags(Replica), Address: e.Service.Address, Port: e.Service.Port,
+			Meta: e.Service.Meta, Weights: api.AgentWeights{Passing: 1, Warning: 1}, ModifyIndex: e.Service.ModifyIndex}}})
+	}
+	return ops, err
+}
+
+// Demote carries the Demotions out.
+func (n Naming) Demote(ctx context.Context, client *api.Client, node, service string) error {
+	ops, err := n.Demotions(ctx, client, node, service)
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	for _, op := range ops {
+		if e := demote(ctx, client, op); e != nil {
+			err = errors.Join(err, fmt.Errorf("demote the old master entry %s on %s: %w", op.Service.Service.ID, op.Service.Node, e))
 		}
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 // demote changes an entry, unless it has changed since it was read.
-func (n Naming) demote(ctx context.Context, client *api.Client, e handlers.Entry) error {
-	op := &api.ServiceTxnOp{Verb: api.ServiceCAS, Node: e.Node.Node, Service: api.AgentService{
-		ID: e.Service.ID, Service: n.Name(Replica), Tags: n.Tags(Replica), Address: e.Service.Address, Port: e.Service.Port,
-		Meta: e.Service.Meta, Weights: api.AgentWeights{Passing: 1, Warning: 1}, ModifyIndex: e.Service.ModifyIndex}}
-	ok, res, _, err := client.Txn().Txn(api.TxnOps{{Service: op}}, (&api.QueryOptions{}).WithContext(ctx))
+func demote(ctx context.Context, client *api.Client, op *api.TxnOp) error {
+	ok, res, _, err := client.Txn().Txn(api.TxnOps{op}, (&api.QueryOptions{}).WithContext(ctx))
 	if err != nil || ok {
 		return err
 	}

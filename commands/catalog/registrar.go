@@ -2,11 +2,8 @@ package catalog
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
-	"net/http"
 	"sync"
 	"time"
 
@@ -16,13 +13,27 @@ import (
 // callTimeout bounds one call to Consul.
 const callTimeout = 3 * time.Second
 
-// timeout bounds a call while the check must be kept: of an interval, half until an update, a third for the call and a
-// quarter at most until the next leave room for two more tries within the check's TTL of two intervals
-// (½ + ⅓ + ¼ + ⅓ + ¼ + ⅓ = 2). An agent that is killed has at least 1½ intervals to be back and find its session.
-func (r *Registrar) timeout() time.Duration { return min(callTimeout, r.Interval/3) }
+// timeout bounds a look and an update together while the check must be kept: of an interval, half until
+// an update, a third for the try and a quarter at most until the next leave room for two more tries within the check's TTL of two
+// intervals (½ + ⅓ + ¼ + ⅓ + ¼ + ⅓ = 2). A registration comes on top where there is something new to register. An agent that is
+// killed has at least 1½ intervals to be back and find its session.
+// Before the first update there is nothing to keep.
+func (r *Registrar) timeout() time.Duration {
+	if r.kept.IsZero() { // each call that is given up is carried out all the same, and the next one waits behind it
+		return callTimeout
+	}
+	return min(callTimeout, r.Interval/3)
+}
 
 // retryEvery is how soon a failed registration or update is tried again: Consul's return is seen within 1 s.
 const retryEvery = 500 * time.Millisecond
+
+// lateFor is how long after a call that failed the registration is looked at as often as that: for so long the call itself, on
+// its way to a Consul that hung, may still be carried out.
+const lateFor = 10 * time.Second
+
+// byeFor bounds the removal at the end: it is a part of what an agent takes to leave.
+const byeFor = 1500 * time.Millisecond
 
 // Entry is what is published of a member.
 type Entry struct {
@@ -50,6 +61,7 @@ type Registrar struct {
 	// before may be wrong by now. An error puts it off. May be nil.
 	Confirm func(ctx context.Context, e Entry) error
 
+	kept time.Time // when the last update that succeeded was sent, in this Run or the one before
 	mu   sync.Mutex
 	want *Entry
 	wake chan struct{}
@@ -94,17 +106,23 @@ func (r *Registrar) wanted() *Entry {
 // Run publishes what Set says until the context ends, then removes the instance.
 func (r *Registrar) Run(ctx context.Context) error {
 	var have *Entry // as Consul's agent has it; nil: not, or unknown
-	tried, failing, last := false, false, time.Time{}
+	tried, failing, failed := false, false, time.Time{}
 	for {
 		wait := r.Interval / 2
-		if want := r.wanted(); want != nil {
+		if time.Since(failed) < lateFor {
+			wait = min(retryEvery, wait)
+		}
+		if want := r.wanted(); want != nil && ctx.Err() == nil {
 			tried = true // a call that fails may have been carried out
 			var err error
-			if old := !last.IsZero() && time.Since(last) > r.Interval; r.Confirm != nil && (failing || old) {
+			if old := !r.kept.IsZero() && time.Since(r.kept) > r.Interval; r.Confirm != nil && (failing || old) {
 				err = r.Confirm(ctx, *want)
 			}
-			if err == nil { // not cut short: Consul may register after the deregistration that follows
-				err = r.publish(context.WithoutCancel(ctx), have, *want)
+			if err == nil {
+				err = r.publish(ctx, have, *want, failing && !r.kept.IsZero())
+			}
+			if err != nil {
+				failed = time.Now()
 			}
 			switch {
 			case ctx.Err() != nil:
@@ -117,7 +135,7 @@ func (r *Registrar) Run(ctx context.Context) error {
 				if failing {
 					r.Log.Info("registered again", "service", r.Naming.Name(want.Role))
 				}
-				have, failing, last = want, false, time.Now()
+				have, failing = want, false
 			}
 		}
 		select {
@@ -125,71 +143,9 @@ func (r *Registrar) Run(ctx context.Context) error {
 			if !tried {
 				return nil
 			}
-			return r.deregister(context.WithoutCancel(ctx))
+			return r.leave(context.WithoutCancel(ctx), time.Since(failed) < lateFor)
 		case <-r.poke():
 		case <-time.After(wait):
 		}
 	}
-}
-
-// publish registers where the service itself is new or changed, and updates the check. A registration does not lift a
-// critical check: the update does.
-func (r *Registrar) publish(ctx context.Context, have *Entry, want Entry) error {
-	if have == nil || !have.sameService(want) {
-		if err := r.register(ctx, want); err != nil {
-			return err
-		}
-	}
-	err := r.update(ctx, want)
-	if have != nil && gone(err) { // somebody deregistered us, or the agent lost its data
-		if err = r.register(ctx, want); err == nil {
-			err = r.update(ctx, want)
-		}
-	}
-	return err
-}
-
-func (r *Registrar) register(ctx context.Context, e Entry) error {
-	ctx, cancel := context.WithTimeout(ctx, r.timeout())
-	defer cancel()
-	err := r.Client.Agent().ServiceRegisterOpts(&api.AgentServiceRegistration{
-		ID: r.ID, Name: r.Naming.Name(e.Role), Tags: r.Naming.Tags(e.Role), Address: r.Host, Port: r.Port, Meta: e.Meta,
-		Check: &api.AgentServiceCheck{
-			CheckID: r.CheckID(), Name: "resec", TTL: r.TTL().String(), Status: e.Status,
-			DeregisterCriticalServiceAfter: r.DeregisterAfter.String(),
-		},
-	}, api.ServiceRegisterOpts{}.WithContext(ctx))
-	if err != nil {
-		return fmt.Errorf("register service %s: %w", r.ID, err)
-	}
-	return nil
-}
-
-func (r *Registrar) update(ctx context.Context, e Entry) error {
-	ctx, cancel := context.WithTimeout(ctx, r.timeout())
-	defer cancel()
-	sent := time.Now()
-	err := r.Client.Agent().UpdateTTLOpts(r.CheckID(), e.Output, e.Status, (&api.QueryOptions{}).WithContext(ctx))
-	if err != nil {
-		return fmt.Errorf("update check %s: %w", r.CheckID(), err)
-	}
-	if r.Updated != nil {
-		r.Updated(sent, r.TTL())
-	}
-	return nil
-}
-
-func (r *Registrar) deregister(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	err := r.Client.Agent().ServiceDeregisterOpts(r.ID, (&api.QueryOptions{}).WithContext(ctx))
-	if err != nil && !gone(err) {
-		return fmt.Errorf("deregister service %s: %w", r.ID, err)
-	}
-	return nil
-}
-
-func gone(err error) bool {
-	var status api.StatusError
-	return errors.As(err, &status) && status.Code == http.StatusNotFound
 }

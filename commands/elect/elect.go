@@ -66,7 +66,7 @@ func (e *Election) Run(ctx context.Context) error {
 	g.Go(func() error {
 		return watch.Run(work, e.Lock.Client, map[string]any{"type": "keyprefix", "prefix": e.Lock.Key}, func(index uint64, answer any) {
 			pairs, _ := answer.(api.KVPairs)
-			e.board.Learn(func(k *known) { k.view = lock.Parse(e.Lock.Key, index, pairs) })
+			e.board.Learn(func(k *known) { k.view = e.Lock.Parse(index, pairs) })
 		}, watch.Log(e.Log, "lock"))
 	})
 	if !e.Child { // a child's own life is its health
@@ -196,6 +196,8 @@ func (e *Election) wait(k known) string {
 		return "consul has not answered yet"
 	case k.view.Err != nil:
 		return k.view.Err.Error()
+	case k.view.Pause.On(time.Now()) && !e.Child:
+		return "the cluster is " + k.view.Pause.String()
 	case !k.view.Free():
 		return "the lock is held by " + cmp.Or(k.view.Holder, "somebody else")
 	case e.Child:

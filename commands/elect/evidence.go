@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"resec/commands/crash"
 	"resec/commands/lock"
 	"resec/handlers/redis"
 )
@@ -18,26 +17,39 @@ const (
 	closeFor = 2500 * time.Millisecond
 	// proveFor bounds how long the lock is kept without enough members that are known not to follow the old master.
 	proveFor = 10 * time.Second
-	// lookAgain is the pause between two looks at a master that is silent, and at those whom we parked.
-	lookAgain = 200 * time.Millisecond
+	// LookAgain is the pause between two looks at a master that is silent, and at those who do not follow it.
+	LookAgain = 200 * time.Millisecond
 )
+
+// ClosedAfter is how long enough members must not have followed a silent master, so that its guard has closed it.
+func ClosedAfter(m *lock.Master) time.Duration { return time.Duration(m.MaxLag)*time.Second + closeFor }
 
 var errNoProof = errors.New("it is silent, and nothing proves that it accepts no writes; `resec failover -to ID -force` overrides")
 
-// evidence is what is known of a silent master's guard.
+// evidence is what was done about a silent master's guard.
 type evidence struct {
-	began, own time.Time // of the first look; since when our Redis does not follow it
-	told       bool
+	began time.Time // of the first look
+	told  bool
 }
 
 // await gathers evidence that a silent master's guard has closed it: enough of the recorded members, ourselves included, are
 // parked by us or gone, and so long that Redis counts none of them. A lease that is over is no proof, but with GUARD=off it
 // is all there is. It looks once, and tells whether that is enough; an error where it will not be.
 func (p *passage) await(ctx context.Context, v lock.View, old *lock.Master, proof *evidence) (closed bool, err error) {
+	need := v.State.Proof()
+	trusted := p.Force != nil || v.State.GivenUp(old.ID) || old.Guard == lock.GuardOff
+	if need == 0 && !trusted { // whoever is left where it is may follow it on
+		return false, fmt.Errorf("%w (its guard is not known, or none)", errNoProof)
+	}
 	if !p.old.silent {
 		p.old.silent = true
-		crash.At("silent")
-		p.depose(ctx)
+		p.Trace.step("silent")
+		told := make(chan struct{})
+		p.behind.Go(func() { defer close(told); p.depose(ctx) })
+		select { // a frozen process is told at once; a machine that is gone, never
+		case <-told:
+		case <-time.After(Brief):
+		}
 	}
 	switch {
 	case p.Force != nil:
@@ -53,14 +65,14 @@ func (p *passage) await(ctx context.Context, v lock.View, old *lock.Master, proo
 	if proof.began.IsZero() {
 		proof.began = time.Now()
 	}
-	p.apart(ctx, v, proof)
-	now, need, wait := time.Now(), v.State.Proof(), time.Duration(old.MaxLag)*time.Second+closeFor
-	known, long := p.known(proof, now, 0), p.known(proof, now, wait)
+	p.apart(ctx, v)
+	now, wait := time.Now(), ClosedAfter(old)+p.Hangs
+	known, long := p.known(now, 0), p.known(now, wait)
 	switch {
-	case need == 0, known < need && now.Sub(proof.began) > proveFor:
+	case known < need && now.Sub(proof.began) > proveFor:
 		return false, fmt.Errorf("%w (%d members do not follow it, %d of %d would prove it)", errNoProof, known, need, v.State.Size(old.ID))
 	case long >= need:
-		crash.At("proven")
+		p.Trace.step("proven")
 		p.Log.Warn("the old master is silent, and its guard has closed it", "master", old.ID, "known", known, "need", need)
 		return true, nil
 	case !proof.told:
@@ -69,7 +81,7 @@ func (p *passage) await(ctx context.Context, v lock.View, old *lock.Master, proo
 	}
 	select {
 	case <-ctx.Done():
-	case <-time.After(lookAgain):
+	case <-time.After(LookAgain):
 	}
 	return false, nil
 }
@@ -85,56 +97,38 @@ func (p *passage) depose(ctx context.Context) {
 	}
 }
 
-// apart parks whom it can, and notes since when each member is known not to follow the old master. For one that had to be
-// parked again that is now: it may have been attached meanwhile.
-func (p *passage) apart(ctx context.Context, v lock.View, proof *evidence) {
-	own, err := p.Redis.Status(ctx)
-	away := err == nil && (own.Parked() || own.Master)
-	if !away && err == nil {
-		err, proof.own = p.Redis.Park(ctx), time.Time{}
+// apart parks whom it can, and notes who does not follow the old master.
+func (p *passage) apart(ctx context.Context, v lock.View) {
+	p.note(ctx, p.Me.ID, p.Redis.Status)
+	if st, err := p.Redis.Status(ctx); err == nil && !st.Parked() && !st.Master && p.Redis.Park(ctx) == nil {
+		p.note(ctx, p.Me.ID, p.Redis.Status)
 	}
-	proof.own = sinceWhen(proof.own, time.Now(), err == nil)
 	p.each(func(m *sealed) {
 		if m.err == nil {
 			if st, err := m.server.Status(ctx); err == nil && st.Parked() && st.RunID == m.status.RunID {
-				m.since = sinceWhen(m.since, time.Now(), true)
+				p.Vigil.Note(m.ID, st, nil, time.Now())
 				return
 			}
 		}
 		m.close()
-		if m.err = p.park(ctx, v, m); m.moved {
-			m.since = time.Time{}
+		if m.err = p.park(ctx, v, m); m.moved { // it may have been attached meanwhile
+			p.Vigil.Note(m.ID, redis.Status{}, nil, time.Now())
 		}
-		m.since = sinceWhen(m.since, time.Now(), m.apart())
+		p.Vigil.Note(m.ID, m.status, m.err, time.Now())
 	})
 }
 
+// note looks at a member.
+func (p *passage) note(ctx context.Context, id string, look func(context.Context) (redis.Status, error)) {
+	st, err := look(ctx)
+	p.Vigil.Note(id, st, err, time.Now())
+}
+
 // known is how many members, ourselves included, do not follow the old master for at least that long.
-func (p *passage) known(proof *evidence, now time.Time, long time.Duration) (n int) {
-	all := []time.Time{proof.own}
+func (p *passage) known(now time.Time, long time.Duration) int {
+	ids := []string{p.Me.ID}
 	for _, m := range p.sealed {
-		all = append(all, m.since)
+		ids = append(ids, m.ID)
 	}
-	for _, since := range all {
-		if !since.IsZero() && now.Sub(since) >= long {
-			n++
-		}
-	}
-	return n
-}
-
-// apart tells whether the member is known not to follow the old master.
-func (m *sealed) apart() bool {
-	return m.err == nil || redis.Refused(m.err) || errors.Is(m.err, errStranger)
-}
-
-// sinceWhen is since when something holds without a break; zero: it does not.
-func sinceWhen(since, now time.Time, holds bool) time.Time {
-	switch {
-	case !holds:
-		return time.Time{}
-	case since.IsZero():
-		return now
-	}
-	return since
+	return p.Vigil.Known(now, long, ids...)
 }

@@ -2,13 +2,11 @@ package elect
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"sync"
 	"time"
 
-	"resec/commands/crash"
 	"resec/commands/lock"
 	"resec/handlers/redis"
 )
@@ -23,7 +21,6 @@ type sealed struct {
 	status redis.Status // once parked
 	err    error        // it is not
 	moved  bool         // it was not parked yet when it was looked at last
-	since  time.Time    // when it is known not to follow a silent master
 }
 
 func (m *sealed) close() {
@@ -31,8 +28,6 @@ func (m *sealed) close() {
 		m.server.Close()
 	}
 }
-
-var errStranger = errors.New("another redis answers at its address")
 
 // each does something with all of them, in parallel.
 func (p *passage) each(f func(*sealed)) {
@@ -68,7 +63,7 @@ func (p *passage) park(ctx context.Context, v lock.View, m *sealed) (err error) 
 	case err != nil:
 		return err
 	case !v.Knows(m.ID, m.status):
-		return errStranger
+		return ErrStranger
 	case m.status.Parked():
 		return nil
 	}
@@ -108,7 +103,7 @@ func (p *passage) freshest(ctx context.Context, v lock.View) (lock.View, error) 
 	p.Log.Info("another is fresher: it is passed the lock", "member", best.ID, "offset", best.status.Position.Offset, "own_offset", own.Position.Offset)
 	// Not cut short: that the lock is ours no longer is seen before Consul's answer comes.
 	if v, err = p.Lock.Pass(context.WithoutCancel(ctx), p.Session.ID, v, best.ID, v.State.Weave(best.status.Position)); err == nil {
-		crash.At("yielded")
+		p.Trace.step("yielded")
 		err = fmt.Errorf("%w: %s", ErrYielded, best.ID)
 	}
 	return v, err
@@ -117,7 +112,7 @@ func (p *passage) freshest(ctx context.Context, v lock.View) (lock.View, error) 
 // catchUp takes over what a parked member has whose agent is dead. A parked one serves no sync, so it is master for that
 // time, fenced.
 func (p *passage) catchUp(ctx context.Context, v lock.View, m *sealed) (_ lock.View, err error) {
-	crash.At("catchup")
+	p.Trace.step("catchup")
 	p.Log.Info("another is fresher, and its agent is not there to lead: we catch up from it", "member", m.ID, "offset", m.status.Position.Offset)
 	defer func() {
 		if err := m.server.Park(context.WithoutCancel(ctx)); err != nil {
@@ -133,7 +128,7 @@ func (p *passage) catchUp(ctx context.Context, v lock.View, m *sealed) (_ lock.V
 	if err != nil {
 		return v, err
 	}
-	crash.At("lent")
+	p.Trace.step("lent")
 	if err := p.Redis.Follow(ctx, m.Address); err != nil {
 		return v, err
 	}

@@ -28,7 +28,7 @@ func (s *superseded) undo(ctx context.Context, within time.Duration) {
 		s.log.Error("the old master could not be let go; its own agent will", "addr", s.addr, "err", err)
 		return
 	}
-	s.log.Warn("the old master is let go: pause and fence are taken back", "addr", s.addr)
+	s.log.Warn("pause and fence of the old master are taken back", "addr", s.addr, "parked", s.parked)
 }
 
 // settle makes the old master a replica, in case its agent is not there to do it; one that was silent is fenced and parked
@@ -48,7 +48,7 @@ func (s *superseded) settle(ctx context.Context, lease lock.Lease, addr string) 
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(lookAgain):
+		case <-time.After(LookAgain):
 		}
 	}
 }

@@ -2,11 +2,11 @@ package elect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
-	"resec/commands/crash"
 	"resec/commands/lock"
 	"resec/handlers"
 	"resec/handlers/redis"
@@ -22,6 +22,7 @@ type superseded struct {
 	reached        bool // it has answered, and was master
 	silent         bool // it has not, and is to be fenced and parked when it does
 	paused, fenced bool // by us
+	parked         bool // by us, or it may be: that is not undone, for whoever has the lock next takes over from there
 }
 
 // Brief is how long a master is waited for that its own agent calls dead or frozen.
@@ -33,32 +34,52 @@ const anyRun = "any"
 // supersede ends the published master's reign: nil error means that it accepts no writes.
 func (p *passage) supersede(ctx context.Context, v lock.View, own redis.Status) error {
 	old := v.State.Master
-	if old == nil && own.Linked() { // Consul has lost its data, and our Redis knows its master still
+	if old == nil && !own.Master && !own.Parked() { // Consul has lost its data, and our Redis knows its master still
 		old = &lock.Master{Peer: handlers.Peer{ID: own.Of, Address: own.Of, RunID: anyRun}}
 	}
-	if old == nil || old.RunID == own.RunID || old.RunID == "" {
+	listed := old == nil && p.Listed != nil
+	if listed {
+		old = p.Listed
+	}
+	if old == nil || old.RunID == own.RunID {
 		return nil
 	}
-	if err := p.overcome(ctx, v, old, own); err != nil {
+	if old.RunID == "" { // `elect` with a handler whose Redis did not answer to it
+		m := *old
+		m.RunID = anyRun
+		old = &m
+	}
+	if err := p.overcome(ctx, v, old, own, listed); err != nil {
 		return fmt.Errorf("take over from %s at %s: %w", old.ID, old.Address, err)
 	}
 	return nil
 }
 
-// overcome asks the old master until it has answered, is known to be gone, or is proven to be closed.
-func (p *passage) overcome(ctx context.Context, v lock.View, old *lock.Master, own redis.Status) (err error) {
-	opt := p.Creds
+// errUnrelated is returned for a master that the catalogue alone names, and whose data have another history than ours: the
+// address may be another's by now, or the entry another cluster's.
+var errUnrelated = errors.New("its history is not ours, and no state says that it is the cluster's master; `resec failover -to ID -force` overrides")
+
+// overcome asks the old master until it has answered, is known to be gone, or is proven to be closed. listed: nothing but the
+// catalogue names it.
+func (p *passage) overcome(ctx context.Context, v lock.View, old *lock.Master, own redis.Status, listed bool) (err error) {
+	opt, bound := p.Creds, p.patience(v, old)
 	opt.Addr = old.Address
-	if p.old.server, err = redis.Open(ctx, opt); err != nil {
+	opening, cancel := context.WithTimeout(ctx, bound) // a frozen one lets us connect, and does not greet us
+	p.old.server, err = redis.Open(opening, opt)
+	if cancel(); err != nil {
 		return err
 	}
 	p.old.addr, p.old.run = old.Address, old.RunID
 	var proof evidence
-	for {
-		st, err := p.look(ctx, v.State.GivenUp(old.ID))
+	for ; ; bound = min(bound, sealFor) {
+		st, err := p.look(ctx, bound)
 		switch {
 		case ctx.Err() != nil: // silence is ours, then
 			return context.Cause(ctx)
+		case err == nil && st.RunID == own.RunID:
+			return nil
+		case err == nil && listed && st.Master && p.Force == nil && !own.Position.Precedes(st.Position) && !st.Position.Precedes(own.Position):
+			return errUnrelated
 		case err == nil && (st.RunID == old.RunID || old.RunID == anyRun) && st.Master:
 			p.old.reached = true
 			return p.end(ctx, old, own, st)
@@ -71,6 +92,8 @@ func (p *passage) overcome(ctx context.Context, v lock.View, old *lock.Master, o
 			return nil
 		case !redis.Silent(err): // it lives, and would go on taking writes
 			return err
+		case p.Plan != nil || v.State.Why == lock.WhyLeaving && v.Members[old.ID].Session != "":
+			return fmt.Errorf("it is out of reach from here, and its agent, which lives, has not given it up: %w", err)
 		}
 		if closed, again := p.await(ctx, v, old, &proof); again != nil {
 			return again
@@ -83,13 +106,21 @@ func (p *passage) overcome(ctx context.Context, v lock.View, old *lock.Master, o
 	}
 }
 
-// look asks the old master; one that its own agent has given up for a moment only.
-func (p *passage) look(ctx context.Context, given bool) (redis.Status, error) {
-	if given {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, Brief)
-		defer cancel()
+// patience is how long the old master is waited for at first.
+func (p *passage) patience(v lock.View, old *lock.Master) time.Duration {
+	switch {
+	case v.State.GivenUp(old.ID):
+		return Brief
+	case p.Mute == old.RunID:
+		return sealFor
 	}
+	return p.Creds.Timeout
+}
+
+// look asks the old master.
+func (p *passage) look(ctx context.Context, bound time.Duration) (redis.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
 	return p.old.server.Status(ctx)
 }
 
@@ -133,7 +164,7 @@ func (t Takeover) drain(ctx context.Context, old *superseded) error {
 	if err := old.server.Pause(ctx, pauseFor); err != nil {
 		return err
 	}
-	crash.At("paused")
+	t.Trace.step("paused")
 	st, err := old.server.Status(ctx)
 	if err != nil {
 		return err
@@ -142,22 +173,41 @@ func (t Takeover) drain(ctx context.Context, old *superseded) error {
 	if err := old.server.Fence(ctx); err != nil {
 		return err
 	}
-	crash.At("fenced")
+	t.Trace.step("fenced")
 	if st, err = old.server.Status(ctx); err != nil {
 		return err
 	}
 	if err := t.reach(ctx, st.Position); err != nil {
 		return err
 	}
-	crash.At("drained")
+	t.Trace.step("drained")
+	if err := t.confirm(ctx); err != nil {
+		return err
+	}
 	if err := t.leased(); err != nil {
 		return err
 	}
-	if err := old.server.Park(ctx); err != nil {
+	old.parked = true
+	if err := old.server.Park(context.WithoutCancel(ctx)); err != nil { // waited for: from here on we are to lead
 		return err
 	}
-	crash.At("parked")
+	t.Trace.step("parked")
 	return nil
+}
+
+// confirmFor bounds the last look at the lock: writes are held back meanwhile.
+const confirmFor = 300 * time.Millisecond
+
+// confirm asks Consul whether the lock is ours: from where the old master is parked nobody accepts writes until we are published.
+// With Consul away it goes on as it was.
+func (t Takeover) confirm(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, confirmFor)
+	defer cancel()
+	v, err := t.Lock.Read(ctx)
+	if err == nil && v.Session != t.Session.ID {
+		err = ErrLost
+	}
+	return err
 }
 
 // reach waits until our Redis stands at the position.

@@ -33,14 +33,22 @@ type Takeover struct {
 	Redis   *redis.Server
 	Creds   redis.Options
 	Log     *slog.Logger
+	Trace   *Trace // nil: none is kept
 
 	// What an agent knows of the cluster; an election without one knows no members, and keeps no record.
-	Record bool
-	Others []Other                     // the recorded members but ourselves
-	Void   func(context.Context) error // nil, where the record binds nobody at this moment
-	Guard  lock.GuardPolicy
-	Own    lock.Setting  // the operator's guard on our Redis
-	Force  *lock.Request // an operator wants it, whatever we hold; nil: the protocol decides
+	Record   bool
+	Others   []Other                     // the recorded members but ourselves
+	Void     func(context.Context) error // nil, where the record binds nobody at this moment
+	Guard    lock.GuardPolicy
+	Own      lock.Setting  // the operator's guard on our Redis
+	Listed   *lock.Master  // whom the catalogue calls the master, where the state names none; nil: nobody
+	Beside   int           // replicas of our Redis that no challenger counts
+	Demotion *Demotion     // nil: nobody is
+	Hangs    time.Duration // added to what a silent master's guard takes
+	Vigil    *Vigil        // what is known already of who follows nobody; nil: nothing
+	Mute     string        // the run of a master that is known to be silent; empty: none
+	Force    *lock.Request // an operator wants it, whatever we hold; nil: the protocol decides
+	Plan     *lock.Request // an operator wants it, by the protocol
 }
 
 // Other is a recorded member.
@@ -63,62 +71,86 @@ type passage struct {
 // the old master is as it was, or parked if nothing of it was missing here; ours refuses writes. Whoever has the lock next
 // takes over from there.
 func (t Takeover) Run(ctx context.Context, v lock.View) (_ lock.View, finish func(), err error) {
+	if t.Vigil == nil {
+		t.Vigil = NewVigil()
+	}
 	p := &passage{Takeover: t, old: &superseded{log: t.Log}}
-	own, err := t.Redis.Status(ctx)
-	if err != nil {
-		return v, p.close, err
-	}
-	if m := v.State.Master; own.Master && !own.Fenced() && (m == nil || m.RunID == own.RunID) {
-		// It is the master already, and only the lock or the state was lost: nothing moves.
-		v, err = t.publish(ctx, v, own, t.stands(own))
-		return v, p.close, err
-	}
 	ctx, stop := context.WithCancel(ctx)
 	finish = func() {
 		p.behind.Wait()
 		stop()
 		p.close()
 	}
+	p.behind.Go(func() { t.Demotion.read(ctx) })
+	own, err := t.Redis.Status(ctx)
+	if err != nil {
+		stop()
+		return v, finish, err
+	}
+	if m := v.State.Master; own.Master && !own.Fenced() && (m == nil && t.Listed == nil || m != nil && m.RunID == own.RunID) {
+		// It is the master already, and only the lock or the state was lost: nothing moves.
+		v, err = t.publish(ctx, v, own, t.stands(own))
+		return v, finish, err
+	}
 	// No command to another's Redis once the lease is over.
 	leased, cancel := t.Session.Lease.Context(ctx)
 	context.AfterFunc(ctx, cancel)
-	v, set, err := p.through(leased, v, own)
+	on, end := beyond(leased)
+	v, set, err := p.through(leased, on, v, own)
 	if err != nil {
 		if mine(leased) {
 			p.old.undo(context.WithoutCancel(ctx), t.Session.Lease.Left(time.Now()))
 		}
+		end()
 		stop()
 		return v, finish, err
 	}
-	p.behind.Go(func() { p.repoint(leased, v.State) }) // at the same time: the guard waits for them
-	p.behind.Go(func() { p.old.settle(ctx, t.Session.Lease, v.State.Master.Address) })
-	if err = p.Redis.SetGuard(ctx, set.Replicas, set.MaxLag); err != nil {
+	err = p.open(ctx, on, v.State, set)
+	end()
+	if err != nil {
 		stop()
-		return v, finish, err
 	}
-	crash.At("lifted")
-	t.Log.Info("redis accepts writes", "redis", t.Redis.Addr(), "min_replicas", set.Replicas, "max_lag", set.MaxLag)
-	return v, finish, nil
+	return v, finish, err
 }
 
-// mine tells whether the lock is still ours, so that the old master may be let go: after a loss or the lease's end the next
-// holder may count on our fence. The end of this process is no loss.
-func mine(ctx context.Context) bool {
-	cause := context.Cause(ctx)
-	return cause == nil || cause == context.Canceled
+// open lets writes in. At the same time, for the guard waits for them, the others are made to follow: by the time that this
+// returns, if the process is to end.
+func (p *passage) open(ctx, on context.Context, s lock.State, set lock.Setting) error {
+	leaving := ctx.Err() != nil
+	if leaving {
+		ctx = on
+	}
+	p.behind.Go(func() { p.repoint(ctx, s) })
+	if !leaving || !p.old.silent {
+		p.behind.Go(func() { p.old.settle(ctx, p.Session.Lease, s.Master.Address) })
+	}
+	if err := p.leased(); err != nil { // this process hung
+		return err
+	}
+	if err := p.Redis.SetGuard(on, set.Replicas, set.MaxLag); err != nil {
+		return err
+	}
+	p.Trace.step("lifted")
+	p.Log.Info("redis accepts writes", "redis", p.Redis.Addr(), "min_replicas", set.Replicas, "max_lag", set.MaxLag)
+	if leaving {
+		p.behind.Wait()
+	}
+	return nil
 }
 
-// through is the one order, until we are published. It returns the guard that is to be set then.
-func (p *passage) through(ctx context.Context, v lock.View, own redis.Status) (_ lock.View, set lock.Setting, err error) {
+// through is the one order, until we are published; from when the old master accepts no writes, it goes on for as long as the
+// second context. It returns the guard that is to be set then.
+func (p *passage) through(ctx, on context.Context, v lock.View, own redis.Status) (_ lock.View, set lock.Setting, err error) {
 	bar := v.State.Bar(p.Me.ID, own.RunID)
 	if p.Force == nil && (!p.Record || bar != "") {
 		p.binds = lock.Void
 	}
 	p.seal(ctx, v)
-	crash.At("sealed")
+	p.Trace.step("sealed")
 	if err := p.supersede(ctx, v, own); err != nil {
 		return v, set, err
 	}
+	ctx = on
 	if p.Force == nil {
 		if v, err = p.freshest(ctx, v); err != nil {
 			return v, set, err
@@ -129,15 +161,15 @@ func (p *passage) through(ctx context.Context, v lock.View, own redis.Status) (_
 			}
 		}
 	}
-	crash.At("checked")
+	p.Trace.step("checked")
 	st, err := p.Redis.Promote(ctx)
 	if err != nil {
 		return v, set, err
 	}
-	crash.At("promoted")
+	p.Trace.step("promoted")
 	published, set := p.guard(v, st)
 	if v, err = p.publish(ctx, v, st, published); err == nil {
-		crash.At("published")
+		p.Trace.step("published")
 	}
 	return v, set, err
 }
@@ -147,7 +179,7 @@ func (t Takeover) stands(own redis.Status) lock.Setting {
 	if !t.Record || t.Guard.Replicas == lock.GuardOff {
 		return lock.Setting{Replicas: lock.GuardOff}
 	}
-	return lock.Setting{Replicas: own.MinReplicas, MaxLag: own.MaxLag}.Bound()
+	return lock.Setting{Replicas: max(0, own.MinReplicas-t.Beside), MaxLag: own.MaxLag}.Bound()
 }
 
 // guard is the one that a new master begins with: those whom we parked are about to attach, unless they need a full sync.
@@ -177,10 +209,9 @@ func (t Takeover) leased() error {
 func (t Takeover) publish(ctx context.Context, v lock.View, st redis.Status, guard lock.Setting) (lock.View, error) {
 	me := t.Me
 	me.RunID, me.Guard, me.MaxLag = st.RunID, guard.Replicas, guard.MaxLag
-	write := t.Lock.Write
 	if m := v.State.Master; t.Force != nil {
-		me.Overrule, write = t.Force.Overrule, t.Lock.Grant
-	} else if m != nil && m.RunID == st.RunID {
+		me.Overrule = t.Force.Overrule
+	} else if m != nil && t.Plan == nil && m.RunID == st.RunID {
 		me.Overrule = m.Overrule
 	}
 	s := v.State.Publish(me, st.Position)
@@ -188,7 +219,12 @@ func (t Takeover) publish(ctx context.Context, v lock.View, st redis.Status, gua
 	if t.Record {
 		s = s.Lead()
 	}
-	return write(ctx, t.Session.ID, v, s)
+	demote, known := t.Demotion.ops(ctx)
+	v, done, err := t.Lock.Publish(ctx, t.Session.ID, v, s, t.Force != nil || t.Plan != nil, demote)
+	if known {
+		t.Demotion.Done = err == nil && done
+	}
+	return v, err
 }
 
 // repoint makes those that we parked follow us, in case their agents are not there to do it.
@@ -206,7 +242,7 @@ func (p *passage) repoint(ctx context.Context, s lock.State) {
 			p.Log.Debug("re-pointed", "member", m.ID, "err", err)
 		}
 	})
-	crash.At("repointed")
+	crash.At("repointed") // beside what is measured
 }
 
 func (p *passage) close() {

@@ -52,7 +52,9 @@ type Guarding struct {
 	Policy   GuardPolicy
 	Own      Setting // the operator's
 	Members  int     // recorded, the master among them
-	Attached int     // replicas that keep up
+	Attached int     // members' replicas that keep up
+
+	Strangers int // replicas that are no member's, or not known to be: Redis counts them, and no challenger does
 
 	Published, Set Setting
 }
@@ -66,8 +68,11 @@ func (g Guarding) Want() (publish, set Setting) {
 	case target == 0:
 		return Setting{g.Own.Bound().Replicas, g.Own.MaxLag}, g.Own
 	}
-	set = Setting{max(g.Own.Bound().Replicas, min(target, g.Attached)), g.Policy.MaxLag}
-	return set, set
+	publish = Setting{max(g.Own.Bound().Replicas, min(target, g.Attached)), g.Policy.MaxLag}
+	if set = publish; set.Replicas > 0 {
+		set.Replicas += g.Strangers
+	}
+	return publish, set
 }
 
 // GuardStep is what is to be done to a guard next.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/consul/api"
@@ -31,6 +32,7 @@ type Lock struct {
 	Client *api.Client
 	Key    string
 	Member string // the id that is written into the lock
+	Memory *Memory
 }
 
 // Read looks once.
@@ -41,7 +43,12 @@ func (l Lock) Read(ctx context.Context) (View, error) {
 	if err != nil {
 		return View{}, fmt.Errorf("read the lock %s: %w", l.Key, err)
 	}
-	return Parse(l.Key, meta.LastIndex, pairs), nil
+	return l.Parse(meta.LastIndex, pairs), nil
+}
+
+// Parse is the package's Parse of the lock's own key, with the state as it is remembered.
+func (l Lock) Parse(index uint64, pairs api.KVPairs) View {
+	return l.Memory.Recall(Parse(l.Key, index, pairs))
 }
 
 // Acquire takes the lock and writes s, provided that the state is still the one of the view. It returns the view with
@@ -60,9 +67,9 @@ func (l Lock) Acquire(ctx context.Context, session string, v View, s State) (Vie
 
 // after is the view once a transaction of ours has written lock and state.
 func (l Lock) after(v View, at map[string]uint64, session, holder string, s State) View {
-	v.LockIndex, v.StateIndex, v.Session, v.Holder, v.State = at[l.Key], at[StateKey(l.Key)], session, holder, s
-	v.Index = max(v.Index, v.LockIndex, v.StateIndex)
-	return v
+	v.LockIndex, v.StateIndex, v.Session, v.Holder, v.State, v.Recalled = at[l.Key], at[StateKey(l.Key)], session, holder, s, false
+	v.Index, v.Err = max(v.Index, v.LockIndex, v.StateIndex), nil
+	return l.Memory.Recall(v)
 }
 
 // Write replaces the state that the view shows, and returns the view with it. ErrMoved: somebody else wrote it, or the
@@ -71,20 +78,35 @@ func (l Lock) Write(ctx context.Context, session string, v View, s State) (View,
 	return l.write(ctx, session, v, s)
 }
 
-// Grant is Write, and ends the operator's request that it fulfils.
-func (l Lock) Grant(ctx context.Context, session string, v View, s State) (View, error) {
-	v, err := l.write(ctx, session, v, s, &api.KVTxnOp{Verb: api.KVDelete, Key: requestKey(l.Key)})
-	if err == nil {
-		v.Request = nil
+// Publish is Write, and in the same transaction ends the operator's request that it fulfils, where there is one, and does what
+// else is given. done: that, too; where it cannot be any more, the rest is done without.
+func (l Lock) Publish(ctx context.Context, session string, v View, s State, granted bool, also api.TxnOps) (_ View, done bool, err error) {
+	var end api.TxnOps
+	if granted && v.Request != nil { // another's may stand there by now
+		end = api.TxnOps{{KV: &api.KVTxnOp{Verb: api.KVDeleteCAS, Key: requestKey(l.Key), Index: v.Request.Index}}}
 	}
-	return v, err
+	tries := []api.TxnOps{slices.Concat(end, also), end, nil}
+	after := v
+	for i, more := range tries {
+		if i > 0 && len(more) == len(tries[i-1]) {
+			continue
+		}
+		after, err = l.write(ctx, session, v, s, more...)
+		if done = err == nil && i == 0; !errors.Is(err, ErrMoved) && !errors.Is(err, ErrDenied) {
+			break
+		}
+	}
+	if err == nil && granted {
+		after.Request = nil
+	}
+	return after, done, err
 }
 
-func (l Lock) write(ctx context.Context, session string, v View, s State, more ...*api.KVTxnOp) (View, error) {
+func (l Lock) write(ctx context.Context, session string, v View, s State, more ...*api.TxnOp) (View, error) {
 	cas, err := l.cas(v, s)
 	var at map[string]uint64
 	if err == nil { // the lock again: somebody may have overwritten its value
-		at, err = l.commit(ctx, append([]*api.KVTxnOp{l.held(session), cas, l.lock(session, l.Member)}, more...)...)
+		at, err = l.transact(ctx, append(txn(l.held(session), cas, l.lock(session, l.Member)), more...))
 	}
 	if err != nil {
 		return v, fmt.Errorf("write the state at %s: %w", StateKey(l.Key), err)
@@ -169,20 +191,29 @@ func (l Lock) cas(v View, s State) (*api.KVTxnOp, error) {
 // commit runs one transaction: all of it, or nothing and ErrMoved. It returns each key's index: Consul leaves that as it
 // is where a write changes nothing.
 func (l Lock) commit(ctx context.Context, ops ...*api.KVTxnOp) (map[string]uint64, error) {
+	return l.transact(ctx, txn(ops...))
+}
+
+func txn(ops ...*api.KVTxnOp) (out api.TxnOps) {
+	for _, op := range ops {
+		out = append(out, &api.TxnOp{KV: op})
+	}
+	return out
+}
+
+func (l Lock) transact(ctx context.Context, ops api.TxnOps) (map[string]uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	txn := make(api.TxnOps, len(ops))
-	for i, op := range ops {
-		txn[i] = &api.TxnOp{KV: op}
-	}
-	ok, res, _, err := l.Client.Txn().Txn(txn, (&api.QueryOptions{}).WithContext(ctx))
+	ok, res, _, err := l.Client.Txn().Txn(ops, (&api.QueryOptions{}).WithContext(ctx))
 	if err != nil {
 		return nil, err
 	}
 	if ok {
 		at := map[string]uint64{}
 		for _, r := range res.Results {
-			at[r.KV.Key] = r.KV.ModifyIndex
+			if r.KV != nil {
+				at[r.KV.Key] = r.KV.ModifyIndex
+			}
 		}
 		return at, nil
 	}

@@ -3,6 +3,7 @@ package lock
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -19,8 +20,8 @@ func TestParse(t *testing.T) {
 	stateAt := func(value string) *api.KVPair {
 		return &api.KVPair{Key: key + "/state", Value: []byte(value), ModifyIndex: 8}
 	}
-	published := State{Service: "redis-master", Master: &Master{Peer: handlers.Peer{ID: "a", Term: 3}}}
-	const text = `{"service":"redis-master","master":{"id":"a","term":3}}`
+	published := State{Service: "redis-master", Master: &Master{Peer: handlers.Peer{ID: "a", Address: "a:1", Term: 3}}}
+	const text = `{"service":"redis-master","master":{"id":"a","address":"a:1","term":3}}`
 	for _, tt := range []struct {
 		name  string
 		pairs api.KVPairs
@@ -43,6 +44,13 @@ func TestParse(t *testing.T) {
 		{"an operator's request", api.KVPairs{{Key: key + "/failover", Session: "s9", Value: []byte(`{"to":"b","overrule":["a"]}`)}},
 			View{Index: 9, Request: &Request{To: "b", Overrule: []string{"a"}, Session: "s9"}}, true, ""},
 		{"one whose command is gone is none", api.KVPairs{{Key: key + "/failover", Value: []byte(`{"to":"b"}`)}}, View{Index: 9}, true, ""},
+		{"a plan may leave it to the master's agent", api.KVPairs{{Key: key + "/failover", Session: "s9", ModifyIndex: 4, Value: []byte(`{"planned":true}`)}},
+			View{Index: 9, Request: &Request{Planned: true, Session: "s9", Index: 4}}, true, ""},
+		{"one that is over is apart", api.KVPairs{{Key: key + "/failover", Session: "s9", Value: []byte(`{"to":"b","planned":true,"answer":"no"}`)}},
+			View{Index: 9, Answered: &Request{To: "b", Planned: true, Answer: "no", Session: "s9"}}, true, ""},
+		{"a pause", api.KVPairs{{Key: key + "/pause", Value: []byte(`{"until":"2030-01-01T00:00:00Z","since":"2029-01-01T00:00:00Z","reason":"disks"}`)}},
+			View{Index: 9, Pause: &Pause{Until: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), Since: time.Date(2029, 1, 1, 0, 0, 0, 0, time.UTC), Reason: "disks"}}, true, ""},
+		{"one that cannot be read is none", api.KVPairs{{Key: key + "/pause", Value: []byte(`soon`)}}, View{Index: 9}, true, ""},
 		{"nor is one that names nobody", api.KVPairs{{Key: key + "/failover", Session: "s9", Value: []byte(`{}`)}}, View{Index: 9}, true, ""},
 		{"a key that is no lock is a conflict", api.KVPairs{{Key: key, Value: []byte("mine")}}, View{Index: 9}, true,
 			"the lock key is in use, and not as a lock: resec/.lock"},

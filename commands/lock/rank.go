@@ -63,13 +63,13 @@ func Rank(cs []Candidate, s State, b Binding) []Candidate {
 	out := slices.DeleteFunc(slices.Clone(cs), func(c Candidate) bool { return c.Unfit(s, b) != "" })
 	leads, keys := map[string]bool{}, map[string]int64{} // by lineage
 	for _, c := range out {
-		_, l := base(c.Position, s.Chain)
+		_, l := s.base(c.Position)
 		leads[l] = leads[l] || s.Master != nil && c.ID == s.Master.ID && c.Keys > 0
 		keys[l] = max(keys[l], c.Keys)
 	}
 	slices.SortStableFunc(out, func(a, b Candidate) int {
-		ageA, inA := base(a.Position, s.Chain)
-		ageB, inB := base(b.Position, s.Chain)
+		ageA, inA := s.base(a.Position)
+		ageB, inB := s.base(b.Position)
 		return cmp.Or(
 			first(a.Incumbent(s), b.Incumbent(s)),
 			first(a.Keys > 0, b.Keys > 0),
@@ -77,7 +77,7 @@ func Rank(cs []Candidate, s State, b Binding) []Candidate {
 			first(leads[inA], leads[inB]),
 			cmp.Compare(keys[inB], keys[inA]),
 			cmp.Compare(inA, inB),
-			cmp.Compare(b.Position.Offset, a.Position.Offset),
+			cmp.Compare(within(b.Position, inB), within(a.Position, inA)),
 			first(s.Master != nil && a.ID == s.Master.ID, s.Master != nil && b.ID == s.Master.ID),
 			cmp.Compare(a.Priority, b.Priority),
 			cmp.Compare(a.ID, b.ID),
@@ -95,11 +95,19 @@ func Freshest(own Candidate, others []Candidate, s State, b Binding) (Candidate,
 	return ranked[0], true
 }
 
+// within is the offset up to which data at p belong to a lineage: what a Redis has written since it left that is nobody else's.
+func within(p redis.Position, lineage string) int64 {
+	if lineage == p.Lineage2 && lineage != p.Lineage && p.Branch > 0 {
+		return min(p.Offset, p.Branch-1)
+	}
+	return p.Offset
+}
+
 // level tells whether two hold the same, so that only priority or id rank them.
 func level(a, b Candidate, s State) bool {
-	_, inA := base(a.Position, s.Chain)
-	_, inB := base(b.Position, s.Chain)
-	return inA == inB && a.Position.Offset == b.Position.Offset && (a.Keys > 0) == (b.Keys > 0)
+	_, inA := s.base(a.Position)
+	_, inB := s.base(b.Position)
+	return inA == inB && within(a.Position, inA) == within(b.Position, inB) && (a.Keys > 0) == (b.Keys > 0)
 }
 
 func first(a, b bool) int {

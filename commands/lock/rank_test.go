@@ -71,6 +71,8 @@ func TestRank(t *testing.T) {
 		want  []string
 	}{
 		{"nobody of nobody", state("a"), nil, nil},
+		{"who was about to lead, and was not published, is no newer for that", void("a").Weave(redis.Position{Lineage: "x", Lineage2: "l2"}),
+			[]Candidate{replica("a", lineage("x"), continues("l2"), offset(90)), replica("b", lineage("y"), continues("l2"), offset(100))}, []string{"b", "a"}},
 		{"the incumbent before the freshest", state("a"), []Candidate{replica("b", offset(999)), replica("a", master)}, []string{"a", "b"}},
 		{"the incumbent before data, for it may have been emptied", state("a"), []Candidate{replica("b"), replica("a", master, empty)}, []string{"a", "b"}},
 		{"the incumbent also when its agent is dead", state("a"), []Candidate{replica("b", offset(999)), replica("a", master, untended)}, []string{"a", "b"}},
@@ -160,5 +162,21 @@ func TestFreshest(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestWithin(t *testing.T) {
+	branched := redis.Position{Lineage: "b", Lineage2: "a", Branch: 100, Offset: 150}
+	for _, tt := range []struct {
+		p       redis.Position
+		lineage string
+		want    int64
+	}{
+		{branched, "b", 150}, {branched, "a", 99}, {redis.Position{Lineage: "b", Lineage2: "a", Offset: 150}, "a", 150},
+		{redis.Position{Lineage: "b", Lineage2: "a", Branch: 200, Offset: 150}, "a", 150},
+	} {
+		if got := within(tt.p, tt.lineage); got != tt.want {
+			t.Errorf("%+v is within %s up to %d, want %d", tt.p, tt.lineage, got, tt.want)
+		}
 	}
 }

@@ -23,7 +23,7 @@ const formerMax = 64
 // Foreign tells whether a member's data were never this cluster's: its id is not recorded, nor was it before it left, and
 // no lineage of its history is in the chain. Before the first master nobody is foreign.
 func (s State) Foreign(id string, p redis.Position) bool {
-	at, _ := base(p, s.Chain)
+	at, _ := s.base(p)
 	_, recorded := s.Record[id]
 	return s.Master != nil && !recorded && !slices.Contains(s.Former, id) && at < 0
 }

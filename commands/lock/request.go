@@ -5,31 +5,48 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/consul/api"
 )
 
-// Request is an operator's: that member shall be master, whatever it holds. It lives with the session of who asks.
+// Request is an operator's: that member shall be master. It lives with the session of who asks.
 type Request struct {
-	To       string   `json:"to"`                 // id
-	Overrule []string `json:"overrule,omitempty"` // ids that shall follow, whatever that wipes
+	To       string   `json:"to,omitempty"`       // id; in a plan that nobody has accepted also an address, or nothing
+	Overrule []string `json:"overrule,omitempty"` // by force: ids that shall follow, whatever that wipes
+	Planned  bool     `json:"planned,omitempty"`  // not by force: the master's agent decides, and nothing is lost
+	DryRun   bool     `json:"dry_run,omitempty"`  // it says only how it would decide
+	Accepted bool     `json:"accepted,omitempty"` // by the master's agent
+	Answer   string   `json:"answer,omitempty"`   // why it is not done, or what a dry run has found; it is over then
 	Session  string   `json:"-"`
+	Index    uint64   `json:"-"` // of its last change
 }
 
-// parseRequest reads a request; one whose session is gone, or that names nobody, is none.
-func parseRequest(p *api.KVPair) *Request {
-	r := &Request{Session: p.Session}
-	if r.Session == "" || json.Unmarshal(p.Value, r) != nil || r.To == "" {
-		return nil
+// Stands tells whether the lock is to be passed because of it.
+func (r *Request) Stands() bool { return r != nil && (!r.Planned || r.Accepted) }
+
+// parseRequest reads a request; one whose session is gone, or that names nobody to be forced, is none. One that is over is apart.
+func parseRequest(p *api.KVPair) (open, over *Request) {
+	r := &Request{}
+	if p.Session == "" || json.Unmarshal(p.Value, r) != nil || r.To == "" && !r.Planned {
+		return nil, nil
 	}
-	return r
+	if r.Session, r.Index = p.Session, p.ModifyIndex; r.Answer != "" {
+		return nil, r
+	}
+	return r, nil
 }
 
-// Withdraw ends a request that cannot be fulfilled.
-func (l Lock) Withdraw(ctx context.Context) error {
-	if _, err := l.commit(ctx, &api.KVTxnOp{Verb: api.KVDelete, Key: requestKey(l.Key)}); err != nil {
-		return fmt.Errorf("withdraw the request %s: %w", requestKey(l.Key), err)
+// Reply writes what has become of a request. ErrMoved: its asker is gone, or somebody else has replied.
+func (l Lock) Reply(ctx context.Context, r Request) error {
+	data, err := json.Marshal(r)
+	if err == nil {
+		_, err = l.commit(ctx, &api.KVTxnOp{Verb: api.KVCheckSession, Key: requestKey(l.Key), Session: r.Session},
+			&api.KVTxnOp{Verb: api.KVCAS, Key: requestKey(l.Key), Value: data, Index: r.Index})
+	}
+	if err != nil {
+		return fmt.Errorf("reply to the request %s: %w", requestKey(l.Key), err)
 	}
 	return nil
 }
@@ -37,21 +54,28 @@ func (l Lock) Withdraw(ctx context.Context) error {
 // ErrAsked is returned where another operator's request stands.
 var ErrAsked = errors.New("another request is under way")
 
-// Ask makes a request for at least so long, of 10 s to 24 h, as Consul has it: should this process die, its session ends
-// by itself after up to twice that. It stands until the function that it returns is called, or the member has done it.
-func (l Lock) Ask(ctx context.Context, r Request, atLeast time.Duration) (end func(context.Context) error, err error) {
+// askTTL is the shortest that Consul takes: should the asker die, its request ends with its session, after up to twice that.
+const askTTL = 10 * time.Second
+
+// Ask makes a request. It stands until the function that it returns is called, or the member has done it.
+func (l Lock) Ask(ctx context.Context, r Request) (end func(context.Context) error, err error) {
 	data, err := json.Marshal(r)
 	if err != nil {
 		return nil, err
 	}
+	keep := context.WithoutCancel(ctx)
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	id, _, err := l.Client.Session().CreateNoChecks(&api.SessionEntry{Name: "resec failover", TTL: min(max(atLeast, 10*time.Second), 24*time.Hour).String(),
+	id, _, err := l.Client.Session().CreateNoChecks(&api.SessionEntry{Name: "resec request", TTL: askTTL.String(),
 		Behavior: api.SessionBehaviorDelete, LockDelay: time.Millisecond}, (&api.WriteOptions{}).WithContext(ctx))
 	if err != nil {
 		return nil, fmt.Errorf("create a session: %w", err)
 	}
+	keep, over := context.WithCancel(keep)
+	var keeping sync.WaitGroup
 	end = func(ctx context.Context) error {
+		over()
+		keeping.Wait()
 		ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 		defer cancel()
 		_, err := l.Client.Session().Destroy(id, (&api.WriteOptions{}).WithContext(ctx))
@@ -64,5 +88,20 @@ func (l Lock) Ask(ctx context.Context, r Request, atLeast time.Duration) (end fu
 		}
 		return nil, errors.Join(fmt.Errorf("write the request %s: %w", requestKey(l.Key), err), end(context.WithoutCancel(ctx)))
 	}
+	keeping.Go(func() { l.keepAsking(keep, id) })
 	return end, nil
+}
+
+// keepAsking renews the session of a request. One that is lost has ended it, which its asker sees.
+func (l Lock) keepAsking(ctx context.Context, id string) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(askTTL / 3):
+		}
+		call, cancel := context.WithTimeout(ctx, CallTimeout)
+		_, _, _ = l.Client.Session().Renew(id, (&api.WriteOptions{}).WithContext(call))
+		cancel()
+	}
 }

@@ -1,6 +1,7 @@
 package lock
 
 import (
+	"maps"
 	"slices"
 
 	"resec/handlers"
@@ -13,6 +14,7 @@ type State struct {
 	Service string              `json:"service"`           // the master service's name: two clusters on one key are told by it
 	Master  *Master             `json:"master,omitempty"`  // published
 	Chain   []string            `json:"chain,omitempty"`   // lineages that the data went through, the newest last
+	Woven   map[string]string   `json:"woven,omitempty"`   // lineage that was about to lead → the one of the chain that it continues
 	Record  map[string]Recorded `json:"record,omitempty"`  // id → member
 	Former  []string            `json:"former,omitempty"`  // ids of members that left, the latest last
 	Why     string              `json:"why,omitempty"`     // the published master's agent gave up the lock
@@ -63,8 +65,8 @@ func (s State) Overruled(id string) bool {
 func (s State) Publish(m Master, p redis.Position) State {
 	m.Term = max(s.Term(), m.Term) + 1
 	s.Master, s.Why, s.Version = &m, "", 1
-	if at, _ := base(p, s.Chain); at < 0 {
-		s.Chain = extend(nil, p.Lineage2)
+	if at, _ := s.base(p); at < 0 {
+		s.Chain, s.Woven = extend(nil, p.Lineage2), nil
 	}
 	s.Chain = extend(s.Chain, p.Lineage)
 	return s
@@ -82,25 +84,34 @@ func extend(chain []string, lineage string) []string {
 	return out[max(0, len(out)-chainMax):]
 }
 
-// Weave is the state when data at p are about to lead. A history that continues one of the chain stands right behind that:
-// its own successor may come to name it alone. It is no newer than what it continues until it is published.
+// Weave is the state when data at p are about to lead. A history that continues one of the chain is noted as going on from that,
+// for its own successor may come to name it alone. Until it is published it is no newer: nobody has accepted a write in it.
 func (s State) Weave(p redis.Position) State {
-	at := slices.Index(s.Chain, p.Lineage2)
-	if p.Lineage != "" && at >= 0 && !slices.Contains(s.Chain, p.Lineage) {
-		chain := slices.Insert(slices.Clone(s.Chain), at+1, p.Lineage)
-		s.Chain = chain[max(0, len(chain)-chainMax):]
+	at, from := s.base(redis.Position{Lineage: p.Lineage2})
+	if known, _ := s.base(redis.Position{Lineage: p.Lineage}); p.Lineage == "" || at < 0 || known >= 0 {
+		return s
 	}
+	woven := maps.Clone(s.Woven)
+	if woven == nil || len(woven) >= chainMax {
+		woven = map[string]string{}
+	}
+	woven[p.Lineage], s.Woven = from, woven
 	return s
 }
 
 // base is where in the chain data at p stand (-1: nowhere), and the lineage that their offset counts in: a history that
 // nobody published is that of what it continues.
-func base(p redis.Position, chain []string) (int, string) {
-	if at := slices.Index(chain, p.Lineage); at >= 0 || p.Lineage2 == "" {
-		return at, p.Lineage
-	}
-	if at := slices.Index(chain, p.Lineage2); at >= 0 {
-		return at, p.Lineage2
+func (s State) base(p redis.Position) (int, string) {
+	for _, l := range []string{p.Lineage, p.Lineage2} {
+		if l == "" {
+			continue
+		}
+		if at := slices.Index(s.Chain, l); at >= 0 {
+			return at, l
+		}
+		if at := slices.Index(s.Chain, s.Woven[l]); at >= 0 {
+			return at, s.Woven[l]
+		}
 	}
 	return -1, p.Lineage
 }

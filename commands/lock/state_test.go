@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"resec/handlers"
 	"resec/handlers/redis"
@@ -37,7 +38,7 @@ func TestState_PublishedChain(t *testing.T) {
 		{"a promotion goes on from the newest", []string{"a", "b"}, at("c", "b"), []string{"a", "b", "c"}},
 		{"or from an older one, and is the newest", []string{"a", "b"}, at("c", "a"), []string{"a", "b", "c"}},
 		{"a master that takes its lock again adds nothing", []string{"a", "b"}, at("b", "a"), []string{"a", "b"}},
-		{"what was woven in and is published is the newest", []string{"a", "x", "b"}, at("x", "a"), []string{"a", "b", "x"}},
+		{"one of it that is published again is the newest", []string{"a", "x", "b"}, at("x", "a"), []string{"a", "b", "x"}},
 		{"one that shares nothing begins a new one", []string{"a", "b"}, at("z", "y"), []string{"y", "z"}},
 		{"up to the bound nothing is forgotten", lineages(0, 63), at("l63", "l62"), lineages(0, 64)},
 		{"above the bound the oldest is", lineages(0, 64), at("l64", "l63"), lineages(1, 65)},
@@ -56,18 +57,26 @@ func TestState_Weave(t *testing.T) {
 		name   string
 		before []string
 		p      redis.Position
-		want   []string
+		want   map[string]string
 	}{
-		{"a history of the chain adds nothing", []string{"a", "b"}, at("b", "a"), []string{"a", "b"}},
-		{"nor does a foreign one", []string{"a", "b"}, at("z", "y"), []string{"a", "b"}},
-		{"nor one that continues nothing", []string{"a", "b"}, at("z", ""), []string{"a", "b"}},
-		{"one that continues the newest is the newest", []string{"a", "b"}, at("c", "b"), []string{"a", "b", "c"}},
-		{"one that continues an older one is no newer than what came after that", []string{"a", "b"}, at("c", "a"), []string{"a", "c", "b"}},
+		{"a history of the chain adds nothing", []string{"a", "b"}, at("b", "a"), nil},
+		{"nor does a foreign one", []string{"a", "b"}, at("z", "y"), nil},
+		{"nor one that continues nothing", []string{"a", "b"}, at("z", ""), nil},
+		{"one that continues the newest goes on from there", []string{"a", "b"}, at("c", "b"), map[string]string{"c": "b"}},
+		{"one that continues an older one from that", []string{"a", "b"}, at("c", "a"), map[string]string{"c": "a"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := State{Chain: tt.before}
-			if d := cmp.Diff(tt.want, s.Weave(tt.p).Chain); d != "" {
+			is := s.Weave(tt.p)
+			if d := cmp.Diff(tt.want, is.Woven, cmpopts.EquateEmpty()); d != "" {
 				t.Error(d)
+			}
+			if d := cmp.Diff(tt.before, is.Chain); d != "" {
+				t.Error(d)
+			}
+			again := is.Weave(at("d", tt.p.Lineage))
+			if from := again.Woven["d"]; tt.want != nil && from != tt.want["c"] {
+				t.Errorf("what continues it goes on from %q", from)
 			}
 		})
 	}
@@ -77,8 +86,11 @@ func TestState_Weave(t *testing.T) {
 func TestState_SharesNothing(t *testing.T) {
 	s := State{Chain: append(make([]string, 0, 8), "a", "b")}
 	b, c := s.Publish(Master{}, at("x", "b")), s.Weave(at("y", "a"))
-	if d := cmp.Diff([][]string{{"a", "b"}, {"a", "b", "x"}, {"a", "y", "b"}}, [][]string{s.Chain, b.Chain, c.Chain}); d != "" {
+	if d := cmp.Diff([][]string{{"a", "b"}, {"a", "b", "x"}, {"a", "b"}}, [][]string{s.Chain, b.Chain, c.Chain}); d != "" {
 		t.Error(d)
+	}
+	if c.Weave(at("z", "b")); len(c.Woven) != 1 || s.Woven != nil {
+		t.Errorf("woven: %v, %v", s.Woven, c.Woven)
 	}
 }
 

@@ -19,8 +19,11 @@ type View struct {
 	Holder     string // the holder's id; of a foreign `consul lock` whatever it wrote
 	State      State
 	StateIndex uint64             // 0: there is no state yet
+	Recalled   bool               // the state is not Consul's: that has vanished
 	Members    map[string]Present // id → member
 	Request    *Request           // of an operator; nil: none
+	Answered   *Request           // one that is over, until its asker has seen that
+	Pause      *Pause             // of the cluster, also one that is over; nil: none
 	Err        error              // ErrConflict, or a state that cannot be read
 }
 
@@ -44,13 +47,15 @@ func (v View) Belongs(service string) error {
 func StateKey(key string) string      { return key + "/state" }
 func memberKey(key, id string) string { return key + "/members/" + id }
 func requestKey(key string) string    { return key + "/failover" }
+func pauseKey(key string) string      { return key + "/pause" }
+func historyKey(key string) string    { return key + "/history" }
 
 // Knows tells whether a Redis that answers at a member's address is that member's: its run is the recorded or the published
 // one, or the one that its agent speaks of, or its history is the cluster's. Addresses are used again by others. Before the
 // first master anybody is who he is said to be.
 func (v View) Knows(id string, st redis.Status) bool {
 	m := v.State.Master
-	at, _ := base(st.Position, v.State.Chain)
+	at, _ := v.State.base(st.Position)
 	return m == nil || at >= 0 || st.RunID == v.State.Record[id].RunID || st.RunID == v.Members[id].RunID || m.ID == id && st.RunID == m.RunID
 }
 
@@ -69,9 +74,13 @@ func Parse(key string, index uint64, pairs api.KVPairs) View {
 			v.StateIndex = p.ModifyIndex
 			if err := json.Unmarshal(p.Value, &v.State); err != nil {
 				v.Err = errors.Join(v.Err, fmt.Errorf("read the state at %s: %w", p.Key, err))
+			} else if m := v.State.Master; m != nil && (m.ID == "" || m.Address == "") {
+				v.Err = errors.Join(v.Err, fmt.Errorf("read the state at %s: its master has no id or no address", p.Key))
 			}
 		case requestKey(key):
-			v.Request = parseRequest(p)
+			v.Request, v.Answered = parseRequest(p)
+		case pauseKey(key):
+			v.Pause = parsePause(p.Value)
 		default:
 			v.meet(key, p)
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"resec/commands/lock"
 	"resec/handlers"
@@ -27,6 +28,7 @@ type Report struct {
 	Verdict string   `json:"verdict"`
 	Holder  string   `json:"holder,omitempty"` // of the lock
 	Term    uint64   `json:"term"`
+	Paused  string   `json:"paused,omitempty"` // until when, and why
 	Members []Member `json:"members"`
 }
 
@@ -91,6 +93,10 @@ func New(v lock.View, answers []Answer) Report {
 		r.Members = append(r.Members, m)
 	}
 	r.Code, r.Verdict = verdict(v, r.Members, master)
+	if v.Pause.On(time.Now()) {
+		r.Paused = v.Pause.String()
+		r.Verdict = r.Paused + "; " + r.Verdict
+	}
 	return r
 }
 
@@ -137,7 +143,7 @@ func member(a Answer, holder string, s lock.State, master *redis.Status) Member 
 	switch {
 	case st.Master && st.Fenced():
 		m.Note = "fenced: refuses writes"
-	case closed(st):
+	case st.Closed():
 		m.Note = "refuses writes: it has fewer replicas than its guard needs"
 	case st.Master && (s.Master == nil || st.RunID != s.Master.RunID):
 		m.Note = "a master that is not the published one"
@@ -168,11 +174,6 @@ func guard(st redis.Status, s lock.State) string {
 	return fmt.Sprintf("%d of %d", needs, st.Attached(st.MaxLag+1))
 }
 
-// closed tells whether a master refuses writes for want of replicas.
-func closed(st redis.Status) bool {
-	return st.Master && st.MaxLag > 0 && st.Attached(st.MaxLag+1) < st.MinReplicas
-}
-
 func link(st redis.Status) string {
 	switch {
 	case st.Master:
@@ -198,7 +199,7 @@ func verdict(v lock.View, members []Member, master *redis.Status) (int, string) 
 		return NoMaster, "no master: the published one, " + v.State.Master.ID + ", is not to be found"
 	case master.Fenced():
 		return NoMaster, "no master: the published one, " + v.State.Master.ID + ", refuses writes"
-	case closed(*master):
+	case master.Closed():
 		return NoMaster, "no master: the published one, " + v.State.Master.ID + ", refuses writes for want of replicas"
 	}
 	var ill []string

@@ -36,9 +36,17 @@ func (s Status) Unfenced() int {
 
 // Fence makes the server refuse writes now; reads go on. A server that is fenced stays as it is.
 func (s *Server) Fence(ctx context.Context) error {
+	done, err := s.fence(ctx)
+	if done {
+		s.opt.tally().Fenced()
+	}
+	return err
+}
+
+func (s *Server) fence(ctx context.Context) (done bool, err error) {
 	st, err := s.Status(ctx)
 	if err != nil || st.Fenced() {
-		return err
+		return false, err
 	}
 	before, lag := st.MinReplicas, []string(nil)
 	if st.MaxLag == 0 { // with lag 0 Redis ignores min-replicas-to-write: the operator had none
@@ -50,7 +58,7 @@ func (s *Server) Fence(ctx context.Context) error {
 	} else {
 		_, err = s.do(ctx, set, lag)
 	}
-	return err
+	return err == nil, err
 }
 
 // Lift ends a fence: min-replicas-to-write is what it was before. It tells whether there was one.
@@ -73,7 +81,7 @@ func (s *Server) SetGuard(ctx context.Context, replicas, lag int) error {
 // Promote makes the server a master that refuses writes: they are let in by Lift, once the world knows.
 // It returns the server as it then is, verified; a master is fenced and otherwise left alone.
 func (s *Server) Promote(ctx context.Context) (Status, error) {
-	if err := s.Fence(ctx); err != nil {
+	if _, err := s.fence(ctx); err != nil { // a step of its own rise, which ends nobody's writes
 		return Status{}, err
 	}
 	st, err := s.Status(ctx)
@@ -96,25 +104,39 @@ func (s *Server) Promote(ctx context.Context) (Status, error) {
 
 // Follow makes the server a replica of addr (host:port). A server that follows it already is left alone.
 func (s *Server) Follow(ctx context.Context, addr string) error {
+	_, err := s.follow(ctx, addr)
+	return err
+}
+
+// follow tells whether the server followed another before.
+func (s *Server) follow(ctx context.Context, addr string) (changed bool, err error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return fmt.Errorf("follow %s: %w", addr, err)
+		return false, fmt.Errorf("follow %s: %w", addr, err)
 	}
 	if err := s.authenticate(ctx); err != nil {
-		return err
+		return false, err
 	}
-	if _, err := s.do(ctx, []string{"REPLICAOF", host, port}); err != nil {
-		return err
+	res, err := s.do(ctx, []string{"REPLICAOF", host, port})
+	if err != nil {
+		return false, err
 	}
+	said, _ := res[0].ToString()
 	st, err := s.Status(ctx)
 	if err == nil && st.Of != addr {
 		err = fmt.Errorf("REPLICAOF %s on redis %s: it follows %q", addr, s.opt.Addr, st.Of)
 	}
-	return err
+	return !strings.HasPrefix(said, "OK Already"), err // "OK Already connected to specified master"
 }
 
 // Park points the server at the sink.
-func (s *Server) Park(ctx context.Context) error { return s.Follow(ctx, Sink) }
+func (s *Server) Park(ctx context.Context) error {
+	changed, err := s.follow(ctx, Sink)
+	if changed {
+		s.opt.tally().Parked()
+	}
+	return err
+}
 
 // ReadOnly makes the server refuse writes while it is a replica.
 func (s *Server) ReadOnly(ctx context.Context) error {

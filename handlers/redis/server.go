@@ -22,6 +22,7 @@ type Options struct {
 	Password string
 	Name     string        // CLIENT SETNAME, "resec:<id>"
 	Timeout  time.Duration // of one command, and of one dial
+	Tally    Tally         // of what is done; nil: none
 }
 
 // Server is one Redis server. It survives the server's death: a call fails, a later call dials again.
@@ -131,6 +132,9 @@ func (s *Server) do(ctx context.Context, args ...[]string) ([]rueidis.RedisResul
 		res, err = s.once(ctx, args)
 	}
 	if err != nil {
+		if !errors.Is(ctx.Err(), context.Canceled) { // or we have given it up ourselves
+			s.opt.tally().RedisError()
+		}
 		return nil, fmt.Errorf("%s on redis %s: %w", args[0][0], s.opt.Addr, err)
 	}
 	return res, nil

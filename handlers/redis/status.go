@@ -22,12 +22,14 @@ var errNonsense = errors.New("its answer cannot be understood")
 type Position struct {
 	Lineage  string `json:"lineage"`            // master_replid
 	Lineage2 string `json:"lineage2,omitempty"` // master_replid2: what Lineage continues
+	Branch   int64  `json:"branch,omitempty"`   // second_repl_offset: from this offset on it is another than Lineage2; 0: unknown
 	Offset   int64  `json:"offset"`             // bytes: slave_repl_offset, on a master master_repl_offset
 }
 
 // Precedes tells whether the history at q goes through p.
 func (p Position) Precedes(q Position) bool {
-	return p.Lineage != "" && (p.Lineage == q.Lineage || p.Lineage == q.Lineage2) && p.Offset <= q.Offset
+	shared := p.Lineage == q.Lineage || p.Lineage == q.Lineage2 && (q.Branch <= 0 || p.Offset < q.Branch)
+	return p.Lineage != "" && shared && p.Offset <= q.Offset
 }
 
 // Replica is a replica as its master lists it.
@@ -45,6 +47,7 @@ type Status struct {
 	Master   bool     `json:"master"`
 	Of       string   `json:"of,omitempty"`      // host:port that a replica follows
 	LinkUp   bool     `json:"link_up,omitempty"` // of a replica
+	Down     int      `json:"-"`                 // seconds since its link went down; 0: it is up, or there never was one
 	Syncing  bool     `json:"syncing,omitempty"` // a full sync is under way
 	Loading  bool     `json:"loading,omitempty"`
 	Position Position `json:"position"`
@@ -60,6 +63,11 @@ type Status struct {
 
 // Fenced tells whether the server refuses writes because somebody fenced it.
 func (s Status) Fenced() bool { return fenced(s.MinReplicas) }
+
+// Closed tells whether a master refuses writes for want of replicas.
+func (s Status) Closed() bool {
+	return s.Master && s.MaxLag > 0 && s.Attached(s.MaxLag+1) < s.MinReplicas
+}
 
 // Parked tells whether the server was pointed at the sink.
 func (s Status) Parked() bool { return !s.Master && s.Of == Sink }
@@ -125,12 +133,13 @@ func parseInfo(text string) (Status, error) {
 		return Status{}, fmt.Errorf("%w: it is %s", ErrTooOld, st.Version)
 	}
 	if id := f["master_replid2"]; strings.Trim(id, "0") != "" {
-		st.Position.Lineage2 = id
+		st.Position.Lineage2, st.Position.Branch = id, num("second_repl_offset")
 	}
 	if !st.Master {
 		st.Of = net.JoinHostPort(f["master_host"], f["master_port"])
 		st.LinkUp, st.Syncing = f["master_link_status"] == "up", f["master_sync_in_progress"] == "1"
 		st.Position.Offset = num("slave_repl_offset")
+		st.Down = int(max(0, num("master_link_down_since_seconds"))) // -1: never
 	}
 	for i := 0; f["slave"+strconv.Itoa(i)] != ""; i++ {
 		st.Replicas = append(st.Replicas, parseReplica(f["slave"+strconv.Itoa(i)]))

@@ -55,10 +55,14 @@ func TestParseInfo(t *testing.T) {
 	}{
 		{"a master stands at its own offset", info(nil), master},
 		{"lines may end without a carriage return", strings.ReplaceAll(info(nil), "\r\n", "\n"), master},
-		{"a lineage that continues another names both", info(map[string]string{"master_replid2": id40("c")}),
-			with(master, func(s *Status) { s.Position.Lineage2 = id40("c") })},
+		{"a lineage that continues another names both", info(map[string]string{"master_replid2": id40("c"), "second_repl_offset": "1200"}),
+			with(master, func(s *Status) { s.Position.Lineage2, s.Position.Branch = id40("c"), 1200 })},
 		{"a replica stands at the offset that it has applied", replica(nil), linked},
 		{"a link that is down is not up", replica(map[string]string{"master_link_status": "down"}),
+			with(linked, func(s *Status) { s.LinkUp = false })},
+		{"it tells since when", replica(map[string]string{"master_link_status": "down", "master_link_down_since_seconds": "7"}),
+			with(linked, func(s *Status) { s.LinkUp, s.Down = false, 7 })},
+		{"one that was never up has no such time", replica(map[string]string{"master_link_status": "down", "master_link_down_since_seconds": "-1"}),
 			with(linked, func(s *Status) { s.LinkUp = false })},
 		{"a full sync is under way", replica(map[string]string{"master_link_status": "down", "master_sync_in_progress": "1"}),
 			with(linked, func(s *Status) { s.LinkUp, s.Syncing = false, true })},
@@ -143,5 +147,24 @@ func TestStatus_Words(t *testing.T) {
 				t.Error(d)
 			}
 		})
+	}
+}
+
+func TestPrecedes(t *testing.T) {
+	q := Position{Lineage: "b", Lineage2: "a", Branch: 100, Offset: 150}
+	for _, tt := range []struct {
+		p    Position
+		want bool
+	}{
+		{Position{Lineage: "b", Offset: 150}, true},
+		{Position{Lineage: "b", Offset: 151}, false},
+		{Position{Lineage: "a", Offset: 99}, true},
+		{Position{Lineage: "a", Offset: 100}, false}, // it has gone on by itself from where the other began a history of its own
+		{Position{Lineage: "c", Offset: 1}, false},
+		{Position{}, false},
+	} {
+		if got := tt.p.Precedes(q); got != tt.want {
+			t.Errorf("%+v precedes: %t", tt.p, got)
+		}
 	}
 }

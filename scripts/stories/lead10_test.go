@@ -39,6 +39,9 @@ func TestLead10_TwoClustersOnTheDefaultLockKey(t *testing.T) {
 						had(t, r, keys{prefix: "theirs", n: 100})
 					}
 				}
+				m, err := first.Master()
+				ok(t, err)
+				lab.Eventually(t, patience, func() error { return guarded(first, m, 1) }) // then nothing changes by itself
 				state := value(t, c, "resec/.lock/state")
 				var before []string
 				for _, r := range second.Redis {

@@ -23,6 +23,9 @@ const patience = 60 * time.Second
 // bornParked makes a Redis come up read-only, waiting for an election.
 var bornParked = []string{"--replicaof", "127.0.0.1", "1"}
 
+// all is what scripts/soak sets: every variant, where one run takes those in which each of its circumstances is met.
+var all = flag.Bool("all", false, "run every variant of a story")
+
 // shared is the Consul of the stories that do not harm it.
 var shared struct {
 	sync.Once

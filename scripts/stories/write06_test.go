@@ -17,7 +17,11 @@ func TestWrite06_MasterCutOffFromAllButClients(t *testing.T) {
 		for _, cut := range cuts {
 			t.Run(fmt.Sprintf("n=%d/%s", n, cut.name), func(t *testing.T) {
 				t.Parallel()
-				k := planned(t, lab.Plan{Members: n, Born: true, Network: true, Servers: 1})
+				p := lab.Plan{Members: n, Born: true, Network: true, Servers: 1}
+				if cut.how != lab.Drop { // a network that rejects fakes a death
+					p.Env = []string{"EARLY_TAKEOVER=false"}
+				}
+				k := planned(t, p)
 				m := started(t, k)
 				fig, w := figures(t), watched(t, k)
 				from := time.Now()

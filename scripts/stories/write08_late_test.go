@@ -18,6 +18,9 @@ func TestWrite08_LateGuard(t *testing.T) {
 	for _, n := range []int{2, 3} {
 		for _, patient := range []bool{false, true} {
 			for seed := range uint64(2) {
+				if (seed == 0) == patient && !*all {
+					continue
+				}
 				t.Run(fmt.Sprint(n, " members, seed ", seed)+named(patient, ", the agent is patient"), func(t *testing.T) {
 					t.Parallel()
 					random := rand.New(rand.NewPCG(seed, 8))

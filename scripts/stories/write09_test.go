@@ -41,8 +41,11 @@ func TestWrite09_KilledAtEachStepOfATakeOver(t *testing.T) {
 		{"the master's redis killed", lost, 3, []heir{byAnother, byItself}, []string{"sealed", "promoted", "published", "lifted"}},
 		{"the master frozen with its agent", frozen, 3, []heir{byAnother, byItself, byThawed}, []string{"silent", "proven"}},
 	} {
-		for _, step := range v.steps {
-			for _, h := range v.heirs {
+		for i, step := range v.steps {
+			for j, h := range v.heirs {
+				if len(v.steps) > 4 && (i+j)%2 == 0 && !*all {
+					continue
+				}
 				t.Run(fmt.Sprintf("%s, %s, %d members, %s", step, v.why, v.n, h), func(t *testing.T) {
 					t.Parallel()
 					c := crashes(t, lab.Plan{Members: v.n, Born: true, Env: []string{"GUARD_MAX_LAG=2s"}}, step, followers(v.n)...)

@@ -46,8 +46,10 @@ func (r *round) things(h *Harm) (on []string) {
 			on = append(on, "link of "+min(a, b)+" and "+max(a, b))
 		}
 		return on
-	case SessionDestroyed:
+	case SessionDestroyed, Switchover:
 		return nil
+	case Paused:
+		return []string{"pause"}
 	}
 	return []string{redis}
 }

@@ -79,6 +79,10 @@ func (r *round) do(h *Harm) error {
 				return err
 			}
 		}
+	case Switchover:
+		return r.said("switchover", "-to", fmt.Sprint("m", h.Member), "-timeout", "5s")
+	case Paused:
+		return r.said("pause", "-for", "30s")
 	case SessionDestroyed:
 		if err := r.k.EndSession(h.Member); err != nil {
 			return errNothing{err}
@@ -113,12 +117,26 @@ func (r *round) undo(h *Harm) error {
 		return revive(r.k.Agents[h.Member])
 	case ClientKilled, ClientLeft:
 		return revive(r.k.Clients[h.Member].Process)
+	case Paused:
+		return lab.Until(context.Background(), 20*time.Second, func() error { return r.said("resume") }) // Consul may be away
 	case ConsulLink, MemberLink, Isolated:
 		for _, peer := range r.peers(h) {
 			if err := r.k.Net.Heal(r.k.Hosts[h.Member], peer); err != nil {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// said runs a subcommand; one that could not be done is a fault that came to nothing.
+func (r *round) said(args ...string) error {
+	_, stderr, code, err := r.k.Run(0, "", args...)
+	if err == nil && code != 0 {
+		err = fmt.Errorf("resec %s: exit %d: %s", args[0], code, stderr)
+	}
+	if err != nil {
+		return errNothing{err}
 	}
 	return nil
 }

@@ -30,6 +30,8 @@ const (
 	SessionDestroyed Kind = "session-destroyed" // by hand
 	LinksKilled      Kind = "links-killed"      // by CLIENT KILL on a replica
 	ByHand           Kind = "replicaof"         // on a replica
+	Switchover       Kind = "switchover"        // to whoever lacks least, or to a certain member
+	Paused           Kind = "paused"            // the cluster
 )
 
 // trait is what follows from a kind.
@@ -69,6 +71,8 @@ var kinds = map[Kind]nature{
 	SessionDestroyed: {},
 	LinksKilled:      {impairs, 0, 0},
 	ByHand:           {impairs, 0, 0},
+	Switchover:       {},
+	Paused:           {0, 500 * time.Millisecond, 6 * time.Second},
 }
 
 func (k Kind) is(t trait) bool { return kinds[k].trait&t != 0 }

@@ -1,0 +1,162 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"resec/commands/elect"
+	"resec/commands/lock"
+	"resec/handlers/redis"
+)
+
+// Early take-over. The agent of a dead master ends its session, unless it died too: then Consul waits for the check's TTL, or
+// for twice the session's. A replica's agent ends that session before, on the evidence on which a take-over would go on that
+// had the lock already, and on nothing less: nothing listens at the master's address, or another run does; or the master is
+// silent, and enough members follow nobody for so long that its guard has closed it. What is wrong with that evidence (a network
+// that rejects) is wrong with the take-over's; ending a session adds nothing to it, for no safety rests on the lock: a holder
+// that lives takes it again at once, and the take-over asks the old master before all else.
+
+// goneFor is between two looks that both find nothing at the master's address: its own agent, where it lives, needs some ten
+// milliseconds to give the lock up, and says why.
+const goneFor = 300 * time.Millisecond
+
+// missing is a published master as the watch on it sees it.
+type missing struct {
+	run    string // of the master; empty: none is watched
+	gone   bool   // nothing listens, or another run answers
+	silent bool
+	since  time.Time // it is one of both
+}
+
+// miss learns how a master is.
+func (a *Agent) miss(m lock.Master, h redis.Health) {
+	was, is := a.board.Get().missing, missing{run: m.RunID, gone: gone(h, m.RunID), silent: redis.Silent(h.Err)}
+	switch {
+	case !is.gone && !is.silent:
+	case was.run == is.run && !was.since.IsZero():
+		is.since = was.since
+	default:
+		is.since = time.Now()
+	}
+	if was != is {
+		a.board.Learn(func(k *known) { k.missing = is })
+	}
+}
+
+// bereft tells whether the published master, whose session holds the lock, is gone or silent, and our Redis might be the next.
+func bereft(k known, id string) bool {
+	m, st := k.view.State.Master, k.health.Status
+	if m == nil || m.ID == id || m.ID != k.view.Holder || k.missing.run != m.RunID || !k.missing.gone && !k.missing.silent {
+		return false
+	}
+	return k.session != nil && unusable(k.health) == "" && k.view.State.Bar(id, st.RunID) == "" && !k.view.Request.Stands() &&
+		!st.Master && (st.Of == m.Address || st.Parked()) && (k.missing.gone || k.view.State.Proof() > 0)
+}
+
+// bereavement is what is known of one master that is missing.
+type bereavement struct {
+	index uint64 // of the lock
+	run   string
+	vigil *elect.Vigil
+	gone  time.Time // since when each look found nothing at its address; zero: the last did not
+	last  time.Time // of those looks
+}
+
+// challenge ends the session of a holder that is gone, and takes the lock, when that is proven and it is our turn.
+func (a *Agent) challenge(ctx context.Context, k known) (again time.Duration, err error) {
+	m := k.view.State.Master
+	if k.session.Lease.Left(time.Now()) == 0 { // with the lock we could do nothing
+		return lookAgain, nil
+	}
+	if b := &a.bereft; b.run != m.RunID || b.index != k.view.LockIndex {
+		*b = bereavement{index: k.view.LockIndex, run: m.RunID, vigil: elect.NewVigil()}
+	}
+	if !k.health.Status.Parked() {
+		a.Log.Warn("the master is silent; our redis is parked, so that it closes", "master", m.ID, "addr", m.Address)
+		if err := a.Redis.Park(ctx); err != nil {
+			return 0, err
+		}
+		a.glance()
+	}
+	cs, _, err := a.ask(ctx, k)
+	if err != nil {
+		return 0, err
+	}
+	if slices.ContainsFunc(cs, func(c lock.Candidate) bool { return c.ID == m.ID && c.RunID == m.RunID }) {
+		a.board.Learn(func(k *known) { k.missing = missing{} })
+		return lookAgain, nil
+	}
+	now := time.Now()
+	wait := a.bereft.proven(k.view.State, elect.ClosedAfter(m)+a.hangs(m), now)
+	if wait > 0 {
+		return wait, nil
+	}
+	if wait = a.after(cs, k); wait > 0 && !a.turn.stands(k) {
+		a.turn = turn{k.view, k.health.Status.Of, now.Add(wait)}
+	}
+	if wait > 0 && now.Before(a.turn.at) {
+		return min(elect.LookAgain, a.turn.at.Sub(now)), nil
+	}
+	v, err := a.Lock.Usurp(context.WithoutCancel(ctx), k.session.ID, k.view, k.view.State.Weave(k.health.Status.Position))
+	if err != nil {
+		if errors.Is(err, lock.ErrMoved) {
+			a.Log.Debug("the lock is not to be had", "err", err)
+			return elect.LookAgain, nil
+		}
+		return 0, err
+	}
+	a.acquired = v.LockIndex
+	a.Log.Warn("elected early: the master is missing, and its agent does not say so", "key", a.Lock.Key, "master", m.ID, "session", k.view.Session)
+	a.wrote(v)
+	return 0, nil
+}
+
+// hangs is the function of that name, for a master.
+func (a *Agent) hangs(m *lock.Master) time.Duration {
+	return hangs(time.Duration(m.MaxLag)*time.Second, a.Registrar.Interval, a.silent())
+}
+
+// proven is how long to look again until it is proven that the master accepts no writes; 0: it is.
+func (b *bereavement) proven(s lock.State, closed time.Duration, now time.Time) time.Duration {
+	if !b.gone.IsZero() {
+		return max(0, goneFor-now.Sub(b.gone))
+	}
+	need := s.Proof()
+	others := slices.DeleteFunc(slices.Collect(maps.Keys(s.Record)), func(id string) bool { return id == s.Master.ID })
+	if need > 0 && b.vigil.Known(now, closed, others...) >= need {
+		return 0
+	}
+	return elect.LookAgain
+}
+
+// note takes in what a member answered.
+func (b *bereavement) note(id string, m *lock.Master, st redis.Status, err error) {
+	if b.vigil == nil || m == nil {
+		return
+	}
+	now := time.Now()
+	if id != m.ID {
+		b.vigil.Note(id, st, err, now)
+		return
+	}
+	if now.Sub(b.last) > 4*goneFor { // what was before is no first look to this one
+		b.gone = time.Time{}
+	}
+	b.last = now
+	switch {
+	case !elect.Gone(err) && (err != nil || st.RunID == b.run):
+		b.gone = time.Time{}
+	case b.gone.IsZero():
+		b.gone = now
+	}
+}
+
+// after is how long we leave the lock to those who rank before us, and whose agents live.
+func (a *Agent) after(cs []lock.Candidate, k known) time.Duration {
+	s := k.view.State
+	ranked := slices.DeleteFunc(lock.Rank(cs, s, lock.Bound), func(c lock.Candidate) bool { return k.view.Members[c.ID].Session == "" })
+	return time.Duration(max(0, slices.IndexFunc(ranked, func(c lock.Candidate) bool { return c.ID == a.Me.ID }))) * stagger
+}

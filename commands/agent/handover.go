@@ -1,0 +1,107 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"resec/commands/crash"
+	"resec/commands/elect"
+	"resec/commands/lock"
+	"resec/handlers/redis"
+)
+
+// handOver passes the lock to the member that lacks least, and waits until that, or whoever has it then, is published. From one
+// that gives it back, for it is told to leave, too, it takes it again, and tries the next. It returns who that is; nobody and
+// no error where there is none to pass it to.
+func (a *Agent) handOver(ctx context.Context, s *lock.Session, r reign) (to string, err error) {
+	tried := map[string]bool{}
+	for passed := false; ; {
+		k, changed := a.board.Wait()
+		switch m := k.view.State.Master; {
+		case k.view.Holder != a.Me.ID && m != nil && m.ID == k.view.Holder && m.Term > r.term:
+			return m.ID, nil
+		case k.view.Session == s.ID && !passed:
+			if redis.Refused(k.health.Err) { // whoever is the freshest now finds out by himself
+				return "", nil
+			}
+			soon, cancel := context.WithTimeout(ctx, answerFor)
+			if to, err = a.successor(soon, k, tried); err != nil || to == "" {
+				cancel()
+				return to, err
+			}
+			state := k.view.State
+			state.Why = lock.WhyLeaving
+			v, err := a.Lock.Pass(soon, s.ID, k.view, to, state)
+			cancel()
+			if err != nil && !errors.Is(err, lock.ErrMoved) {
+				return to, err
+			} else if err == nil {
+				crash.At("passed")
+				a.Log.Info("the lock is passed", "to", to)
+				passed, tried[to] = true, true
+			} else if away := a.away(ctx); away != nil {
+				return to, fmt.Errorf("%w: %w", errAway, away)
+			} else if v, err = a.Lock.Read(ctx); err != nil {
+				return to, err
+			}
+			a.see(v)
+			continue
+		case !passed && k.view.Index != 0 && k.view.Free():
+			return "", errNotOurs
+		case passed && k.view.Index != 0 && (k.view.Free() || k.view.Session == s.ID):
+			term, err := a.regain(ctx, k, s)
+			if err == nil {
+				a.Log.Warn("the lock was given back, and is ours again", "by", to, "term", term)
+				passed, r.term = false, term
+				continue
+			} else if !errors.Is(err, lock.ErrMoved) && !errors.Is(err, errNotOurs) {
+				return to, err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return to, errors.New("the successor has not published itself")
+		case <-changed:
+		case <-time.After(retryAfter): // a change of the session alone is no news
+			if away := a.away(ctx); away != nil {
+				return to, fmt.Errorf("%w: %w", errAway, away)
+			}
+		}
+	}
+}
+
+// regain makes our Redis the master again, whatever a successor that gave up has done to it, and returns the new term.
+func (a *Agent) regain(ctx context.Context, k known, s *lock.Session) (term uint64, err error) {
+	k.session = s
+	if k.view.Free() {
+		if k.view, err = a.Lock.Acquire(ctx, k.session.ID, k.view, k.view.State); err != nil {
+			return 0, err
+		}
+		a.wrote(k.view)
+		a.acquired = k.view.LockIndex
+	}
+	v, finish, err := a.takeOver(ctx, k, elect.NewTrace(), nil)
+	a.aside.Go(finish)
+	a.wrote(v)
+	return v.State.Term(), err
+}
+
+// successor is the member that a master that leaves is to pass the lock to; empty: there is none that was not tried.
+func (a *Agent) successor(ctx context.Context, k known, tried map[string]bool) (string, error) {
+	cs, _, err := a.ask(ctx, k)
+	if err != nil {
+		return "", err
+	}
+	return successor(cs, k, a.Me, tried), nil
+}
+
+func successor(cs []lock.Candidate, k known, me lock.Master, tried map[string]bool) string {
+	for _, c := range lock.Rank(cs, k.view.State, lock.Bound) {
+		if c.ID != me.ID && !tried[c.ID] && k.view.Members[c.ID].Session != "" && c.Linked() && c.Of == me.Address {
+			return c.ID
+		}
+	}
+	return ""
+}

@@ -1,0 +1,55 @@
+package agent
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+
+	"github.com/hashicorp/consul/api"
+
+	"resec/commands/catalog"
+	"resec/commands/elect"
+	"resec/commands/lock"
+	"resec/handlers"
+)
+
+// lockHeld is in the environment of promote and fence hooks, as in that of handlers under elect.
+const lockHeld = "CONSUL_LOCK_HELD=true"
+
+// toldPromoted tells hooks that our Redis has become the master that is published.
+func (a *Agent) toldPromoted(now, before lock.View) {
+	ev := handlers.Event{Type: handlers.TypePromote, Term: now.State.Term()}
+	if m := before.State.Master; m != nil {
+		ev.Previous = &m.Peer
+	}
+	a.hooks.Tell(handlers.TypePromote, ev, lockHeld)
+}
+
+// toldFenced tells hooks that our Redis was fenced, in its term as master.
+func (a *Agent) toldFenced(term uint64, reason string) {
+	a.hooks.Tell(handlers.TypeFence, handlers.Event{Type: handlers.TypeFence, Term: term, Reason: reason}, lockHeld)
+}
+
+// toldFollowing tells hooks, once for each master and term, whom our Redis follows: it may be the master's agent that has
+// made it.
+func (a *Agent) toldFollowing(k known) {
+	m, follows := leader(k, a.Me.ID)
+	if !follows || m.Peer == a.follows {
+		return
+	}
+	a.follows = m.Peer
+	a.hooks.Tell(handlers.TypeReplicate, masterEntry(m, a.Registrar.Naming), fmt.Sprintf("CONSUL_INDEX=%d", k.view.Index))
+}
+
+// masterEntry is the published master as `consul watch -type=service` gives its service: the catalogue itself may show that
+// a little later.
+func masterEntry(m lock.Master, n catalog.Naming) []*api.ServiceEntry {
+	host, text, _ := net.SplitHostPort(m.Address)
+	port, _ := strconv.Atoi(text)
+	return []*api.ServiceEntry{{
+		Node: &api.Node{Node: m.Node, Address: host},
+		Service: &api.AgentService{ID: m.ServiceID, Service: n.Name(catalog.Master), Tags: n.Tags(catalog.Master), Address: host, Port: port,
+			Meta: elect.Meta(m.ID, m.Term, "")},
+		Checks: api.HealthChecks{},
+	}}
+}

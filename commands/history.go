@@ -1,0 +1,42 @@
+package commands
+
+import (
+	"encoding/json"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"resec/commands/lock"
+)
+
+func (p *program) history() *cli.Command {
+	var asJSON bool
+	extra := []setting{toggle(&asJSON, "json", "false", "write JSON, with the steps of each take-over")}
+	return p.command("history", "", "the last 20 changes of mastership, the newest last",
+		forConsul|forCluster, extra, func(c *cli.Context, cfg *config, _ *slog.Logger) error {
+			client, err := cfg.client()
+			if err != nil {
+				return err
+			}
+			all, err := lock.Lock{Client: client, Key: cfg.lockKey}.History(c.Context)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				enc := json.NewEncoder(p.stdout)
+				enc.SetIndent("", "  ")
+				return enc.Encode(append([]lock.Change{}, all...)) // none is [], not null
+			}
+			lines := []string{"WHEN|FROM|TO|TERM|OUTAGE|CAUSE"}
+			for _, c := range all {
+				outage := ""
+				if c.From != "" {
+					outage = milliseconds(c.Outage)
+				}
+				lines = append(lines, row(c.At.Local().Format(time.RFC3339), c.From, c.To, strconv.FormatUint(c.Term, 10), outage, c.Cause))
+			}
+			return table(p.stdout, lines)
+		})
+}

@@ -1,0 +1,72 @@
+package lock
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+)
+
+// historyMax is how many changes are kept.
+const historyMax = 20
+
+// Change is one change of mastership, as the new master's agent saw it.
+type Change struct {
+	At     time.Time     `json:"at"` // when writes were let in
+	From   string        `json:"from,omitempty"`
+	To     string        `json:"to"`
+	Term   uint64        `json:"term"`
+	Cause  string        `json:"cause"`
+	Outage time.Duration `json:"outage_ns"` // from when the fault was seen, or writes were held back, until they were let in
+	Steps  []Step        `json:"steps,omitempty"`
+}
+
+// Step is one of a take-over, and when it was done.
+type Step struct {
+	Name string        `json:"step"`
+	At   time.Duration `json:"at_ns"` // since the take-over began
+}
+
+// History are the last changes, the newest last.
+func (l Lock) History(ctx context.Context) ([]Change, error) {
+	all, _, err := l.history(ctx)
+	return all, err
+}
+
+func (l Lock) history(ctx context.Context) (all []Change, index uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
+	defer cancel()
+	p, _, err := l.Client.KV().Get(historyKey(l.Key), (&api.QueryOptions{RequireConsistent: true}).WithContext(ctx))
+	if err != nil {
+		return nil, 0, fmt.Errorf("read the history %s: %w", historyKey(l.Key), err)
+	}
+	if p == nil {
+		return nil, 0, nil
+	}
+	if json.Unmarshal(p.Value, &all) != nil {
+		all = nil // somebody has overwritten it: it begins anew
+	}
+	return all, p.ModifyIndex, nil
+}
+
+// Remember adds a change. It is written after the master is in service: a history is worth no delay.
+func (l Lock) Remember(ctx context.Context, c Change) error {
+	for range 3 { // two masters in a row may write at the same time
+		all, index, err := l.history(ctx)
+		if err != nil {
+			return err
+		}
+		all = append(all, c)
+		data, err := json.Marshal(all[max(0, len(all)-historyMax):])
+		if err == nil {
+			_, err = l.commit(ctx, &api.KVTxnOp{Verb: api.KVCAS, Key: historyKey(l.Key), Value: data, Index: index})
+		}
+		if !errors.Is(err, ErrMoved) {
+			return err
+		}
+	}
+	return ErrMoved
+}

@@ -1,0 +1,70 @@
+package commands
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"resec/commands/catalog"
+	"resec/commands/lock"
+)
+
+func (p *program) pause() *cli.Command {
+	var pause lock.Pause
+	var lasts time.Duration
+	extra := []setting{
+		{name: "for", def: "1h", usage: "it ends by itself after this", takes: duration, set: positive(&lasts)},
+		{name: "reason", usage: "shown by status and in the agents' logs", takes: "a text", set: text(&pause.Reason)},
+	}
+	return p.command("pause", "", "maintenance: nobody is promoted, re-pointed or fenced until resume",
+		forConsul|forCluster, extra, func(c *cli.Context, cfg *config, _ *slog.Logger) error {
+			client, err := cfg.client()
+			if err != nil {
+				return err
+			}
+			l := lock.Lock{Client: client, Key: cfg.lockKey}
+			v, err := l.Read(c.Context)
+			if err == nil {
+				err = v.Belongs(cfg.naming.Name(catalog.Master))
+			}
+			if err == nil && v.StateIndex == 0 {
+				err = fmt.Errorf("there is no cluster under %s", cfg.lockKey)
+			}
+			if err != nil {
+				return err
+			}
+			pause.Since = time.Now().UTC().Truncate(time.Second)
+			pause.Until = pause.Since.Add(lasts)
+			if err := l.Suspend(c.Context, pause); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(p.stdout, &pause)
+			return err
+		})
+}
+
+func (p *program) resume() *cli.Command {
+	return p.command("resume", "", "end a pause: what happened meanwhile is dealt with now",
+		forConsul|forCluster, nil, func(c *cli.Context, cfg *config, _ *slog.Logger) error {
+			client, err := cfg.client()
+			if err != nil {
+				return err
+			}
+			l := lock.Lock{Client: client, Key: cfg.lockKey}
+			v, err := l.Read(c.Context)
+			if err != nil {
+				return err
+			}
+			if v.Pause == nil {
+				return errors.New("the cluster is not paused")
+			}
+			if err := l.Resume(c.Context); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(p.stdout, "resumed")
+			return err
+		})
+}

@@ -1,0 +1,101 @@
+package stories_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"resec/scripts/lab"
+)
+
+// Redis and agent die together, as a container does: nobody is left to give the lock up, and nothing listens any more.
+func TestEarly01_ContainerLost(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{2, 3, 5} {
+		t.Run(fmt.Sprint("n=", n), func(t *testing.T) {
+			t.Parallel()
+			k := planned(t, lab.Plan{Members: n, Born: true})
+			m := started(t, k)
+			fig, w := figures(t), watched(t, k)
+			fig.consul(k)
+			died := time.Now()
+			kill(k.Redis[m].Process, k.Agents[m])
+			fig.within("new master", succeeded(t, k, w, m).Sub(died), time.Second)
+			ok(t, errors.Join(k.Redis[m].Restart(), k.Agent(m)))
+			v := became(t, k, w, m)
+			fig.note("client outage", v.Outage.Lasted())
+			if err := errors.Join(v.LostOnlyBetween(died.Add(-100*time.Millisecond), died), v.NeverTwo(0), v.NeverTwoListed(0), k.Stop()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A machine is gone with all that ran on it, and answers nothing: its guard must have closed it, for it might live.
+func TestEarly02_MachineLost(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{2, 3} {
+		t.Run(fmt.Sprint("n=", n), func(t *testing.T) {
+			t.Parallel()
+			k := planned(t, lab.Plan{Members: n, Born: true, Network: true, Servers: 1, Clients: true})
+			m := started(t, k)
+			fig, w := figures(t), watched(t, k)
+			from := time.Now()
+			ok(t, k.Net.Isolate(k.Hosts[m], lab.Drop))
+			kill(k.Processes(m)...)
+			after := succeeded(t, k, w, m).Sub(from)
+			if after < evidence {
+				t.Errorf("another accepted writes after %s: before %s there was no evidence", after, evidence)
+			}
+			fig.within("new master", after, probing+evidence+hangs+2500*time.Millisecond)
+			ok(t, errors.Join(k.Net.HealAll(k.Hosts[m]), k.Clients[m].Restart(), k.Redis[m].Restart(), k.Agent(m)))
+			v := became(t, k, w, m)
+			if err := errors.Join(v.LostOnlyBetween(from.Add(-100*time.Millisecond), from), v.NeverTwo(0), v.NeverTwoListed(time.Second), k.Stop()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// probing is HEALTHCHECK_TIMEOUT; hangs is by how much longer than that a master may hang, and close in time.
+const probing, hangs = 500 * time.Millisecond, time.Second
+
+// Where it is switched off nobody ends another's session.
+func TestEarly03_SwitchedOff(t *testing.T) {
+	t.Parallel()
+	k := planned(t, lab.Plan{Members: 2, Born: true, Env: []string{"EARLY_TAKEOVER=false"}})
+	m := started(t, k)
+	w := watched(t, k)
+	died := time.Now()
+	kill(k.Redis[m].Process, k.Agents[m])
+	if after := succeeded(t, k, w, m).Sub(died); after < interval {
+		t.Errorf("another accepted writes after %s: its check had not ended", after)
+	}
+	ok(t, k.Stop())
+}
+
+// The members cannot reach one another, and each reaches Consul: the master, whose agent says that it has lost its replicas, goes on,
+// and its session is not ended.
+func TestEarly04_LinksCut(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{2, 3} {
+		t.Run(fmt.Sprint("n=", n), func(t *testing.T) {
+			t.Parallel()
+			k := planned(t, lab.Plan{Members: n, Born: true, Network: true, Servers: 1})
+			m := started(t, k)
+			_, session := stands(t, k)
+			w := watched(t, k)
+			for _, i := range others(k, m) {
+				ok(t, k.Net.Cut(k.Hosts[m], k.Hosts[i], lab.Drop))
+			}
+			throughout(t, 20*time.Second, neverTwo(w))
+			ok(t, k.Net.HealAll(k.Hosts[m]))
+			v, now := judged(t, k, w)
+			_, still := stands(t, k)
+			if err := errors.Join(v.Sound(), notRefused(w), k.Stop()); err != nil || now != m || still != session {
+				t.Errorf("%d leads, not %d, under session %s, not %s: %v", now, m, still, session, err)
+			}
+		})
+	}
+}

@@ -1,0 +1,33 @@
+package stories_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"resec/scripts/lab"
+)
+
+// An agent that goes on with its predecessor's reign is told to leave while Consul is away: it leaves.
+func TestWrite02_AdoptedAgentLeavesWithoutConsul(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{1, 2} {
+		t.Run(fmt.Sprintf("n=%d", n), func(t *testing.T) {
+			t.Parallel()
+			k := planned(t, lab.Plan{Members: n, Born: true, Servers: 1})
+			m := started(t, k)
+			k.Agents[m].Kill()
+			ok(t, k.Agent(m))
+			lab.Eventually(t, patience, func() error { return k.Agents[m].Said("adopted the predecessor's session") })
+			whole(t, k)
+			k.Consul.Kill()
+			told := time.Now()
+			terminate(t, map[*lab.Process]time.Duration{k.Agents[m]: 0})
+			figures(t).within("left after", time.Since(told), 4500*time.Millisecond)
+			ok(t, k.Consul.Restart())
+			ok(t, k.Agent(m))
+			whole(t, k)
+			ok(t, k.Stop())
+		})
+	}
+}
