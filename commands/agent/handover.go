@@ -12,18 +12,28 @@ import (
 	"resec/handlers/redis"
 )
 
+// actFor is how long a successor may hold the lock and not publish itself: it may wait for catchUp, 2 s, for our last bytes. In
+// takeFor, the last of leaveFor, the lock is not passed, but taken again. actFor + takeFor < leaveFor: a second one has the rest.
+const actFor, takeFor = 2400 * time.Millisecond, 400 * time.Millisecond
+
 // handOver passes the lock to the member that lacks least, and waits until that, or whoever has it then, is published. From one
-// that gives it back, for it is told to leave, too, it takes it again, and tries the next. It returns who that is; nobody and
-// no error where there is none to pass it to.
+// that gives it back, for it is told to leave, too, or that does nothing with it, it takes it again, and tries the next. It
+// returns who that is; nobody and no error where there is none to pass it to.
 func (a *Agent) handOver(ctx context.Context, s *lock.Session, r reign) (to string, err error) {
 	tried := map[string]bool{}
+	var holder string // the session that was passed the lock, or got it since
+	var late time.Time
+	end, _ := ctx.Deadline()
 	for passed := false; ; {
 		k, changed := a.board.Wait()
+		if k.view.Session != holder {
+			holder, late = k.view.Session, time.Now().Add(min(actFor, time.Until(end)-takeFor))
+		}
 		switch m := k.view.State.Master; {
 		case k.view.Holder != a.Me.ID && m != nil && m.ID == k.view.Holder && m.Term > r.term:
 			return m.ID, nil
 		case k.view.Session == s.ID && !passed:
-			if redis.Refused(k.health.Err) { // whoever is the freshest now finds out by himself
+			if redis.Refused(k.health.Err) || time.Until(end) < takeFor { // of a dead one the freshest finds out by himself
 				return "", nil
 			}
 			soon, cancel := context.WithTimeout(ctx, answerFor)
@@ -50,21 +60,25 @@ func (a *Agent) handOver(ctx context.Context, s *lock.Session, r reign) (to stri
 			continue
 		case !passed && k.view.Index != 0 && k.view.Free():
 			return "", errNotOurs
-		case passed && k.view.Index != 0 && (k.view.Free() || k.view.Session == s.ID):
+		case passed && k.view.Index != 0 && (k.view.Free() || k.view.Session == s.ID || time.Now().After(late)):
 			term, err := a.regain(ctx, k, s)
 			if err == nil {
-				a.Log.Warn("the lock was given back, and is ours again", "by", to, "term", term)
+				a.Log.Warn("the lock was given back, or taken from one that did nothing with it, and is ours again", "by", to, "term", term)
 				passed, r.term = false, term
 				continue
 			} else if !errors.Is(err, lock.ErrMoved) && !errors.Is(err, errNotOurs) {
 				return to, err
 			}
 		}
+		look := retryAfter
+		if d := time.Until(late); d > 0 {
+			look = min(look, d)
+		}
 		select {
 		case <-ctx.Done():
 			return to, errors.New("the successor has not published itself")
 		case <-changed:
-		case <-time.After(retryAfter): // a change of the session alone is no news
+		case <-time.After(look): // a change of the session alone is no news
 			if away := a.away(ctx); away != nil {
 				return to, fmt.Errorf("%w: %w", errAway, away)
 			}
@@ -72,11 +86,16 @@ func (a *Agent) handOver(ctx context.Context, s *lock.Session, r reign) (to stri
 	}
 }
 
-// regain makes our Redis the master again, whatever a successor that gave up has done to it, and returns the new term.
+// regain makes our Redis the master again, whatever a successor that gave up has done to it, and returns the new term. One that
+// has the lock yet loses it: it lets no write in before it has published itself under that.
 func (a *Agent) regain(ctx context.Context, k known, s *lock.Session) (term uint64, err error) {
 	k.session = s
-	if k.view.Free() {
-		if k.view, err = a.Lock.Acquire(ctx, k.session.ID, k.view, k.view.State); err != nil {
+	if k.view.Session != s.ID {
+		take := a.Lock.Usurp
+		if k.view.Free() {
+			take = a.Lock.Acquire
+		}
+		if k.view, err = take(ctx, s.ID, k.view, k.view.State); err != nil {
 			return 0, err
 		}
 		a.wrote(k.view)
