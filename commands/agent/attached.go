@@ -3,6 +3,7 @@ package agent
 import (
 	"cmp"
 	"sync"
+	"time"
 
 	"resec/commands/lock"
 	"resec/handlers/redis"
@@ -86,6 +87,29 @@ func attached(st redis.Status, v lock.View, me string, says func(id string) bool
 		}
 	}
 	return members, nameless
+}
+
+// strangeFor is for how long there must be more strangers before the guard is set higher for them: a member that dies has no Redis
+// that speaks for its link a moment before our Redis drops that.
+const strangeFor = 300 * time.Millisecond
+
+// strange is how many strangers the guard is set higher for.
+type strange struct {
+	n     int       // -1: not known yet
+	since time.Time // there are more; zero: there are not
+}
+
+// next takes in how many there are.
+func (s strange) next(n int, now time.Time) strange {
+	switch {
+	case s.n < 0 || n <= s.n:
+		return strange{n: n}
+	case s.since.IsZero():
+		return strange{n: s.n, since: now}
+	case now.Sub(s.since) < strangeFor:
+		return s
+	}
+	return strange{n: n}
 }
 
 // memberAt is the recorded member whose Redis is announced at an address.

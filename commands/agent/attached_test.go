@@ -2,6 +2,7 @@ package agent
 
 import (
 	"testing"
+	"time"
 
 	"resec/commands/lock"
 	"resec/handlers/redis"
@@ -34,5 +35,27 @@ func TestAttached(t *testing.T) {
 				t.Errorf("got %d members, %d strangers; want %d, %d", members, strangers, tt.members, tt.strangers)
 			}
 		})
+	}
+}
+
+// Redis drops the link of a member that has died a moment after that member stopped to speak for it.
+func TestStrange(t *testing.T) {
+	at := time.Now()
+	s := strange{n: -1}
+	for _, tt := range []struct {
+		after   time.Duration
+		is, set int
+	}{
+		{0, 1, 1}, // those that are there at the beginning
+		{10, 2, 1},
+		{20, 1, 1},
+		{30, 2, 1},
+		{320, 2, 1},
+		{330, 3, 3},
+		{340, 0, 0}, // those that leave at once
+	} {
+		if s = s.next(tt.is, at.Add(tt.after*time.Millisecond)); s.n != tt.set {
+			t.Errorf("after %d ms the guard is set for %d of %d strangers, not %d", tt.after, s.n, tt.is, tt.set)
+		}
 	}
 }

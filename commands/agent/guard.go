@@ -19,11 +19,14 @@ const guardEvery, alertEvery, alertFor = time.Second, 5 * time.Millisecond, 200 
 // will be, by the time the next is: a Redis that goes on reads what waits on its old connections before it greets a new one.
 func (a *Agent) keepGuard(ctx context.Context, r reign, lost <-chan struct{}) {
 	said, alert, ready := "", time.Time{}, time.Time{}
+	odd := strange{n: -1}
 	for ctx.Err() == nil {
 		k, changed := a.board.Wait()
 		again := guardEvery
 		if time.Now().Before(alert) {
 			again = alertEvery
+		} else if !odd.since.IsZero() {
+			again = strangeFor / 3
 		}
 		if time.Since(ready) >= guardEvery {
 			if err := a.testament.Ready(ctx); err != nil {
@@ -32,7 +35,7 @@ func (a *Agent) keepGuard(ctx context.Context, r reign, lost <-chan struct{}) {
 			ready = time.Now()
 		}
 		if k.view.State.Term() == r.term && k.found.noted(k, a.Me.ID) {
-			moved, err := a.guard(ctx, k, r)
+			moved, err := a.guard(ctx, k, r, &odd)
 			switch {
 			case moved:
 				said = ""
@@ -53,7 +56,7 @@ func (a *Agent) keepGuard(ctx context.Context, r reign, lost <-chan struct{}) {
 }
 
 // guard takes one step towards the guard as it should be, and tells whether it took one.
-func (a *Agent) guard(ctx context.Context, k known, r reign) (bool, error) {
+func (a *Agent) guard(ctx context.Context, k known, r reign, odd *strange) (bool, error) {
 	st, err := a.Redis.Status(ctx)
 	if err != nil || !st.Master || st.RunID != r.run {
 		return false, err
@@ -63,7 +66,8 @@ func (a *Agent) guard(ctx context.Context, k known, r reign) (bool, error) {
 		a.linked.ask()
 	}
 	members, strangers := attached(st, k.view, a.Me.ID, a.linked.has, a.Guard)
-	g := lock.Guarding{Policy: a.Guard, Own: k.found.Setting, Members: k.view.State.Size(a.Me.ID), Attached: members, Strangers: strangers,
+	*odd = odd.next(strangers, time.Now())
+	g := lock.Guarding{Policy: a.Guard, Own: k.found.Setting, Members: k.view.State.Size(a.Me.ID), Attached: members, Strangers: odd.n,
 		Published: k.view.State.Guard(), Set: lock.Setting{Replicas: st.MinReplicas, MaxLag: st.MaxLag}}
 	do, to := g.Next()
 	if do == lock.GuardKeep {
