@@ -8,12 +8,25 @@ import (
 	"resec/scripts/lab"
 )
 
-// gigabyte is what the first full sync carries.
-var gigabyte = keys{prefix: "large", n: 1000, size: 1_000_000}
+// bulk is what the first full sync carries: 100 MB, and in a soak 1 GB.
+func bulk() keys {
+	k := keys{prefix: "large", n: 1000, size: 100_000}
+	if *all {
+		k.size = 1_000_000
+	}
+	return k
+}
 
-// The master is killed while the only other copy is in its first full sync: that one has nothing to lead with. These tests
-// are not parallel: they take memory.
+// heavy makes a story of the bulk parallel, unless that takes memory.
+func heavy(t *testing.T) {
+	if !*all {
+		t.Parallel()
+	}
+}
+
+// The master is killed while the only other copy is in its first full sync: that one has nothing to lead with.
 func TestLead08_OnlyCopyIsSyncing(t *testing.T) {
+	heavy(t)
 	k := large(t, 2, false)
 	syncing(t, k, 1)
 	k.Redis[0].Kill()
@@ -30,9 +43,11 @@ func TestLead08_OnlyCopyIsSyncing(t *testing.T) {
 
 // And then the master comes back with its dump: it leads again, and what it has is on both.
 func TestLead08_OnlyCopyIsSyncingAndTheMasterIsBack(t *testing.T) {
+	heavy(t)
 	for _, parked := range []bool{false, true} {
 		for _, agentToo := range []bool{false, true} {
 			t.Run("at once"+named(agentToo, ", its agent too")+named(parked, ", born parked"), func(t *testing.T) {
+				heavy(t)
 				k := large(t, 2, parked)
 				do(t, k.Redis[0], "BGSAVE")
 				lab.Eventually(t, patience, func() error { return k.Redis[0].Is("rdb_bgsave_in_progress", "0", "rdb_last_bgsave_status", "ok") })
@@ -52,7 +67,7 @@ func TestLead08_OnlyCopyIsSyncingAndTheMasterIsBack(t *testing.T) {
 					}
 					return k.Redis[1].Follows(k.Redis[0])
 				})
-				whole(t, k, gigabyte)
+				whole(t, k, bulk())
 				leads(t, k, 0)
 				ok(t, k.Stop())
 			})
@@ -62,8 +77,10 @@ func TestLead08_OnlyCopyIsSyncingAndTheMasterIsBack(t *testing.T) {
 
 // With a third that is linked, that one leads, and the other gets everything from it.
 func TestLead08_AnotherCopyIsLinked(t *testing.T) {
+	heavy(t)
 	for _, agentToo := range []bool{false, true} {
 		t.Run("the master killed"+named(agentToo, " with its agent"), func(t *testing.T) {
+			heavy(t)
 			k := large(t, 3, false)
 			ok(t, k.Agent(0))
 			ok(t, k.Agent(2))
@@ -72,7 +89,7 @@ func TestLead08_AnotherCopyIsLinked(t *testing.T) {
 				return errors.Join(k.Redis[2].Follows(k.Redis[0]), caughtUp(k, "m2"))
 			})
 			syncing(t, k, 1)
-			keep(t, gigabyte.n, k.Redis[2])
+			keep(t, bulk().n, k.Redis[2])
 			k.Redis[0].Kill()
 			if agentToo {
 				k.Agents[0].Kill()
@@ -82,7 +99,7 @@ func TestLead08_AnotherCopyIsLinked(t *testing.T) {
 			if agentToo {
 				ok(t, k.Agent(0))
 			}
-			whole(t, k, gigabyte)
+			whole(t, k, bulk())
 			leads(t, k, 2)
 			ok(t, k.Stop())
 		})
@@ -94,7 +111,7 @@ func large(t *testing.T, n int, parked bool) *lab.Cluster {
 	t.Helper()
 	// A server that forks, or syncs such a file with its disk, does not answer for a while.
 	k := planned(t, lab.Plan{Members: n, Born: parked, RedisArgs: []string{"--rdbcompression", "no"}, Env: []string{"HEALTHCHECK_INTERVAL=4s", "HEALTHCHECK_TIMEOUT=3s"}})
-	had(t, k.Redis[0], gigabyte)
+	had(t, k.Redis[0], bulk())
 	return k
 }
 

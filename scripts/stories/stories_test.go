@@ -26,10 +26,10 @@ var bornParked = []string{"--replicaof", "127.0.0.1", "1"}
 // all is what scripts/soak sets: every variant, where one run takes those in which each of its circumstances is met.
 var all = flag.Bool("all", false, "run every variant of a story")
 
-// shared is the Consul of the stories that do not harm it.
-var shared struct {
+// shared are the Consul servers of the stories that do not harm them. One agent that all of them register with cannot keep up: it
+// passes one change after the other on to its servers, and lets no other call in meanwhile.
+var shared [4]struct {
 	sync.Once
-	start func()
 	*lab.Consul
 	err error
 }
@@ -50,13 +50,16 @@ func run(m *testing.M) int {
 		return 1
 	}
 	l := lab.New(dir)
-	shared.start = func() { shared.Consul, shared.err = l.StartConsul("consul", nil) }
+	common = l
 	code := m.Run()
 	l.Close()
 	lab.Remove()
 	_ = os.RemoveAll(dir)
 	return code
 }
+
+// common is the lab of what stories share.
+var common *lab.Lab
 
 // clusters numbers the clusters: a test that is run again must not find the state of its last run.
 var clusters atomic.Int64
@@ -70,12 +73,14 @@ func cluster(t *testing.T, n int, redisArgs ...string) *lab.Cluster {
 // planned is a cluster with a name of its own, and without servers of its own on the shared Consul.
 func planned(t *testing.T, p lab.Plan) *lab.Cluster {
 	t.Helper()
+	n := clusters.Add(1)
 	if p.Servers == 0 {
-		shared.Do(shared.start)
-		ok(t, shared.err)
-		p.Consul = shared.Consul
+		s := &shared[n%int64(len(shared))]
+		s.Do(func() { s.Consul, s.err = common.StartConsul(fmt.Sprint("consul", n), nil) })
+		ok(t, s.err)
+		p.Consul = s.Consul
 	}
-	p.Name = fmt.Sprint("lead", clusters.Add(1))
+	p.Name = fmt.Sprint("lead", n)
 	k, err := lab.ForTest(t).NewPlanned(p)
 	ok(t, err)
 	t.Cleanup(func() {
