@@ -34,7 +34,11 @@ func (k *Cluster) Add(m Member) (i int, err error) {
 		}
 		k.Clients = append(k.Clients, c)
 	}
-	r, err := k.startRedis(on, fmt.Sprintf("%s-redis%d", k.Name, i), net.JoinHostPort(host, "6379"), k.Plan.args(m))
+	args := k.Plan.args(m)
+	if k.Plan.Sourced {
+		args = append(args, "--bind-source-addr", host)
+	}
+	r, err := k.startRedis(on, fmt.Sprintf("%s-redis%d", k.Name, i), net.JoinHostPort(host, "6379"), args)
 	if err != nil {
 		return 0, err
 	}

@@ -21,6 +21,8 @@ type Plan struct {
 
 	// Network puts each member and each server on a host of its own, and the cluster's clients on one more.
 	Network bool
+	// Sourced lets each Redis connect from its own address without a network, too: Sentinel takes replicas for what they connect from.
+	Sourced bool
 
 	Born      bool // Redis is started parked
 	Persist   Persist

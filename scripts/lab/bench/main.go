@@ -1,0 +1,218 @@
+// Command bench measures what faults cost the clients of a cluster, with resec and with Redis Sentinel, on the same machine in
+// the same run.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sync/errgroup"
+
+	"resec/scripts/lab"
+)
+
+func main() {
+	quick := flag.Bool("quick", false, "")
+	runs := flag.Int("n", 0, "")
+	only := flag.String("only", ".", "")
+	of := flag.String("systems", ".", "")
+	json := flag.String("json", "", "")
+	svg := flag.String("svg", "", "")
+	footprint := flag.Bool("footprint", false, "")
+	clusters := flag.String("clusters", "", "")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	err := inLab(func(l *lab.Lab) error {
+		switch {
+		case *footprint:
+			return footprints(ctx, l)
+		case *clusters != "":
+			sizes, err := numbers(*clusters)
+			if err != nil {
+				return err
+			}
+			return growth(ctx, l, sizes, max(1, *runs))
+		}
+		p, err := choose(*quick, *runs, *only, *of)
+		if err != nil {
+			return err
+		}
+		all, err := p.run(ctx, l)
+		return errors.Join(err, report(all, *json, *svg))
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// inLab does something with the program as it is released.
+func inLab(do func(*lab.Lab) error) error {
+	dir, err := os.MkdirTemp("", "resec-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	bin, err := lab.Build(dir, "-trimpath", "-ldflags", "-s -w")
+	if err != nil {
+		return err
+	}
+	lab.Resec = func() (string, error) { return bin, nil }
+	l := lab.New(dir)
+	defer l.Close()
+	return do(l)
+}
+
+func numbers(list string) (out []int, err error) {
+	for part := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(part)
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("--clusters takes numbers of clusters, 1,10,30, not %q", list)
+		}
+		out = append(out, n)
+	}
+	return out, nil
+}
+
+// program is what is to be measured.
+type program struct {
+	scenarios []scenario
+	systems   []system
+	runs      int
+}
+
+// choose: a quick run takes what is worth most in minutes.
+func choose(quick bool, runs int, only, of string) (p program, err error) {
+	p.runs = 5
+	if quick {
+		p.runs = 1
+	}
+	if runs > 0 {
+		p.runs = runs
+	}
+	names, err := regexp.Compile(only)
+	if err != nil {
+		return p, fmt.Errorf("-only takes a regular expression of scenarios: %w", err)
+	}
+	what, err := regexp.Compile(of)
+	if err != nil {
+		return p, fmt.Errorf("-systems takes a regular expression of systems: %w", err)
+	}
+	for _, sc := range scenarios {
+		if names.MatchString(sc.name) && (!quick || sc.quick) {
+			p.scenarios = append(p.scenarios, sc)
+		}
+	}
+	for _, s := range systems {
+		if what.MatchString(s.name) && (!quick || s.downAfter <= systems[2].downAfter) {
+			p.systems = append(p.systems, s)
+		}
+	}
+	if len(p.scenarios) == 0 || len(p.systems) == 0 {
+		return p, errors.New("no such scenario or system")
+	}
+	return p, nil
+}
+
+// outcome is all runs of one scenario with one system.
+type outcome struct {
+	Scenario string    `json:"scenario"`
+	Says     string    `json:"says"`
+	System   string    `json:"system"`
+	Runs     []figures `json:"runs"`
+	Failed   []string  `json:"failed,omitempty"`
+}
+
+// run measures one scenario after the other: resec for itself, then the Sentinels, which wait most of the time, beside one another.
+func (p program) run(ctx context.Context, l *lab.Lab) (all []*outcome, err error) {
+	for _, sc := range p.scenarios {
+		var beside errgroup.Group
+		for _, sys := range p.systems {
+			if sc.alone && !sys.ours() {
+				continue
+			}
+			o := &outcome{Scenario: sc.name, Says: sc.says, System: sys.name}
+			all = append(all, o)
+			if sys.ours() {
+				o.runAll(ctx, l, sc, sys, p.runs)
+			} else {
+				beside.Go(func() error { o.runAll(ctx, l, sc, sys, p.runs); return nil })
+			}
+		}
+		_ = beside.Wait()
+		if ctx.Err() != nil {
+			return all, ctx.Err()
+		}
+	}
+	for _, o := range all {
+		if len(o.Failed) > 0 {
+			err = errors.Join(err, fmt.Errorf("%s, %s: %s", o.Scenario, o.System, strings.Join(o.Failed, "; ")))
+		}
+	}
+	return all, err
+}
+
+// runAll lets it happen so many times, on one cluster, or on a new one where the last is not whole any more.
+func (o *outcome) runAll(ctx context.Context, parent *lab.Lab, sc scenario, sys system, runs int) {
+	var s *subject
+	var l *lab.Lab
+	closed := func() {
+		if l != nil {
+			l.Close()
+			l, s = nil, nil
+		}
+	}
+	defer closed()
+	for range runs {
+		if ctx.Err() != nil {
+			return
+		}
+		var err error
+		if s == nil {
+			l, s, err = fresh(parent, sys, sc.network)
+		}
+		var f figures
+		if err == nil {
+			f, err = measure(ctx, s, sc)
+		}
+		if err != nil {
+			o.Failed = append(o.Failed, err.Error())
+			closed()
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "%-11s %-14s outage %8.0f ms, found after %8.0f, lost %d of %d, two %.0f ms, noise %.0f\n",
+			sc.name, sys.name, f.Outage, f.Discovery, f.Lost, f.Acked, f.Two, f.Noise)
+		o.Runs = append(o.Runs, f)
+	}
+}
+
+// fresh is a cluster in a lab of its own.
+func fresh(parent *lab.Lab, sys system, network bool) (*lab.Lab, *subject, error) {
+	dir, err := os.MkdirTemp(parent.Dir, "run-")
+	if err != nil {
+		return nil, nil, err
+	}
+	l := lab.New(dir)
+	var consul *lab.Consul
+	if !network {
+		if consul, err = l.StartConsul("consul", nil); err != nil {
+			l.Close()
+			return nil, nil, err
+		}
+	}
+	s, err := prepare(l, consul, sys, network)
+	if err != nil {
+		l.Close()
+		return nil, nil, err
+	}
+	return l, s, nil
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"text/tabwriter"
+)
+
+// spread is the least, the middle and the greatest of some figures.
+type spread struct{ min, median, max float64 }
+
+func spreadOf[T any](all []T, of func(T) float64) (s spread) {
+	var v []float64
+	for _, x := range all {
+		v = append(v, of(x))
+	}
+	if len(v) == 0 {
+		return s
+	}
+	slices.Sort(v)
+	return spread{v[0], (v[(len(v)-1)/2] + v[len(v)/2]) / 2, v[len(v)-1]}
+}
+
+func (s spread) String() string { return fmt.Sprintf("%.0f / %.0f / %.0f", s.min, s.median, s.max) }
+
+func outages(o *outcome) spread { return spreadOf(o.Runs, func(f figures) float64 { return f.Outage }) }
+
+// report prints the table, in Markdown, and writes what is asked for.
+func report(all []*outcome, jsonFile, svgFile string) error {
+	table(os.Stdout, all)
+	if jsonFile != "" {
+		data, err := json.MarshalIndent(all, "", " ")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(jsonFile, append(data, '\n'), 0o644); err != nil {
+			return err
+		}
+	}
+	if svgFile == "" {
+		return nil
+	}
+	f, err := os.Create(svgFile)
+	if err != nil {
+		return err
+	}
+	draw(f, all)
+	return f.Close()
+}
+
+// table: times in ms, least / median / greatest. The ratio is that of the median outage to that of resec.
+func table(out io.Writer, all []*outcome) {
+	t := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
+	fmt.Fprintln(t, "| what happens\t| system\t| runs\t| write outage, ms\t| × resec's\t| found after, ms\t| no master listed\t| writes lost\t| two writable, ms\t| whole again, ms\t| noise, ms\t|")
+	fmt.Fprintln(t, "|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|")
+	for _, o := range all {
+		first := all[slices.IndexFunc(all, func(x *outcome) bool { return x.Scenario == o.Scenario })]
+		ratio := "–"
+		if ours := outages(first).median; first != o && ours > 0 && len(o.Runs) > 0 {
+			ratio = fmt.Sprintf("%.1f", outages(o).median/ours)
+		}
+		by := func(of func(figures) float64) spread { return spreadOf(o.Runs, of) }
+		fmt.Fprintf(t, "| %s\t| %s\t| %d\t| %s\t| %s\t| %s\t| %.0f\t| %s\t| %s\t| %.0f\t| %.0f\t|\n", o.Says, o.System, len(o.Runs), outages(o), ratio,
+			by(func(f figures) float64 { return f.Discovery }), by(func(f figures) float64 { return f.Unlisted }).median,
+			by(func(f figures) float64 { return float64(f.Lost) }), by(func(f figures) float64 { return f.Two }),
+			by(func(f figures) float64 { return f.Whole }).median, by(func(f figures) float64 { return f.Noise }).max)
+	}
+	_ = t.Flush()
+}
+
+// scenariosOf are the scenarios in their order, and the systems in theirs.
+func scenariosOf(all []*outcome) (scs, syss []string, by map[[2]string]*outcome) {
+	by = map[[2]string]*outcome{}
+	for _, o := range all {
+		by[[2]string{o.Scenario, o.System}] = o
+		if !slices.Contains(scs, o.Scenario) {
+			scs = append(scs, o.Scenario)
+		}
+		if !slices.Contains(syss, o.System) {
+			syss = append(syss, o.System)
+		}
+	}
+	slices.SortStableFunc(syss, func(a, b string) int { return cmp.Compare(rank(a), rank(b)) })
+	return scs, syss, by
+}
+
+func rank(name string) int {
+	return slices.IndexFunc(systems, func(s system) bool { return s.name == name })
+}

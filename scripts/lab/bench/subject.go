@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"resec/scripts/lab"
+)
+
+// system is one that is measured.
+type system struct {
+	name      string
+	downAfter time.Duration // of Sentinel; 0: it is resec
+}
+
+var systems = []system{
+	{"resec", 0},
+	{"sentinel 1000", time.Second},
+	{"sentinel 5000", 5 * time.Second},
+	{"sentinel 30000", 30 * time.Second}, // as Redis ships it
+}
+
+func (s system) ours() bool { return s.downAfter == 0 }
+
+// defaults are what resec does where nothing is set: the bench measures that, not the timings of the tests.
+var defaults = []string{"HEALTHCHECK_INTERVAL=5s", "HEALTHCHECK_TIMEOUT=2s", "CONSUL_LOCK_TTL=15s", "LOG_LEVEL=DEBUG"}
+
+// subject is a cluster of three under measurement.
+type subject struct {
+	*lab.Cluster
+	system
+	sentinels []*lab.Sentinel
+	asked     atomic.Uint32 // which Sentinel answered last
+}
+
+var subjects atomic.Int64
+
+// prepare starts a cluster, and waits until it is whole. With a network each member is a host of its own, with a Consul client agent.
+func prepare(l *lab.Lab, consul *lab.Consul, sys system, network bool) (*subject, error) {
+	p := lab.Plan{Name: fmt.Sprint("bench", subjects.Add(1)), Members: 3, Consul: consul, Env: defaults, Born: sys.ours(), Sourced: !sys.ours()}
+	if network {
+		p.Consul, p.Servers, p.Network, p.Clients = nil, 1, true, sys.ours()
+	}
+	k, err := l.NewPlanned(p)
+	if err != nil {
+		return nil, err
+	}
+	s := &subject{Cluster: k, system: sys}
+	if sys.ours() {
+		for i := range k.Redis {
+			if err := k.Agent(i); err != nil {
+				return nil, err
+			}
+		}
+	} else if s.sentinels, err = k.Sentinels(sys.downAfter); err != nil {
+		return nil, err
+	}
+	return s, s.whole(time.Minute)
+}
+
+// whole waits for one master, the others its linked replicas, and whoever is to know, knows that.
+func (s *subject) whole(patience time.Duration) error {
+	if s.ours() {
+		return s.Settled(patience)
+	}
+	return lab.Until(context.Background(), patience, func() error {
+		m, err := s.Linked()
+		if err != nil {
+			return err
+		}
+		for _, x := range s.sentinels {
+			if at, err := x.Master(context.Background()); err != nil || at != s.Redis[m].Addr {
+				return fmt.Errorf("%s calls %s the master, not %s: %w", x.Process.Name, at, s.Redis[m].Addr, err)
+			}
+		}
+		return nil
+	})
+}
+
+// find is how a client finds the master.
+func (s *subject) find(ctx context.Context) (at string, err error) {
+	if s.ours() {
+		return s.Find(ctx)
+	}
+	for range s.sentinels {
+		n := s.asked.Load()
+		short, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+		at, err = s.sentinels[int(n)%len(s.sentinels)].Master(short)
+		cancel()
+		if err == nil {
+			break
+		}
+		s.asked.CompareAndSwap(n, n+1)
+	}
+	return at, err
+}
+
+// keeper is what stands beside a Redis.
+func (s *subject) keeper(i int) *lab.Process {
+	if s.ours() {
+		return s.Agents[i]
+	}
+	return s.sentinels[i].Process
+}
+
+// stop tells a Redis and its keeper to end, as a container is told.
+func (s *subject) stop(i int) error {
+	ended := make(chan error, 1)
+	go func() { _, err := s.keeper(i).Stop(syscall.SIGTERM); ended <- err }()
+	_, err := s.Redis[i].Stop(syscall.SIGTERM)
+	return errors.Join(err, <-ended)
+}
+
+// start starts what does not run of a member.
+func (s *subject) start(i int) error {
+	if err := s.Boot(i); err != nil {
+		return err
+	}
+	if p := s.keeper(i); !p.Running() {
+		return p.Start()
+	}
+	return nil
+}
+
+// switchover is a planned one.
+func (s *subject) switchover(ctx context.Context, m int) error {
+	if !s.ours() {
+		return s.sentinels[m].Failover(ctx)
+	}
+	out, stderr, code, err := s.Run(m, "", "switchover")
+	if err == nil && code != 0 {
+		err = fmt.Errorf("switchover exits %d: %s%s", code, out, stderr)
+	}
+	return err
+}
