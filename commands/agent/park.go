@@ -43,6 +43,9 @@ func (a *Agent) watched(k known) (lock.Master, bool) {
 	return m, follows
 }
 
+// missEvery is how often a master is looked at that is to be missed early.
+const missEvery = time.Second
+
 // besides watches one master until our Redis follows another, or none.
 func (a *Agent) besides(ctx context.Context, m lock.Master) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -59,10 +62,14 @@ func (a *Agent) besides(ctx context.Context, m lock.Master) {
 		return
 	}
 	defer s.Close()
+	probe := a.Probe
+	if a.Early { // a silent one is called so a timeout after a look that it does not answer
+		probe.Every = min(probe.Every, missEvery)
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s.Watch(ctx, a.Probe, nil, func(h redis.Health) {
+		s.Watch(ctx, probe, nil, func(h redis.Health) {
 			if a.Early {
 				a.miss(m, h)
 			}
