@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -29,13 +30,13 @@ const (
 	statusFor = 5 * time.Second
 	readFor   = 2 * time.Second
 	writeFor  = 10 * time.Second
-	idleFor   = 90 * time.Second // longer than Prometheus's interval: a connection is used again
+	idleFor   = 5 * time.Second // an idle connection takes another's place
 	// closeFor is what those who ask at that moment have when the process ends, and again once their looks are ended. Leaving
-	// takes up to 4 s where Consul freezes, and Nomad kills after 5.
+	// takes up to 4.4 s where Consul freezes, and Nomad kills after 5.
 	closeFor   = 250 * time.Millisecond
 	headersMax = 8 << 10 // bytes
 	// connsMax are served at once: each takes a file descriptor, and the agent needs some to lead.
-	connsMax = 128
+	connsMax = 512
 )
 
 // Server answers.
@@ -124,9 +125,10 @@ func (s *Server) paths() http.Handler {
 
 func (s *Server) replica(w http.ResponseWriter, r *http.Request) {
 	most := int64(unbound)
-	if q := r.URL.Query(); q.Has("max_lag_bytes") {
+	q, malformed := url.ParseQuery(r.URL.RawQuery)
+	if q.Has("max_lag_bytes") || malformed != nil {
 		n, err := strconv.ParseInt(q.Get("max_lag_bytes"), 10, 64)
-		if err != nil || n < 0 {
+		if err != nil || n < 0 || malformed != nil {
 			http.Error(w, "max_lag_bytes takes a whole number from 0", http.StatusBadRequest)
 			return
 		}
