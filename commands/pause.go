@@ -55,6 +55,9 @@ func (p *program) resume() *cli.Command {
 			}
 			l := lock.Lock{Client: client, Key: cfg.lockKey}
 			v, err := l.Read(c.Context)
+			if err == nil {
+				err = v.Belongs(cfg.naming.Name(catalog.Master))
+			}
 			if err != nil {
 				return err
 			}

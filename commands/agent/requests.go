@@ -51,7 +51,7 @@ func (a *Agent) consider(ctx context.Context, k known, q lock.Request) error {
 // decide accepts a plan, with the id of the member that is to lead, or says why not.
 func decide(q lock.Request, cs []lock.Candidate, k known, me lock.Master) lock.Request {
 	refuse := func(format string, args ...any) lock.Request {
-		q.Accepted, q.Answer = false, fmt.Sprintf(format, args...)
+		q.Answer = fmt.Sprintf(format, args...) // of one that was accepted before, why it failed
 		return q
 	}
 	members := lock.Members(nil, k.view)

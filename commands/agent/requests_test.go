@@ -63,7 +63,7 @@ func TestDecide(t *testing.T) {
 			}
 			tt.ask.Planned = true
 			got := decide(tt.ask, tt.cs, now, me)
-			if got.To != tt.to || got.Answer != tt.says || got.Accepted != (tt.says == "" || tt.ask.DryRun) {
+			if got.To != tt.to || got.Answer != tt.says || got.Accepted != (tt.says == "" || tt.ask.DryRun || tt.ask.Accepted) {
 				t.Errorf("got %+v, want %q, %q", got, tt.to, tt.says)
 			}
 		})
