@@ -59,12 +59,13 @@ type Agent struct {
 	fails     int              // steps in a row that failed
 
 	bereft  bereavement
-	linked  linked         // in a reign
-	aside   sync.WaitGroup // what was begun in a reign, and ends after it
-	guarded atomic.Bool    // we leave, and a guard of ours stays
-	hung    atomic.Bool    // our Redis is fenced because this process hung
-	atWork  atomic.Bool    // board and Redis are there for others to look at
-	leaving atomic.Bool    // we were told to end
+	linked  linked                    // in a reign
+	aside   sync.WaitGroup            // what was begun in a reign, and ends after it
+	guarded atomic.Bool               // we leave, and a guard of ours stays
+	hung    atomic.Bool               // our Redis is fenced because this process hung
+	atWork  atomic.Bool               // board and Redis are there for others to look at
+	leaving atomic.Bool               // we were told to end
+	told    atomic.Pointer[time.Time] // when
 
 	losing struct { // the take-over or reign under way
 		sync.Mutex
@@ -102,7 +103,11 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer a.Redis.Close()
 	a.atWork.Store(true)
 	defer a.atWork.Store(false)
-	defer context.AfterFunc(ctx, func() { a.leaving.Store(true) })()
+	defer context.AfterFunc(ctx, func() {
+		now := time.Now()
+		a.told.Store(&now)
+		a.leaving.Store(true)
+	})()
 	a.testament = redis.NewTestament(a.Creds)
 	defer a.testament.Close()
 	// Leaving has an order: the loop gives the lock back while session and registration still stand.

@@ -14,7 +14,7 @@ import (
 
 // actFor is how long a successor may hold the lock and not publish itself: it may wait for catchUp, 2 s, for our last bytes. In
 // takeFor, the last of leaveFor, the lock is not passed, but taken again. actFor + takeFor < leaveFor: a second one has the rest.
-const actFor, takeFor = 2400 * time.Millisecond, 400 * time.Millisecond
+const actFor, takeFor = 2200 * time.Millisecond, 400 * time.Millisecond
 
 // handOver passes the lock to the member that lacks least, and waits until that, or whoever has it then, is published. From one
 // that gives it back, for it is told to leave, too, or that does nothing with it, it takes it again, and tries the next. It

@@ -12,25 +12,49 @@ import (
 )
 
 const (
-	// leaveFor bounds a handover. Nomad kills after 5 s, docker after 10, if it is not told otherwise.
-	leaveFor = 3 * time.Second
+	// partFor bounds what a leaving agent does before its last calls to Consul, from when it is told to. Nomad kills after 5 s, docker
+	// after 10, if it is not told otherwise: partFor + byeFor, and half a second for those who ask by HTTP, are less.
+	partFor = 3200 * time.Millisecond
+	// leaveFor bounds a handover; what is left of partFor is for the guard of a master that stays.
+	leaveFor = 2700 * time.Millisecond
 	// answerFor is how soon Consul has to answer for that. One that is away makes leaving shorter, not longer.
 	answerFor = time.Second
 	// settleFor bounds the wait until a successor has made our Redis its replica.
 	settleFor = time.Second
 	// stayFor bounds the time in which the guard is taken off a master that stays.
 	stayFor = 2 * time.Second
-	// byeFor bounds the last calls to Consul. Where it freezes at any moment of a handover, 2 × answerFor, ½ s between two looks
-	// and byeFor are less than the 5 s.
-	byeFor = 1500 * time.Millisecond
+	// byeFor bounds the last calls to Consul, which are made at once.
+	byeFor = 1200 * time.Millisecond
 )
+
+// parting is a context for what is done before this agent has left, which it outlives by no more than that.
+func (a *Agent) parting(ctx context.Context) (context.Context, context.CancelFunc) {
+	told := time.Now()
+	if t := a.told.Load(); t != nil {
+		told = *t
+	}
+	return context.WithDeadline(context.WithoutCancel(ctx), told.Add(partFor))
+}
+
+// within is what is left of a context for one call to Consul: never less than a call takes.
+func within(ctx context.Context) time.Duration {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return answerFor
+	}
+	return min(answerFor, max(time.Until(end), callFor))
+}
+
+// callFor is what a Consul that answers has for one call, whatever time is left.
+const callFor = 200 * time.Millisecond
 
 // leave hands mastership over before the agent goes: the lock is passed to the best replica's agent, which takes over as it
 // would from any master that answers. Where nobody can have it our Redis stays writable, and the lock is given back.
 //
 // An error: the lock was lost before it was passed.
 func (a *Agent) leave(ctx context.Context, s *lock.Session, r reign) error {
-	ctx = context.WithoutCancel(ctx)
+	ctx, done := a.parting(ctx)
+	defer done()
 	hand, cancel := context.WithTimeout(ctx, leaveFor)
 	defer cancel()
 	crash.At("leaving")
@@ -38,7 +62,7 @@ func (a *Agent) leave(ctx context.Context, s *lock.Session, r reign) error {
 	if k := a.board.Get(); away == nil && k.paused {
 		a.Log.Warn("mastership is not handed over: the cluster is " + k.view.Pause.String())
 		a.stay(ctx, s, nil)
-		a.release(ctx, answerFor, s.ID, lock.WhyLeaving, "the agent leaves")
+		a.release(ctx, within(ctx), s.ID, lock.WhyLeaving, "the agent leaves")
 		return nil
 	}
 	if away != nil {
@@ -68,7 +92,7 @@ func (a *Agent) leave(ctx context.Context, s *lock.Session, r reign) error {
 		a.Log.Warn("nobody can be handed mastership; redis stays a master", "redis", a.Redis.Addr())
 	}
 	a.stay(ctx, s, nil)
-	a.release(ctx, answerFor, s.ID, cause(a.board.Get()), "the agent leaves")
+	a.release(ctx, within(ctx), s.ID, cause(a.board.Get()), "the agent leaves")
 	crash.At("released")
 	return nil
 }

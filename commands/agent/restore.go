@@ -11,7 +11,7 @@ import (
 // restore leaves our Redis as its operator had it: without a fence or a guard of ours. Of a master that nobody elected only
 // a replica of nobody is left.
 func (a *Agent) restore(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, 4*leaveFor) // a second handover is in it; each step has a bound of its own
+	ctx, cancel := a.parting(ctx) // a second handover is in it
 	defer cancel()
 	st, err := a.settled(ctx)
 	k := a.board.Get()

@@ -33,7 +33,7 @@ const retryEvery = 500 * time.Millisecond
 const lateFor = 10 * time.Second
 
 // byeFor bounds the removal at the end: it is a part of what an agent takes to leave.
-const byeFor = 1500 * time.Millisecond
+const byeFor = 1200 * time.Millisecond
 
 // Entry is what is published of a member.
 type Entry struct {

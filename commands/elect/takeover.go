@@ -87,6 +87,11 @@ func (t Takeover) Run(ctx context.Context, v lock.View) (_ lock.View, finish fun
 		stop()
 		return v, finish, err
 	}
+	if m := v.State.Master; m != nil && m.RunID == own.RunID { // a successor that gave up may have left a pause
+		if err := t.Redis.Unpause(ctx); err != nil {
+			t.Log.Debug("the pause of a successor could not be ended", "err", err)
+		}
+	}
 	if m := v.State.Master; own.Master && !own.Fenced() && (m == nil && t.Listed == nil || m != nil && m.RunID == own.RunID) {
 		// It is the master already, and only the lock or the state was lost: nothing moves.
 		v, err = t.publish(ctx, v, own, t.stands(own))

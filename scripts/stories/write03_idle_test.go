@@ -3,6 +3,9 @@ package stories_test
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -27,7 +30,7 @@ func TestWrite03_SuccessorDoesNothing(t *testing.T) {
 			if v.hang == v.n-1 {
 				ok(t, k.Redis[m].IsMaster(v.n-1))
 			} else {
-				lab.Eventually(t, patience, func() error { return errors.Join(unfenced(k), k.Redis[m].Is("role", "slave")) })
+				lab.Eventually(t, patience, func() error { return errors.Join(k.Redis[m].Is("role", "slave"), unfenced(k)) })
 			}
 			left(t, k.Redis[m], 0, 10)
 			fig.within("write pause", pause(w), 500*time.Millisecond)
@@ -41,5 +44,51 @@ func TestWrite03_SuccessorDoesNothing(t *testing.T) {
 			}
 			ok(t, k.Stop())
 		})
+	}
+}
+
+// The one successor hangs at a step of its take-over, and then perhaps the Redis of the one that leaves: that is gone in less than the
+// 5 s after which Nomad kills, and what was done to its Redis is undone.
+func TestWrite03_SuccessorHangsAtAStep(t *testing.T) {
+	t.Parallel()
+	for _, step := range []string{"elected", "paused", "parked"} {
+		for _, redisToo := range []bool{false, true} {
+			t.Run(step+named(redisToo, ", and redis hangs"), func(t *testing.T) {
+				t.Parallel()
+				k := planned(t, lab.Plan{Members: 2, Born: true, Env: []string{"HEALTHCHECK_INTERVAL=5s", "HEALTHCHECK_TIMEOUT=2s", "CONSUL_LOCK_TTL=15s"}})
+				at := t.TempDir()
+				ok(t, k.Agent(0))
+				published(t, k, 0)
+				ok(t, k.Agent(1, "RESEC_HALT_AT="+step, "RESEC_HALT_IN="+at))
+				whole(t, k)
+				fig, w := figures(t), watched(t, k)
+				told := time.Now()
+				k.Agents[0].Signal(syscall.SIGTERM)
+				if redisToo {
+					lab.Eventually(t, patience, func() error { _, err := os.Stat(filepath.Join(at, "halted")); return err })
+					k.Redis[0].Freeze()
+				}
+				if code, err := k.Agents[0].Wait(t.Context()); err != nil || code != 0 {
+					t.Errorf("it left with %d: %v", code, err)
+				}
+				fig.within("left after", time.Since(told), 5*time.Second)
+				if !redisToo {
+					ok(t, k.Redis[0].IsMaster(1))
+					left(t, k.Redis[0], 0, 10)
+					lab.Eventually(t, patience, func() error { return accepted(w, time.Second) })
+					fig.within("write pause", pause(w), 2800*time.Millisecond) // not the 4 s for which the successor had paused it
+				}
+				k.Agents[1].Kill()
+				k.Redis[0].Thaw()
+				ok(t, errors.Join(k.Agent(0), k.Agent(1)))
+				whole(t, k)
+				v, _ := judged(t, k, w)
+				for _, err := range []error{v.NothingLost(), v.NeverTwo(0), unfenced(k), k.Stop()} {
+					if err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
 	}
 }
