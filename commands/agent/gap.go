@@ -8,7 +8,7 @@ import (
 )
 
 // gapEvery is how often this process looks whether it runs.
-const gapEvery = 100 * time.Millisecond
+const gapEvery = 200 * time.Millisecond
 
 // gapLimit is for how long it may not have run without a consequence.
 //
@@ -22,7 +22,7 @@ func gapLimit(maxLag, interval, silent time.Duration) time.Duration {
 	if silent > 0 {
 		limit = min(limit, max(silent-700*time.Millisecond, 800*time.Millisecond))
 	}
-	return max(3*gapEvery, limit)
+	return max(5*gapEvery/2, limit)
 }
 
 // hangs is how much longer than for its guard a challenger waits that has looked on since it called the master silent, so that a

@@ -19,7 +19,7 @@ func TestGapLimit(t *testing.T) {
 		{60 * s, 5 * s, 6 * s, 5300 * time.Millisecond},
 		{5 * s, 5 * s, s / 2, 800 * time.Millisecond},
 		{5 * s, s, s / 2, 800 * time.Millisecond},
-		{5 * s, 500 * time.Millisecond, 0, 3 * gapEvery}, // too short to keep the promise
+		{5 * s, 500 * time.Millisecond, 0, 5 * gapEvery / 2}, // too short to keep the promise
 	} {
 		got := gapLimit(tt.lag, tt.interval, tt.silent)
 		if got != tt.want {

@@ -43,6 +43,9 @@ func (a *Agent) watched(k known) (lock.Master, bool) {
 	return m, follows
 }
 
+// pingOthers is how often the connections to others are pinged. Their own agents do that more often.
+const pingOthers = time.Second
+
 // missEvery is how often a master is looked at that is to be missed early.
 const missEvery = time.Second
 
@@ -51,7 +54,7 @@ func (a *Agent) besides(ctx context.Context, m lock.Master) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	opt := a.Creds
-	opt.Addr = m.Address
+	opt.Addr, opt.Ping = m.Address, pingOthers
 	s, err := redis.Open(ctx, opt)
 	if err != nil {
 		a.Log.Error("the master cannot be watched", "master", m.ID, "err", err)

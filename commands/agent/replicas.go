@@ -49,7 +49,7 @@ func (a *Agent) watchReplicas(ctx context.Context, lost chan<- struct{}) {
 // watchReplica watches one of them.
 func (a *Agent) watchReplica(ctx context.Context, id, addr string, lost chan<- struct{}) {
 	opt := a.Creds
-	opt.Addr = addr
+	opt.Addr, opt.Ping = addr, pingOthers
 	s, err := redis.Open(ctx, opt)
 	if err != nil {
 		a.Log.Error("a replica cannot be watched", "addr", addr, "err", err)

@@ -19,9 +19,11 @@ func (r *Registrar) publish(ctx context.Context, have *Entry, want Entry, maybe 
 	try, cancel := context.WithTimeout(ctx, r.timeout())
 	defer cancel()
 	known := have != nil && have.sameService(want)
-	if known || maybe {
+	if known && time.Since(r.looked) >= r.Interval || maybe {
 		is, err := r.registered(try, want)
-		known = is || known && err != nil
+		if known = is || known && err != nil; is {
+			r.looked = time.Now()
+		}
 	}
 	if !known {
 		return r.renew(ctx, want)

@@ -61,10 +61,11 @@ type Registrar struct {
 	// before may be wrong by now. An error puts it off. May be nil.
 	Confirm func(ctx context.Context, e Entry) error
 
-	kept time.Time // when the last update that succeeded was sent, in this Run or the one before
-	mu   sync.Mutex
-	want *Entry
-	wake chan struct{}
+	looked time.Time // when it was last seen to be registered as it should be: an update alone does not tell what somebody has changed
+	kept   time.Time // when the last update that succeeded was sent, in this Run or the one before
+	mu     sync.Mutex
+	want   *Entry
+	wake   chan struct{}
 }
 
 // CheckID is the id of the instance's TTL check.

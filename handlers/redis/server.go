@@ -2,6 +2,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -22,8 +23,12 @@ type Options struct {
 	Password string
 	Name     string        // CLIENT SETNAME, "resec:<id>"
 	Timeout  time.Duration // of one command, and of one dial
+	Ping     time.Duration // how often an idle connection is asked whether it still is one; 0: pingEvery
 	Tally    Tally         // of what is done; nil: none
 }
+
+// pingEvery finds a server that hangs soon; it is most of what an idle agent does.
+const pingEvery = 200 * time.Millisecond
 
 // Server is one Redis server. It survives the server's death: a call fails, a later call dials again.
 type Server struct {
@@ -41,7 +46,7 @@ func Open(ctx context.Context, opt Options) (*Server, error) {
 		ForceSingleClient: true, DisableCache: true, DisableRetry: true, AlwaysRESP2: true,
 		ClientSetInfo:    rueidis.DisableClientSetInfo, // unknown before Redis 7.2, and an ACL would have to allow it
 		ConnWriteTimeout: opt.Timeout,
-		Dialer:           net.Dialer{Timeout: opt.Timeout, KeepAlive: 200 * time.Millisecond},
+		Dialer:           net.Dialer{Timeout: opt.Timeout, KeepAlive: cmp.Or(opt.Ping, pingEvery)},
 		DialCtxFn: func(later context.Context, addr string, d *net.Dialer, _ *tls.Config) (net.Conn, error) {
 			mu.Lock()
 			defer mu.Unlock()
