@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -76,7 +77,8 @@ func (p *Prober) next(tick *time.Ticker) bool {
 	}
 }
 
-// probe tries on one connection until that fails.
+// probe tries on one connection until that fails, however long an answer takes: a server that is frozen answers when it is thawed, and
+// until then there is no second try in its socket.
 func (p *Prober) probe(r *Redis, tick *time.Ticker) {
 	ctx, cancel := context.WithTimeout(p.ctx, probeTimeout)
 	defer cancel()
@@ -92,21 +94,17 @@ func (p *Prober) probe(r *Redis, tick *time.Ticker) {
 			return
 		}
 	}
-	for went := false; ; {
-		sent := time.Now()
-		answer, err := ask(conn, in, "DEL", "probe:"+r.Name)
+	var last time.Time // of the tries in a row that were accepted
+	for {
+		at, ok, err := try(conn, in, "probe:"+r.Name)
 		if err != nil {
 			return
 		}
-		now := time.Now()
-		if late := now.Sub(sent) > probeTimeout; late {
-			went, sent = false, now
-		}
-		if strings.HasPrefix(answer, ":") {
-			p.accept(r.Name, sent, now, went)
-			went = true
+		if ok {
+			p.accept(r.Name, at, !last.IsZero() && at.Sub(last) <= probeTimeout)
+			last = at
 		} else {
-			went = false
+			last = time.Time{}
 		}
 		if !p.next(tick) {
 			return
@@ -114,32 +112,63 @@ func (p *Prober) probe(r *Redis, tick *time.Ticker) {
 	}
 }
 
-// ask sends a command and waits for its answer of one line, however long that takes: a server that is frozen answers when
-// it is thawed, and until then there is no second try in its socket.
-func ask(conn net.Conn, in *bufio.Reader, args ...string) (string, error) {
-	var cmd strings.Builder
-	fmt.Fprintf(&cmd, "*%d\r\n", len(args))
-	for _, a := range args {
-		fmt.Fprintf(&cmd, "$%d\r\n%s\r\n", len(a), a)
+// try tries to write, and returns whether that was accepted, and when: the server tells its own clock with the next command, before it
+// can be told anything else. So however late an answer is read, it is known when it was given, up to what lies between two commands.
+func try(conn net.Conn, in *bufio.Reader, key string) (at time.Time, accepted bool, err error) {
+	if _, err := conn.Write([]byte(resp("DEL", key) + resp("TIME"))); err != nil {
+		return at, false, err
 	}
-	if _, err := conn.Write([]byte(cmd.String())); err != nil {
+	answer, err := in.ReadString('\n')
+	if err != nil {
+		return at, false, err
+	}
+	head, err := in.ReadString('\n')
+	if err != nil || !strings.HasPrefix(head, "*2") {
+		return at, false, err
+	}
+	var clock [2]int64
+	for i := range clock {
+		if _, err = in.ReadString('\n'); err != nil {
+			return at, false, err
+		}
+		text, err := in.ReadString('\n')
+		if err != nil {
+			return at, false, err
+		}
+		if clock[i], err = strconv.ParseInt(strings.TrimSpace(text), 10, 64); err != nil {
+			return at, false, err
+		}
+	}
+	return time.Unix(clock[0], clock[1]*1000), strings.HasPrefix(answer, ":"), nil
+}
+
+// ask sends a command and waits for its answer of one line.
+func ask(conn net.Conn, in *bufio.Reader, args ...string) (string, error) {
+	if _, err := conn.Write([]byte(resp(args...))); err != nil {
 		return "", err
 	}
 	return in.ReadString('\n')
 }
 
-// accept notes an accepted try, which goes on with the interval of the last one or begins another. The server accepted
-// it at some moment between sending and answer: so an interval goes from the answer to its first try, before which
-// nothing is sure, to the sending of its last. An answer that came late, from a frozen or paused server, counts as sent
-// when it came.
-func (p *Prober) accept(name string, sent, answered time.Time, went bool) {
+// resp is a command as Redis reads it.
+func resp(args ...string) string {
+	var cmd strings.Builder
+	fmt.Fprintf(&cmd, "*%d\r\n", len(args))
+	for _, a := range args {
+		fmt.Fprintf(&cmd, "$%d\r\n%s\r\n", len(a), a)
+	}
+	return cmd.String()
+}
+
+// accept notes an accepted try, which goes on with the interval of the last one or begins another.
+func (p *Prober) accept(name string, at time.Time, went bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if all := p.accepted[name]; went {
-		all[len(all)-1].To = sent
+		all[len(all)-1].To = at
 		return
 	}
-	p.accepted[name] = append(p.accepted[name], Interval{From: answered, To: sent})
+	p.accepted[name] = append(p.accepted[name], Interval{From: at, To: at})
 }
 
 // Stop ends the probing.

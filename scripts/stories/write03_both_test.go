@@ -13,7 +13,10 @@ import (
 // was just doing for the other, and nothing of ours is left on either.
 func TestWrite03_BothLeave(t *testing.T) {
 	t.Parallel()
-	for _, first := range []time.Duration{0, 3, 8, 13, 18, 23, 28, 33, 45, 60} {
+	for i, first := range []time.Duration{0, 3, 8, 13, 18, 23, 28, 33, 45, 60} {
+		if i%3 != 0 && !*all {
+			continue
+		}
 		apart := first * time.Millisecond
 		t.Run(fmt.Sprint(apart), func(t *testing.T) {
 			t.Parallel()

@@ -51,8 +51,11 @@ func TestWrite03_SuccessorDoesNothing(t *testing.T) {
 // 5 s after which Nomad kills, and what was done to its Redis is undone.
 func TestWrite03_SuccessorHangsAtAStep(t *testing.T) {
 	t.Parallel()
-	for _, step := range []string{"elected", "paused", "parked"} {
+	for i, step := range []string{"elected", "paused", "parked"} {
 		for _, redisToo := range []bool{false, true} {
+			if redisToo == (i == 1) && !*all {
+				continue
+			}
 			t.Run(step+named(redisToo, ", and redis hangs"), func(t *testing.T) {
 				t.Parallel()
 				k := planned(t, lab.Plan{Members: 2, Born: true, Env: []string{"HEALTHCHECK_INTERVAL=5s", "HEALTHCHECK_TIMEOUT=2s", "CONSUL_LOCK_TTL=15s"}})
