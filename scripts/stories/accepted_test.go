@@ -18,6 +18,8 @@ const (
 )
 
 const (
+	// lateness is how much later than its server gave it a client on a busy machine may read an answer.
+	lateness = 500 * time.Millisecond
 	// closing is how long a master goes on whose replicas were cut off: the last of what they acknowledge once a second must
 	// be older than maxLag in whole seconds of Redis's clock, which may be 0.1 s old, and once a second Redis looks.
 	closing = maxLag + 2100*time.Millisecond

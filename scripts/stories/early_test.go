@@ -25,7 +25,7 @@ func TestEarly01_ContainerLost(t *testing.T) {
 			ok(t, errors.Join(k.Redis[m].Restart(), k.Agent(m)))
 			v := became(t, k, w, m)
 			fig.note("client outage", v.Outage.Lasted())
-			if err := errors.Join(v.LostOnlyBetween(died.Add(-100*time.Millisecond), died), v.NeverTwo(0), v.NeverTwoListed(0), k.Stop()); err != nil {
+			if err := errors.Join(v.LostOnlyBetween(died.Add(-lateness), died.Add(lateness)), v.NeverTwo(0), v.NeverTwoListed(0), k.Stop()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -51,7 +51,7 @@ func TestEarly02_MachineLost(t *testing.T) {
 			fig.within("new master", after, probing+evidence+hangs+2500*time.Millisecond)
 			ok(t, errors.Join(k.Net.HealAll(k.Hosts[m]), k.Clients[m].Restart(), k.Redis[m].Restart(), k.Agent(m)))
 			v := became(t, k, w, m)
-			if err := errors.Join(v.LostOnlyBetween(from.Add(-100*time.Millisecond), from), v.NeverTwo(0), v.NeverTwoListed(time.Second), k.Stop()); err != nil {
+			if err := errors.Join(v.LostOnlyBetween(from.Add(-lateness), from.Add(lateness)), v.NeverTwo(0), v.NeverTwoListed(time.Second), k.Stop()); err != nil {
 				t.Error(err)
 			}
 		})

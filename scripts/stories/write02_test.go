@@ -18,8 +18,11 @@ var cuts = []struct {
 // only new connections are refused, its agent may get along with those that it has: then nothing moves.
 func TestWrite02_MastersAgentCutOffFromConsul(t *testing.T) {
 	t.Parallel()
-	for _, n := range []int{2, 3} {
-		for _, cut := range cuts {
+	for i, n := range []int{2, 3} {
+		for j, cut := range cuts {
+			if (i+j)%2 == 0 && !*all {
+				continue
+			}
 			t.Run(fmt.Sprintf("n=%d/%s", n, cut.name), func(t *testing.T) {
 				t.Parallel()
 				k := planned(t, lab.Plan{Members: n, Born: true, Network: true, Servers: 1})

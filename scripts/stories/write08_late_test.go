@@ -83,7 +83,7 @@ func late(t *testing.T, k *lab.Cluster, m, guard int, random *rand.Rand) (now in
 	if now == m { // it has all that it acknowledged
 		errs = errors.Join(errs, v.NothingLost())
 	} else { // a thawed one answers what waited in its sockets
-		errs = errors.Join(errs, v.LostOnlyBetween(from.Add(-50*time.Millisecond), thawed.Add(100*time.Millisecond)))
+		errs = errors.Join(errs, v.LostOnlyBetween(from.Add(-50*time.Millisecond), thawed.Add(lateness)))
 	}
 	ok(t, errs)
 	return now

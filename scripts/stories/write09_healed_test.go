@@ -45,7 +45,7 @@ type harm struct {
 func (h harm) excuses(v lab.Verdict) error {
 	lost, two := v.NothingLost(), time.Duration(0)
 	if !h.from.IsZero() {
-		lost = v.LostOnlyBetween(h.from.Add(-50*time.Millisecond), h.to.Add(50*time.Millisecond))
+		lost = v.LostOnlyBetween(h.from.Add(-50*time.Millisecond), h.to.Add(lateness))
 	}
 	if h.frozen {
 		two = 50 * time.Millisecond

@@ -94,11 +94,14 @@ func TestWrite12_AgentHangsWhileConsulIsAway(t *testing.T) {
 			} else {
 				lab.Eventually(t, 10*time.Second, func() error { return k.Agents[m].Said("the fence is lifted") })
 			}
-			if set, lag, err := minReplicas(k.Redis[m]); err != nil || set != 1 || lag != 5 {
-				t.Errorf("the guard is %d of %d s: %v", set, lag, err)
-			}
-			_, err := k.Redis[m].Do("SET", "written", "1")
-			ok(t, err)
+			lab.Eventually(t, 10*time.Second, func() error { // a busy machine may let it hang again
+				set, lag, err := minReplicas(k.Redis[m])
+				if err == nil && (set != 1 || lag != 5) {
+					err = fmt.Errorf("the guard is %d of %d s", set, lag)
+				}
+				_, refused := k.Redis[m].Do("SET", "written", "1")
+				return errors.Join(err, refused)
+			})
 			ok(t, k.Consul.Restart())
 			if leaves {
 				ok(t, k.Agent(m))
