@@ -123,7 +123,7 @@ func fail(ctx context.Context, consul *lab.Consul, ks []*subject) (outages []flo
 		if ms[i], err = k.Linked(); err != nil {
 			return nil, 0, err
 		}
-		ws[i] = lab.Writing{Find: k.find, Pace: 5 * time.Millisecond}.Start(ctx)
+		ws[i] = lab.Writing{Find: k.find, Pace: 20 * time.Millisecond}.Start(ctx)
 		defer ws[i].Stop()
 	}
 	for _, w := range ws {

@@ -14,8 +14,6 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/sync/errgroup"
-
 	"resec/scripts/lab"
 )
 
@@ -132,23 +130,17 @@ type outcome struct {
 	Failed   []string  `json:"failed,omitempty"`
 }
 
-// run measures one scenario after the other: resec for itself, then the Sentinels, which wait most of the time, beside one another.
+// run measures one after the other.
 func (p program) run(ctx context.Context, l *lab.Lab) (all []*outcome, err error) {
 	for _, sc := range p.scenarios {
-		var beside errgroup.Group
 		for _, sys := range p.systems {
 			if sc.alone && !sys.ours() {
 				continue
 			}
 			o := &outcome{Scenario: sc.name, Says: sc.says, System: sys.name}
 			all = append(all, o)
-			if sys.ours() {
-				o.runAll(ctx, l, sc, sys, p.runs)
-			} else {
-				beside.Go(func() error { o.runAll(ctx, l, sc, sys, p.runs); return nil })
-			}
+			o.runAll(ctx, l, sc, sys, p.runs)
 		}
-		_ = beside.Wait()
 		if ctx.Err() != nil {
 			return all, ctx.Err()
 		}

@@ -40,7 +40,7 @@ func measure(ctx context.Context, s *subject, sc scenario) (f figures, err error
 		return f, err
 	}
 	if sc.before != nil {
-		if err := errors.Join(sc.before(s, m), wrote(ctx, w, 1500)); err != nil {
+		if err := errors.Join(sc.before(s, m), wrote(ctx, w, 3000)); err != nil {
 			return f, err
 		}
 	}
@@ -69,7 +69,7 @@ func measure(ctx context.Context, s *subject, sc scenario) (f figures, err error
 	f.Outage, f.Acked = longest(w, at, time.Now()), w.Acked()
 	f.Unlisted, f.Discovery = seen.since(at, old)
 	for _, o := range prober.Overlaps() {
-		f.Two += ms(o.Lasted())
+		f.Two += max(1, ms(o.Lasted())) // an instant is one, too
 	}
 	now, err := s.Master()
 	if err != nil {

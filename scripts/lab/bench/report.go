@@ -11,7 +11,10 @@ import (
 )
 
 // spread is the least, the middle and the greatest of some figures.
-type spread struct{ min, median, max float64 }
+type spread struct {
+	min, median, max float64
+	of               int
+}
 
 func spreadOf[T any](all []T, of func(T) float64) (s spread) {
 	var v []float64
@@ -22,10 +25,15 @@ func spreadOf[T any](all []T, of func(T) float64) (s spread) {
 		return s
 	}
 	slices.Sort(v)
-	return spread{v[0], (v[(len(v)-1)/2] + v[len(v)/2]) / 2, v[len(v)-1]}
+	return spread{v[0], (v[(len(v)-1)/2] + v[len(v)/2]) / 2, v[len(v)-1], len(v)}
 }
 
-func (s spread) String() string { return fmt.Sprintf("%.0f / %.0f / %.0f", s.min, s.median, s.max) }
+func (s spread) String() string {
+	if s.of == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.0f / %.0f / %.0f", s.min, s.median, s.max)
+}
 
 func outages(o *outcome) spread { return spreadOf(o.Runs, func(f figures) float64 { return f.Outage }) }
 
@@ -60,11 +68,11 @@ func table(out io.Writer, all []*outcome) {
 	for _, o := range all {
 		first := all[slices.IndexFunc(all, func(x *outcome) bool { return x.Scenario == o.Scenario })]
 		ratio := "–"
-		if ours := outages(first).median; first != o && ours > 0 && len(o.Runs) > 0 {
+		if ours := outages(first).median; first != o && first.System == systems[0].name && ours > 0 && len(o.Runs) > 0 {
 			ratio = fmt.Sprintf("%.1f", outages(o).median/ours)
 		}
 		by := func(of func(figures) float64) spread { return spreadOf(o.Runs, of) }
-		fmt.Fprintf(t, "| %s\t| %s\t| %d\t| %s\t| %s\t| %s\t| %.0f\t| %s\t| %s\t| %.0f\t| %.0f\t|\n", o.Says, o.System, len(o.Runs), outages(o), ratio,
+		fmt.Fprintf(t, "| %s\t| %s\t| %s\t| %s\t| %s\t| %s\t| %.0f\t| %s\t| %s\t| %.0f\t| %.0f\t|\n", o.Says, o.System, fmt.Sprintf("%d of %d", len(o.Runs), len(o.Runs)+len(o.Failed)), outages(o), ratio,
 			by(func(f figures) float64 { return f.Discovery }), by(func(f figures) float64 { return f.Unlisted }).median,
 			by(func(f figures) float64 { return float64(f.Lost) }), by(func(f figures) float64 { return f.Two }),
 			by(func(f figures) float64 { return f.Whole }).median, by(func(f figures) float64 { return f.Noise }).max)

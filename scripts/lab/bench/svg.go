@@ -57,6 +57,10 @@ func draw(out io.Writer, all []*outcome) {
 				fmt.Fprintf(out, `<text x="%d" y="%d" text-anchor="end">%s</text>`+"\n", left-8, y+10, html.EscapeString(o.Says))
 			}
 			v := outages(o).median
+			if len(o.Runs) == 0 {
+				y += bar
+				continue
+			}
 			fmt.Fprintf(out, `<rect x="%d" y="%d" width="%.1f" height="%d" fill="%s"/><text x="%.1f" y="%d" fill="#333">%.0f ms</text>`+"\n",
 				left, y, at(v)-left, bar-2, colours[i%len(colours)], at(v)+4, y+10, v)
 			y += bar
