@@ -52,6 +52,7 @@ type Agent struct {
 	follows handlers.Peer // whom our Redis follows, as hooks were told
 
 	testament *redis.Testament // of the master that our Redis may be
+	passed    bool             // the lock was passed to another, who may have held our clients back
 	term      uint64           // the highest that we know of: the state may be deleted by hand
 	acquired  uint64           // the lock's index when we took it; 0: that is long ago
 	warned    string           // the run of our Redis that came up as a master

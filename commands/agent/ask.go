@@ -19,6 +19,11 @@ import (
 //
 // It names apart who is silent and may be the freshest: recorded as level, with an agent that lives.
 func (a *Agent) ask(ctx context.Context, k known) (cs []lock.Candidate, silent []string, err error) {
+	return a.survey(ctx, k, func(id string, st redis.Status, err error) { a.bereft.note(id, k.view.State.Master, st, err) })
+}
+
+// survey asks, and has each answer noted.
+func (a *Agent) survey(ctx context.Context, k known, note func(id string, st redis.Status, err error)) (cs []lock.Candidate, silent []string, err error) {
 	type answer struct {
 		st  redis.Status
 		err error
@@ -48,13 +53,13 @@ func (a *Agent) ask(ctx context.Context, k known) (cs []lock.Candidate, silent [
 	if err != nil {
 		return nil, nil, err
 	}
-	a.bereft.note(a.Me.ID, k.view.State.Master, own, ownErr)
+	note(a.Me.ID, own, ownErr)
 	if ownErr == nil { // or else the watch on it will say so; the others go first
 		cs = append(cs, lock.Candidate{ID: a.Me.ID, Tended: true, Listed: true, Status: own})
 	}
 	for _, m := range members {
 		is := said[lock.Member{ID: m.ID, Address: m.Address}]
-		a.bereft.note(m.ID, k.view.State.Master, is.st, is.err)
+		note(m.ID, is.st, is.err)
 		if is.err == nil {
 			cs = append(cs, lock.Candidate{ID: m.ID, Tended: m.Tended(), Listed: m.Listed(), Status: is.st})
 			continue

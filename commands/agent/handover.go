@@ -12,8 +12,11 @@ import (
 	"resec/handlers/redis"
 )
 
+// soonest is what a successor needs that does something: less is no time to pass the lock for.
+const soonest = 500 * time.Millisecond
+
 // actFor is how long a successor may hold the lock and not publish itself: it may wait for catchUp, 2 s, for our last bytes. In
-// takeFor, the last of leaveFor, the lock is not passed, but taken again. actFor + takeFor < leaveFor: a second one has the rest.
+// takeFor, the last of leaveFor, the lock is not passed, but taken again. actFor + takeFor < leaveFor.
 const actFor, takeFor = 2200 * time.Millisecond, 400 * time.Millisecond
 
 // handOver passes the lock to the member that lacks least, and waits until that, or whoever has it then, is published. From one
@@ -27,13 +30,13 @@ func (a *Agent) handOver(ctx context.Context, s *lock.Session, r reign) (to stri
 	for passed := false; ; {
 		k, changed := a.board.Wait()
 		if k.view.Session != holder {
-			holder, late = k.view.Session, time.Now().Add(min(actFor, time.Until(end)-takeFor))
+			holder, late = k.view.Session, time.Now().Add(min(actFor, max(soonest, time.Until(end)-takeFor)))
 		}
 		switch m := k.view.State.Master; {
-		case k.view.Holder != a.Me.ID && m != nil && m.ID == k.view.Holder && m.Term > r.term:
+		case m != nil && m.ID != a.Me.ID && m.Term > r.term && (k.view.Free() || m.ID == k.view.Holder):
 			return m.ID, nil
 		case k.view.Session == s.ID && !passed:
-			if redis.Refused(k.health.Err) || time.Until(end) < takeFor { // of a dead one the freshest finds out by himself
+			if redis.Refused(k.health.Err) || time.Until(end) < takeFor+soonest { // of a dead one the freshest finds out by himself
 				return "", nil
 			}
 			soon, cancel := context.WithTimeout(ctx, answerFor)
@@ -60,11 +63,13 @@ func (a *Agent) handOver(ctx context.Context, s *lock.Session, r reign) (to stri
 			continue
 		case !passed && k.view.Index != 0 && k.view.Free():
 			return "", errNotOurs
-		case passed && k.view.Index != 0 && (k.view.Free() || k.view.Session == s.ID || time.Now().After(late)):
+		case passed && k.view.Index != 0 && (k.view.Free() || k.view.Session == s.ID || time.Now().After(late) && a.untouched(ctx, k, s)):
 			term, err := a.regain(ctx, k, s)
 			if err == nil {
-				a.Log.Warn("the lock was given back, or taken from one that did nothing with it, and is ours again", "by", to, "term", term)
+				a.Log.Warn("the lock was given back, or taken from one that did nothing with it, and is ours again", "holder", k.view.Holder, "term", term)
 				passed, r.term = false, term
+				continue
+			} else if errors.Is(err, elect.ErrYielded) {
 				continue
 			} else if !errors.Is(err, lock.ErrMoved) && !errors.Is(err, errNotOurs) {
 				return to, err
@@ -86,10 +91,20 @@ func (a *Agent) handOver(ctx context.Context, s *lock.Session, r reign) (to stri
 	}
 }
 
+// untouched tells whether the lock may be taken from a successor that has it: our Redis is as we left it, and so is our session. One
+// that has fenced or parked our Redis is at work, and may go on with that, whoever has the lock by then.
+func (a *Agent) untouched(ctx context.Context, k known, s *lock.Session) bool {
+	if k.session == nil || k.session.ID != s.ID {
+		return false
+	}
+	st, err := a.Redis.Status(ctx)
+	return err == nil && st.Master && !st.Fenced()
+}
+
 // regain makes our Redis the master again, whatever a successor that gave up has done to it, and returns the new term. One that
 // has the lock yet loses it: it lets no write in before it has published itself under that.
 func (a *Agent) regain(ctx context.Context, k known, s *lock.Session) (term uint64, err error) {
-	k.session = s
+	k.session, a.passed = s, true
 	if k.view.Session != s.ID {
 		take := a.Lock.Usurp
 		if k.view.Free() {

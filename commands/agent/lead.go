@@ -89,7 +89,7 @@ func (a *Agent) takeOver(ctx context.Context, k known, trace *elect.Trace, demot
 	me.Term = a.term
 	t := elect.Takeover{Lock: a.Lock, Session: k.session, Me: me, Redis: a.Redis, Creds: a.Creds, Log: a.Log,
 		Service: a.Registrar.Naming.Name(catalog.Master), Record: true, Others: others(k.view, a.Me.ID), Void: a.stillVoid(k),
-		Guard: a.Guard, Own: k.found.Setting, Trace: trace, Demotion: demotion, Vigil: a.bereft.vigil}
+		Guard: a.Guard, Own: k.found.Setting, Trace: trace, Demotion: demotion, Vigil: a.bereft.vigil, Passed: a.passed}
 	if m := k.view.State.Master; m != nil {
 		t.Hangs = a.hangs(m)
 	}
@@ -118,6 +118,7 @@ func (a *Agent) takeOver(ctx context.Context, k known, trace *elect.Trace, demot
 	}
 	v, finish, err := t.Run(ctx, k.view)
 	if err == nil {
+		a.passed = false
 		a.Metrics.Promoted()
 		a.toldPromoted(v, k.view)
 	}
@@ -185,6 +186,7 @@ func (a *Agent) pass(ctx context.Context, k known) error {
 		a.Log.Warn("the lock could not be passed", "err", err)
 		return err
 	}
+	a.passed = true
 	a.Log.Warn("the lock is passed, as an operator wants", "to", k.view.Request.To)
 	a.wrote(v)
 	return nil

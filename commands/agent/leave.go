@@ -33,7 +33,11 @@ func (a *Agent) parting(ctx context.Context) (context.Context, context.CancelFun
 	if t := a.told.Load(); t != nil {
 		told = *t
 	}
-	return context.WithDeadline(context.WithoutCancel(ctx), told.Add(partFor))
+	end := told.Add(partFor)
+	if least := time.Now().Add(callFor); end.Before(least) { // our own Redis, where it answers, needs no more to be left well
+		end = least
+	}
+	return context.WithDeadline(context.WithoutCancel(ctx), end)
 }
 
 // within is what is left of a context for one call to Consul: never less than a call takes.
@@ -55,7 +59,8 @@ const callFor = 200 * time.Millisecond
 func (a *Agent) leave(ctx context.Context, s *lock.Session, r reign) error {
 	ctx, done := a.parting(ctx)
 	defer done()
-	hand, cancel := context.WithTimeout(ctx, leaveFor)
+	end, _ := ctx.Deadline()
+	hand, cancel := context.WithDeadline(ctx, end.Add(leaveFor-partFor))
 	defer cancel()
 	crash.At("leaving")
 	away := a.away(ctx)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"resec/commands/lock"
+	"resec/handlers/redis"
 )
 
 // behindMax is how many bytes a member may lack that is to lead by plan: writes are held back until it has them, for catchUp
@@ -37,7 +38,7 @@ func (a *Agent) keepRequests(ctx context.Context, r reign) {
 
 // consider decides on one. What it writes comes back with the watch.
 func (a *Agent) consider(ctx context.Context, k known, q lock.Request) error {
-	cs, _, err := a.ask(ctx, k)
+	cs, _, err := a.survey(ctx, k, func(string, redis.Status, error) {}) // beside the loop
 	if err != nil {
 		return err
 	}

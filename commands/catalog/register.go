@@ -15,11 +15,11 @@ import (
 // publish registers where the service itself is new or changed, and updates the check. A registration does not lift a
 // critical check: the update does. A call that was given up may be carried out later than its successors, or have been carried
 // out: what is registered is looked at, and a Consul that has too much to do, but answers, is not given the same to do again.
-func (r *Registrar) publish(ctx context.Context, have *Entry, want Entry, maybe bool) error {
+func (r *Registrar) publish(ctx context.Context, have *Entry, want Entry, maybe, late bool) error {
 	try, cancel := context.WithTimeout(ctx, r.timeout())
 	defer cancel()
 	known := have != nil && have.sameService(want)
-	if known && time.Since(r.looked) >= r.Interval || maybe {
+	if known && (late || time.Since(r.looked) >= r.Interval) || maybe {
 		is, err := r.registered(try, want)
 		if known = is || known && err != nil; is {
 			r.looked = time.Now()
@@ -37,6 +37,7 @@ func (r *Registrar) publish(ctx context.Context, have *Entry, want Entry, maybe 
 
 // renew registers, and updates the check.
 func (r *Registrar) renew(ctx context.Context, e Entry) error {
+	r.looked = time.Time{}
 	if err := r.register(ctx, e); err != nil {
 		return err
 	}

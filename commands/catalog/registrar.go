@@ -120,7 +120,7 @@ func (r *Registrar) Run(ctx context.Context) error {
 				err = r.Confirm(ctx, *want)
 			}
 			if err == nil {
-				err = r.publish(ctx, have, *want, failing && !r.kept.IsZero())
+				err = r.publish(ctx, have, *want, failing && !r.kept.IsZero(), time.Since(failed) < lateFor)
 			}
 			if err != nil {
 				failed = time.Now()

@@ -24,8 +24,8 @@ func beyond(ctx context.Context) (context.Context, func()) {
 }
 
 // mine tells whether the lock is still ours where the context has ended: after a loss or the lease's end the next holder may
-// count on what we did to the old master. The end of this process is no loss.
+// count on what we did to the old master. The end of this process, and of the time for leaving, is no loss.
 func mine(ctx context.Context) bool {
 	cause := context.Cause(ctx)
-	return cause == nil || cause == context.Canceled
+	return cause == nil || cause == context.Canceled || cause == context.DeadlineExceeded
 }

@@ -44,6 +44,7 @@ type Takeover struct {
 	Listed   *lock.Master  // whom the catalogue calls the master, where the state names none; nil: nobody
 	Beside   int           // replicas of our Redis that no challenger counts
 	Demotion *Demotion     // nil: nobody is
+	Passed   bool          // we had passed the lock to a successor that gave up, and may have left a pause
 	Hangs    time.Duration // added to what a silent master's guard takes
 	Vigil    *Vigil        // what is known already of who follows nobody; nil: nothing
 	Mute     string        // the run of a master that is known to be silent; empty: none
@@ -87,7 +88,7 @@ func (t Takeover) Run(ctx context.Context, v lock.View) (_ lock.View, finish fun
 		stop()
 		return v, finish, err
 	}
-	if m := v.State.Master; m != nil && m.RunID == own.RunID { // a successor that gave up may have left a pause
+	if t.Passed {
 		if err := t.Redis.Unpause(ctx); err != nil {
 			t.Log.Debug("the pause of a successor could not be ended", "err", err)
 		}
