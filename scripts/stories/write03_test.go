@@ -62,6 +62,10 @@ func forgotten(k *lab.Cluster, m int) error {
 	return err
 }
 
+// telling is for how long two may be listed at a handover: a Consul agent that tells its servers of a check tells of the service with
+// it, as it has it, which may be a moment after the next master has changed that.
+const telling = 100 * time.Millisecond
+
 // short fails the test where a handover took longer than it may, or lost something.
 func short(t *testing.T, fig *noise, w *lab.Watch, partial bool) {
 	t.Helper()
@@ -69,7 +73,7 @@ func short(t *testing.T, fig *noise, w *lab.Watch, partial bool) {
 	t.Log(v)
 	fig.within("write pause", pause(w), 500*time.Millisecond)
 	fig.within("none listed", longest(v.None), 500*time.Millisecond)
-	err := v.Sound()
+	err := errors.Join(v.Settled, v.NothingLost(), v.NeverTwo(0), v.NeverTwoListed(telling))
 	if partial {
 		err = errors.Join(err, v.NoResync())
 	}
