@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,15 +22,7 @@ func (p *program) pause() *cli.Command {
 	}
 	return p.command("pause", "", "maintenance: nobody is promoted, re-pointed or fenced until resume",
 		forConsul|forCluster, extra, func(c *cli.Context, cfg *config, _ *slog.Logger) error {
-			client, err := cfg.client()
-			if err != nil {
-				return err
-			}
-			l := lock.Lock{Client: client, Key: cfg.lockKey}
-			v, err := l.Read(c.Context)
-			if err == nil {
-				err = v.Belongs(cfg.naming.Name(catalog.Master))
-			}
+			l, v, err := cfg.cluster(c.Context)
 			if err == nil && v.StateIndex == 0 {
 				err = fmt.Errorf("there is no cluster under %s", cfg.lockKey)
 			}
@@ -49,15 +42,7 @@ func (p *program) pause() *cli.Command {
 func (p *program) resume() *cli.Command {
 	return p.command("resume", "", "end a pause: what happened meanwhile is dealt with now",
 		forConsul|forCluster, nil, func(c *cli.Context, cfg *config, _ *slog.Logger) error {
-			client, err := cfg.client()
-			if err != nil {
-				return err
-			}
-			l := lock.Lock{Client: client, Key: cfg.lockKey}
-			v, err := l.Read(c.Context)
-			if err == nil {
-				err = v.Belongs(cfg.naming.Name(catalog.Master))
-			}
+			l, v, err := cfg.cluster(c.Context)
 			if err != nil {
 				return err
 			}
@@ -70,4 +55,17 @@ func (p *program) resume() *cli.Command {
 			_, err = fmt.Fprintln(p.stdout, "resumed")
 			return err
 		})
+}
+
+// cluster reads the lock's keys, and makes sure that they are this cluster's.
+func (c *config) cluster(ctx context.Context) (l lock.Lock, v lock.View, err error) {
+	client, err := c.client()
+	if err != nil {
+		return l, v, err
+	}
+	l = lock.Lock{Client: client, Key: c.lockKey}
+	if v, err = l.Read(ctx); err == nil {
+		err = v.Belongs(c.naming.Name(catalog.Master))
+	}
+	return l, v, err
 }
