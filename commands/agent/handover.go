@@ -39,27 +39,9 @@ func (a *Agent) handOver(ctx context.Context, s *lock.Session, r reign) (to stri
 			if redis.Refused(k.health.Err) || time.Until(end) < takeFor+soonest { // of a dead one the freshest finds out by himself
 				return "", nil
 			}
-			soon, cancel := context.WithTimeout(ctx, answerFor)
-			if to, err = a.successor(soon, k, tried); err != nil || to == "" {
-				cancel()
+			if to, passed, err = a.give(ctx, k, s, tried); err != nil || to == "" {
 				return to, err
 			}
-			state := k.view.State
-			state.Why = lock.WhyLeaving
-			v, err := a.Lock.Pass(soon, s.ID, k.view, to, state)
-			cancel()
-			if err != nil && !errors.Is(err, lock.ErrMoved) {
-				return to, err
-			} else if err == nil {
-				crash.At("passed")
-				a.Log.Info("the lock is passed", "to", to)
-				passed, tried[to] = true, true
-			} else if away := a.away(ctx); away != nil {
-				return to, fmt.Errorf("%w: %w", errAway, away)
-			} else if v, err = a.Lock.Read(ctx); err != nil {
-				return to, err
-			}
-			a.see(v)
 			continue
 		case !passed && k.view.Index != 0 && k.view.Free():
 			return "", errNotOurs
@@ -89,6 +71,35 @@ func (a *Agent) handOver(ctx context.Context, s *lock.Session, r reign) (to stri
 			}
 		}
 	}
+}
+
+// give passes the lock to the next one that was not tried; where it has moved meanwhile it only takes in how it is now.
+func (a *Agent) give(ctx context.Context, k known, s *lock.Session, tried map[string]bool) (to string, passed bool, err error) {
+	soon, cancel := context.WithTimeout(ctx, answerFor)
+	defer cancel()
+	if to, err = a.successor(soon, k, tried); err != nil || to == "" {
+		return to, false, err
+	}
+	state := k.view.State
+	state.Why = lock.WhyLeaving
+	v, err := a.Lock.Pass(soon, s.ID, k.view, to, state)
+	switch {
+	case err == nil:
+		crash.At("passed")
+		a.Log.Info("the lock is passed", "to", to)
+		passed, tried[to] = true, true
+	case !errors.Is(err, lock.ErrMoved):
+		return to, false, err
+	default:
+		if away := a.away(ctx); away != nil {
+			return to, false, fmt.Errorf("%w: %w", errAway, away)
+		}
+		if v, err = a.Lock.Read(ctx); err != nil {
+			return to, false, err
+		}
+	}
+	a.see(v)
+	return to, passed, nil
 }
 
 // untouched tells whether the lock may be taken from a successor that has it: our Redis is as we left it, and so is our session. One
