@@ -121,6 +121,13 @@ func (p *passage) catchUp(ctx context.Context, v lock.View, m *sealed) (_ lock.V
 	}()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	own, err := p.Redis.Status(ctx)
+	if err != nil {
+		return v, err
+	}
+	if v, err = p.Lock.Write(ctx, p.Session.ID, v, v.State.Lend(m.status.Position, m.status.RunID, own.RunID)); err != nil {
+		return v, err
+	}
 	if err := p.leased(); err != nil {
 		return v, err
 	}
@@ -139,9 +146,17 @@ func (p *passage) catchUp(ctx context.Context, v lock.View, m *sealed) (_ lock.V
 		} else if time.Since(last) > joinFor {
 			cancel()
 		}
-		return own.Linked() && own.Position.Lineage == st.Position.Lineage && own.Position.Offset >= st.Position.Offset
+		if !own.Linked() {
+			return false
+		}
+		if own.Position.Lineage != st.Position.Lineage { // our sync began a new one there
+			if now, err := m.server.Status(ctx); err == nil && now.RunID == st.RunID && now.Position.Lineage == own.Position.Lineage {
+				st = now
+			}
+		}
+		return own.Position.Lineage == st.Position.Lineage && own.Position.Offset >= st.Position.Offset
 	}); err != nil {
 		return v, fmt.Errorf("catch up from %s: %w", m.ID, err)
 	}
-	return p.Lock.Write(ctx, p.Session.ID, v, v.State.Weave(st.Position))
+	return p.Lock.Write(ctx, p.Session.ID, v, v.State.Weave(v.State.Continued(st)))
 }

@@ -40,7 +40,7 @@ func (c Candidate) Unusable() string {
 // Unfit says why the candidate may not lead; nothing when it may. A record that binds nobody bars no member, whatever
 // became of its run; a stranger it bars all the same, for the members would be wiped when they come back to follow it.
 func (c Candidate) Unfit(s State, b Binding) string {
-	foreign := s.Foreign(c.ID, c.Position)
+	foreign := s.Foreign(c.ID, s.Continued(c.Status))
 	switch why := c.Unusable(); {
 	case why != "":
 		return why
@@ -63,13 +63,13 @@ func Rank(cs []Candidate, s State, b Binding) []Candidate {
 	out := slices.DeleteFunc(slices.Clone(cs), func(c Candidate) bool { return c.Unfit(s, b) != "" })
 	leads, keys := map[string]bool{}, map[string]int64{} // by lineage
 	for _, c := range out {
-		_, l := s.base(c.Position)
+		_, l := s.base(s.Continued(c.Status))
 		leads[l] = leads[l] || s.Master != nil && c.ID == s.Master.ID && c.Keys > 0
 		keys[l] = max(keys[l], c.Keys)
 	}
 	slices.SortStableFunc(out, func(a, b Candidate) int {
-		ageA, inA := s.base(a.Position)
-		ageB, inB := s.base(b.Position)
+		ageA, inA := s.base(s.Continued(a.Status))
+		ageB, inB := s.base(s.Continued(b.Status))
 		return cmp.Or(
 			first(a.Incumbent(s), b.Incumbent(s)),
 			first(a.Keys > 0, b.Keys > 0),
@@ -77,7 +77,7 @@ func Rank(cs []Candidate, s State, b Binding) []Candidate {
 			first(leads[inA], leads[inB]),
 			cmp.Compare(keys[inB], keys[inA]),
 			cmp.Compare(inA, inB),
-			cmp.Compare(within(b.Position, inB), within(a.Position, inA)),
+			cmp.Compare(within(s.Continued(b.Status), inB), within(s.Continued(a.Status), inA)),
 			first(s.Master != nil && a.ID == s.Master.ID, s.Master != nil && b.ID == s.Master.ID),
 			cmp.Compare(a.Priority, b.Priority),
 			cmp.Compare(a.ID, b.ID),
@@ -105,9 +105,9 @@ func within(p redis.Position, lineage string) int64 {
 
 // level tells whether two hold the same, so that only priority or id rank them.
 func level(a, b Candidate, s State) bool {
-	_, inA := s.base(a.Position)
-	_, inB := s.base(b.Position)
-	return inA == inB && within(a.Position, inA) == within(b.Position, inB) && (a.Keys > 0) == (b.Keys > 0)
+	_, inA := s.base(s.Continued(a.Status))
+	_, inB := s.base(s.Continued(b.Status))
+	return inA == inB && within(s.Continued(a.Status), inA) == within(s.Continued(b.Status), inB) && (a.Keys > 0) == (b.Keys > 0)
 }
 
 func first(a, b bool) int {

@@ -180,3 +180,28 @@ func TestWithin(t *testing.T) {
 		}
 	}
 }
+
+// A run that was lent has a history that nobody knows, and which goes on from the chain's: it is worth what it holds.
+func TestRank_Lent(t *testing.T) {
+	old := redis.Position{Lineage: "old", Offset: 100}
+	s := State{Master: &Master{Peer: handlers.Peer{ID: "m", RunID: "gone"}}, Chain: []string{"older", "old"}}
+	lender := Candidate{ID: "lender", Status: redis.Status{RunID: "run", Keys: 11, Priority: 100, Position: redis.Position{Lineage: "unknown", Offset: 110}}}
+	other := Candidate{ID: "other", Status: redis.Status{RunID: "other", Keys: 10, Priority: 100, Position: old}}
+	if got := Rank([]Candidate{lender, other}, s, Void); got[0].ID != "other" {
+		t.Errorf("%s ranks first, and nothing tells where its data come from", got[0].ID)
+	}
+	lent := s.Lend(redis.Position{Lineage: "new", Lineage2: "old", Offset: 110}, "run", "ours")
+	if got := Rank([]Candidate{lender, other}, lent, Void); got[0].ID != "lender" {
+		t.Errorf("%s ranks before the one that was lent, and holds more", got[0].ID)
+	}
+	if _, more := Freshest(other, []Candidate{lender}, lent, Void); !more {
+		t.Error("what was lent is not seen to hold more")
+	}
+	published := lent.Publish(Master{Peer: handlers.Peer{ID: "lender", RunID: "run"}}, lender.Position)
+	if at, _ := published.base(old); at != 1 {
+		t.Errorf("the chain was begun anew: %v", published.Chain)
+	}
+	if again := s.Lend(redis.Position{Lineage: "strange"}, "run"); again.Woven != nil {
+		t.Errorf("a stranger's data are lent: %v", again.Woven)
+	}
+}

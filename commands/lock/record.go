@@ -30,7 +30,7 @@ func (s State) Foreign(id string, p redis.Position) bool {
 
 // Stranger says why a member with these data may not follow; nothing where it may.
 func (s State) Stranger(id string, st redis.Status) string {
-	if st.Keys == 0 || s.Overruled(id) || !s.Foreign(id, st.Position) {
+	if st.Keys == 0 || s.Overruled(id) || !s.Foreign(id, s.Continued(st)) {
 		return ""
 	}
 	return fmt.Sprintf("refused: its %d keys were never this cluster's, and following would wipe them; "+

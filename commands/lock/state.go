@@ -14,7 +14,7 @@ type State struct {
 	Service string              `json:"service"`           // the master service's name: two clusters on one key are told by it
 	Master  *Master             `json:"master,omitempty"`  // published
 	Chain   []string            `json:"chain,omitempty"`   // lineages that the data went through, the newest last
-	Woven   map[string]string   `json:"woven,omitempty"`   // lineage that was about to lead → the one of the chain that it continues
+	Woven   map[string]string   `json:"woven,omitempty"`   // lineage that was about to lead, or run whose next one is not known yet → the one of the chain that it continues
 	Record  map[string]Recorded `json:"record,omitempty"`  // id → member
 	Former  []string            `json:"former,omitempty"`  // ids of members that left, the latest last
 	Why     string              `json:"why,omitempty"`     // the published master's agent gave up the lock
@@ -63,6 +63,7 @@ func (s State) Overruled(id string) bool {
 // that m knows of: the state may have been deleted by hand, and a term only rises. One whose data share nothing with
 // the chain begins a new one: the members that are recorded come along, for what they hold was this cluster's.
 func (s State) Publish(m Master, p redis.Position) State {
+	p = s.Continued(redis.Status{RunID: m.RunID, Position: p})
 	m.Term = max(s.Term(), m.Term) + 1
 	s.Master, s.Why, s.Version = &m, "", 1
 	if at, _ := s.base(p); at < 0 {
@@ -91,12 +92,37 @@ func (s State) Weave(p redis.Position) State {
 	if known, _ := s.base(redis.Position{Lineage: p.Lineage}); p.Lineage == "" || at < 0 || known >= 0 {
 		return s
 	}
+	return s.weave(from, p.Lineage)
+}
+
+// Lend is the state when runs of Redis are about to get a history that nobody knows yet, and that goes on from the data at p: a server
+// without a backlog begins one, and forgets what that continues, when its first replica attaches.
+func (s State) Lend(p redis.Position, runs ...string) State {
+	if at, from := s.base(p); at >= 0 {
+		return s.weave(from, runs...)
+	}
+	return s
+}
+
+func (s State) weave(from string, names ...string) State {
 	woven := maps.Clone(s.Woven)
-	if woven == nil || len(woven) >= chainMax {
+	if woven == nil || len(woven)+len(names) > chainMax {
 		woven = map[string]string{}
 	}
-	woven[p.Lineage], s.Woven = from, woven
+	for _, name := range names {
+		woven[name] = from
+	}
+	s.Woven = woven
 	return s
+}
+
+// Continued is where a Redis stands: of a run that was lent, what its history continues is added where nothing else tells.
+func (s State) Continued(st redis.Status) redis.Position {
+	p := st.Position
+	if at, _ := s.base(p); at < 0 && st.RunID != "" && s.Woven[st.RunID] != "" {
+		p.Lineage2, p.Branch = s.Woven[st.RunID], 0
+	}
+	return p
 }
 
 // base is where in the chain data at p stand (-1: nowhere), and the lineage that their offset counts in: a history that

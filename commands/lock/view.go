@@ -55,7 +55,7 @@ func historyKey(key string) string    { return key + "/history" }
 // first master anybody is who he is said to be.
 func (v View) Knows(id string, st redis.Status) bool {
 	m := v.State.Master
-	at, _ := v.State.base(st.Position)
+	at, _ := v.State.base(v.State.Continued(st))
 	return m == nil || at >= 0 || st.RunID == v.State.Record[id].RunID || st.RunID == v.Members[id].RunID || m.ID == id && st.RunID == m.RunID
 }
 
