@@ -66,7 +66,7 @@ func (a *Agent) survey(ctx context.Context, k known, note func(id string, st red
 		}
 		a.Log.Debug("no candidate", "member", m.ID, "err", is.err)
 		r, recorded := k.view.State.Record[m.ID]
-		if redis.Silent(is.err) && recorded && !r.Joining && k.view.Members[m.ID].Session != "" && !k.view.State.GivenUp(m.ID) {
+		if redis.Silent(is.err) && !elect.Gone(is.err) && recorded && !r.Joining && k.view.Members[m.ID].Session != "" && !k.view.State.GivenUp(m.ID) {
 			silent = append(silent, m.ID)
 		}
 	}

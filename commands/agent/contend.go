@@ -70,7 +70,7 @@ func (a *Agent) contend(ctx context.Context, k known) (again time.Duration, err 
 		return d, nil
 	}
 	a.turn = turn{}
-	v, err := a.Lock.Acquire(context.WithoutCancel(ctx), k.session.ID, k.view, k.view.State.Weave(k.health.Status.Position))
+	v, err := a.Lock.Acquire(context.WithoutCancel(ctx), k.session.ID, k.view, k.view.State.Weave(k.view.State.Continued(k.health.Status)))
 	if err != nil {
 		if errors.Is(err, lock.ErrMoved) {
 			poke(a.doubt) // the session may be what has gone

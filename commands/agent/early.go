@@ -74,14 +74,7 @@ func (a *Agent) challenge(ctx context.Context, k known) (again time.Duration, er
 	if b := &a.bereft; b.run != m.RunID || b.index != k.view.LockIndex {
 		*b = bereavement{index: k.view.LockIndex, run: m.RunID, vigil: elect.NewVigil()}
 	}
-	if !k.health.Status.Parked() {
-		a.Log.Warn("the master is silent; our redis is parked, so that it closes", "master", m.ID, "addr", m.Address)
-		if err := a.Redis.Park(ctx); err != nil {
-			return 0, err
-		}
-		a.glance()
-	}
-	cs, _, err := a.ask(ctx, k)
+	cs, silent, err := a.ask(ctx, k)
 	if err != nil {
 		return 0, err
 	}
@@ -89,18 +82,32 @@ func (a *Agent) challenge(ctx context.Context, k known) (again time.Duration, er
 		a.board.Learn(func(k *known) { k.missing = missing{} })
 		return lookAgain, nil
 	}
+	if !k.health.Status.Parked() { // the look says that it is missing still
+		a.Log.Warn("the master is silent; our redis is parked, so that it closes", "master", m.ID, "addr", m.Address)
+		if err := a.Redis.Park(ctx); err != nil {
+			return 0, err
+		}
+		st, err := a.Redis.Status(ctx)
+		a.bereft.note(a.Me.ID, m, st, err)
+		a.glance()
+	}
 	now := time.Now()
 	wait := a.bereft.proven(k.view.State, elect.ClosedAfter(m)+a.hangs(m), now)
 	if wait > 0 {
 		return wait, nil
 	}
-	if wait = a.after(cs, k); wait > 0 && !a.turn.stands(k) {
+	slow := slices.ContainsFunc(silent, func(id string) bool { return id != m.ID }) // and may be fresher
+	rank := a.rank(cs, k)
+	if rank < 0 || slow && now.Sub(k.missing.since) < a.grace() {
+		return elect.LookAgain, nil
+	}
+	if wait = time.Duration(rank) * stagger; wait > 0 && !a.turn.stands(k) {
 		a.turn = turn{k.view, k.health.Status.Of, now.Add(wait)}
 	}
 	if wait > 0 && now.Before(a.turn.at) {
 		return min(elect.LookAgain, a.turn.at.Sub(now)), nil
 	}
-	v, err := a.Lock.Usurp(context.WithoutCancel(ctx), k.session.ID, k.view, k.view.State.Weave(k.health.Status.Position))
+	v, err := a.Lock.Usurp(context.WithoutCancel(ctx), k.session.ID, k.view, k.view.State.Weave(k.view.State.Continued(k.health.Status)))
 	if err != nil {
 		if errors.Is(err, lock.ErrMoved) {
 			a.Log.Debug("the lock is not to be had", "err", err)
@@ -154,9 +161,9 @@ func (b *bereavement) note(id string, m *lock.Master, st redis.Status, err error
 	}
 }
 
-// after is how long we leave the lock to those who rank before us, and whose agents live.
-func (a *Agent) after(cs []lock.Candidate, k known) time.Duration {
+// rank is how many rank before us whose agents live; negative: we may not lead.
+func (a *Agent) rank(cs []lock.Candidate, k known) int {
 	s := k.view.State
 	ranked := slices.DeleteFunc(lock.Rank(cs, s, lock.Bound), func(c lock.Candidate) bool { return k.view.Members[c.ID].Session == "" })
-	return time.Duration(max(0, slices.IndexFunc(ranked, func(c lock.Candidate) bool { return c.ID == a.Me.ID }))) * stagger
+	return slices.IndexFunc(ranked, func(c lock.Candidate) bool { return c.ID == a.Me.ID })
 }

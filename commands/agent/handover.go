@@ -15,9 +15,9 @@ import (
 // soonest is what a successor needs that does something: less is no time to pass the lock for.
 const soonest = 500 * time.Millisecond
 
-// actFor is how long a successor may hold the lock and not publish itself: it may wait for catchUp, 2 s, for our last bytes. In
+// actFor is how long a successor may hold the lock and not publish itself: it may wait for our last bytes as long as it likes. In
 // takeFor, the last of leaveFor, the lock is not passed, but taken again. actFor + takeFor < leaveFor.
-const actFor, takeFor = 2200 * time.Millisecond, 400 * time.Millisecond
+const actFor, takeFor = elect.ReachFor + 200*time.Millisecond, 400 * time.Millisecond
 
 // handOver passes the lock to the member that lacks least, and waits until that, or whoever has it then, is published. From one
 // that gives it back, for it is told to leave, too, or that does nothing with it, it takes it again, and tries the next. It

@@ -89,7 +89,7 @@ func (a *Agent) takeOver(ctx context.Context, k known, trace *elect.Trace, demot
 	me.Term = a.term
 	t := elect.Takeover{Lock: a.Lock, Session: k.session, Me: me, Redis: a.Redis, Creds: a.Creds, Log: a.Log,
 		Service: a.Registrar.Naming.Name(catalog.Master), Record: true, Others: others(k.view, a.Me.ID), Void: a.stillVoid(k),
-		Guard: a.Guard, Own: k.found.Setting, Trace: trace, Demotion: demotion, Vigil: a.bereft.vigil, Passed: a.passed}
+		Guard: a.Guard, Own: k.found.Setting, Trace: trace, Demotion: demotion, Vigil: a.bereft.vigil, Passed: a.passed, Slow: a.slow(k)}
 	if m := k.view.State.Master; m != nil {
 		t.Hangs = a.hangs(m)
 	}
@@ -125,16 +125,25 @@ func (a *Agent) takeOver(ctx context.Context, k known, trace *elect.Trace, demot
 	return v, finish, err
 }
 
+// slow is until when others that are silent are waited for.
+func (a *Agent) slow(k known) time.Time {
+	since := a.vacant.since
+	if m := k.view.State.Master; m != nil && k.missing.run == m.RunID && k.missing.since.Before(since) && !k.missing.since.IsZero() {
+		since = k.missing.since
+	}
+	return since.Add(a.grace())
+}
+
 // stillVoid asks again whether the record binds nobody.
-func (a *Agent) stillVoid(k known) func(context.Context) error {
-	return func(ctx context.Context) error {
+func (a *Agent) stillVoid(k known) func(context.Context, lock.State) error {
+	return func(ctx context.Context, s lock.State) error {
 		cs, _, err := a.ask(ctx, k)
 		if err != nil {
 			return err
 		}
-		binds := a.binds(cs, k.view.State)
+		binds := a.binds(cs, s)
 		for _, c := range cs {
-			if why := c.Unfit(k.view.State, binds); c.ID == a.Me.ID && why != "" {
+			if why := c.Unfit(s, binds); c.ID == a.Me.ID && why != "" {
 				return errors.New(why)
 			}
 		}

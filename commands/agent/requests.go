@@ -11,7 +11,7 @@ import (
 	"resec/handlers/redis"
 )
 
-// behindMax is how many bytes a member may lack that is to lead by plan: writes are held back until it has them, for catchUp
+// behindMax is how many bytes a member may lack that is to lead by plan: writes are held back until it has them, for elect.ReachFor
 // at most.
 const behindMax = 1 << 20
 

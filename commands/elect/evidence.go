@@ -15,7 +15,8 @@ const (
 	// in whole seconds, which is up to MaxLag + 1 s; it looks once a second, at a clock that may be 0.1 s old; that makes
 	// MaxLag + 2.1 s, and the rest is for its clock beside ours.
 	closeFor = 2500 * time.Millisecond
-	// proveFor bounds how long the lock is kept without enough members that are known not to follow the old master.
+	// proveFor bounds how long the lock is kept without enough members that are known not to follow the old master, and, beyond
+	// what its guard takes, for members that come and go.
 	proveFor = 10 * time.Second
 	// LookAgain is the pause between two looks at a master that is silent, and at those who do not follow it.
 	LookAgain = 200 * time.Millisecond
@@ -69,12 +70,12 @@ func (p *passage) await(ctx context.Context, v lock.View, old *lock.Master, proo
 	now, wait := time.Now(), ClosedAfter(old)+p.Hangs
 	known, long := p.known(now, 0), p.known(now, wait)
 	switch {
-	case known < need && now.Sub(proof.began) > proveFor:
-		return false, fmt.Errorf("%w (%d members do not follow it, %d of %d would prove it)", errNoProof, known, need, v.State.Size(old.ID))
 	case long >= need:
 		p.Trace.step("proven")
 		p.Log.Warn("the old master is silent, and its guard has closed it", "master", old.ID, "known", known, "need", need)
 		return true, nil
+	case known < need && now.Sub(proof.began) > proveFor, now.Sub(proof.began) > proveFor+wait:
+		return false, fmt.Errorf("%w (%d members do not follow it, %d of %d would prove it)", errNoProof, known, need, v.State.Size(old.ID))
 	case !proof.told:
 		proof.told = true
 		p.Log.Warn("the old master is silent: its guard is waited for", "master", old.ID, "addr", old.Address, "known", known, "need", need, "wait", wait)

@@ -2,9 +2,11 @@ package elect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"resec/commands/lock"
@@ -81,6 +83,9 @@ func (p *passage) park(ctx context.Context, v lock.View, m *sealed) (err error) 
 // freshest makes sure that nothing that a sealed member has is missing here. Where it is, that member is passed the lock,
 // or, with its agent dead, we catch up from it.
 func (p *passage) freshest(ctx context.Context, v lock.View) (lock.View, error) {
+	if err := p.outwait(ctx, v); err != nil {
+		return v, err
+	}
 	own, err := p.Redis.Status(ctx)
 	if err != nil {
 		return v, err
@@ -102,11 +107,36 @@ func (p *passage) freshest(ctx context.Context, v lock.View) (lock.View, error) 
 	}
 	p.Log.Info("another is fresher: it is passed the lock", "member", best.ID, "offset", best.status.Position.Offset, "own_offset", own.Position.Offset)
 	// Not cut short: that the lock is ours no longer is seen before Consul's answer comes.
-	if v, err = p.Lock.Pass(context.WithoutCancel(ctx), p.Session.ID, v, best.ID, v.State.Weave(best.status.Position)); err == nil {
+	if v, err = p.Lock.Pass(context.WithoutCancel(ctx), p.Session.ID, v, best.ID, v.State.Weave(v.State.Continued(best.status))); err == nil {
 		p.Trace.step("yielded")
 		err = fmt.Errorf("%w: %s", ErrYielded, best.ID)
 	}
 	return v, err
+}
+
+// outwait waits for members that were silent when they were to be parked, and whose agents live: they may only be slow, and hold what
+// we lack. Where the old master has answered nobody does.
+func (p *passage) outwait(ctx context.Context, v lock.View) error {
+	for !p.old.parked && time.Now().Before(p.Slow) {
+		var slow atomic.Bool
+		p.each(func(m *sealed) {
+			if r, recorded := v.State.Record[m.ID]; !redis.Silent(m.err) || Gone(m.err) || !recorded || r.Joining || m.Session == "" || v.State.GivenUp(m.ID) {
+				return
+			}
+			slow.Store(true)
+			m.close()
+			m.err = p.park(ctx, v, m)
+		})
+		if !slow.Load() {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return nil
 }
 
 // catchUp takes over what a parked member has whose agent is dead. A parked one serves no sync, so it is master for that
@@ -114,7 +144,14 @@ func (p *passage) freshest(ctx context.Context, v lock.View) (lock.View, error) 
 func (p *passage) catchUp(ctx context.Context, v lock.View, m *sealed) (_ lock.View, err error) {
 	p.Trace.step("catchup")
 	p.Log.Info("another is fresher, and its agent is not there to lead: we catch up from it", "member", m.ID, "offset", m.status.Position.Offset)
+	outer := ctx
 	defer func() {
+		if err != nil { // whatever comes at that address now is nothing to sync from
+			err = errors.Join(err, p.leave(context.WithoutCancel(outer), m.Address))
+		}
+		if !mine(outer) || p.leased() != nil { // it may follow another by now
+			return
+		}
 		if err := m.server.Park(context.WithoutCancel(ctx)); err != nil {
 			p.Log.Warn("the member that we caught up from stays master, fenced; its agent will park it", "member", m.ID, "err", err)
 		}
@@ -125,7 +162,7 @@ func (p *passage) catchUp(ctx context.Context, v lock.View, m *sealed) (_ lock.V
 	if err != nil {
 		return v, err
 	}
-	if v, err = p.Lock.Write(ctx, p.Session.ID, v, v.State.Lend(m.status.Position, m.status.RunID, own.RunID)); err != nil {
+	if v, err = p.Lock.Write(ctx, p.Session.ID, v, v.State.Lend(m.status, own)); err != nil {
 		return v, err
 	}
 	if err := p.leased(); err != nil {
@@ -140,21 +177,21 @@ func (p *passage) catchUp(ctx context.Context, v lock.View, m *sealed) (_ lock.V
 		return v, err
 	}
 	last := time.Now() // when there was progress: a sync may take long, and nobody else can lead meanwhile
-	if err := p.until(ctx, math.MaxInt64, 5*time.Millisecond, func(own redis.Status) bool {
+	if err := p.until(ctx, math.MaxInt64, 5*time.Millisecond, func(own redis.Status) (bool, error) {
 		if own.Syncing || own.Loading {
 			last = time.Now()
 		} else if time.Since(last) > joinFor {
 			cancel()
 		}
 		if !own.Linked() {
-			return false
+			return false, same(ctx, own, m.server, st.RunID)
 		}
 		if own.Position.Lineage != st.Position.Lineage { // our sync began a new one there
 			if now, err := m.server.Status(ctx); err == nil && now.RunID == st.RunID && now.Position.Lineage == own.Position.Lineage {
 				st = now
 			}
 		}
-		return own.Position.Lineage == st.Position.Lineage && own.Position.Offset >= st.Position.Offset
+		return own.Position.Lineage == st.Position.Lineage && own.Position.Offset >= st.Position.Offset, nil
 	}); err != nil {
 		return v, fmt.Errorf("catch up from %s: %w", m.ID, err)
 	}

@@ -17,14 +17,11 @@ func (s *superseded) undo(ctx context.Context, within time.Duration) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, min(pauseFor, within))
 	defer cancel()
-	var lift, unpause error
+	var lift error
 	if s.fenced {
 		_, lift = s.server.Lift(ctx)
 	}
-	if s.paused {
-		unpause = s.server.Unpause(ctx)
-	}
-	if err := errors.Join(lift, unpause); err != nil {
+	if err := errors.Join(lift, s.server.Unpause(ctx)); err != nil {
 		s.log.Error("the old master could not be let go; its own agent will", "addr", s.addr, "err", err)
 		return
 	}
@@ -35,10 +32,7 @@ func (s *superseded) undo(ctx context.Context, within time.Duration) {
 // as soon as it answers, for as long as we are the master.
 func (s *superseded) settle(ctx context.Context, lease lock.Lease, addr string) {
 	for s.reached || s.silent {
-		err := lock.ErrLease
-		if lease.Left(time.Now()) > 0 {
-			err = s.subject(ctx, addr)
-		}
+		err := s.subject(ctx, lease, addr)
 		switch {
 		case ctx.Err() != nil, err == nil:
 			return
@@ -54,13 +48,15 @@ func (s *superseded) settle(ctx context.Context, lease lock.Lease, addr string) 
 }
 
 // subject makes the old master a replica. One that is gone is none.
-func (s *superseded) subject(ctx context.Context, addr string) error {
+func (s *superseded) subject(ctx context.Context, lease lock.Lease, addr string) error {
 	st, err := s.server.Status(ctx)
 	switch {
 	case redis.Refused(err), err == nil && st.RunID != s.run && s.run != anyRun:
 		return nil
 	case err != nil:
 		return err
+	case lease.Left(time.Now()) == 0:
+		return lock.ErrLease
 	case st.Master:
 		if err := errors.Join(s.server.Fence(ctx), s.server.Park(ctx)); err != nil {
 			return err

@@ -81,7 +81,7 @@ func (p *passage) overcome(ctx context.Context, v lock.View, old *lock.Master, o
 		case err == nil && listed && st.Master && p.Force == nil && !own.Position.Precedes(st.Position) && !st.Position.Precedes(own.Position):
 			return errUnrelated
 		case err == nil && (st.RunID == old.RunID || old.RunID == anyRun) && st.Master:
-			p.old.reached = true
+			p.old.reached, p.old.run = true, st.RunID
 			return p.end(ctx, old, own, st)
 		case err == nil: // a replica, or another run: it may still be the freshest
 			m := &sealed{Other: Other{ID: old.ID, Address: old.Address, Session: v.Members[old.ID].Session}}
@@ -126,9 +126,17 @@ func (p *passage) look(ctx context.Context, bound time.Duration) (redis.Status, 
 
 // end parks a master that answers, once nothing of it is missing here; an operator's force does not wait for what we were
 // not receiving.
-func (p *passage) end(ctx context.Context, old *lock.Master, own, st redis.Status) error {
+func (p *passage) end(ctx context.Context, old *lock.Master, own, st redis.Status) (err error) {
+	defer func() {
+		if err != nil {
+			p.shelter(ctx)
+		}
+	}()
 	if p.Force != nil && !(own.Linked() && own.Position.Lineage == st.Position.Lineage) {
 		p.Log.Warn("the old master is parked, by force: what it has is missing here", "master", old.ID, "addr", old.Address)
+		if err := p.leased(); err != nil {
+			return err
+		}
 		return p.old.server.Park(ctx)
 	}
 	if err := p.join(ctx, old, own, st); err != nil {
@@ -142,17 +150,57 @@ func (p *passage) end(ctx context.Context, old *lock.Master, own, st redis.Statu
 }
 
 // join makes our Redis a linked replica of the old master, where it is not, so that there is something to wait for.
-func (t Takeover) join(ctx context.Context, old *lock.Master, own, master redis.Status) error {
+func (p *passage) join(ctx context.Context, old *lock.Master, own, master redis.Status) error {
 	if own.Linked() && own.Position.Lineage == master.Position.Lineage {
 		return nil
 	}
 	if err := handlers.MayFollow(own, master, false); err != nil {
 		return err
 	}
-	if err := t.Redis.Follow(ctx, old.Address); err != nil {
+	if err := p.Redis.Follow(ctx, old.Address); err != nil {
 		return err
 	}
-	return t.until(ctx, joinFor, 50*time.Millisecond, func(own redis.Status) bool { return own.Linked() })
+	return p.until(ctx, joinFor, 10*time.Millisecond, func(own redis.Status) (bool, error) {
+		return own.Linked(), same(ctx, own, p.old.server, p.old.run)
+	})
+}
+
+// errRestarted is returned where our Redis was to take over data from a server that is gone, or is another run by now.
+var errRestarted = errors.New("it is gone, or was restarted")
+
+// same makes sure that our Redis takes nothing from another run than the one that is meant: with its link down it will reconnect,
+// within a second, to whatever is there then, and that may be empty. Who watches the published master leaves it to us
+// meanwhile.
+func same(ctx context.Context, own redis.Status, from *redis.Server, run string) error {
+	if own.Linked() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, sealFor)
+	defer cancel()
+	if st, err := from.Status(ctx); redis.Refused(err) || err == nil && st.RunID != run {
+		return errRestarted
+	}
+	return nil
+}
+
+// shelter parks our Redis where the old master, which it follows, is gone.
+func (p *passage) shelter(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx)
+	if same(ctx, redis.Status{}, p.old.server, p.old.run) == nil {
+		return
+	}
+	if err := p.leave(ctx, p.old.addr); err != nil {
+		p.Log.Error("the old master is gone, and our redis could not be parked", "addr", p.old.addr, "err", err)
+	}
+}
+
+// leave parks our Redis, if it follows that address.
+func (t Takeover) leave(ctx context.Context, addr string) error {
+	own, err := t.Redis.Status(ctx)
+	if err != nil || own.Master || own.Of != addr {
+		return err
+	}
+	return t.Redis.Park(ctx)
 }
 
 // drain holds writes back on the old master, fences it behind that, waits until all it has is here, and parks it.
@@ -169,6 +217,9 @@ func (t Takeover) drain(ctx context.Context, old *superseded) error {
 	if err != nil {
 		return err
 	}
+	if st.RunID != old.run {
+		return errRestarted
+	}
 	old.fenced = !st.Fenced()
 	if err := old.server.Fence(ctx); err != nil {
 		return err
@@ -177,7 +228,7 @@ func (t Takeover) drain(ctx context.Context, old *superseded) error {
 	if st, err = old.server.Status(ctx); err != nil {
 		return err
 	}
-	if err := t.reach(ctx, st.Position); err != nil {
+	if err := t.reach(ctx, old, st.Position); err != nil {
 		return err
 	}
 	t.Trace.step("drained")
@@ -211,14 +262,14 @@ func (t Takeover) confirm(ctx context.Context) error {
 }
 
 // reach waits until our Redis stands at the position.
-func (t Takeover) reach(ctx context.Context, want redis.Position) error {
-	return t.until(ctx, catchUp, 2*time.Millisecond, func(own redis.Status) bool {
-		return own.Position.Lineage == want.Lineage && own.Position.Offset >= want.Offset
+func (t Takeover) reach(ctx context.Context, old *superseded, want redis.Position) error {
+	return t.until(ctx, ReachFor, 2*time.Millisecond, func(own redis.Status) (bool, error) {
+		return own.Position.Lineage == want.Lineage && own.Position.Offset >= want.Offset, same(ctx, own, old.server, old.run)
 	})
 }
 
-// until waits until our Redis is as it should be. Redis tells nobody of its offset, so it is asked again and again.
-func (t Takeover) until(ctx context.Context, bound, every time.Duration, done func(redis.Status) bool) error {
+// until waits until our Redis is as it should be, or cannot become so any more. Redis tells nobody of its offset, so it is asked again and again.
+func (t Takeover) until(ctx context.Context, bound, every time.Duration, done func(redis.Status) (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	tick := time.NewTicker(every)
@@ -228,8 +279,8 @@ func (t Takeover) until(ctx context.Context, bound, every time.Duration, done fu
 		if err != nil {
 			return err
 		}
-		if done(own) {
-			return nil
+		if is, err := done(own); is || err != nil {
+			return err
 		}
 		select {
 		case <-ctx.Done():

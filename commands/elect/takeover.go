@@ -16,10 +16,10 @@ import (
 	"resec/handlers/redis"
 )
 
-// joinFor bounds how long the lock is kept for a sync with the old master, which goes on after it. catchUp bounds the
+// joinFor bounds how long the lock is kept for a sync with the old master, which goes on after it. ReachFor bounds the
 // wait for the last bytes. pauseFor bounds how long the old master's clients wait if we die meanwhile: it is longer
-// than catchUp, so that a write that waits is answered by the successor's -READONLY and not let in before it.
-const joinFor, pauseFor, catchUp = 10 * time.Second, 4 * time.Second, 2 * time.Second
+// than ReachFor, so that a write that waits is answered by the successor's -READONLY and not let in before it.
+const joinFor, pauseFor, ReachFor = 10 * time.Second, 4 * time.Second, 2 * time.Second
 
 // ErrYielded is returned when the lock was passed to a member that has data which we lack.
 var ErrYielded = errors.New("the lock was passed to a fresher member")
@@ -37,8 +37,8 @@ type Takeover struct {
 
 	// What an agent knows of the cluster; an election without one knows no members, and keeps no record.
 	Record   bool
-	Others   []Other                     // the recorded members but ourselves
-	Void     func(context.Context) error // nil, where the record binds nobody at this moment
+	Others   []Other                                 // the recorded members but ourselves
+	Void     func(context.Context, lock.State) error // nil, where the record binds nobody at this moment
 	Guard    lock.GuardPolicy
 	Own      lock.Setting  // the operator's guard on our Redis
 	Listed   *lock.Master  // whom the catalogue calls the master, where the state names none; nil: nobody
@@ -48,6 +48,7 @@ type Takeover struct {
 	Hangs    time.Duration // added to what a silent master's guard takes
 	Vigil    *Vigil        // what is known already of who follows nobody; nil: nothing
 	Mute     string        // the run of a master that is known to be silent; empty: none
+	Slow     time.Time     // until when a member whose Redis is silent is waited for, if its agent lives: it may be the freshest
 	Force    *lock.Request // an operator wants it, whatever we hold; nil: the protocol decides
 	Plan     *lock.Request // an operator wants it, by the protocol
 }
@@ -100,11 +101,11 @@ func (t Takeover) Run(ctx context.Context, v lock.View) (_ lock.View, finish fun
 	}
 	// No command to another's Redis once the lease is over.
 	leased, cancel := t.Session.Lease.Context(ctx)
-	context.AfterFunc(ctx, cancel)
+	defer cancel()
 	on, end := beyond(leased)
 	v, set, err := p.through(leased, on, v, own)
 	if err != nil {
-		if mine(leased) {
+		if mine(leased) && !errors.Is(err, ErrLost) {
 			p.old.undo(context.WithoutCancel(ctx), t.Session.Lease.Left(time.Now()))
 		}
 		end()
@@ -162,7 +163,7 @@ func (p *passage) through(ctx, on context.Context, v lock.View, own redis.Status
 			return v, set, err
 		}
 		if p.Record && bar != "" {
-			if err := p.Void(ctx); err != nil {
+			if err := p.Void(ctx, v.State); err != nil {
 				return v, set, fmt.Errorf("%s, and the record holds again: %w", bar, err)
 			}
 		}

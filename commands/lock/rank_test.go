@@ -190,18 +190,30 @@ func TestRank_Lent(t *testing.T) {
 	if got := Rank([]Candidate{lender, other}, s, Void); got[0].ID != "other" {
 		t.Errorf("%s ranks first, and nothing tells where its data come from", got[0].ID)
 	}
-	lent := s.Lend(redis.Position{Lineage: "new", Lineage2: "old", Offset: 110}, "run", "ours")
+	before := redis.Status{RunID: "run", Position: redis.Position{Lineage: "new", Lineage2: "old", Offset: 110}}
+	ours := Candidate{ID: "ours", Status: redis.Status{RunID: "ours", Keys: 1, Priority: 100, Position: redis.Position{Lineage: "aof", Offset: 7}}}
+	lent := s.Lend(before, ours.Status)
 	if got := Rank([]Candidate{lender, other}, lent, Void); got[0].ID != "lender" {
 		t.Errorf("%s ranks before the one that was lent, and holds more", got[0].ID)
 	}
 	if _, more := Freshest(other, []Candidate{lender}, lent, Void); !more {
 		t.Error("what was lent is not seen to hold more")
 	}
+	if got := Rank([]Candidate{ours, other}, lent, Void); got[0].ID != "other" {
+		t.Errorf("%s ranks first for what it was to catch up with, and has not", got[0].ID)
+	}
+	ours.Position = redis.Position{Lineage: "unknown", Offset: 120}
+	if got := Rank([]Candidate{other, ours}, lent, Void); got[0].ID != "ours" {
+		t.Errorf("%s ranks before the one that has caught up", got[0].ID)
+	}
+	if again := lent.Lend(lender.Status, redis.Status{RunID: "third", Position: old}); again.Woven["third"] != "old" {
+		t.Errorf("one that was lent once is not lent again: %v", again.Woven)
+	}
 	published := lent.Publish(Master{Peer: handlers.Peer{ID: "lender", RunID: "run"}}, lender.Position)
 	if at, _ := published.base(old); at != 1 {
 		t.Errorf("the chain was begun anew: %v", published.Chain)
 	}
-	if again := s.Lend(redis.Position{Lineage: "strange"}, "run"); again.Woven != nil {
+	if again := s.Lend(redis.Status{RunID: "run", Position: redis.Position{Lineage: "strange"}}, ours.Status); again.Woven != nil {
 		t.Errorf("a stranger's data are lent: %v", again.Woven)
 	}
 }

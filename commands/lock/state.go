@@ -14,7 +14,7 @@ type State struct {
 	Service string              `json:"service"`           // the master service's name: two clusters on one key are told by it
 	Master  *Master             `json:"master,omitempty"`  // published
 	Chain   []string            `json:"chain,omitempty"`   // lineages that the data went through, the newest last
-	Woven   map[string]string   `json:"woven,omitempty"`   // lineage that was about to lead, or run whose next one is not known yet → the one of the chain that it continues
+	Woven   map[string]string   `json:"woven,omitempty"`   // lineage that was about to lead, or run whose next one is not known yet → the one of the chain that it continues; empty: none
 	Record  map[string]Recorded `json:"record,omitempty"`  // id → member
 	Former  []string            `json:"former,omitempty"`  // ids of members that left, the latest last
 	Why     string              `json:"why,omitempty"`     // the published master's agent gave up the lock
@@ -95,11 +95,18 @@ func (s State) Weave(p redis.Position) State {
 	return s.weave(from, p.Lineage)
 }
 
-// Lend is the state when runs of Redis are about to get a history that nobody knows yet, and that goes on from the data at p: a server
-// without a backlog begins one, and forgets what that continues, when its first replica attaches.
-func (s State) Lend(p redis.Position, runs ...string) State {
-	if at, from := s.base(p); at >= 0 {
-		return s.weave(from, runs...)
+// Lend is the state when two are about to get a history that nobody knows yet, and that goes on from the data of the first: a
+// server without a backlog begins one, and forgets what that continues, when its first replica attaches. What the second
+// has of its own until then, where nobody knows that either, is not meant.
+func (s State) Lend(lender, own redis.Status) State {
+	at, from := s.base(s.Continued(lender))
+	if at < 0 {
+		return s
+	}
+	mine, _ := s.base(own.Position)
+	s = s.weave(from, lender.RunID, own.RunID)
+	if l := own.Position.Lineage; mine < 0 && l != "" && l != lender.Position.Lineage {
+		s.Woven[l] = ""
 	}
 	return s
 }
@@ -119,7 +126,8 @@ func (s State) weave(from string, names ...string) State {
 // Continued is where a Redis stands: of a run that was lent, what its history continues is added where nothing else tells.
 func (s State) Continued(st redis.Status) redis.Position {
 	p := st.Position
-	if at, _ := s.base(p); at < 0 && st.RunID != "" && s.Woven[st.RunID] != "" {
+	_, unlike := s.Woven[p.Lineage]
+	if at, _ := s.base(p); at < 0 && !unlike && st.RunID != "" && s.Woven[st.RunID] != "" {
 		p.Lineage2, p.Branch = s.Woven[st.RunID], 0
 	}
 	return p

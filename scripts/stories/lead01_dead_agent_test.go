@@ -38,3 +38,29 @@ func TestLead01_FresherOnesAgentIsDead(t *testing.T) {
 		})
 	}
 }
+
+// And it is restarted without its data while the stale one waits for them: that keeps what it has.
+func TestLead01_FresherOneLosesItsDataWhileItIsCaughtUpWith(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 3, "--client-output-buffer-limit", "replica", "1mb", "1mb", "0", "--repl-backlog-size", "1mb", "--repl-diskless-sync-delay", "2")
+	m := started(t, k)
+	fresh, stale := others(k, m)[0], others(k, m)[1]
+	before := wrote(t, k, m, keys{prefix: "before", n: 1000})
+	keep(t, 1000, k.Redis[fresh], k.Redis[stale])
+	k.Redis[stale].Freeze()
+	k.Agents[stale].Freeze()
+	overflow(t, k.Redis[m])
+	kill(k.Agents[fresh], k.Redis[m].Process)
+	k.Redis[stale].Thaw()
+	k.Agents[stale].Thaw()
+	lab.Eventually(t, patience, func() error { return k.Redis[fresh].Is("role", "master") }) // lent
+	ok(t, k.Agents[stale].Said("we catch up from it"))
+	ok(t, k.Redis[fresh].RestartEmpty())
+	lab.Eventually(t, patience, func() error { return k.Redis[stale].Is("role", "master") })
+	keep(t, 1000, k.Redis[stale])
+	ok(t, k.Agent(fresh))
+	ok(t, k.Redis[m].Start())
+	whole(t, k, before)
+	leads(t, k, stale)
+	ok(t, k.Stop())
+}

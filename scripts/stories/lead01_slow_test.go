@@ -10,27 +10,35 @@ import (
 func TestLead01_FresherOneIsSlow(t *testing.T) {
 	t.Parallel()
 	// Longer than a look at another's Redis may take, and shorter than the lab's own patience with a command.
-	for _, seconds := range []string{"0.4", "0.8"} {
-		t.Run(seconds+" s", func(t *testing.T) {
-			t.Parallel()
-			// Its own agent bears with it for two seconds.
-			k := planned(t, lab.Plan{Members: 3, Born: true, Env: []string{"HEALTHCHECK_INTERVAL=4s", "HEALTHCHECK_TIMEOUT=2s"}, RedisArgs: []string{
-				"--client-output-buffer-limit", "replica", "1mb", "1mb", "0", "--repl-backlog-size", "1mb", "--enable-debug-command", "yes"}})
-			m := started(t, k)
-			before := wrote(t, k, m, keys{prefix: "before", n: 300})
-			fresh, stale := others(k, m)[0], others(k, m)[1]
-			k.Redis[stale].Freeze()
-			meanwhile := overflow(t, k.Redis[m])
-			stuck := make(chan error, 1)
-			go func() { _, err := k.Redis[fresh].Do("DEBUG", "SLEEP", seconds); stuck <- err }()
-			k.Redis[m].Kill()
-			k.Redis[stale].Thaw()
-			ok(t, <-stuck)
-			lab.Eventually(t, patience, func() error { return k.Redis[stale].Follows(k.Redis[fresh]) })
-			ok(t, k.Redis[m].Start())
-			whole(t, k, before, meanwhile)
-			leads(t, k, fresh)
-			ok(t, k.Stop())
-		})
+	for _, seconds := range []string{"0.4", "0.8", "1.5"} {
+		for _, agentToo := range []bool{false, true} {
+			t.Run(seconds+" s"+named(agentToo, ", the master's agent dies too"), func(t *testing.T) {
+				t.Parallel()
+				// Its own agent bears with it for two seconds.
+				k := planned(t, lab.Plan{Members: 3, Born: true, Env: []string{"HEALTHCHECK_INTERVAL=4s", "HEALTHCHECK_TIMEOUT=2s"}, RedisArgs: []string{
+					"--client-output-buffer-limit", "replica", "1mb", "1mb", "0", "--repl-backlog-size", "1mb", "--enable-debug-command", "yes"}})
+				m := started(t, k)
+				before := wrote(t, k, m, keys{prefix: "before", n: 300})
+				fresh, stale := others(k, m)[0], others(k, m)[1]
+				k.Redis[stale].Freeze()
+				meanwhile := overflow(t, k.Redis[m])
+				stuck := make(chan struct{})
+				go func() { defer close(stuck); _, _ = k.Redis[fresh].Do("DEBUG", "SLEEP", seconds) }() // it may be given up
+				if agentToo {
+					k.Agents[m].Kill()
+				}
+				k.Redis[m].Kill()
+				k.Redis[stale].Thaw()
+				<-stuck
+				lab.Eventually(t, patience, func() error { return k.Redis[stale].Follows(k.Redis[fresh]) })
+				ok(t, k.Redis[m].Start())
+				if agentToo {
+					ok(t, k.Agent(m))
+				}
+				whole(t, k, before, meanwhile)
+				leads(t, k, fresh)
+				ok(t, k.Stop())
+			})
+		}
 	}
 }
