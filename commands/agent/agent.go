@@ -53,7 +53,7 @@ type Agent struct {
 	testament *redis.Testament // of the master that our Redis may be
 	passed    bool             // the lock was passed to another, who may have held our clients back
 	term      uint64           // the highest that we know of: the state may be deleted by hand
-	acquired  uint64           // the lock's index when we took it; 0: that is long ago
+	acquired  acquired         // when we took the lock; zero: that is long ago
 	warned    string           // the run of our Redis that came up as a master
 	said      string           // why nothing is done, as last logged
 	fails     int              // steps in a row that failed
@@ -108,6 +108,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		a.told.Store(&now)
 		a.leaving.Store(true)
 	})()
+	a.Registrar.Bye = a.bye
 	a.testament = redis.NewTestament(a.Creds)
 	defer a.testament.Close()
 	// Leaving has an order: the loop gives the lock back while session and registration still stand.

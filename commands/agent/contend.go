@@ -42,6 +42,12 @@ func returned(v lock.View) bool {
 	return m != nil && v.State.Why == lock.WhyLeaving && v.Members[m.ID].Session != ""
 }
 
+// acquired is how we took the lock.
+type acquired struct {
+	index uint64    // of the lock
+	since time.Time // there is no master: who is silent is waited for from there on
+}
+
 // contend takes the lock when it is this member's turn; until then it returns when that will be.
 func (a *Agent) contend(ctx context.Context, k known) (again time.Duration, err error) {
 	if k.session.Lease.Left(time.Now()) == 0 { // with it we could do nothing
@@ -78,7 +84,7 @@ func (a *Agent) contend(ctx context.Context, k known) (again time.Duration, err 
 		return 0, err
 	}
 	a.refuse("")
-	a.acquired = v.LockIndex
+	a.acquired = acquired{v.LockIndex, a.vacant.since}
 	a.Log.Info("elected", "key", a.Lock.Key, "term", max(a.term, v.State.Term())+1)
 	a.wrote(v)
 	return 0, nil

@@ -74,6 +74,11 @@ func (a *Agent) challenge(ctx context.Context, k known) (again time.Duration, er
 	if b := &a.bereft; b.run != m.RunID || b.index != k.view.LockIndex {
 		*b = bereavement{index: k.view.LockIndex, run: m.RunID, vigil: elect.NewVigil()}
 	}
+	if !k.health.Status.Parked() {
+		if err := a.desert(ctx, m); err != nil {
+			return 0, err
+		}
+	}
 	cs, silent, err := a.ask(ctx, k)
 	if err != nil {
 		return 0, err
@@ -81,15 +86,6 @@ func (a *Agent) challenge(ctx context.Context, k known) (again time.Duration, er
 	if slices.ContainsFunc(cs, func(c lock.Candidate) bool { return c.ID == m.ID && c.RunID == m.RunID }) {
 		a.board.Learn(func(k *known) { k.missing = missing{} })
 		return lookAgain, nil
-	}
-	if !k.health.Status.Parked() { // the look says that it is missing still
-		a.Log.Warn("the master is silent; our redis is parked, so that it closes", "master", m.ID, "addr", m.Address)
-		if err := a.Redis.Park(ctx); err != nil {
-			return 0, err
-		}
-		st, err := a.Redis.Status(ctx)
-		a.bereft.note(a.Me.ID, m, st, err)
-		a.glance()
 	}
 	now := time.Now()
 	wait := a.bereft.proven(k.view.State, elect.ClosedAfter(m)+a.hangs(m), now)
@@ -115,10 +111,24 @@ func (a *Agent) challenge(ctx context.Context, k known) (again time.Duration, er
 		}
 		return 0, err
 	}
-	a.acquired = v.LockIndex
+	a.acquired = acquired{v.LockIndex, k.missing.since}
 	a.Log.Warn("elected early: the master is missing, and its agent does not say so", "key", a.Lock.Key, "master", m.ID, "session", k.view.Session)
 	a.wrote(v)
 	return 0, nil
+}
+
+// desert parks our Redis, so that a silent master's guard closes it, if one more look says the same: one that was silent at the
+// last may have been out of reach, and be back.
+func (a *Agent) desert(ctx context.Context, m *lock.Master) error {
+	if st, err := a.peek(ctx, m.Address, false); err == nil && st.RunID == m.RunID {
+		return nil
+	}
+	if own, err := a.Redis.Status(ctx); err != nil || own.Master || own.Of != m.Address {
+		return err
+	}
+	a.Log.Warn("the master is silent; our redis is parked, so that it closes", "master", m.ID, "addr", m.Address)
+	defer a.glance()
+	return a.Redis.Park(ctx)
 }
 
 // hangs is the function of that name, for a master.
@@ -164,6 +174,6 @@ func (b *bereavement) note(id string, m *lock.Master, st redis.Status, err error
 // rank is how many rank before us whose agents live; negative: we may not lead.
 func (a *Agent) rank(cs []lock.Candidate, k known) int {
 	s := k.view.State
-	ranked := slices.DeleteFunc(lock.Rank(cs, s, lock.Bound), func(c lock.Candidate) bool { return k.view.Members[c.ID].Session == "" })
+	ranked := slices.DeleteFunc(lock.Rank(cs, s, lock.Bound), func(c lock.Candidate) bool { return c.ID != a.Me.ID && k.view.Members[c.ID].Session == "" })
 	return slices.IndexFunc(ranked, func(c lock.Candidate) bool { return c.ID == a.Me.ID })
 }

@@ -125,7 +125,7 @@ func (a *Agent) regain(ctx context.Context, k known, s *lock.Session) (term uint
 			return 0, err
 		}
 		a.wrote(k.view)
-		a.acquired = k.view.LockIndex
+		a.acquired = acquired{k.view.LockIndex, time.Now()}
 	}
 	v, finish, err := a.takeOver(ctx, k, elect.NewTrace(), nil)
 	a.aside.Go(finish)

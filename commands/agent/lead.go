@@ -51,6 +51,7 @@ func (a *Agent) lead(ctx context.Context, k known) error {
 	a.aside.Go(func() { a.watchReplicas(held, lost) })
 	a.aside.Go(func() { a.keepOut(held) })
 	a.aside.Go(func() { a.keepRequests(held, r) })
+	a.aside.Go(func() { a.keepUnique(held, r.session) })
 	if !demotion.Done {
 		if err := a.Registrar.Naming.Demote(held, a.Lock.Client, a.Me.Node, a.Me.ServiceID); err != nil && held.Err() == nil {
 			a.Log.Warn("old master entries stay in the catalogue", "err", err)
@@ -73,8 +74,10 @@ func (a *Agent) takeOver(ctx context.Context, k known, trace *elect.Trace, demot
 	if resumes(k, a.Me.ID) {
 		return k.view, func() {}, nil
 	}
-	taken := k.view.LockIndex == a.acquired
-	if a.acquired = 0; !taken { // the view may be old, and the lock another's by now, who is the master then
+	taken := a.acquired
+	if a.acquired = (acquired{}); k.view.LockIndex != taken.index {
+		taken.since = time.Now()
+		// The view may be old, and the lock another's by now, who is the master then.
 		v, err := a.Lock.Read(ctx)
 		if err != nil {
 			return k.view, func() {}, err
@@ -89,7 +92,7 @@ func (a *Agent) takeOver(ctx context.Context, k known, trace *elect.Trace, demot
 	me.Term = a.term
 	t := elect.Takeover{Lock: a.Lock, Session: k.session, Me: me, Redis: a.Redis, Creds: a.Creds, Log: a.Log,
 		Service: a.Registrar.Naming.Name(catalog.Master), Record: true, Others: others(k.view, a.Me.ID), Void: a.stillVoid(k),
-		Guard: a.Guard, Own: k.found.Setting, Trace: trace, Demotion: demotion, Vigil: a.bereft.vigil, Passed: a.passed, Slow: a.slow(k)}
+		Guard: a.Guard, Own: k.found.Setting, Trace: trace, Demotion: demotion, Vigil: a.bereft.vigil, Passed: a.passed, Slow: taken.since.Add(a.grace())}
 	if m := k.view.State.Master; m != nil {
 		t.Hangs = a.hangs(m)
 	}
@@ -123,15 +126,6 @@ func (a *Agent) takeOver(ctx context.Context, k known, trace *elect.Trace, demot
 		a.toldPromoted(v, k.view)
 	}
 	return v, finish, err
-}
-
-// slow is until when others that are silent are waited for.
-func (a *Agent) slow(k known) time.Time {
-	since := a.vacant.since
-	if m := k.view.State.Master; m != nil && k.missing.run == m.RunID && k.missing.since.Before(since) && !k.missing.since.IsZero() {
-		since = k.missing.since
-	}
-	return since.Add(a.grace())
 }
 
 // stillVoid asks again whether the record binds nobody.

@@ -23,7 +23,7 @@ const (
 	settleFor = time.Second
 	// stayFor bounds the time in which the guard is taken off a master that stays.
 	stayFor = 2 * time.Second
-	// byeFor bounds the last calls to Consul, which are made at once.
+	// byeFor is what the last calls to Consul have, which are made at once, and what is left of partFor with it.
 	byeFor = 1200 * time.Millisecond
 )
 
@@ -38,6 +38,14 @@ func (a *Agent) parting(ctx context.Context) (context.Context, context.CancelFun
 		end = least
 	}
 	return context.WithDeadline(context.WithoutCancel(ctx), end)
+}
+
+// bye is how long a last call to Consul may take.
+func (a *Agent) bye() time.Duration {
+	if t := a.told.Load(); t != nil {
+		return max(byeFor, partFor+byeFor-time.Since(*t))
+	}
+	return byeFor
 }
 
 // within is what is left of a context for one call to Consul: never less than a call takes.

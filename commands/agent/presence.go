@@ -23,7 +23,7 @@ func (a *Agent) keepPresence(ctx context.Context) {
 		if !ours || a.guarded.Load() { // whoever comes next is to know what the operator had
 			return
 		}
-		bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), byeFor)
+		bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.bye())
 		defer cancel()
 		if err := a.Lock.Part(bye, a.Me.ID); err != nil {
 			a.Log.Warn("the member's key is left", "err", err)

@@ -52,13 +52,15 @@ func (a *Agent) session(ctx context.Context, k known, lost string) (*lock.Sessio
 			return nil, errors.New("the lock has not been read yet")
 		}
 		return lock.NewSession(context.WithoutCancel(ctx), a.Lock.Client, a.Session) // or one may be left that nobody knows
-	case lost: // Consul has ended it, and the watch is late
+	case lost:
 		v, err := a.Lock.Read(ctx)
 		if err != nil {
 			return nil, err
 		}
-		a.see(v)
-		return nil, errors.New("our key is still under the session that was lost")
+		if a.see(v); v.Session != lost && v.Members[a.Me.ID].Session != lost {
+			return nil, errors.New("the watch still shows the session that was lost")
+		}
+		a.Log.Warn("the session that was lost is there: consul's server had not read its own log yet", "session", lost)
 	}
 	if why := cmp.Or(a.double(ctx), a.usurped(ctx, m, k.health.Status.RunID)); why != "" {
 		return nil, errors.New(why)
@@ -91,7 +93,7 @@ func (a *Agent) underSession(ctx context.Context, s *lock.Session) (lost string)
 		a.lost(func(held string) bool { return held == s.ID })
 		return s.ID
 	}
-	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), byeFor)
+	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.bye())
 	defer cancel()
 	if err := s.Destroy(bye); err != nil {
 		a.Log.Warn("the session is left to its TTL", "session", s.ID, "err", err)

@@ -33,6 +33,11 @@ func (n Naming) Instances(ctx context.Context, client *api.Client) ([]handlers.E
 // registering right now, under the same id. What resec did not register is left alone.
 func (n Naming) Demotions(ctx context.Context, client *api.Client, node, service string) (ops api.TxnOps, err error) {
 	entries, err := read(ctx, client, n.Name(Master))
+	return n.Demoting(entries, node, service), err
+}
+
+// Demoting are the Demotions of entries that were read already.
+func (n Naming) Demoting(entries []handlers.Entry, node, service string) (ops api.TxnOps) {
 	for _, e := range entries {
 		if !n.Has(e, Master) || e.ID() == "" || e.Node.Node == node && e.Service.ID == service {
 			continue
@@ -41,7 +46,7 @@ func (n Naming) Demotions(ctx context.Context, client *api.Client, node, service
 			ID: e.Service.ID, Service: n.Name(Replica), Tags: n.Tags(Replica), Address: e.Service.Address, Port: e.Service.Port,
 			Meta: e.Service.Meta, Weights: api.AgentWeights{Passing: 1, Warning: 1}, ModifyIndex: e.Service.ModifyIndex}}})
 	}
-	return ops, err
+	return ops
 }
 
 // Demote carries the Demotions out.

@@ -87,7 +87,11 @@ func (r *Registrar) update(ctx context.Context, e Entry) error {
 
 // leave removes the instance; again after a while where a registration that was given up may be carried out yet.
 func (r *Registrar) leave(ctx context.Context, late bool) error {
-	ctx, cancel := context.WithTimeout(ctx, byeFor)
+	bound := callTimeout
+	if r.Bye != nil {
+		bound = r.Bye()
+	}
+	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	err := r.deregister(ctx)
 	if err == nil && late {

@@ -83,9 +83,6 @@ func (p *passage) park(ctx context.Context, v lock.View, m *sealed) (err error) 
 // freshest makes sure that nothing that a sealed member has is missing here. Where it is, that member is passed the lock,
 // or, with its agent dead, we catch up from it.
 func (p *passage) freshest(ctx context.Context, v lock.View) (lock.View, error) {
-	if err := p.outwait(ctx, v); err != nil {
-		return v, err
-	}
 	own, err := p.Redis.Status(ctx)
 	if err != nil {
 		return v, err
@@ -115,9 +112,12 @@ func (p *passage) freshest(ctx context.Context, v lock.View) (lock.View, error) 
 }
 
 // outwait waits for members that were silent when they were to be parked, and whose agents live: they may only be slow, and hold what
-// we lack. Where the old master has answered nobody does.
-func (p *passage) outwait(ctx context.Context, v lock.View) error {
-	for !p.old.parked && time.Now().Before(p.Slow) {
+// we lack. Where the old master has answered, or is our own, nobody does.
+func (p *passage) outwait(ctx context.Context, v lock.View, own redis.Status) error {
+	if m := v.State.Master; p.old.parked || m != nil && m.RunID == own.RunID {
+		return nil
+	}
+	for time.Now().Before(p.Slow) {
 		var slow atomic.Bool
 		p.each(func(m *sealed) {
 			if r, recorded := v.State.Record[m.ID]; !redis.Silent(m.err) || Gone(m.err) || !recorded || r.Joining || m.Session == "" || v.State.GivenUp(m.ID) {
@@ -130,6 +130,9 @@ func (p *passage) outwait(ctx context.Context, v lock.View) error {
 		if !slow.Load() {
 			return nil
 		}
+		if err := p.detach(ctx); err != nil {
+			return err
+		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -139,17 +142,27 @@ func (p *passage) outwait(ctx context.Context, v lock.View) error {
 	return nil
 }
 
+// detach parks our Redis, unless it is a master: who watches the old one leaves that to us meanwhile, and something else may
+// come at its address.
+func (t Takeover) detach(ctx context.Context) error {
+	own, err := t.Redis.Status(ctx)
+	if err != nil || own.Master || own.Parked() {
+		return err
+	}
+	return t.Redis.Park(ctx)
+}
+
 // catchUp takes over what a parked member has whose agent is dead. A parked one serves no sync, so it is master for that
 // time, fenced.
 func (p *passage) catchUp(ctx context.Context, v lock.View, m *sealed) (_ lock.View, err error) {
 	p.Trace.step("catchup")
 	p.Log.Info("another is fresher, and its agent is not there to lead: we catch up from it", "member", m.ID, "offset", m.status.Position.Offset)
-	outer := ctx
+	if err := p.detach(ctx); err != nil {
+		return v, err
+	}
+	outer, lent := ctx, false
 	defer func() {
-		if err != nil { // whatever comes at that address now is nothing to sync from
-			err = errors.Join(err, p.leave(context.WithoutCancel(outer), m.Address))
-		}
-		if !mine(outer) || p.leased() != nil { // it may follow another by now
+		if !lent || !mine(outer) || p.leased() != nil { // it may follow another by now, or lead
 			return
 		}
 		if err := m.server.Park(context.WithoutCancel(ctx)); err != nil {
@@ -168,11 +181,17 @@ func (p *passage) catchUp(ctx context.Context, v lock.View, m *sealed) (_ lock.V
 	if err := p.leased(); err != nil {
 		return v, err
 	}
+	lent = true
 	st, err := m.server.Promote(ctx)
 	if err != nil {
 		return v, err
 	}
 	p.Trace.step("lent")
+	defer func() {
+		if err != nil && (mine(outer) || same(outer, redis.Status{}, m.server, st.RunID) != nil) { // whatever comes at that address now is nothing to sync from
+			err = errors.Join(err, p.leave(context.WithoutCancel(outer), m.Address))
+		}
+	}()
 	if err := p.Redis.Follow(ctx, m.Address); err != nil {
 		return v, err
 	}

@@ -255,10 +255,13 @@ func (t Takeover) confirm(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, confirmFor)
 	defer cancel()
 	v, err := t.Lock.Read(ctx)
-	if err == nil && v.Session != t.Session.ID {
-		err = ErrLost
+	switch m := v.State.Master; {
+	case err != nil || v.Session == t.Session.ID:
+		return err
+	case m != nil && m.ID == v.Holder: // nobody who counts on what we have done to it
+		return errors.New("the old master has taken the lock again")
 	}
-	return err
+	return ErrLost
 }
 
 // reach waits until our Redis stands at the position.
@@ -279,7 +282,9 @@ func (t Takeover) until(ctx context.Context, bound, every time.Duration, done fu
 		if err != nil {
 			return err
 		}
-		if is, err := done(own); is || err != nil {
+		if is, err := done(own); is {
+			return nil
+		} else if err != nil {
 			return err
 		}
 		select {

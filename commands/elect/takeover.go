@@ -78,8 +78,11 @@ func (t Takeover) Run(ctx context.Context, v lock.View) (_ lock.View, finish fun
 	}
 	p := &passage{Takeover: t, old: &superseded{log: t.Log}}
 	ctx, stop := context.WithCancel(ctx)
+	// No command to another's Redis once the lease is over.
+	leased, cancel := t.Session.Lease.Context(ctx)
 	finish = func() {
 		p.behind.Wait()
+		cancel() // only now: what ends it before is the reason
 		stop()
 		p.close()
 	}
@@ -99,9 +102,6 @@ func (t Takeover) Run(ctx context.Context, v lock.View) (_ lock.View, finish fun
 		v, err = t.publish(ctx, v, own, t.stands(own))
 		return v, finish, err
 	}
-	// No command to another's Redis once the lease is over.
-	leased, cancel := t.Session.Lease.Context(ctx)
-	defer cancel()
 	on, end := beyond(leased)
 	v, set, err := p.through(leased, on, v, own)
 	if err != nil {
@@ -159,6 +159,9 @@ func (p *passage) through(ctx, on context.Context, v lock.View, own redis.Status
 	}
 	ctx = on
 	if p.Force == nil {
+		if err = p.outwait(ctx, v, own); err != nil {
+			return v, set, err
+		}
 		if v, err = p.freshest(ctx, v); err != nil {
 			return v, set, err
 		}

@@ -102,6 +102,12 @@ func (l Lock) Publish(ctx context.Context, session string, v View, s State, gran
 	return after, done, err
 }
 
+// Beside does something else in Consul, if the session holds the lock.
+func (l Lock) Beside(ctx context.Context, session string, ops ...*api.TxnOp) error {
+	_, err := l.transact(ctx, append(txn(l.held(session)), ops...))
+	return err
+}
+
 func (l Lock) write(ctx context.Context, session string, v View, s State, more ...*api.TxnOp) (View, error) {
 	cas, err := l.cas(v, s)
 	var at map[string]uint64

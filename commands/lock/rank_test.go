@@ -202,7 +202,14 @@ func TestRank_Lent(t *testing.T) {
 	if got := Rank([]Candidate{ours, other}, lent, Void); got[0].ID != "other" {
 		t.Errorf("%s ranks first for what it was to catch up with, and has not", got[0].ID)
 	}
+	ours.Position = redis.Position{Lineage: "promoted", Lineage2: "aof", Offset: 7}
+	if got := Rank([]Candidate{ours, other}, lent, Void); got[0].ID != "other" {
+		t.Errorf("%s ranks first once it is promoted, for what it was to catch up with, and has not", got[0].ID)
+	}
 	ours.Position = redis.Position{Lineage: "unknown", Offset: 120}
+	if got := Rank([]Candidate{other, ours}, lent.Lend(other.Status, ours.Status), Void); got[0].ID != "ours" {
+		t.Errorf("%s ranks before the one that has caught up once, and is to catch up from another", got[0].ID)
+	}
 	if got := Rank([]Candidate{other, ours}, lent, Void); got[0].ID != "ours" {
 		t.Errorf("%s ranks before the one that has caught up", got[0].ID)
 	}

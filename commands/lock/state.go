@@ -103,7 +103,7 @@ func (s State) Lend(lender, own redis.Status) State {
 	if at < 0 {
 		return s
 	}
-	mine, _ := s.base(own.Position)
+	mine, _ := s.base(s.Continued(own))
 	s = s.weave(from, lender.RunID, own.RunID)
 	if l := own.Position.Lineage; mine < 0 && l != "" && l != lender.Position.Lineage {
 		s.Woven[l] = ""
@@ -126,7 +126,7 @@ func (s State) weave(from string, names ...string) State {
 // Continued is where a Redis stands: of a run that was lent, what its history continues is added where nothing else tells.
 func (s State) Continued(st redis.Status) redis.Position {
 	p := st.Position
-	_, unlike := s.Woven[p.Lineage]
+	unlike := slices.ContainsFunc([]string{p.Lineage, p.Lineage2}, func(l string) bool { from, is := s.Woven[l]; return is && from == "" })
 	if at, _ := s.base(p); at < 0 && !unlike && st.RunID != "" && s.Woven[st.RunID] != "" {
 		p.Lineage2, p.Branch = s.Woven[st.RunID], 0
 	}

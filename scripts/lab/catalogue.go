@@ -126,3 +126,18 @@ func (c *Catalogue) Listed() error {
 	}
 	return nil
 }
+
+// Relist tells Consul's servers of a master's entry again, as its Consul agent does that was not told of another role.
+func (k *Cluster) Relist(e *api.ServiceEntry) error {
+	id := "service:" + e.Service.ID
+	_, err := k.Consul.Client.Catalog().Register(&api.CatalogRegistration{Node: e.Node.Node, Address: e.Node.Address, SkipNodeUpdate: true,
+		Service: &api.AgentService{ID: e.Service.ID, Service: e.Service.Service, Tags: e.Service.Tags, Address: e.Service.Address, Port: e.Service.Port, Meta: e.Service.Meta},
+		Check:   &api.AgentCheck{Node: e.Node.Node, CheckID: id, Name: "again", Status: api.HealthPassing, ServiceID: e.Service.ID}}, nil)
+	return err
+}
+
+// ListedMasters are the entries of passing masters.
+func (k *Cluster) ListedMasters() ([]*api.ServiceEntry, error) {
+	all, _, err := k.Consul.Client.Health().Service(k.Name+"-master", "", true, nil)
+	return all, err
+}

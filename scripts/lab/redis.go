@@ -148,6 +148,34 @@ func (r *Redis) Do(args ...string) (string, error) {
 	return out, err
 }
 
+// Stuck keeps the server from answering anybody for that long, with DEBUG SLEEP, and returns when it has begun; what comes is its
+// end.
+func (r *Redis) Stuck(d time.Duration) (<-chan error, error) {
+	c, err := connect(r.Dial, r.Addr, r.password, time.Minute, "")
+	if err != nil {
+		return nil, err
+	}
+	probe, err := connect(r.Dial, r.Addr, r.password, time.Minute, "")
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	defer probe.Close()
+	end := make(chan error, 1)
+	go func() {
+		defer c.Close()
+		end <- c.Do(context.Background(), c.B().Arbitrary("DEBUG", "SLEEP", fmt.Sprint(d.Seconds())).Build()).Error()
+	}()
+	return end, Until(context.Background(), d/2, func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+		defer cancel()
+		if probe.Do(ctx, probe.B().Ping().Build()).Error() == nil {
+			return errors.New("it answers")
+		}
+		return nil
+	})
+}
+
 // Busy keeps the server busy with a script for that long, then kills the script, and returns what the script got.
 func (r *Redis) Busy(d time.Duration) error {
 	c, err := connect(r.Dial, r.Addr, r.password, time.Minute, "")

@@ -25,7 +25,7 @@ func TestEarly01_ContainerLost(t *testing.T) {
 			ok(t, errors.Join(k.Redis[m].Restart(), k.Agent(m)))
 			v := became(t, k, w, m)
 			fig.note("client outage", v.Outage.Lasted())
-			if err := errors.Join(v.LostOnlyBetween(died.Add(-lateness), died.Add(lateness)), v.NeverTwo(0), v.NeverTwoListed(0), k.Stop()); err != nil {
+			if err := errors.Join(v.LostOnlyBetween(died.Add(-lateness), died.Add(lateness)), v.NeverTwo(0), v.NeverTwoListed(telling), k.Stop()); err != nil {
 				t.Error(err)
 			}
 		})

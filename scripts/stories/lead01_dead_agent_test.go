@@ -1,6 +1,8 @@
 package stories_test
 
 import (
+	"errors"
+	"net"
 	"testing"
 
 	"resec/scripts/lab"
@@ -53,7 +55,11 @@ func TestLead01_FresherOneLosesItsDataWhileItIsCaughtUpWith(t *testing.T) {
 	kill(k.Agents[fresh], k.Redis[m].Process)
 	k.Redis[stale].Thaw()
 	k.Agents[stale].Thaw()
-	lab.Eventually(t, patience, func() error { return k.Redis[fresh].Is("role", "master") }) // lent
+	lender, _, err := net.SplitHostPort(k.Redis[fresh].Addr)
+	ok(t, err)
+	lab.Eventually(t, patience, func() error {
+		return errors.Join(k.Redis[fresh].Is("role", "master"), k.Redis[stale].Is("master_link_status", "down", "master_host", lender))
+	})
 	ok(t, k.Agents[stale].Said("we catch up from it"))
 	ok(t, k.Redis[fresh].RestartEmpty())
 	lab.Eventually(t, patience, func() error { return k.Redis[stale].Is("role", "master") })

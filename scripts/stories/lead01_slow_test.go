@@ -2,6 +2,7 @@ package stories_test
 
 import (
 	"testing"
+	"time"
 
 	"resec/scripts/lab"
 )
@@ -9,10 +10,10 @@ import (
 // The fresher replica is stuck when the master dies: its agent lives, so the stale one waits for what is only slow.
 func TestLead01_FresherOneIsSlow(t *testing.T) {
 	t.Parallel()
-	// Longer than a look at another's Redis may take, and shorter than the lab's own patience with a command.
-	for _, seconds := range []string{"0.4", "0.8", "1.5"} {
+	// Longer than a look at another's Redis may take; the last, than a whole take-over.
+	for _, long := range []time.Duration{400 * time.Millisecond, 800 * time.Millisecond, 1500 * time.Millisecond} {
 		for _, agentToo := range []bool{false, true} {
-			t.Run(seconds+" s"+named(agentToo, ", the master's agent dies too"), func(t *testing.T) {
+			t.Run(long.String()+named(agentToo, ", the master's agent dies too"), func(t *testing.T) {
 				t.Parallel()
 				// Its own agent bears with it for two seconds.
 				k := planned(t, lab.Plan{Members: 3, Born: true, Env: []string{"HEALTHCHECK_INTERVAL=4s", "HEALTHCHECK_TIMEOUT=2s"}, RedisArgs: []string{
@@ -22,14 +23,14 @@ func TestLead01_FresherOneIsSlow(t *testing.T) {
 				fresh, stale := others(k, m)[0], others(k, m)[1]
 				k.Redis[stale].Freeze()
 				meanwhile := overflow(t, k.Redis[m])
-				stuck := make(chan struct{})
-				go func() { defer close(stuck); _, _ = k.Redis[fresh].Do("DEBUG", "SLEEP", seconds) }() // it may be given up
+				stuck, err := k.Redis[fresh].Stuck(long)
+				ok(t, err)
 				if agentToo {
 					k.Agents[m].Kill()
 				}
 				k.Redis[m].Kill()
 				k.Redis[stale].Thaw()
-				<-stuck
+				ok(t, <-stuck)
 				lab.Eventually(t, patience, func() error { return k.Redis[stale].Follows(k.Redis[fresh]) })
 				ok(t, k.Redis[m].Start())
 				if agentToo {

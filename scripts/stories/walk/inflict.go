@@ -114,7 +114,7 @@ func (r *round) undo(h *Harm) error {
 	case HostFrozen:
 		return revive(r.k.Processes(h.Member)...)
 	case AgentKilled, AgentLeft:
-		return revive(r.k.Agents[h.Member])
+		return awake(r.k.Agents[h.Member])
 	case ClientKilled, ClientLeft:
 		return revive(r.k.Clients[h.Member].Process)
 	case Paused:
@@ -164,6 +164,20 @@ func revive(ps ...*lab.Process) error {
 		}
 	}
 	return nil
+}
+
+// awake makes an agent run again, and waits until it has begun to: before, nothing catches a signal, and it would not leave, but die.
+func awake(p *lab.Process) error {
+	runs, was := p.Running(), len(p.Output())
+	if err := revive(p); err != nil || runs {
+		return err
+	}
+	return lab.Until(context.Background(), 5*time.Second, func() error {
+		if len(p.Output()) == was {
+			return fmt.Errorf("%s has not begun", p.Name)
+		}
+		return nil
+	})
 }
 
 // left tells an agent to leave, which it has to do with exit code 0.
