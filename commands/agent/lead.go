@@ -51,7 +51,7 @@ func (a *Agent) lead(ctx context.Context, k known) error {
 	a.aside.Go(func() { a.watchReplicas(held, lost) })
 	a.aside.Go(func() { a.keepOut(held) })
 	a.aside.Go(func() { a.keepRequests(held, r) })
-	a.aside.Go(func() { a.keepUnique(held, r.session) })
+	a.aside.Go(func() { a.keepUnique(held, r) })
 	if !demotion.Done {
 		if err := a.Registrar.Naming.Demote(held, a.Lock.Client, a.Me.Node, a.Me.ServiceID); err != nil && held.Err() == nil {
 			a.Log.Warn("old master entries stay in the catalogue", "err", err)
@@ -76,7 +76,9 @@ func (a *Agent) takeOver(ctx context.Context, k known, trace *elect.Trace, demot
 	}
 	taken := a.acquired
 	if a.acquired = (acquired{}); k.view.LockIndex != taken.index {
-		taken.since = time.Now()
+		if taken.since = time.Now(); k.missing.run != "" && !k.missing.since.IsZero() && k.view.State.Master != nil && k.missing.run == k.view.State.Master.RunID {
+			taken.since = k.missing.since
+		}
 		// The view may be old, and the lock another's by now, who is the master then.
 		v, err := a.Lock.Read(ctx)
 		if err != nil {

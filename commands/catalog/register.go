@@ -87,7 +87,7 @@ func (r *Registrar) update(ctx context.Context, e Entry) error {
 
 // leave removes the instance; again after a while where a registration that was given up may be carried out yet.
 func (r *Registrar) leave(ctx context.Context, late bool) error {
-	bound := callTimeout
+	bound := byeFor
 	if r.Bye != nil {
 		bound = r.Bye()
 	}

@@ -32,6 +32,9 @@ const retryEvery = 500 * time.Millisecond
 // its way to a Consul that hung, may still be carried out.
 const lateFor = 10 * time.Second
 
+// byeFor bounds the removal at the end: it is a part of what is left to a process that is told to end.
+const byeFor = 1200 * time.Millisecond
+
 // Entry is what is published of a member.
 type Entry struct {
 	Role   Role
@@ -57,7 +60,7 @@ type Registrar struct {
 	// Confirm is asked before an entry is published after a time in which Consul could not be spoken to: what was to be published
 	// before may be wrong by now. An error puts it off. May be nil.
 	Confirm func(ctx context.Context, e Entry) error
-	// Bye is how long the removal at the end may take. nil: as long as any call.
+	// Bye is how long the removal at the end may take. nil: byeFor.
 	Bye func() time.Duration
 
 	looked time.Time // when it was last seen to be registered as it should be: an update alone does not tell what somebody has changed

@@ -188,7 +188,7 @@ func (p *passage) catchUp(ctx context.Context, v lock.View, m *sealed) (_ lock.V
 	}
 	p.Trace.step("lent")
 	defer func() {
-		if err != nil && (mine(outer) || same(outer, redis.Status{}, m.server, st.RunID) != nil) { // whatever comes at that address now is nothing to sync from
+		if err != nil { // whatever comes at that address now is nothing to sync from
 			err = errors.Join(err, p.leave(context.WithoutCancel(outer), m.Address))
 		}
 	}()

@@ -232,7 +232,7 @@ func (t Takeover) drain(ctx context.Context, old *superseded) error {
 		return err
 	}
 	t.Trace.step("drained")
-	if err := t.confirm(ctx); err != nil {
+	if err := t.confirm(ctx, old); err != nil {
 		return err
 	}
 	if err := t.leased(); err != nil {
@@ -251,14 +251,14 @@ const confirmFor = 300 * time.Millisecond
 
 // confirm asks Consul whether the lock is ours: from where the old master is parked nobody accepts writes until we are published.
 // With Consul away it goes on as it was.
-func (t Takeover) confirm(ctx context.Context) error {
+func (t Takeover) confirm(ctx context.Context, old *superseded) error {
 	ctx, cancel := context.WithTimeout(ctx, confirmFor)
 	defer cancel()
 	v, err := t.Lock.Read(ctx)
 	switch m := v.State.Master; {
 	case err != nil || v.Session == t.Session.ID:
 		return err
-	case m != nil && m.ID == v.Holder: // nobody who counts on what we have done to it
+	case m != nil && m.ID == v.Holder && m.RunID == old.run: // nobody who counts on what we have done to it
 		return errors.New("the old master has taken the lock again")
 	}
 	return ErrLost
@@ -282,9 +282,7 @@ func (t Takeover) until(ctx context.Context, bound, every time.Duration, done fu
 		if err != nil {
 			return err
 		}
-		if is, err := done(own); is {
-			return nil
-		} else if err != nil {
+		if is, err := done(own); is || err != nil {
 			return err
 		}
 		select {

@@ -38,7 +38,7 @@ func TestWrite09_KilledWhenAnotherIsFresher(t *testing.T) {
 				c.led(0)
 				c.linked()
 				c.healed(harm)
-				ok(t, errors.Join(much.on(k.Redis[fresh]), much.on(k.Redis[stale])))
+				lab.Eventually(t, patience, func() error { return errors.Join(much.on(k.Redis[fresh]), much.on(k.Redis[stale])) })
 			})
 		}
 		t.Run(fmt.Sprintf("yielded, %s", h), func(t *testing.T) {
@@ -66,7 +66,7 @@ func TestWrite09_KilledWhenAnotherIsFresher(t *testing.T) {
 			c.led(0, stale)
 			c.linked()
 			c.healed(harm)
-			ok(t, errors.Join(much.on(k.Redis[fresh]), much.on(k.Redis[stale])))
+			lab.Eventually(t, patience, func() error { return errors.Join(much.on(k.Redis[fresh]), much.on(k.Redis[stale])) })
 		})
 	}
 }
