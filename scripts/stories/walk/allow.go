@@ -9,9 +9,11 @@ import (
 
 // What the invariants of design.md, §5, let pass.
 const (
-	firstPass  = 50 * time.Millisecond // of a Redis that was thawed
-	comesBack  = time.Second           // in which a Consul agent that is back may list an old master
-	replicates = time.Second           // the lag of a replica that is well
+	firstPass  = 50 * time.Millisecond  // of a Redis that was thawed
+	comesBack  = time.Second            // in which a Consul agent that is back may list an old master
+	tellsAgain = 30 * time.Second       // until it has told its servers of all it knows: 15 s, and up to as long again (Consul's agent/ae)
+	telling    = 100 * time.Millisecond // in which it may be just telling them of a check, with the service as it was, at a handover
+	replicates = time.Second            // the lag of a replica that is well
 	answers    = 100 * time.Millisecond
 )
 
@@ -22,7 +24,7 @@ type Sight struct {
 	Clients  bool
 	Harms    []Harm
 	Skipped  []Harm
-	Before   []Harm                 // of the round before
+	Before   []Harm                 // of the rounds before, as far as they may show in this one
 	Whole    []time.Time            // when the cluster was seen to be whole, first at the round's begin
 	Accepted map[int][]lab.Interval // when each member accepted writes
 	Noise    time.Duration          // by how much this machine was late at most
@@ -45,10 +47,22 @@ func (s Sight) mayBeTwo(a, b int, when lab.Interval) bool {
 	})
 }
 
-// mayBeListed tells whether two masters may have been listed: for a moment after a Consul agent came back.
+// carried are the harms that may show in the next round, which may begin at once.
+func (s Sight) carried() []Harm {
+	return slices.DeleteFunc(s.recent(), func(h Harm) bool { return time.Since(h.Until) > tellsAgain })
+}
+
+// mayBeListed tells whether two masters may have been listed: for a moment after a Consul agent came back, and for an
+// instant while one of them was handing over to the other.
 func (s Sight) mayBeListed(when lab.Interval) bool {
-	return when.Lasted() <= comesBack+s.slack() && slices.ContainsFunc(s.recent(), func(h Harm) bool {
-		return h.is(returns) && (s.Clients || !h.is(beside)) && !h.Until.After(when.From)
+	return slices.ContainsFunc(s.recent(), func(h Harm) bool {
+		switch since := when.From.Sub(h.Until); {
+		case h.is(returns) && (s.Clients || !h.is(beside)) && since >= 0 && since <= tellsAgain:
+			return when.Lasted() <= comesBack+s.slack()
+		case h.is(hands) && !when.From.Before(h.From) && since <= telling:
+			return when.Lasted() <= telling+s.slack()
+		}
+		return false
 	})
 }
 

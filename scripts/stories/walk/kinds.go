@@ -45,6 +45,7 @@ const (
 	returns                   // a Consul agent comes back with what it knew before
 	cuts                      // a link
 	beside                    // of the Consul agent beside a member, where there is one
+	hands                     // a master may hand over to another
 )
 
 // nature is what a kind's faults are like.
@@ -58,7 +59,7 @@ var kinds = map[Kind]nature{
 	RedisWiped:       {impairs | severs | forgets, 0, 4 * time.Second},
 	RedisFrozen:      {impairs | severs | thaws, 500 * time.Millisecond, 8 * time.Second},
 	AgentKilled:      {0, 0, 8 * time.Second},
-	AgentLeft:        {0, 0, 4 * time.Second},
+	AgentLeft:        {hands, 0, 4 * time.Second},
 	Crashed:          {impairs | severs | forgets | returns | beside, 0, 10 * time.Second},
 	HostFrozen:       {impairs | severs | thaws | returns | beside, 500 * time.Millisecond, 14 * time.Second},
 	ConsulLink:       {returns | cuts, 500 * time.Millisecond, 14 * time.Second},
@@ -71,7 +72,7 @@ var kinds = map[Kind]nature{
 	SessionDestroyed: {},
 	LinksKilled:      {impairs, 0, 0},
 	ByHand:           {impairs, 0, 0},
-	Switchover:       {},
+	Switchover:       {hands, 0, 0},
 	Paused:           {0, 500 * time.Millisecond, 6 * time.Second},
 }
 

@@ -20,7 +20,7 @@ type tally struct {
 // sum is that of one size of cluster.
 type sum struct {
 	clusters, rounds, violations, lost int
-	outage, two                        worst
+	outage, two, listed                worst
 	faults                             map[Kind]int
 }
 
@@ -78,6 +78,9 @@ func (t *tally) round(c life) {
 	for _, o := range c.saw.Two {
 		s.two.saw(o.Lasted(), where)
 	}
+	for _, l := range c.saw.Listed {
+		s.listed.saw(l.Lasted(), where)
+	}
 	s.lost += c.saw.lostRightly()
 	for _, h := range c.saw.Harms {
 		s.faults[h.Kind]++
@@ -107,6 +110,7 @@ func (t *tally) write(w io.Writer) (clean bool) {
 	row("violations", func(s *sum) string { return strconv.Itoa(s.violations) })
 	row("worst outage, ms", func(s *sum) string { return s.outage.String() })
 	row("two writable, worst, ms", func(s *sum) string { return s.two.String() })
+	row("two listed, worst, ms", func(s *sum) string { return s.listed.String() })
 	row("lost writes, allowed", func(s *sum) string { return strconv.Itoa(s.lost) })
 	for _, k := range slices.Sorted(maps.Keys(kinds)) {
 		row(string(k), func(s *sum) string { return strconv.Itoa(s.faults[k]) })

@@ -76,7 +76,7 @@ func (w *walk) live(ctx context.Context, dir string, members int, seed uint64) (
 	for c.nth = 1; c.nth <= rounds && (c.nth == 1 || time.Now().Before(w.until)); c.nth++ {
 		d := drawing{Rand: random, setting: c.setting, kinds: w.kinds}
 		c.steps = d.draw()
-		before := c.saw.Harms
+		before := c.saw.carried()
 		c.saw, err = play(ctx, k, c.setting, c.nth, c.steps)
 		c.saw.Before = before
 		if ctx.Err() != nil {
