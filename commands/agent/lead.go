@@ -35,6 +35,7 @@ func (a *Agent) lead(ctx context.Context, k known) error {
 		if ctx.Err() == nil && a.fails == 0 {
 			a.Log.Error("the promotion failed; the lock is given back", "err", err)
 		}
+		release() // who watches the old master has to park our Redis again, also where Consul hangs
 		a.release(ctx, lock.CallTimeout, k.session.ID, lock.WhyFailed, err.Error())
 		a.glance()
 		return err
@@ -44,6 +45,7 @@ func (a *Agent) lead(ctx context.Context, k known) error {
 	a.Log.Info("promoted", "redis", a.Redis.Addr(), "term", r.term, "took", r.since.Sub(began).Round(time.Millisecond))
 	a.wrote(v)
 	a.account(ctx, k, v, began, trace.Steps())
+	a.vacant = vacancy{} // the next one begins as this reign ends
 	a.board.Learn(func(k *known) { k.led = true })
 	a.glance()
 	lost := make(chan struct{})
@@ -133,6 +135,7 @@ func (a *Agent) takeOver(ctx context.Context, k known, trace *elect.Trace, demot
 // stillVoid asks again whether the record binds nobody.
 func (a *Agent) stillVoid(k known) func(context.Context, lock.State) error {
 	return func(ctx context.Context, s lock.State) error {
+		k.view.State = s // it knows of histories that began as we caught up
 		cs, _, err := a.ask(ctx, k)
 		if err != nil {
 			return err

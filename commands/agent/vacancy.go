@@ -8,7 +8,7 @@ type vacancy struct {
 	silent time.Time // since when every look found no recorded run; zero: the last one did
 }
 
-// next is the vacancy as a view shows it. It goes on while we hold the lock ourselves: we may fail.
+// next is the vacancy as a view shows it. It goes on while we hold the lock ourselves, until we lead: we may fail.
 func (v vacancy) next(k known, now time.Time) vacancy {
 	switch {
 	case k.view.Index == 0:

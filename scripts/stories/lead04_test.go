@@ -162,6 +162,28 @@ func TestLead04_ReplicasDumpIsNewer(t *testing.T) {
 	}
 }
 
+// All Redis servers die while their agents live, and the master's is back before the others'. That its agent has led for long
+// says nothing of for how long nobody does.
+func TestLead04_ReplicasDumpIsNewerAndTheAgentsLive(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 3)
+	m := started(t, k)
+	saved := wrote(t, k, m, keys{prefix: "saved", n: 1000})
+	rdb.synced(t, k.Redis...)
+	later := wrote(t, k, m, keys{prefix: "later", n: 100})
+	newest := (m + 2) % 3
+	rdb.synced(t, k.Redis[newest])
+	throughout(t, 7*time.Second, func() error { return nil }) // more than two of the lock's TTLs
+	kill(k.Redis[0].Process, k.Redis[1].Process, k.Redis[2].Process)
+	ok(t, k.Redis[m].Start())
+	throughout(t, 1500*time.Millisecond, func() error { return nil })
+	each(others(k, m), func(i int) { ok(t, k.Redis[i].Start()) })
+	keep(t, saved.n+later.n, k.Redis[newest])
+	whole(t, k, saved, later)
+	leads(t, k, newest)
+	ok(t, k.Stop())
+}
+
 // And its agent does not come back for now: the others catch up from its Redis, which begins a new history with that, for it was
 // started parked, from a dump, and has no backlog. What they got that way is not worth less than what they had.
 func TestLead04_ReplicasDumpIsNewerAndItsAgentDead(t *testing.T) {
