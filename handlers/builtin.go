@@ -47,6 +47,8 @@ type Target struct {
 	Addr  string // host:port
 	RunID string // empty: any
 	Force bool   // an operator wants it, whatever following wipes
+
+	Confirm func(context.Context) error // asked right before; nil: nobody is
 }
 
 // Replicate makes the server follow the target, which is asked first, with the credentials given: it must be a master,
@@ -71,6 +73,11 @@ func Replicate(ctx context.Context, s *redis.Server, to Target, creds redis.Opti
 	}
 	if err := MayFollow(own, master, to.Force); err != nil {
 		return Result{}, fmt.Errorf("follow %s: %w", to.Addr, err)
+	}
+	if to.Confirm != nil {
+		if err := to.Confirm(ctx); err != nil {
+			return Result{}, err
+		}
 	}
 	changed := own.Of != to.Addr
 	if changed {

@@ -15,7 +15,7 @@ import (
 // soonest is what a successor needs that does something: less is no time to pass the lock for.
 const soonest = 500 * time.Millisecond
 
-// actFor is how long a successor may hold the lock and not publish itself: it may wait for our last bytes as long as it likes. In
+// actFor is how long a successor may hold the lock and not publish itself: it may wait for our last bytes for ReachFor. In
 // takeFor, the last of leaveFor, the lock is not passed, but taken again. actFor + takeFor < leaveFor.
 const actFor, takeFor = elect.ReachFor + 200*time.Millisecond, 400 * time.Millisecond
 

@@ -1,11 +1,14 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"resec/commands/catalog"
+	"resec/commands/elect"
 	"resec/commands/lock"
 	"resec/handlers"
 	"resec/handlers/redis"
@@ -116,28 +119,25 @@ func (a *Agent) say(why string, bad bool) {
 	a.said = why
 }
 
-// follow makes our Redis a replica of the published master. Consul is asked first whether that still holds the lock: whoever
-// has it by now may have parked us, and count on that.
+// follow makes our Redis a replica of the published master.
 func (a *Agent) follow(ctx context.Context, k known) error {
 	m := k.view.State.Master
-	began := time.Now()
-	switch v, err := a.Lock.Read(ctx); {
-	case err != nil:
-		a.refuse("redis does not follow the master " + m.ID + ": consul does not confirm it")
-		return err
-	case v.Session != k.view.Session || v.State.Master == nil || v.State.Master.RunID != m.RunID:
-		a.see(v)
-		return nil
-	case time.Since(began) > lock.CallTimeout: // this process hung: what Consul said may be old
-		return context.DeadlineExceeded
-	}
-	to := handlers.Target{Addr: m.Address, RunID: m.RunID, Force: k.view.State.Overruled(a.Me.ID)}
+	to := handlers.Target{Addr: m.Address, RunID: m.RunID, Force: k.view.State.Overruled(a.Me.ID),
+		Confirm: func(ctx context.Context) error { return a.holdsOn(ctx, k) }}
 	res, err := handlers.Replicate(ctx, a.Redis, to, a.Creds)
+	if errors.Is(err, handlers.ErrRefused) { // it may be the master no longer
+		err = cmp.Or(a.holdsOn(ctx, k), err)
+	}
+	if errors.Is(err, lock.ErrMoved) {
+		return nil
+	}
 	why := ""
 	if err != nil {
 		said := redis.Why(err) // which stays the same from one try to the next
 		if errors.Is(err, handlers.ErrRefused) {
 			said = err.Error()
+		} else if errors.Is(err, errUnconfirmed) {
+			said = errUnconfirmed.Error()
 		}
 		why = "redis does not follow the master " + m.ID + ": " + said
 	}
@@ -150,6 +150,25 @@ func (a *Agent) follow(ctx context.Context, k known) error {
 		return errors.Join(err, a.abide(ctx, k, why))
 	}
 	return err
+}
+
+var errUnconfirmed = errors.New("consul does not confirm it")
+
+// holdsOn makes sure that the published master still holds the lock: whoever has it by now may have parked us, and count on
+// that. It answers in time for that, or not at all.
+func (a *Agent) holdsOn(ctx context.Context, k known) error {
+	began := time.Now()
+	v, err := a.Lock.Read(ctx)
+	switch m := v.State.Master; {
+	case err != nil:
+		return fmt.Errorf("%w: %w", errUnconfirmed, err)
+	case v.Session != k.view.Session || m == nil || m.RunID != k.view.State.Master.RunID:
+		a.see(v)
+		return lock.ErrMoved
+	case time.Since(began) > elect.FollowFor:
+		return fmt.Errorf("%w in time", errUnconfirmed)
+	}
+	return nil
 }
 
 // abide parks our Redis until it may follow somebody.

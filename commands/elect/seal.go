@@ -112,15 +112,12 @@ func (p *passage) freshest(ctx context.Context, v lock.View) (lock.View, error) 
 }
 
 // outwait waits for members that were silent when they were to be parked, and whose agents live: they may only be slow, and hold what
-// we lack. Where the old master has answered, or is our own, nobody does.
-func (p *passage) outwait(ctx context.Context, v lock.View, own redis.Status) error {
-	if m := v.State.Master; p.old.parked || m != nil && m.RunID == own.RunID {
-		return nil
-	}
+// we lack. Where the old master has answered, or is our own, nobody does, and it is not to be called.
+func (p *passage) outwait(ctx context.Context, v lock.View) error {
 	for time.Now().Before(p.Slow) {
 		var slow atomic.Bool
 		p.each(func(m *sealed) {
-			if r, recorded := v.State.Record[m.ID]; !redis.Silent(m.err) || Gone(m.err) || !recorded || r.Joining || m.Session == "" || v.State.GivenUp(m.ID) {
+			if !redis.Silent(m.err) || Gone(m.err) || !v.Awaited(m.ID) {
 				return
 			}
 			slow.Store(true)
@@ -129,9 +126,6 @@ func (p *passage) outwait(ctx context.Context, v lock.View, own redis.Status) er
 		})
 		if !slow.Load() {
 			return nil
-		}
-		if err := p.detach(ctx); err != nil {
-			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -142,8 +136,7 @@ func (p *passage) outwait(ctx context.Context, v lock.View, own redis.Status) er
 	return nil
 }
 
-// detach parks our Redis, unless it is a master: who watches the old one leaves that to us meanwhile, and something else may
-// come at its address.
+// detach parks our Redis, unless it is a master: who watches the old one leaves that to us meanwhile.
 func (t Takeover) detach(ctx context.Context) error {
 	own, err := t.Redis.Status(ctx)
 	if err != nil || own.Master || own.Parked() {

@@ -62,6 +62,7 @@ type Other struct {
 // passage is one take-over under way: what was done to others, to be undone or finished.
 type passage struct {
 	Takeover
+	began  time.Time // no earlier than it was elected
 	sealed []*sealed
 	old    *superseded
 	behind sync.WaitGroup // what goes on once we are published
@@ -76,7 +77,7 @@ func (t Takeover) Run(ctx context.Context, v lock.View) (_ lock.View, finish fun
 	if t.Vigil == nil {
 		t.Vigil = NewVigil()
 	}
-	p := &passage{Takeover: t, old: &superseded{log: t.Log}}
+	p := &passage{Takeover: t, began: time.Now(), old: &superseded{log: t.Log}}
 	ctx, stop := context.WithCancel(ctx)
 	// No command to another's Redis once the lease is over.
 	leased, cancel := t.Session.Lease.Context(ctx)
@@ -157,11 +158,18 @@ func (p *passage) through(ctx, on context.Context, v lock.View, own redis.Status
 	if err := p.supersede(ctx, v, own); err != nil {
 		return v, set, err
 	}
-	ctx = on
-	if p.Force == nil {
-		if err = p.outwait(ctx, v, own); err != nil {
+	if m := v.State.Master; !p.old.parked && (m == nil || m.RunID != own.RunID) { // something else may come at the old one's address
+		if err := p.detach(ctx); err != nil {
 			return v, set, err
 		}
+		if p.Force == nil {
+			if err := p.outwait(ctx, v); err != nil {
+				return v, set, err
+			}
+		}
+	}
+	ctx = on
+	if p.Force == nil {
 		if v, err = p.freshest(ctx, v); err != nil {
 			return v, set, err
 		}

@@ -59,6 +59,13 @@ func (v View) Knows(id string, st redis.Status) bool {
 	return m == nil || at >= 0 || st.RunID == v.State.Record[id].RunID || st.RunID == v.Members[id].RunID || m.ID == id && st.RunID == m.RunID
 }
 
+// Awaited tells whether a member that does not answer may hold what nobody else has: it was level with a master, and its agent
+// lives, and has not given it up.
+func (v View) Awaited(id string) bool {
+	r, recorded := v.State.Record[id]
+	return recorded && !r.Joining && v.Members[id].Session != "" && !v.State.GivenUp(id)
+}
+
 // Parse reads what a list of the keys below the lock's own gave.
 func Parse(key string, index uint64, pairs api.KVPairs) View {
 	v, odd := View{Index: index}, false
