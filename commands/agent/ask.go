@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"resec/commands/elect"
 	"resec/commands/lock"
@@ -19,14 +20,17 @@ import (
 //
 // It names apart who is silent and may be the freshest: recorded as level, with an agent that lives.
 func (a *Agent) ask(ctx context.Context, k known) (cs []lock.Candidate, silent []string, err error) {
-	return a.survey(ctx, k, func(id string, st redis.Status, err error) { a.bereft.note(id, k.view.State.Master, st, err) })
+	return a.survey(ctx, k, func(id string, st redis.Status, err error, at time.Time) {
+		a.bereft.note(id, k.view.State.Master, st, err, at)
+	})
 }
 
-// survey asks, and has each answer noted.
-func (a *Agent) survey(ctx context.Context, k known, note func(id string, st redis.Status, err error)) (cs []lock.Candidate, silent []string, err error) {
+// survey asks, and has each answer noted, with when it came.
+func (a *Agent) survey(ctx context.Context, k known, note func(id string, st redis.Status, err error, at time.Time)) (cs []lock.Candidate, silent []string, err error) {
 	type answer struct {
 		st  redis.Status
 		err error
+		at  time.Time
 	}
 	said := map[lock.Member]*answer{} // by id and address
 	var wg sync.WaitGroup
@@ -38,7 +42,8 @@ func (a *Agent) survey(ctx context.Context, k known, note func(id string, st red
 			}
 			said[who] = is
 			wg.Go(func() {
-				if is.st, is.err = a.peek(ctx, m.Address, k.view.State.GivenUp(m.ID)); is.err == nil && !k.view.Knows(m.ID, is.st) {
+				is.st, is.err = a.peek(ctx, m.Address, k.hopeless(m.ID))
+				if is.at = time.Now(); is.err == nil && !k.view.Knows(m.ID, is.st) {
 					is.err = elect.ErrStranger
 				}
 			})
@@ -49,24 +54,24 @@ func (a *Agent) survey(ctx context.Context, k known, note func(id string, st red
 	members := a.around(k, entries)
 	look(members)
 	own, ownErr := a.Redis.Status(ctx)
+	at := time.Now()
 	wg.Wait()
 	if err != nil {
 		return nil, nil, err
 	}
-	note(a.Me.ID, own, ownErr)
+	note(a.Me.ID, own, ownErr, at)
 	if ownErr == nil { // or else the watch on it will say so; the others go first
 		cs = append(cs, lock.Candidate{ID: a.Me.ID, Tended: true, Listed: true, Status: own})
 	}
 	for _, m := range members {
 		is := said[lock.Member{ID: m.ID, Address: m.Address}]
-		note(m.ID, is.st, is.err)
+		note(m.ID, is.st, is.err, is.at)
 		if is.err == nil {
 			cs = append(cs, lock.Candidate{ID: m.ID, Tended: m.Tended(), Listed: m.Listed(), Status: is.st})
 			continue
 		}
 		a.Log.Debug("no candidate", "member", m.ID, "err", is.err)
-		r, recorded := k.view.State.Record[m.ID]
-		if redis.Silent(is.err) && !elect.Gone(is.err) && recorded && !r.Joining && k.view.Members[m.ID].Session != "" && !k.view.State.GivenUp(m.ID) {
+		if redis.Silent(is.err) && !elect.Gone(is.err) && k.view.Awaited(m.ID) {
 			silent = append(silent, m.ID)
 		}
 	}
@@ -83,10 +88,16 @@ func (a *Agent) around(k known, entries []handlers.Entry) []lock.Member {
 	return slices.DeleteFunc(members, func(m lock.Member) bool { return m.ID == a.Me.ID })
 }
 
-// peek asks another's Redis, once and not for long; one that its own agent has given up not longer than for a moment.
-func (a *Agent) peek(ctx context.Context, addr string, given bool) (redis.Status, error) {
+// hopeless tells whether a member is the master, and known not to answer: to its own agent, or to the watch on it.
+func (k known) hopeless(id string) bool {
+	s := k.view.State
+	return s.GivenUp(id) || s.Master != nil && s.Master.ID == id && k.missing.silent && k.missing.run == s.Master.RunID
+}
+
+// peek asks another's Redis, once and not for long; one that is not expected to answer not longer than for a moment.
+func (a *Agent) peek(ctx context.Context, addr string, hopeless bool) (redis.Status, error) {
 	opt := a.Creds
-	if opt.Addr, opt.Timeout = addr, min(askFor, opt.Timeout); given {
+	if opt.Addr, opt.Timeout = addr, min(askFor, opt.Timeout); hopeless {
 		opt.Timeout = elect.Brief
 	}
 	return handlers.Ask(ctx, opt)

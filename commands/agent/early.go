@@ -150,24 +150,23 @@ func (b *bereavement) proven(s lock.State, closed time.Duration, now time.Time) 
 }
 
 // note takes in what a member answered.
-func (b *bereavement) note(id string, m *lock.Master, st redis.Status, err error) {
+func (b *bereavement) note(id string, m *lock.Master, st redis.Status, err error, at time.Time) {
 	if b.vigil == nil || m == nil {
 		return
 	}
-	now := time.Now()
 	if id != m.ID {
-		b.vigil.Note(id, st, err, now)
+		b.vigil.Note(id, st, err, at)
 		return
 	}
-	if now.Sub(b.last) > 4*goneFor { // what was before is no first look to this one
+	if at.Sub(b.last) > 4*goneFor { // what was before is no first look to this one
 		b.gone = time.Time{}
 	}
-	b.last = now
+	b.last = at
 	switch {
 	case !elect.Gone(err) && (err != nil || st.RunID == b.run):
 		b.gone = time.Time{}
 	case b.gone.IsZero():
-		b.gone = now
+		b.gone = at
 	}
 }
 

@@ -20,9 +20,9 @@ func TestBereavement(t *testing.T) {
 	refused, silent := fmt.Errorf("dial: %w", syscall.ECONNREFUSED), errors.New("i/o timeout")
 	parked := redis.Status{RunID: "r", Of: redis.Sink}
 	look := func(b *bereavement, of redis.Status, err error, others ...string) {
-		b.note("a", m, of, err)
+		b.note("a", m, of, err, time.Now())
 		for _, id := range others {
-			b.note(id, m, parked, nil)
+			b.note(id, m, parked, nil, time.Now())
 		}
 	}
 	for _, tt := range []struct {

@@ -53,20 +53,21 @@ func (a *Agent) session(ctx context.Context, k known, lost string) (*lock.Sessio
 		}
 		return lock.NewSession(context.WithoutCancel(ctx), a.Lock.Client, a.Session) // or one may be left that nobody knows
 	case lost:
-		v, err := a.Lock.Read(ctx)
-		if err != nil {
+		var err error
+		if v, err = a.Lock.Read(ctx); err != nil {
 			return nil, err
 		}
 		if a.see(v); v.Session != lost && v.Members[a.Me.ID].Session != lost {
 			return nil, errors.New("the watch still shows the session that was lost")
 		}
+		m, holds = v.State.Master, v.Session == lost
 		a.Log.Warn("the session that was lost is there: consul's server had not read its own log yet", "session", lost)
 	}
 	if why := cmp.Or(a.double(ctx), a.usurped(ctx, m, k.health.Status.RunID)); why != "" {
 		return nil, errors.New(why)
 	}
 	s := lock.Adopt(a.Lock.Client, prior, a.Session)
-	if holds && (m == nil || m.ID != a.Me.ID || m.RunID != k.health.Status.RunID) {
+	if holds && prior != lost && (m == nil || m.ID != a.Me.ID || m.RunID != k.health.Status.RunID) {
 		if err := s.Destroy(ctx); err != nil {
 			return nil, err
 		}

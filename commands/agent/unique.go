@@ -25,7 +25,7 @@ func (a *Agent) keepUnique(ctx context.Context, r reign) {
 		}
 		for said := false; ; said = true {
 			err := a.demote(ctx, entries, r)
-			if err == nil || ctx.Err() != nil {
+			if err == nil || errors.Is(err, lock.ErrDenied) && said || ctx.Err() != nil {
 				return
 			}
 			if !said {
