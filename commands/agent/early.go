@@ -29,6 +29,7 @@ type missing struct {
 	gone   bool   // nothing listens, or another run answers
 	silent bool
 	since  time.Time // it is one of both
+	left   time.Time // it is gone
 }
 
 // miss learns how a master is.
@@ -40,6 +41,11 @@ func (a *Agent) miss(m lock.Master, h redis.Health) {
 		is.since = was.since
 	default:
 		is.since = time.Now()
+	}
+	if was.run == is.run && was.gone && is.gone {
+		is.left = was.left
+	} else if is.gone {
+		is.left = time.Now()
 	}
 	if was != is {
 		a.board.Learn(func(k *known) { k.missing = is })
@@ -72,14 +78,24 @@ func (a *Agent) challenge(ctx context.Context, k known) (again time.Duration, er
 		return lookAgain, nil
 	}
 	if b := &a.bereft; b.run != m.RunID || b.index != k.view.LockIndex {
-		*b = bereavement{index: k.view.LockIndex, run: m.RunID, vigil: elect.NewVigil()}
+		*b = bereavement{index: k.view.LockIndex, run: m.RunID, vigil: elect.NewVigil(), gone: k.missing.left, last: k.missing.left}
 	}
+	if left := k.missing.left; !left.IsZero() && time.Since(left) < goneFor { // its agent is at it, if it lives
+		return goneFor - time.Since(left), nil
+	}
+	looking, end := a.unmoved(ctx, k)
+	defer end()
 	if !k.health.Status.Parked() {
-		if err := a.desert(ctx, m); err != nil {
-			return 0, err
-		}
+		err = a.desert(looking, m)
 	}
-	cs, silent, err := a.ask(ctx, k)
+	var cs []lock.Candidate
+	var silent []string
+	if err == nil {
+		cs, silent, err = a.ask(looking, k)
+	}
+	if looking.Err() != nil { // its own agent has given the lock up meanwhile: that is the shorter way
+		return 0, nil
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -115,6 +131,24 @@ func (a *Agent) challenge(ctx context.Context, k known) (again time.Duration, er
 	a.Log.Warn("elected early: the master is missing, and its agent does not say so", "key", a.Lock.Key, "master", m.ID, "session", k.view.Session)
 	a.wrote(v)
 	return 0, nil
+}
+
+// unmoved is a context for what is worth nothing any more once lock or state have changed.
+func (a *Agent) unmoved(ctx context.Context, was known) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	a.aside.Go(func() {
+		for ctx.Err() == nil {
+			k, changed := a.board.Wait()
+			if !k.view.Same(was.view) {
+				cancel()
+			}
+			select {
+			case <-ctx.Done():
+			case <-changed:
+			}
+		}
+	})
+	return ctx, cancel
 }
 
 // desert parks our Redis, so that a silent master's guard closes it, if one more look says the same: one that was silent at the
