@@ -18,7 +18,8 @@ import (
 // everything. Whom the lock's keys name is asked while the catalogue is read. It looks at ours no earlier: offsets move while a
 // master lives.
 //
-// It names apart who is silent and may be the freshest: recorded as level, with an agent that lives.
+// It names apart who is silent and may be the freshest: recorded as level, with an agent that lives; and a master that may
+// refuse us alone.
 func (a *Agent) ask(ctx context.Context, k known) (cs []lock.Candidate, silent []string, err error) {
 	return a.survey(ctx, k, func(id string, st redis.Status, err error, at time.Time) {
 		a.bereft.note(id, k.view.State.Master, st, err, at)
@@ -71,11 +72,17 @@ func (a *Agent) survey(ctx context.Context, k known, note func(id string, st red
 			continue
 		}
 		a.Log.Debug("no candidate", "member", m.ID, "err", is.err)
-		if redis.Silent(is.err) && !elect.Gone(is.err) && k.view.Awaited(m.ID) {
+		if redis.Silent(is.err) && !elect.Gone(is.err) && k.view.Awaited(m.ID) || redis.Refused(is.err) && rejects(k.view, m) {
 			silent = append(silent, m.ID)
 		}
 	}
 	return cs, silent, nil
+}
+
+// rejects tells whether a master that refuses us may live, and the network be what rejects: its agent, which would have said that
+// it is dead, has lost the lock without a word, and still passes its check.
+func rejects(v lock.View, m lock.Member) bool {
+	return v.Free() && v.State.Why == "" && v.State.Master != nil && v.State.Master.ID == m.ID && m.Listed() && m.Tended()
 }
 
 // around are all other members that are known of, and whom our Redis follows.

@@ -89,7 +89,7 @@ func (p *passage) overcome(ctx context.Context, v lock.View, old *lock.Master, o
 			p.sealed = append(p.sealed, m)
 			return nil
 		case redis.Refused(err):
-			return nil
+			return p.unlinked(ctx, old)
 		case !redis.Silent(err): // it lives, and would go on taking writes
 			return err
 		case p.Plan != nil || v.State.Why == lock.WhyLeaving && v.Members[old.ID].Session != "":
