@@ -66,7 +66,7 @@ func (c claim) patience() verdict {
 	rank := slices.IndexFunc(ranked, func(o lock.Candidate) bool { return o.ID == c.id })
 	best := ranked[0]
 	switch {
-	case rank == 0 && !own.Incumbent(c.state) && len(c.silent) > 0 && c.vacant < c.grace:
+	case !best.Incumbent(c.state) && len(c.silent) > 0 && c.vacant < c.grace: // whatever our rank: under the lock it would be waited for, too
 		return verdict{wait: lookAgain, again: true, why: c.silent[0] + " does not answer, and may be fresher"}
 	case rank == 0:
 		return verdict{}

@@ -200,8 +200,10 @@ func TestPatience(t *testing.T) {
 			"our redis is empty, and a is loading"},
 		{"who ranks first looks again while one that may be fresher is silent", with(claims("b", s, member("b")), func(c *claim) { c.silent = []string{"c"} }), 500 * ms,
 			"c does not answer, and may be fresher"},
+		{"whoever ranks below it", with(claims("c", s, member("c"), member("b")), func(c *claim) { c.silent = []string{"d"} }), 500 * ms, "d does not answer, and may be fresher"},
 		{"for as long as its agent needs to see that", with(claims("b", s, member("b")), func(c *claim) { c.silent, c.vacant = []string{"c"}, 3*time.Second }), 0, ""},
 		{"the incumbent need not", with(claims("a", s, member("a", incumbent)), func(c *claim) { c.silent = []string{"c"} }), 0, ""},
+		{"nor those below it", with(claims("b", gaveUp, member("a", incumbent), member("b")), func(c *claim) { c.silent = []string{"c"} }), 0, "a ranks first"},
 		{"an empty one does not wait in a cluster that was begun", claims("b", s, member("b", keyless)), 0, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
