@@ -68,16 +68,16 @@ func Replicate(ctx context.Context, s *redis.Server, to Target, creds redis.Opti
 		r.Reason = "it is the master itself"
 		return r, nil
 	}
+	if to.Confirm != nil {
+		if err := to.Confirm(ctx); err != nil {
+			return Result{}, err
+		}
+	}
 	if to.RunID != "" && master.RunID != to.RunID {
 		return Result{}, fmt.Errorf("follow %s: %w: it is another run than the published one", to.Addr, ErrRefused)
 	}
 	if err := MayFollow(own, master, to.Force); err != nil {
 		return Result{}, fmt.Errorf("follow %s: %w", to.Addr, err)
-	}
-	if to.Confirm != nil {
-		if err := to.Confirm(ctx); err != nil {
-			return Result{}, err
-		}
 	}
 	changed := own.Of != to.Addr
 	if changed {

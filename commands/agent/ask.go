@@ -79,8 +79,8 @@ func (a *Agent) survey(ctx context.Context, k known, note func(id string, st red
 	return cs, silent, nil
 }
 
-// rejects tells whether a master that refuses us may live, and the network be what rejects: its agent, which would have said that
-// it is dead, has lost the lock without a word, and still passes its check.
+// rejects tells whether a master that refuses us may live, and the network be what rejects: the lock is free without a word, and
+// its agent, which would say that it is dead, still passes its check.
 func rejects(v lock.View, m lock.Member) bool {
 	return v.Free() && v.State.Why == "" && v.State.Master != nil && v.State.Master.ID == m.ID && m.Listed() && m.Tended()
 }

@@ -12,7 +12,7 @@ import (
 // claim is what a member knows when the lock is free.
 type claim struct {
 	candidates []lock.Candidate
-	silent     []string // members that may lead, whose agents live, and whose Redis did not answer just now
+	silent     []string // who may be fresher and did not answer just now, and a master that may refuse us alone
 	state      lock.State
 	id         string
 	binds      lock.Binding

@@ -214,6 +214,10 @@ func TestVacancy(t *testing.T) {
 	if v = v.next(situation(free), sec(30)); v.since != sec(30) {
 		t.Errorf("an earlier vacancy counts: since %s", v.since)
 	}
+	unseen := func(k *known) { m := *k.view.State.Master; m.Term++; k.view.State.Master = &m }
+	if v = v.looked(false, sec(31)).next(situation(free, unseen), sec(32)); v.since != sec(32) || v.quiet(sec(33)) != 0 {
+		t.Errorf("a vacancy before a reign that was over before we looked counts: since %s", v.since)
+	}
 }
 
 func TestOthers(t *testing.T) {

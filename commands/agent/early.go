@@ -14,13 +14,13 @@ import (
 
 // Early take-over. The agent of a dead master ends its session, unless it died too: then Consul waits for the check's TTL, or
 // for twice the session's. A replica's agent ends that session before, on the evidence on which a take-over would go on that
-// had the lock already, and on nothing less: nothing listens at the master's address, or another run does; or the master is
-// silent, and enough members follow nobody for so long that its guard has closed it. What is wrong with that evidence (a network
-// that rejects) is wrong with the take-over's; ending a session adds nothing to it, for no safety rests on the lock: a holder
-// that lives takes it again at once, and the take-over asks the old master before all else.
+// had the lock already: nothing listens at the master's address, or another run does; or the master is silent, and enough
+// members follow nobody for so long that its guard has closed it. What is wrong with that evidence (a network that rejects) is
+// wrong with the take-over's, which asks the old master once more before all else, and its own Redis whether it is still linked:
+// no safety rests on the lock, and a holder that lives takes it again at once.
 
-// goneFor is between two looks that both find nothing at the master's address: its own agent, where it lives, needs some ten
-// milliseconds to give the lock up, and says why.
+// goneFor is from when the watch finds nothing at the master's address until the others are asked, and between two looks that
+// both find nothing there: its own agent, where it lives, needs some ten milliseconds to give the lock up, and says why.
 const goneFor = 300 * time.Millisecond
 
 // missing is a published master as the watch on it sees it.
@@ -93,7 +93,7 @@ func (a *Agent) challenge(ctx context.Context, k known) (again time.Duration, er
 	if err == nil {
 		cs, silent, err = a.ask(looking, k)
 	}
-	if looking.Err() != nil { // its own agent has given the lock up meanwhile: that is the shorter way
+	if looking.Err() != nil { // as its own agent does when it gives the lock up: that is the shorter way
 		return 0, nil
 	}
 	if err != nil {

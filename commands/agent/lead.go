@@ -45,7 +45,6 @@ func (a *Agent) lead(ctx context.Context, k known) error {
 	a.Log.Info("promoted", "redis", a.Redis.Addr(), "term", r.term, "took", r.since.Sub(began).Round(time.Millisecond))
 	a.wrote(v)
 	a.account(ctx, k, v, began, trace.Steps())
-	a.vacant = vacancy{} // the next one begins as this reign ends
 	a.board.Learn(func(k *known) { k.led = true })
 	a.glance()
 	lost := make(chan struct{})

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +34,7 @@ func (a *Agent) loop(ctx context.Context) error {
 		again, err := a.act(ctx, k, todo, why)
 		if err != nil {
 			a.fails++
-		} else if todo != wait && todo != abstain {
+		} else if todo == lead || todo == follow || todo == park { // to have the lock is not yet a success
 			a.fails = 0
 		}
 		if todo == lead && err == nil && ctx.Err() == nil {
@@ -125,9 +124,6 @@ func (a *Agent) follow(ctx context.Context, k known) error {
 	to := handlers.Target{Addr: m.Address, RunID: m.RunID, Force: k.view.State.Overruled(a.Me.ID),
 		Confirm: func(ctx context.Context) error { return a.holdsOn(ctx, k) }}
 	res, err := handlers.Replicate(ctx, a.Redis, to, a.Creds)
-	if errors.Is(err, handlers.ErrRefused) { // it may be the master no longer
-		err = cmp.Or(a.holdsOn(ctx, k), err)
-	}
 	if errors.Is(err, lock.ErrMoved) {
 		return nil
 	}
@@ -146,7 +142,7 @@ func (a *Agent) follow(ctx context.Context, k known) error {
 		a.Log.Info("following", "master", m.ID, "addr", m.Address, "term", m.Term)
 		a.glance()
 	}
-	if errors.Is(err, handlers.ErrRefused) && !k.health.Status.Parked() {
+	if errors.Is(err, handlers.ErrRefused) && !k.health.Status.Parked() || err != nil && stray(k) { // that needs nobody's word
 		return errors.Join(err, a.abide(ctx, k, why))
 	}
 	return err
@@ -155,9 +151,10 @@ func (a *Agent) follow(ctx context.Context, k known) error {
 var errUnconfirmed = errors.New("consul does not confirm it")
 
 // holdsOn makes sure that the published master still holds the lock: whoever has it by now may have parked us, and count on
-// that. It answers in time for that, or not at all.
+// that. Consul's answer is in time for the next step, or none.
 func (a *Agent) holdsOn(ctx context.Context, k known) error {
-	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, elect.FollowFor)
+	defer cancel()
 	v, err := a.Lock.Read(ctx)
 	switch m := v.State.Master; {
 	case err != nil:
@@ -165,8 +162,6 @@ func (a *Agent) holdsOn(ctx context.Context, k known) error {
 	case v.Session != k.view.Session || m == nil || m.RunID != k.view.State.Master.RunID:
 		a.see(v)
 		return lock.ErrMoved
-	case time.Since(began) > elect.FollowFor:
-		return fmt.Errorf("%w in time", errUnconfirmed)
 	}
 	return nil
 }

@@ -4,18 +4,22 @@ import "time"
 
 // vacancy is what an agent remembers of the time since nobody else held the lock.
 type vacancy struct {
+	term   uint64    // of the master that is missed
 	since  time.Time // zero: somebody does
 	silent time.Time // since when every look found no recorded run; zero: the last one did
 }
 
-// next is the vacancy as a view shows it. It goes on while we hold the lock ourselves, until we lead: we may fail.
+// next is the vacancy as a view shows it. It goes on while we hold the lock ourselves: we may fail. Another term is another
+// vacancy, also where that reign was over before we looked, or was our own.
 func (v vacancy) next(k known, now time.Time) vacancy {
+	term := k.view.State.Term()
 	switch {
 	case k.view.Index == 0:
+		return v
 	case !k.view.Free() && (k.session == nil || k.view.Session != k.session.ID):
-		return vacancy{}
-	case v.since.IsZero():
-		v.since = now
+		return vacancy{term: term}
+	case v.since.IsZero() || v.term != term:
+		return vacancy{term: term, since: now}
 	}
 	return v
 }

@@ -18,8 +18,8 @@ const (
 	// proveFor bounds how long the lock is kept without enough members that are known not to follow the old master, and, beyond
 	// what its guard takes, for members that come and go.
 	proveFor = 10 * time.Second
-	// FollowFor is how old Consul's word for a master may be when a replica is told to follow it. So long after it was elected
-	// a challenger looks once more whether those still follow nobody who did before.
+	// FollowFor is how old Consul's word for a master may be when a replica is told to follow it. A challenger begins
+	// its last look at who follows nobody so long after it was elected.
 	FollowFor = 500 * time.Millisecond
 	// LookAgain is the pause between two looks at a master that is silent, and at those who do not follow it.
 	LookAgain = 200 * time.Millisecond
@@ -69,11 +69,12 @@ func (p *passage) await(ctx context.Context, v lock.View, old *lock.Master, proo
 	if proof.began.IsZero() {
 		proof.began = time.Now()
 	}
+	looked := time.Now()
 	p.apart(ctx, v)
 	now, wait := time.Now(), ClosedAfter(old)+p.Hangs
 	known, long := p.known(now, 0), p.known(now, wait)
 	switch {
-	case long >= need && now.Sub(p.began) >= FollowFor:
+	case long >= need && looked.Sub(p.began) >= FollowFor:
 		p.Trace.step("proven")
 		p.Log.Warn("the old master is silent, and its guard has closed it", "master", old.ID, "known", known, "need", need)
 		return true, nil

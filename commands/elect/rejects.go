@@ -6,23 +6,32 @@ import (
 	"time"
 
 	"resec/commands/lock"
-	"resec/handlers/redis"
 )
 
-// errRejects is returned where nothing but the network can have refused us.
+// errRejects is returned where our Redis says that the master lives at whose address nobody lets us in.
 var errRejects = errors.New("it refuses us, and our redis is linked to it: the network rejects; `resec failover -to ID -force` overrides")
 
-// unlinked makes sure that our Redis has lost its link to a master at whose address nothing listens: it ends with the master.
-func (p *passage) unlinked(ctx context.Context, old *lock.Master) error {
-	if p.Force != nil {
+// unlinkFor is how long a link may outlive the listener of a Redis that ends: the kernel frees its memory before it closes its
+// connections.
+const unlinkFor = 500 * time.Millisecond
+
+// unlinked makes sure that our Redis has lost its link to a master that refuses us: the link ends with the master. Where that
+// master's own agent has found it dead nothing is left to be asked.
+func (p *passage) unlinked(ctx context.Context, v lock.View, old *lock.Master) error {
+	if p.Force != nil || v.State.GivenUp(old.ID) {
 		return nil
 	}
-	if err := p.until(ctx, Brief, 5*time.Millisecond, func(own redis.Status) (bool, error) {
-		return own.Master || own.Of != old.Address || !own.Linked(), nil
-	}); errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return errRejects
-	} else if err != nil {
-		return err
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(unlinkFor); ; <-tick.C {
+		own, err := p.Redis.Status(ctx)
+		switch {
+		case err != nil:
+			return err
+		case own.Master || own.Of != old.Address || !own.Linked():
+			return nil
+		case time.Now().After(end):
+			return errRejects
+		}
 	}
-	return nil
 }

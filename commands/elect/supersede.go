@@ -25,7 +25,7 @@ type superseded struct {
 	parked         bool // by us, or it may be: that is not undone, for whoever has the lock next takes over from there
 }
 
-// Brief is how long a master is waited for that its own agent calls dead or frozen.
+// Brief is how long a master is waited for that is known not to answer, to its own agent or to the watch on it.
 const Brief = 50 * time.Millisecond
 
 // anyRun stands for the run of a master that is known by our link to it.
@@ -89,7 +89,7 @@ func (p *passage) overcome(ctx context.Context, v lock.View, old *lock.Master, o
 			p.sealed = append(p.sealed, m)
 			return nil
 		case redis.Refused(err):
-			return p.unlinked(ctx, old)
+			return p.unlinked(ctx, v, old)
 		case !redis.Silent(err): // it lives, and would go on taking writes
 			return err
 		case p.Plan != nil || v.State.Why == lock.WhyLeaving && v.Members[old.ID].Session != "":

@@ -157,3 +157,32 @@ func TestWrite05_AReplicaDiesMeanwhile(t *testing.T) {
 	leads(t, k, m)
 	ok(t, k.Stop())
 }
+
+// A replica is restarted meanwhile, and comes up as a master: it is parked, for that needs nobody's word.
+func TestWrite05_ReplicaComesUpAsAMasterMeanwhile(t *testing.T) {
+	t.Parallel()
+	for _, frozen := range []bool{false, true} {
+		t.Run("Consul killed"+named(frozen, ", or frozen"), func(t *testing.T) {
+			t.Parallel()
+			k := planned(t, lab.Plan{Members: 3, Servers: 1})
+			m := started(t, k)
+			r := others(k, m)[0]
+			if c := k.Servers[0]; frozen {
+				c.Freeze()
+				defer c.Thaw()
+			} else {
+				c.Kill()
+			}
+			k.Redis[r].Kill()
+			ok(t, k.Redis[r].Restart())
+			lab.Eventually(t, patience, func() error { return k.Redis[r].Is("role", "slave", "master_port", "1") })
+			if c := k.Servers[0]; frozen {
+				c.Thaw()
+			} else {
+				ok(t, c.Restart())
+			}
+			whole(t, k)
+			leads(t, k, m)
+		})
+	}
+}
