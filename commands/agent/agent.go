@@ -47,6 +47,7 @@ type Agent struct {
 	doubt   chan struct{}               // asks whether our session still stands
 	turn    turn
 	vacant  vacancy
+	passing string // the published master's run, where its entry in the catalogue passed its check at the last look
 	hooks   *hooks.Runner
 	follows handlers.Peer // whom our Redis follows, as hooks were told
 

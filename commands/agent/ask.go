@@ -21,13 +21,18 @@ import (
 // It names apart who is silent and may be the freshest: recorded as level, with an agent that lives; and a master that may
 // refuse us alone.
 func (a *Agent) ask(ctx context.Context, k known) (cs []lock.Candidate, silent []string, err error) {
-	return a.survey(ctx, k, func(id string, st redis.Status, err error, at time.Time) {
-		a.bereft.note(id, k.view.State.Master, st, err, at)
+	return a.survey(ctx, k, func(m lock.Member, st redis.Status, err error, at time.Time) {
+		a.bereft.note(m.ID, k.view.State.Master, st, err, at)
+		if master := k.view.State.Master; master != nil && master.ID == m.ID {
+			if a.passing = ""; m.Listed() && m.Tended() {
+				a.passing = master.RunID
+			}
+		}
 	})
 }
 
 // survey asks, and has each answer noted, with when it came.
-func (a *Agent) survey(ctx context.Context, k known, note func(id string, st redis.Status, err error, at time.Time)) (cs []lock.Candidate, silent []string, err error) {
+func (a *Agent) survey(ctx context.Context, k known, note func(m lock.Member, st redis.Status, err error, at time.Time)) (cs []lock.Candidate, silent []string, err error) {
 	type answer struct {
 		st  redis.Status
 		err error
@@ -60,13 +65,13 @@ func (a *Agent) survey(ctx context.Context, k known, note func(id string, st red
 	if err != nil {
 		return nil, nil, err
 	}
-	note(a.Me.ID, own, ownErr, at)
+	note(lock.Member{ID: a.Me.ID, Check: lock.Unregistered}, own, ownErr, at)
 	if ownErr == nil { // or else the watch on it will say so; the others go first
 		cs = append(cs, lock.Candidate{ID: a.Me.ID, Tended: true, Listed: true, Status: own})
 	}
 	for _, m := range members {
 		is := said[lock.Member{ID: m.ID, Address: m.Address}]
-		note(m.ID, is.st, is.err, is.at)
+		note(m, is.st, is.err, is.at)
 		if is.err == nil {
 			cs = append(cs, lock.Candidate{ID: m.ID, Tended: m.Tended(), Listed: m.Listed(), Status: is.st})
 			continue

@@ -97,7 +97,7 @@ func (a *Agent) takeOver(ctx context.Context, k known, trace *elect.Trace, demot
 		Service: a.Registrar.Naming.Name(catalog.Master), Record: true, Others: others(k.view, a.Me.ID), Void: a.stillVoid(k),
 		Guard: a.Guard, Own: k.found.Setting, Trace: trace, Demotion: demotion, Vigil: a.bereft.vigil, Passed: a.passed, Slow: taken.since.Add(a.grace())}
 	if m := k.view.State.Master; m != nil {
-		t.Hangs = a.hangs(m)
+		t.Hangs, t.Passing = a.hangs(m), a.passing == m.RunID
 	}
 	if k.missing.silent {
 		t.Mute = k.missing.run

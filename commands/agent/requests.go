@@ -38,7 +38,7 @@ func (a *Agent) keepRequests(ctx context.Context, r reign) {
 
 // consider decides on one. What it writes comes back with the watch.
 func (a *Agent) consider(ctx context.Context, k known, q lock.Request) error {
-	cs, _, err := a.survey(ctx, k, func(string, redis.Status, error, time.Time) {}) // beside the loop
+	cs, _, err := a.survey(ctx, k, func(lock.Member, redis.Status, error, time.Time) {}) // beside the loop
 	if err != nil {
 		return err
 	}

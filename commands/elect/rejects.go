@@ -35,3 +35,13 @@ func (p *passage) unlinked(ctx context.Context, v lock.View, old *lock.Master) e
 		}
 	}
 }
+
+// expel parks who came up as a master at the published one's address, and is none of the cluster's: clients write to it. It is not
+// made to follow us: its own agent does that, where it has one.
+func (p *passage) expel(ctx context.Context, old *lock.Master) error {
+	if err := p.leased(); err != nil {
+		return err
+	}
+	p.Log.Warn("a redis that nobody knows takes writes at the old master's address, where clients are sent: it is parked", "master", old.ID, "addr", old.Address)
+	return p.old.server.Park(ctx)
+}

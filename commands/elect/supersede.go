@@ -83,6 +83,8 @@ func (p *passage) overcome(ctx context.Context, v lock.View, old *lock.Master, o
 		case err == nil && (st.RunID == old.RunID || old.RunID == anyRun) && st.Master:
 			p.old.reached, p.old.run = true, st.RunID
 			return p.end(ctx, old, own, st)
+		case err == nil && st.Master && p.Passing && !v.Knows(old.ID, st): // restarted, and nobody was there to park it
+			return p.expel(ctx, old)
 		case err == nil: // a replica, or another run: it may still be the freshest
 			m := &sealed{Other: Other{ID: old.ID, Address: old.Address, Session: v.Members[old.ID].Session}}
 			m.err = p.park(ctx, v, m)

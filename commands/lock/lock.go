@@ -79,8 +79,24 @@ func (l Lock) Write(ctx context.Context, session string, v View, s State) (View,
 }
 
 // Publish is Write, and in the same transaction ends the operator's request that it fulfils, where there is one, and does what
-// else is given. done: that, too; where it cannot be any more, the rest is done without.
+// else is given. done: that, too; where it cannot be any more, the rest is done without. Where Consul's answer is lost it is asked
+// what became of that, and told once more: nobody accepts writes meanwhile.
 func (l Lock) Publish(ctx context.Context, session string, v View, s State, granted bool, also api.TxnOps) (_ View, done bool, err error) {
+	after, done, err := l.publish(ctx, session, v, s, granted, also)
+	if err == nil || errors.Is(err, ErrMoved) || errors.Is(err, ErrDenied) {
+		return after, done, err
+	}
+	now, e := l.Read(ctx)
+	switch m := now.State.Master; {
+	case e != nil || now.Session != session:
+		return v, false, err
+	case m != nil && m.Peer == s.Master.Peer: // of this term: it was done
+		return now, false, nil
+	}
+	return l.publish(ctx, session, now, s, granted, also)
+}
+
+func (l Lock) publish(ctx context.Context, session string, v View, s State, granted bool, also api.TxnOps) (_ View, done bool, err error) {
 	var end api.TxnOps
 	if granted && v.Request != nil { // another's may stand there by now
 		end = api.TxnOps{{KV: &api.KVTxnOp{Verb: api.KVDeleteCAS, Key: requestKey(l.Key), Index: v.Request.Index}}}

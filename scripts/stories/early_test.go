@@ -99,3 +99,47 @@ func TestEarly04_LinksCut(t *testing.T) {
 		})
 	}
 }
+
+// The master's agent hangs, or dies, while its Redis is restarted, which comes up empty and as a master: clients are sent there until
+// another is published, who parks it first.
+func TestEarly05_RestartedBesideAnAgentThatHangs(t *testing.T) {
+	t.Parallel()
+	for i, n := range []int{2, 3, 5} {
+		for j, dies := range []bool{false, true} {
+			if i%2 != j && !*all {
+				continue
+			}
+			t.Run(fmt.Sprint("n=", n)+named(dies, ", that dies"), func(t *testing.T) {
+				t.Parallel()
+				k := planned(t, lab.Plan{Members: n})
+				m := started(t, k)
+				stored := wrote(t, k, m, keys{prefix: "stored", n: 500})
+				for _, i := range others(k, m) {
+					keep(t, 500, k.Redis[i])
+				}
+				w := watched(t, k)
+				if dies {
+					k.Agents[m].Kill()
+				} else {
+					k.Agents[m].Freeze()
+				}
+				ok(t, k.Redis[m].RestartEmpty())
+				up := time.Now()
+				succeeded(t, k, w, m)
+				throughout(t, 5*time.Second, func() error {
+					if late := lastBy(w, k.Redis[m]).Sub(up); late > 2*time.Second {
+						return fmt.Errorf("it accepts writes %s after its restart", late)
+					}
+					return nil
+				})
+				if dies {
+					ok(t, k.Agent(m))
+				} else {
+					k.Agents[m].Thaw()
+				}
+				whole(t, k, stored)
+				ok(t, k.Stop())
+			})
+		}
+	}
+}
