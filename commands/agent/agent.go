@@ -47,7 +47,7 @@ type Agent struct {
 	doubt   chan struct{}               // asks whether our session still stands
 	turn    turn
 	vacant  vacancy
-	passing string // the published master's run, where its entry in the catalogue passed its check at the last look
+	passing passing // at the last look at all
 	hooks   *hooks.Runner
 	follows handlers.Peer // whom our Redis follows, as hooks were told
 
@@ -58,6 +58,7 @@ type Agent struct {
 	warned    string           // the run of our Redis that came up as a master
 	said      string           // why nothing is done, as last logged
 	fails     int              // steps in a row that failed
+	failed    uint64           // in which term
 
 	bereft  bereavement
 	linked  linked                    // in a reign

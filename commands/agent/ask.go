@@ -24,8 +24,9 @@ func (a *Agent) ask(ctx context.Context, k known) (cs []lock.Candidate, silent [
 	return a.survey(ctx, k, func(m lock.Member, st redis.Status, err error, at time.Time) {
 		a.bereft.note(m.ID, k.view.State.Master, st, err, at)
 		if master := k.view.State.Master; master != nil && master.ID == m.ID {
-			if a.passing = ""; m.Listed() && m.Tended() {
-				a.passing = master.RunID
+			a.passing = passing{}
+			if m.Check == "passing" {
+				a.passing = passing{master.RunID, time.Now()}
 			}
 		}
 	})
@@ -83,6 +84,15 @@ func (a *Agent) survey(ctx context.Context, k known, note func(m lock.Member, st
 	}
 	return cs, silent, nil
 }
+
+// passing is a published master's run whose entry in the catalogue passed its check: clients are sent to its address.
+type passing struct {
+	run string
+	at  time.Time
+}
+
+// stands tells whether that was so just now.
+func (p passing) stands(run string) bool { return p.run == run && time.Since(p.at) < 2*time.Second }
 
 // rejects tells whether a master that refuses us may live, and the network be what rejects: the lock is free without a word, and
 // its agent, which would say that it is dead, still passes its check.

@@ -67,7 +67,7 @@ func (c claim) patience() verdict {
 	best := ranked[0]
 	switch {
 	case !best.Incumbent(c.state) && len(c.silent) > 0 && c.vacant < c.grace: // whatever our rank: under the lock it would be waited for, too
-		return verdict{wait: lookAgain, again: true, why: c.silent[0] + " does not answer, and may be fresher"}
+		return verdict{wait: min(lookAgain, c.grace-c.vacant), again: true, why: c.silent[0] + " does not answer, and may be fresher"}
 	case rank == 0:
 		return verdict{}
 	case best.Incumbent(c.state) && c.state.Why == "" && c.state.Master != nil && !best.Listed:

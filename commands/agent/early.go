@@ -16,8 +16,8 @@ import (
 // for twice the session's. A replica's agent ends that session before, on the evidence on which a take-over would go on that
 // had the lock already: nothing listens at the master's address, or another run does; or the master is silent, and enough
 // members follow nobody for so long that its guard has closed it. What is wrong with that evidence (a network that rejects) is
-// wrong with the take-over's, which asks the old master once more before all else, and its own Redis whether it is still linked:
-// no safety rests on the lock, and a holder that lives takes it again at once.
+// wrong with the take-over's, which asks the old master once more before all else; ending a session adds nothing to it, for no
+// safety rests on the lock, and a holder that lives takes it again at once.
 
 // goneFor is from when the watch finds nothing at the master's address until the others are asked, and between two looks that
 // both find nothing there: its own agent, where it lives, needs some ten milliseconds to give the lock up, and says why.

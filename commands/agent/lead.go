@@ -45,6 +45,7 @@ func (a *Agent) lead(ctx context.Context, k known) error {
 	a.Log.Info("promoted", "redis", a.Redis.Addr(), "term", r.term, "took", r.since.Sub(began).Round(time.Millisecond))
 	a.wrote(v)
 	a.account(ctx, k, v, began, trace.Steps())
+	a.vacant = vacancy{} // the next one begins as this reign ends
 	a.board.Learn(func(k *known) { k.led = true })
 	a.glance()
 	lost := make(chan struct{})
@@ -97,7 +98,7 @@ func (a *Agent) takeOver(ctx context.Context, k known, trace *elect.Trace, demot
 		Service: a.Registrar.Naming.Name(catalog.Master), Record: true, Others: others(k.view, a.Me.ID), Void: a.stillVoid(k),
 		Guard: a.Guard, Own: k.found.Setting, Trace: trace, Demotion: demotion, Vigil: a.bereft.vigil, Passed: a.passed, Slow: taken.since.Add(a.grace())}
 	if m := k.view.State.Master; m != nil {
-		t.Hangs, t.Passing = a.hangs(m), a.passing == m.RunID
+		t.Hangs, t.Passing = a.hangs(m), a.passing.stands(m.RunID)
 	}
 	if k.missing.silent {
 		t.Mute = k.missing.run

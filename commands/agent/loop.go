@@ -23,7 +23,9 @@ func (a *Agent) loop(ctx context.Context) error {
 		a.publish(k, 0)
 		a.toldFollowing(k)
 		a.tend(ctx, k)
-		a.vacant = a.vacant.next(k, time.Now())
+		if a.vacant = a.vacant.next(k, time.Now()); a.vacant.term != a.failed { // what failed before was another matter
+			a.failed, a.fails = a.vacant.term, 0
+		}
 		todo, why := next(k, a.Me.ID, a.Registrar.Naming.Name(catalog.Master))
 		if todo == quit {
 			return errors.New(why)
@@ -34,7 +36,7 @@ func (a *Agent) loop(ctx context.Context) error {
 		again, err := a.act(ctx, k, todo, why)
 		if err != nil {
 			a.fails++
-		} else if todo == lead || todo == follow || todo == park { // to have the lock is not yet a success
+		} else if todo != wait && todo != abstain && todo != contend { // to have the lock is not yet a success
 			a.fails = 0
 		}
 		if todo == lead && err == nil && ctx.Err() == nil {
@@ -142,7 +144,7 @@ func (a *Agent) follow(ctx context.Context, k known) error {
 		a.Log.Info("following", "master", m.ID, "addr", m.Address, "term", m.Term)
 		a.glance()
 	}
-	if errors.Is(err, handlers.ErrRefused) && !k.health.Status.Parked() || err != nil && stray(k) { // that needs nobody's word
+	if errors.Is(err, handlers.ErrRefused) && !k.health.Status.Parked() || err != nil && !res.Changed && stray(k) { // that needs nobody's word
 		return errors.Join(err, a.abide(ctx, k, why))
 	}
 	return err
@@ -153,6 +155,7 @@ var errUnconfirmed = errors.New("consul does not confirm it")
 // holdsOn makes sure that the published master still holds the lock: whoever has it by now may have parked us, and count on
 // that. Consul's answer is in time for the next step, or none.
 func (a *Agent) holdsOn(ctx context.Context, k known) error {
+	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, elect.FollowFor)
 	defer cancel()
 	v, err := a.Lock.Read(ctx)
@@ -162,6 +165,8 @@ func (a *Agent) holdsOn(ctx context.Context, k known) error {
 	case v.Session != k.view.Session || m == nil || m.RunID != k.view.State.Master.RunID:
 		a.see(v)
 		return lock.ErrMoved
+	case time.Since(began) > elect.FollowFor: // this process hung
+		return fmt.Errorf("%w in time", errUnconfirmed)
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ type vacancy struct {
 }
 
 // next is the vacancy as a view shows it. It goes on while we hold the lock ourselves: we may fail. Another term is another
-// vacancy, also where that reign was over before we looked, or was our own.
+// vacancy, also where that reign was over before we looked.
 func (v vacancy) next(k known, now time.Time) vacancy {
 	term := k.view.State.Term()
 	switch {

@@ -42,6 +42,7 @@ func (p *passage) expel(ctx context.Context, old *lock.Master) error {
 	if err := p.leased(); err != nil {
 		return err
 	}
-	p.Log.Warn("a redis that nobody knows takes writes at the old master's address, where clients are sent: it is parked", "master", old.ID, "addr", old.Address)
-	return p.old.server.Park(ctx)
+	err := p.old.server.Park(ctx)
+	p.Log.Warn("a redis that nobody knows takes writes at the old master's address, where clients are sent: it is to be parked", "master", old.ID, "addr", old.Address, "err", err)
+	return context.Cause(ctx) // nobody waits for it to be
 }

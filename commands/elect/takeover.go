@@ -47,7 +47,7 @@ type Takeover struct {
 	Passed   bool          // we had passed the lock to a successor that gave up, and may have left a pause
 	Hangs    time.Duration // added to what a silent master's guard takes
 	Vigil    *Vigil        // what is known already of who follows nobody; nil: nothing
-	Passing  bool          // clients are still sent to the published master's address, whoever is there
+	Passing  bool          // the published master's check passed just now: clients are sent to its address, whoever is there
 	Mute     string        // the run of a master that is known to be silent; empty: none
 	Slow     time.Time     // until when a member whose Redis is silent is waited for, if its agent lives: it may be the freshest
 	Force    *lock.Request // an operator wants it, whatever we hold; nil: the protocol decides
