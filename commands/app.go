@@ -114,8 +114,15 @@ func (p *program) command(name, args, usage string, want group, extra []setting,
 			if err := cfg.validate(want); err != nil {
 				return err
 			}
+			log := cfg.logger(p.stderr)
+			cfg.log = log
+			if want&forRedis != 0 {
+				if err := cfg.reach.prepare(log); err != nil {
+					return err
+				}
+			}
 			defer cfg.close()
-			return run(c, cfg, cfg.logger(p.stderr))
+			return run(c, cfg, log)
 		},
 	}
 }

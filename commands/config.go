@@ -36,11 +36,11 @@ type config struct {
 	listen       string // host:port; empty: nobody is answered
 	hooks        []hooks.Hook
 	redisAddr    string
-	redisUser    string
-	redisPass    string
+	reach        reach
 	logLevel     slog.Level
 	logFormat    string
 	consul       api.Config
+	log          *slog.Logger
 }
 
 const (

@@ -53,9 +53,16 @@ func (c *config) client() (*api.Client, error) {
 		}
 		return conn, err
 	}
+	token, err := c.token()
+	if err != nil {
+		return nil, err
+	}
 	client, err := api.NewClient(&c.consul)
 	if err != nil {
 		return nil, fmt.Errorf("set up the consul client: %w", err)
+	}
+	if token != nil {
+		c.consul.HttpClient.Transport = bearing{c.consul.HttpClient.Transport, token}
 	}
 	return client, nil
 }
@@ -83,8 +90,10 @@ func failed(code int) bool {
 	return code >= 500 || code == http.StatusForbidden || code == http.StatusTooManyRequests
 }
 
-func (t counting) CloseIdleConnections() {
-	if c, ok := t.RoundTripper.(interface{ CloseIdleConnections() }); ok {
+func (t counting) CloseIdleConnections() { closeIdle(t.RoundTripper) }
+
+func closeIdle(t http.RoundTripper) {
+	if c, ok := t.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
 	}
 }
@@ -165,7 +174,8 @@ func (c *config) registrar(client *api.Client, id string, log *slog.Logger) *cat
 
 // redis is how Redis is reached, our own and, with another address, every other.
 func (c *config) redis(member string) redis.Options {
-	return redis.Options{Addr: c.redisAddr, Username: c.redisUser, Password: c.redisPass, Timeout: c.timeout, Name: "resec:" + member}
+	return redis.Options{Addr: c.redisAddr, Login: c.reach.login, Replication: c.reach.replication, TLS: c.reach.config,
+		Timeout: c.timeout, Name: "resec:" + member}
 }
 
 func (c *config) logger(w io.Writer) *slog.Logger {

@@ -30,11 +30,12 @@ func (c *config) settings(want group) []setting {
 		{name: "on-replicate", env: "ON_REPLICATE", usage: "command run after Redis was made to follow another master; may be repeated", takes: "a command", set: c.hook(handlers.TypeReplicate), group: forAgent},
 		{name: "on-fence", env: "ON_FENCE", usage: "command run after Redis was fenced; may be repeated", takes: "a command", set: c.hook(handlers.TypeFence), group: forAgent},
 		{name: "redis-addr", env: "REDIS_ADDR", def: "127.0.0.1:6379", usage: "the Redis server", takes: hostPort, set: c.setRedis, group: forRedis},
-		{name: "redis-username", env: "REDIS_USERNAME", usage: "its user; replicas authenticate with it, too", takes: "a name", set: text(&c.redisUser), group: forRedis},
-		{name: "redis-password", env: "REDIS_PASSWORD", usage: "its password; better given by the environment", takes: "a password", set: text(&c.redisPass), group: forRedis},
+	}
+	all = append(all, c.redisSettings()...)
+	all = append(all, []setting{
 		{name: "log-level", env: "LOG_LEVEL", def: "INFO", usage: "DEBUG, INFO, WARN or ERROR", takes: "DEBUG, INFO, WARN or ERROR", set: c.setLevel, group: forLog},
 		{name: "log-format", env: "LOG_FORMAT", def: "text", usage: "text or json", takes: "text or json", set: c.setFormat, group: forLog},
-	}
+	}...)
 	all = append(all, c.consulSettings()...)
 	var out []setting
 	for _, s := range all {
@@ -60,5 +61,26 @@ func (c *config) consulSettings() []setting {
 		own("client-key", api.HTTPClientKey, "its key", &c.consul.TLSConfig.KeyFile),
 		own("tls-server-name", api.HTTPTLSServerName, "name in Consul's certificate", &c.consul.TLSConfig.Address),
 		own("datacenter", "", "Consul datacenter (default: the agent's)", &c.consul.Datacenter),
+	}
+}
+
+// redisSettings say how Redis is let in by, and to whom.
+func (c *config) redisSettings() []setting {
+	r := &c.reach
+	own := func(name, env, usage, takes string, p *string) setting {
+		return setting{name: name, env: env, usage: usage, takes: takes, set: orNone(text(p)), group: forRedis}
+	}
+	return []setting{
+		own("redis-username", "REDIS_USERNAME", "its user; replicas authenticate with it, too", "a name", &r.user),
+		own("redis-password", "REDIS_PASSWORD", "its password; better given by the environment, or a file", "a password", &r.pass),
+		own("redis-password-file", "REDIS_PASSWORD_FILE", "a file of one line that has it, read for each connection", "a file", &r.passFile),
+		own("redis-replication-username", "REDIS_REPLICATION_USERNAME", "whom a replica authenticates as to its master (default: the same user)", "a name", &r.replUser),
+		own("redis-replication-password", "REDIS_REPLICATION_PASSWORD", "with this password", "a password", &r.replPass),
+		own("redis-replication-password-file", "REDIS_REPLICATION_PASSWORD_FILE", "a file of one line that has it", "a file", &r.replFile),
+		{name: "redis-tls", env: "REDIS_TLS", def: "false", usage: "speak TLS to Redis, which replicates by TLS, too", takes: "true or false", set: boolean(&r.tls), bare: true, group: forRedis},
+		own("redis-cacert", "REDIS_CACERT", "CA certificates (PEM) that Redis's is checked against (default: the system's)", "a file", &r.caCert),
+		own("redis-client-cert", "REDIS_CLIENT_CERT", "our certificate (PEM)", "a file", &r.cert),
+		own("redis-client-key", "REDIS_CLIENT_KEY", "its key (PEM)", "a file", &r.key),
+		own("redis-tls-server-name", "REDIS_TLS_SERVER_NAME", "the name in each Redis's certificate (default: the host of its address)", "a name", &r.serverName),
 	}
 }

@@ -23,7 +23,7 @@ func TestTestament(t *testing.T) {
 		t.Run(v.name, func(t *testing.T) {
 			r, err := lab.ForTest(t).StartRedis("frozen", "--requirepass", "secret")
 			ok(t, err)
-			will := redis.NewTestament(redis.Options{Addr: r.Addr, Password: "secret", Name: "resec:test", Timeout: time.Second})
+			will := redis.NewTestament(redis.Options{Addr: r.Addr, Login: redis.Always("", "secret"), Name: "resec:test", Timeout: time.Second})
 			ok(t, will.Ready(t.Context()))
 			v.end(t, r)
 			r.Freeze()
@@ -32,7 +32,7 @@ func TestTestament(t *testing.T) {
 			}
 			will.Close()
 			r.Thaw()
-			s, err := redis.Open(t.Context(), redis.Options{Addr: r.Addr, Password: "secret", Timeout: time.Second})
+			s, err := redis.Open(t.Context(), redis.Options{Addr: r.Addr, Login: redis.Always("", "secret"), Timeout: time.Second})
 			ok(t, err)
 			defer s.Close()
 			lab.Eventually(t, 5*time.Second, func() error {

@@ -118,6 +118,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	g, outer := errgroup.WithContext(outer)
 	g.Go(func() error { return a.watchLock(outer) })
 	g.Go(func() error { a.watchRedis(outer); return nil })
+	g.Go(func() error { a.keepEquipped(outer); return nil })
 	g.Go(func() error { a.watchMaster(outer); return nil })
 	g.Go(func() error {
 		if err := a.Registrar.Run(outer); err != nil {

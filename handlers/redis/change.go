@@ -114,7 +114,11 @@ func (s *Server) follow(ctx context.Context, addr string) (changed bool, err err
 	if err != nil {
 		return false, fmt.Errorf("follow %s: %w", addr, err)
 	}
-	if err := s.authenticate(ctx); err != nil {
+	need := s.opt.link()
+	if addr == Sink { // nobody is let in there
+		need = [][]string{readOnly}
+	}
+	if _, err := s.do(ctx, need...); err != nil {
 		return false, err
 	}
 	res, err := s.do(ctx, []string{"REPLICAOF", host, port})
@@ -127,6 +131,12 @@ func (s *Server) follow(ctx context.Context, addr string) (changed bool, err err
 		err = fmt.Errorf("REPLICAOF %s on redis %s: it follows %q", addr, s.opt.Addr, st.Of)
 	}
 	return !strings.HasPrefix(said, "OK Already"), err // "OK Already connected to specified master"
+}
+
+// Equip gives the server what its link to a master will need.
+func (s *Server) Equip(ctx context.Context) error {
+	_, err := s.do(ctx, s.opt.link()...)
+	return err
 }
 
 // Park points the server at the sink.
@@ -145,17 +155,6 @@ func (s *Server) ReadOnly(ctx context.Context) error {
 }
 
 var readOnly = []string{"CONFIG", "SET", "replica-read-only", "yes"}
-
-// authenticate gives the server what its link to a master needs: our own credentials, and read-only as a replica.
-func (s *Server) authenticate(ctx context.Context) error {
-	set := [][]string{readOnly}
-	if s.opt.Password != "" {
-		set = append(set, []string{"CONFIG", "SET", "masteruser", s.opt.Username},
-			[]string{"CONFIG", "SET", "masterauth", s.opt.Password})
-	}
-	_, err := s.do(ctx, set...)
-	return err
-}
 
 // Pause holds writes back for at most d, without an error to their clients.
 func (s *Server) Pause(ctx context.Context, d time.Duration) error {

@@ -18,13 +18,14 @@ import (
 
 // Options say how a server is reached.
 type Options struct {
-	Addr     string // host:port
-	Username string
-	Password string
-	Name     string        // CLIENT SETNAME, "resec:<id>"
-	Timeout  time.Duration // of one command, and of one dial
-	Ping     time.Duration // how often an idle connection is asked whether it still is one; 0: pingEvery
-	Tally    Tally         // of what is done; nil: none
+	Addr        string             // host:port
+	Login       func() Login       // asked for each connection; nil: none
+	Replication func() Login       // of a replica to its master; nil: the same
+	TLS         func() *tls.Config // asked for each connection; nil: no TLS
+	Name        string             // CLIENT SETNAME, "resec:<id>"
+	Timeout     time.Duration      // of one command, and of one dial
+	Ping        time.Duration      // how often an idle connection is asked whether it still is one; 0: pingEvery
+	Tally       Tally              // of what is done; nil: none
 }
 
 // pingEvery finds a server that hangs soon; it is most of what an idle agent does.
@@ -42,18 +43,22 @@ func Open(ctx context.Context, opt Options) (*Server, error) {
 	var mu sync.Mutex
 	opening, release := true, func() bool { return true }
 	client, err := rueidis.NewClient(rueidis.ClientOption{
-		InitAddress: []string{opt.Addr}, Username: opt.Username, Password: opt.Password, ClientName: opt.Name,
+		InitAddress: []string{opt.Addr}, ClientName: opt.Name,
+		AuthCredentialsFn: func(rueidis.AuthCredentialsContext) (rueidis.AuthCredentials, error) {
+			l := opt.login()
+			return rueidis.AuthCredentials{Username: l.Username, Password: l.Password}, nil
+		},
 		ForceSingleClient: true, DisableCache: true, DisableRetry: true, AlwaysRESP2: true,
 		ClientSetInfo:    rueidis.DisableClientSetInfo, // unknown before Redis 7.2, and an ACL would have to allow it
 		ConnWriteTimeout: opt.Timeout,
 		Dialer:           net.Dialer{Timeout: opt.Timeout, KeepAlive: cmp.Or(opt.Ping, pingEvery)},
-		DialCtxFn: func(later context.Context, addr string, d *net.Dialer, _ *tls.Config) (net.Conn, error) {
+		DialCtxFn: func(later context.Context, _ string, d *net.Dialer, _ *tls.Config) (net.Conn, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			if !opening {
-				return d.DialContext(later, "tcp", addr)
+				return opt.dial(later, d)
 			}
-			conn, err := d.DialContext(ctx, "tcp", addr)
+			conn, err := opt.dial(ctx, d)
 			if err == nil { // the greeting is bounded, too
 				release = context.AfterFunc(ctx, func() { _ = conn.Close() })
 			}
@@ -80,7 +85,7 @@ func (s *Server) Close() { s.client.Close() }
 
 // Answered tells whether err came from Redis itself: a server that says -BUSY, -NOAUTH or -LOADING is alive.
 func Answered(err error) bool {
-	return err == nil || reply(err) != "" || errors.Is(err, ErrLoading) || errors.Is(err, ErrTooOld) || errors.Is(err, errNonsense)
+	return err == nil || reply(err) != "" || distrusted(err) || errors.Is(err, ErrLoading) || errors.Is(err, ErrTooOld) || errors.Is(err, errNonsense)
 }
 
 // reply is the text of an error reply; empty for an error of any other kind. rueidis looks at the error itself only.
@@ -117,8 +122,12 @@ func alive(err error) bool {
 	return strings.HasPrefix(reply(err), "BUSY") || strings.HasPrefix(reply(err), "MISCONF")
 }
 
-// denied tells whether err is an answer of a server that lives, and does not let us in: its password or its ACL was changed.
+// denied tells whether err is an answer of a server that lives, and does not let us in: its password, its ACL or a
+// certificate was changed.
 func denied(err error) bool {
+	if distrusted(err) {
+		return true
+	}
 	for _, code := range []string{"NOAUTH", "WRONGPASS", "NOPERM"} {
 		if strings.HasPrefix(reply(err), code) {
 			return true

@@ -3,6 +3,7 @@ package redis
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -42,7 +43,7 @@ func (t *Testament) Ready(ctx context.Context) error {
 	}
 	_ = conn.SetDeadline(time.Now().Add(t.opt.Timeout))
 	in := bufio.NewReader(conn)
-	for _, cmd := range t.greeting() {
+	for _, cmd := range t.opt.greeting() {
 		if _, err = io.WriteString(conn, encode(cmd)); err == nil {
 			err = answered(in)
 		}
@@ -82,7 +83,7 @@ func (t *Testament) execute(ctx context.Context) error {
 			return err
 		}
 		t.conn = conn
-		for _, cmd := range t.greeting() {
+		for _, cmd := range t.opt.greeting() {
 			will.WriteString(encode(cmd))
 		}
 	}
@@ -115,7 +116,11 @@ const arriveFor = 200 * time.Millisecond
 // arrived returns nil once nothing of what was written is on its way any more: what waits in our own socket is not in the
 // server's, and a server that cannot be reached is not frozen.
 func (t *Testament) arrived() error {
-	tcp, ok := t.conn.(*net.TCPConn)
+	conn := t.conn
+	if c, ok := conn.(*tls.Conn); ok {
+		conn = c.NetConn()
+	}
+	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		return nil
 	}
@@ -165,23 +170,11 @@ func (t *Testament) stands() bool {
 }
 
 func (t *Testament) dial(ctx context.Context) (net.Conn, error) {
-	conn, err := (&net.Dialer{Timeout: t.opt.Timeout}).DialContext(ctx, "tcp", t.opt.Addr)
+	conn, err := t.opt.dial(ctx, &net.Dialer{Timeout: t.opt.Timeout})
 	if err != nil {
 		return nil, fmt.Errorf("dial redis %s: %w", t.opt.Addr, err)
 	}
 	return conn, nil
-}
-
-// greeting is what a connection of ours begins with.
-func (t *Testament) greeting() (cmds [][]string) {
-	if t.opt.Password != "" {
-		auth := []string{"AUTH", t.opt.Password}
-		if t.opt.Username != "" {
-			auth = []string{"AUTH", t.opt.Username, t.opt.Password}
-		}
-		cmds = append(cmds, auth)
-	}
-	return append(cmds, []string{"CLIENT", "SETNAME", t.opt.Name})
 }
 
 // encode writes a command as RESP has it.

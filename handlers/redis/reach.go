@@ -1,0 +1,68 @@
+package redis
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+)
+
+// Login is who authenticates, and how. Without a password nobody does.
+type Login struct{ Username, Password string }
+
+// Always is a login that stays the same.
+func Always(username, password string) func() Login {
+	return func() Login { return Login{username, password} }
+}
+
+// login is what a connection authenticates with. It is asked for anew each time: a password may be changed while we run.
+func (o Options) login() Login {
+	if o.Login == nil {
+		return Login{}
+	}
+	return o.Login()
+}
+
+// Replicating is what a server authenticates with to its master.
+func (o Options) Replicating() Login {
+	if o.Replication == nil {
+		return o.login()
+	}
+	return o.Replication()
+}
+
+// dial connects, by TLS where that is wanted; the handshake is under the dialer's timeout, too.
+func (o Options) dial(ctx context.Context, d *net.Dialer) (net.Conn, error) {
+	if o.TLS == nil {
+		return d.DialContext(ctx, "tcp", o.Addr)
+	}
+	return (&tls.Dialer{NetDialer: d, Config: o.TLS()}).DialContext(ctx, "tcp", o.Addr)
+}
+
+// distrusted tells whether err is of a TLS handshake that one of both refused: who is there lives, as one that refuses a password does.
+func distrusted(err error) bool {
+	var cert *tls.CertificateVerificationError
+	var alert *net.OpError // one that was received: crypto/tls has no other name for it
+	return errors.As(err, &cert) || errors.As(err, &alert) && alert.Op == "remote error"
+}
+
+// link is what our server needs to replicate: TLS where we use that, our credentials, and read-only as a replica.
+func (o Options) link() [][]string {
+	set := [][]string{readOnly}
+	if o.TLS != nil {
+		set = append(set, []string{"CONFIG", "SET", "tls-replication", "yes"})
+	}
+	if l := o.Replicating(); l.Password != "" {
+		set = append(set, []string{"CONFIG", "SET", "masteruser", l.Username}, []string{"CONFIG", "SET", "masterauth", l.Password})
+	}
+	return set
+}
+
+// greeting is what a connection begins with that is written to by hand.
+func (o Options) greeting() (cmds [][]string) {
+	if l := o.login(); l != (Login{}) {
+		cmds = append(cmds, []string{"AUTH", cmp.Or(l.Username, "default"), l.Password})
+	}
+	return append(cmds, []string{"CLIENT", "SETNAME", cmp.Or(o.Name, "resec")})
+}
