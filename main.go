@@ -12,7 +12,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
-	code := commands.Run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr)
+	code := commands.Run(ctx, commands.Hide(os.Args), os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }

@@ -40,7 +40,7 @@ func (c *Command) Handle(ctx context.Context, event []byte, env ...string) error
 	}
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), secret), env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(event), c.Stdout, c.Stderr
 	cmd.WaitDelay = 100 * time.Millisecond // a grandchild that keeps our pipes open does not keep us
 	if err := cmd.Start(); err != nil {
@@ -62,6 +62,15 @@ func (c *Command) Handle(ctx context.Context, event []byte, env ...string) error
 		}
 		return fmt.Errorf("%q was ended: %w", c.Args, context.Cause(ctx))
 	}
+}
+
+// Withheld are the variables that no child has: what it does with its environment is not ours to know. One that needs a password or
+// the token has the name of its file (REDIS_PASSWORD_FILE, REDIS_REPLICATION_PASSWORD_FILE, CONSUL_HTTP_TOKEN_FILE).
+var Withheld = []string{"REDIS_PASSWORD", "REDIS_REPLICATION_PASSWORD", "CONSUL_HTTP_TOKEN", "CONSUL_HTTP_AUTH"}
+
+func secret(variable string) bool {
+	name, _, _ := strings.Cut(variable, "=")
+	return slices.Contains(Withheld, name)
 }
 
 func (c *Command) verdict(err error) error {
