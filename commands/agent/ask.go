@@ -3,6 +3,7 @@ package agent
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -23,11 +24,8 @@ import (
 func (a *Agent) ask(ctx context.Context, k known) (cs []lock.Candidate, silent []string, err error) {
 	return a.survey(ctx, k, func(m lock.Member, st redis.Status, err error, at time.Time) {
 		a.bereft.note(m.ID, k.view.State.Master, st, err, at)
-		if master := k.view.State.Master; master != nil && master.ID == m.ID {
-			a.passing = passing{}
-			if m.Check == "passing" {
-				a.passing = passing{master.RunID, time.Now()}
-			}
+		if master := k.view.State.Master; master != nil && master.ID == m.ID && m.Check == "passing" {
+			a.passing = passing{master.RunID, time.Now()}
 		}
 	})
 }
@@ -57,12 +55,18 @@ func (a *Agent) survey(ctx context.Context, k known, note func(m lock.Member, st
 		}
 	}
 	look(a.around(k, nil))
-	entries, err := a.Registrar.Naming.Instances(ctx, a.Lock.Client)
+	var entries []handlers.Entry
+	if !k.suffices(a.Me.ID) {
+		entries, err = a.Registrar.Naming.Instances(ctx, a.Lock.Client)
+	}
 	members := a.around(k, entries)
 	look(members)
 	own, ownErr := a.Redis.Status(ctx)
 	at := time.Now()
 	wg.Wait()
+	if err == nil && entries == nil && ownErr == nil && own.RunID != k.health.Status.RunID { // then it may not suffice
+		err = errors.New("our redis was restarted while others were asked")
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -83,6 +87,13 @@ func (a *Agent) survey(ctx context.Context, k known, note func(m lock.Member, st
 		}
 	}
 	return cs, silent, nil
+}
+
+// suffices tells whether nothing of the catalogue counts: the master's own agent has given it up, and our Redis is recorded, so
+// that nobody leads who is not. Three calls are most of what a failover takes.
+func (k known) suffices(id string) bool {
+	s := k.view.State
+	return s.Master != nil && s.Master.ID != id && s.GivenUp(s.Master.ID) && s.Bar(id, k.health.Status.RunID) == ""
 }
 
 // passing is a published master's run whose entry in the catalogue passed its check: clients are sent to its address.

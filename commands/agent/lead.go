@@ -216,6 +216,14 @@ func incumbent(k known, id string) bool {
 func (a *Agent) release(ctx context.Context, within time.Duration, session, why, text string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
+	if v := a.board.Get().view; v.Session == session && v.State.Master != nil && v.State.Master.ID == a.Me.ID && !v.Request.Stands() &&
+		a.Lock.Resign(ctx, session, v, why) == nil { // what we know is mostly the newest, and to ask first would double the time
+		a.Log.Info("the lock is given back", "why", text)
+		if v, err := a.Lock.Read(ctx); err == nil { // or the watch shows it
+			a.see(v)
+		}
+		return
+	}
 	v, err := a.Lock.Read(ctx)
 	if err == nil && v.Session == session {
 		if m := v.State.Master; m == nil || m.ID != a.Me.ID {

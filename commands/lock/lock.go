@@ -165,13 +165,22 @@ func (l Lock) Pass(ctx context.Context, session string, v View, id string, s Sta
 
 // Release gives the lock back, and says why in the state if it is still the one that the view shows.
 func (l Lock) Release(ctx context.Context, session string, v View, why string) error {
+	err := l.Resign(ctx, session, v, why)
+	if errors.Is(err, ErrMoved) {
+		if _, err = l.commit(ctx, l.unlock(session)); err != nil {
+			err = fmt.Errorf("release the lock %s: %w", l.Key, err)
+		}
+	}
+	return err
+}
+
+// Resign gives the lock back, and says why in the state. ErrMoved: the state is not the one that the view shows, or the lock is not
+// ours; nothing has changed.
+func (l Lock) Resign(ctx context.Context, session string, v View, why string) error {
 	v.State.Why = why
 	cas, err := l.cas(v, v.State)
 	if err == nil {
 		_, err = l.commit(ctx, l.held(session), cas, l.unlock(session))
-	}
-	if errors.Is(err, ErrMoved) {
-		_, err = l.commit(ctx, l.unlock(session))
 	}
 	if err != nil {
 		return fmt.Errorf("release the lock %s: %w", l.Key, err)
