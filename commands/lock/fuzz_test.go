@@ -1,0 +1,52 @@
+package lock
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"resec/handlers/redis"
+)
+
+// Whatever stands in Consul's keys below the lock's: it is read, or it is an error, and what is decided by it does no harm.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(`{"service":"redis-master","master":{"id":"a","run_id":"r","address":"10.0.0.1:6379","term":2,"guard":1,"max_lag":5},"chain":["x"],"record":{"a":{"run_id":"r","level":2}},"version":1}`),
+		[]byte(`{"run_id":"r","address":"10.0.0.1:6379","own":{"min_replicas":-3,"max_lag":99999999}}`), []byte(`{"to":"b","planned":true}`), []byte(`{"until":"2099-01-01T00:00:00Z"}`), []byte("a"))
+	f.Add([]byte(`{"record":{"":{"level":18446744073709551615}},"chain":[null]}`), []byte(`[]`), []byte(`{"to":""}`), []byte(`"x"`), []byte{0xff})
+	f.Fuzz(func(t *testing.T, state, member, request, pause, holder []byte) {
+		pair := func(key string, value []byte) *api.KVPair {
+			return &api.KVPair{Key: key, Value: value, Session: "s", Flags: Flag, ModifyIndex: 7}
+		}
+		v := Parse("k", 9, api.KVPairs{pair("k", holder), pair(StateKey("k"), state), pair(memberKey("k", "b"), member), pair(memberKey("k", ""), member),
+			pair(requestKey("k"), request), pair(pauseKey("k"), pause), pair(historyKey("k"), state), pair("k/else", member)})
+		if v.Err == nil && v.State.Master != nil && (v.State.Master.ID == "" || v.State.Master.Address == "") {
+			t.Error("a master without id or address")
+		}
+		if v.Err != nil {
+			return
+		}
+		v.Pause.On(time.Now())
+		_ = v.Pause.String()
+		st := redis.Status{RunID: "r", Position: redis.Position{Lineage: "x", Lineage2: "y", Branch: 3, Offset: 4}, Priority: 100}
+		cs := []Candidate{{ID: "a", Status: st}, {ID: "b", Status: redis.Status{RunID: "q"}}}
+		for _, quiet := range []bool{false, true} {
+			for _, c := range Rank(cs, v.State, v.State.Binds(cs, quiet)) {
+				if c.Unfit(v.State, v.State.Binds(cs, quiet)) != "" {
+					t.Errorf("%s is ranked, and unfit", c.ID)
+				}
+			}
+		}
+		if n := v.State.Proof(); n < 0 {
+			t.Errorf("%d members would prove it", n)
+		}
+		_, _ = v.State.Bar("a", "r"), v.State.Stranger("a", st)
+		v.Knows("a", st)
+		v.Awaited("b")
+		if _, err := json.Marshal(v.State.Weave(v.State.Continued(st))); err != nil {
+			t.Errorf("what was read cannot be written again: %v", err)
+		}
+		Members(nil, v)
+	})
+}

@@ -1,0 +1,34 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"resec/commands/agent"
+)
+
+// Whatever is asked by HTTP: it is answered, and a replica is never called near enough that is too far behind.
+func FuzzPaths(f *testing.F) {
+	f.Add("GET", "/replica", "max_lag_bytes=99")
+	f.Add("GET", "/../status", "%zz")
+	f.Add("POST", "/health", "max_lag_bytes=-1&max_lag_bytes=1000")
+	f.Fuzz(func(t *testing.T, method, path, query string) {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Method, r.URL.Path, r.URL.RawQuery = method, path, query
+		w := httptest.NewRecorder()
+		s := &Server{}
+		s.Show(func(context.Context, bool) agent.Report { return linked() })
+		s.paths().ServeHTTP(w, r)
+		most := r.URL.Query()["max_lag_bytes"]
+		if path == "/replica" && w.Code == http.StatusOK && len(most) == 1 && most[0] < "100" && len(most[0]) < 3 {
+			t.Errorf("100 bytes behind is %d for %q", w.Code, query)
+		}
+		switch w.Code {
+		case 200, 301, 307, 308, 400, 404, 405, 503:
+		default:
+			t.Errorf("%s %q: %d", method, path, w.Code)
+		}
+	})
+}
