@@ -54,7 +54,7 @@ func (k *Cluster) readers() []*Consul {
 
 // Writing is a client of the cluster on its host for clients, that finds the master in Consul and writes with a pace.
 func (k *Cluster) Writing(pace time.Duration) Writing {
-	return Writing{Find: k.Find, Dial: k.Here.Dial, Password: k.Redis[0].password, Pace: pace}
+	return Writing{Find: k.Find, Dial: secured(k.Here.Dial, k.Redis[0].tls), Password: k.Redis[0].password, Pace: pace}
 }
 
 // Leader is the index of the Consul server that most of those that answer call their leader.

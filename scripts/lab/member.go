@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"slices"
@@ -38,7 +39,11 @@ func (k *Cluster) Add(m Member) (i int, err error) {
 	if k.Plan.Sourced {
 		args = append(args, "--bind-source-addr", host)
 	}
-	r, err := k.startRedis(on, fmt.Sprintf("%s-redis%d", k.Name, i), net.JoinHostPort(host, "6379"), args)
+	client, secured, err := k.secure(&m, host)
+	if err != nil {
+		return 0, err
+	}
+	r, err := k.startRedis(on, client, fmt.Sprintf("%s-redis%d", k.Name, i), net.JoinHostPort(host, "6379"), append(args, secured...))
 	if err != nil {
 		return 0, err
 	}
@@ -48,6 +53,21 @@ func (k *Cluster) Add(m Member) (i int, err error) {
 		w.Prober.Add(r)
 	}
 	return i, nil
+}
+
+// secure gives a member its certificate, for its Redis and its agent, and returns how clients connect then.
+func (k *Cluster) secure(m *Member, host string) (*tls.Config, []string, error) {
+	ca := k.Plan.TLS
+	if ca == nil {
+		return nil, nil, nil
+	}
+	cert, key, err := ca.Issue(k.Name+"-"+m.ID, host)
+	if err != nil {
+		return nil, nil, err
+	}
+	m.Env = append([]string{"REDIS_TLS=true", "REDIS_CACERT=" + ca.CA, "REDIS_CLIENT_CERT=" + cert, "REDIS_CLIENT_KEY=" + key}, m.Env...)
+	c, err := ca.Client(cert, key)
+	return c, []string{"--port", "0", "--tls-port", "6379", "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", ca.CA}, err
 }
 
 // client starts a Consul client agent that joins the servers. As Consul's default is, SIGTERM makes it leave.

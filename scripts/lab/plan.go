@@ -24,6 +24,9 @@ type Plan struct {
 	// Sourced lets each Redis connect from its own address without a network, too: Sentinel takes replicas for what they connect from.
 	Sourced bool
 
+	// TLS gives each Redis, and each agent, a certificate of this authority's; then Redis has no other port. nil: no TLS
+	TLS *Authority
+
 	Born      bool // Redis is started parked
 	Persist   Persist
 	RedisArgs []string // of redis-server

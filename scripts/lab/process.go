@@ -118,6 +118,12 @@ func (p *Process) Running() bool {
 	}
 }
 
+// PID is its number.
+func (p *Process) PID() int {
+	cmd, _ := p.now()
+	return cmd.Process.Pid
+}
+
 // Signal sends a signal.
 func (p *Process) Signal(s syscall.Signal) {
 	if cmd, _ := p.now(); cmd != nil && p.Running() {

@@ -26,6 +26,7 @@ type Redis struct {
 	Announced string // host:port by which others know it, where that is not Addr
 
 	password string
+	tls      *tls.Config // nil: it speaks without
 	client   rueidis.Client
 }
 
@@ -39,10 +40,10 @@ func (l *Lab) StartRedis(name string, args ...string) (*Redis, error) {
 
 // StartRedisAt starts a server at host:port.
 func (l *Lab) StartRedisAt(name, addr string, args ...string) (*Redis, error) {
-	return l.startRedis(nil, name, addr, args)
+	return l.startRedis(nil, nil, name, addr, args)
 }
 
-func (l *Lab) startRedis(on *NetHost, name, addr string, args []string) (*Redis, error) {
+func (l *Lab) startRedis(on *NetHost, tls *tls.Config, name, addr string, args []string) (*Redis, error) {
 	bin, err := exec.LookPath("redis-server")
 	if err != nil {
 		if _, err := Need("redis"); err != nil {
@@ -56,7 +57,7 @@ func (l *Lab) startRedis(on *NetHost, name, addr string, args []string) (*Redis,
 	if err != nil {
 		return nil, err
 	}
-	r := &Redis{Addr: addr, Host: host, Net: on, Dir: filepath.Join(l.Dir, name)}
+	r := &Redis{Addr: addr, Host: host, Net: on, tls: tls, Dir: filepath.Join(l.Dir, name)}
 	if err := os.MkdirAll(r.Dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -80,7 +81,27 @@ func (l *Lab) startRedis(on *NetHost, name, addr string, args []string) (*Redis,
 
 // Dial connects to the server from where it runs itself: no cut of the network reaches that.
 func (r *Redis) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	return r.Net.Dial(ctx, network, addr)
+	return secured(r.Net.Dial, r.tls)(ctx, network, addr)
+}
+
+// secured dials by TLS, where there is a configuration for that.
+func secured(dial Dial, c *tls.Config) Dial {
+	if c == nil {
+		return dial
+	}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		own := c.Clone()
+		own.ServerName, _, _ = net.SplitHostPort(addr)
+		wrapped := tls.Client(conn, own)
+		if err := wrapped.HandshakeContext(ctx); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+		return wrapped, nil
+	}
 }
 
 // connect makes a client with one connection, which fails rather than try again.
