@@ -1,0 +1,141 @@
+package stories_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"resec/scripts/lab"
+)
+
+// From Redis Sentinel, as the README says it: Sentinel is told to let go, the agents are started, the master's first. Nothing moves, a
+// client that writes to the master meanwhile loses nothing, and nobody needs a sync.
+func TestMigrate01_FromSentinel(t *testing.T) {
+	t.Parallel()
+	k := planned(t, lab.Plan{Members: 3, Sourced: true})
+	sentinels, err := k.Sentinels(5 * time.Second)
+	ok(t, err)
+	stored := keys{prefix: "stored", n: 1000}
+	lab.Eventually(t, patience, func() error { return k.Redis[0].IsMaster(2) })
+	ok(t, stored.write(k.Redis[0]))
+	synced, err := k.Redis[0].Info("sync_full")
+	ok(t, err)
+	client := lab.StartWriter(t.Context(), at(k.Redis[0]))
+	defer client.Stop()
+	lab.Eventually(t, patience, func() error { return client.Wrote(100) })
+
+	for _, s := range sentinels {
+		tool(t, "/", "redis-cli", "-h", strings.TrimSuffix(s.Addr, ":26379"), "-p", "26379", "SENTINEL", "REMOVE", "bench")
+	}
+	for i := range k.Redis { // the master's first
+		ok(t, k.Agent(i))
+		if i == 0 {
+			published(t, k, 0)
+		}
+	}
+	whole(t, k, stored)
+	leads(t, k, 0)
+	for _, s := range sentinels {
+		s.Kill()
+	}
+	n := client.Acked()
+	lab.Eventually(t, patience, func() error { return client.Wrote(n + 100) })
+	client.Stop()
+	lost, err := client.LostOn(k.Redis[0])
+	if err != nil || len(lost) > 0 || len(client.Errors()) > 0 {
+		t.Errorf("%d of %d writes are lost: %v %v", len(lost), client.Acked(), err, client.Errors())
+	}
+	ok(t, k.Redis[0].Is("sync_full", synced))
+	k.Redis[0].Kill()
+	next := succeededBy(t, k, 0)
+	ok(t, stored.on(k.Redis[next]))
+	ok(t, k.Redis[0].Restart())
+	whole(t, k, stored)
+	ok(t, k.Stop())
+}
+
+// older holds the lock and registers its Redis as the old program did: by Consul's own lock, with nothing beside it.
+type older struct {
+	lock    *api.Lock
+	session string
+	client  *api.Client
+	id      string
+}
+
+func newOlder(t *testing.T, k *lab.Cluster, i int, role string) *older {
+	t.Helper()
+	o := &older{client: k.Consul.Client, id: fmt.Sprint(k.Name, "-old", i)}
+	ok(t, o.client.Agent().ServiceRegister(&api.AgentServiceRegistration{ID: o.id, Name: k.Name + "-" + role, Address: k.Redis[i].Host, Port: 6379,
+		Check: &api.AgentServiceCheck{TTL: "1h", Status: "passing"}}))
+	if role != "master" {
+		return o
+	}
+	var err error
+	o.lock, err = o.client.LockOpts(&api.LockOptions{Key: lockKey(k), Value: []byte(k.Redis[i].Addr), SessionName: "resec", SessionTTL: "15s"})
+	ok(t, err)
+	_, err = o.lock.Lock(nil)
+	ok(t, err)
+	return o
+}
+
+// leave ends it as SIGQUIT did: deregistered, and the lock given back.
+func (o *older) leave(t *testing.T) {
+	t.Helper()
+	ok(t, o.client.Agent().ServiceDeregister(o.id))
+	if o.lock != nil {
+		ok(t, o.lock.Unlock())
+	}
+}
+
+// From the program that was called resec before, as the README says it: the agents of the replicas are replaced first, the master's
+// last, which is when mastership moves, by the protocol. The old program itself is not to be had any more: its lock and its service
+// entries are.
+func TestMigrate02_FromTheOldResec(t *testing.T) {
+	t.Parallel()
+	k := planned(t, lab.Plan{Members: 3})
+	host, port, err := net.SplitHostPort(k.Redis[0].Addr)
+	ok(t, err)
+	olders := []*older{newOlder(t, k, 0, "master")}
+	for _, i := range []int{1, 2} {
+		do(t, k.Redis[i], "REPLICAOF", host, port)
+		olders = append(olders, newOlder(t, k, i, "slave"))
+	}
+	lab.Eventually(t, patience, func() error { return k.Redis[0].IsMaster(2) })
+	stored := keys{prefix: "stored", n: 1000}
+	ok(t, stored.write(k.Redis[0]))
+	client := k.Writing(0).Start(t.Context())
+	defer client.Stop()
+	lab.Eventually(t, patience, func() error { return client.Wrote(100) })
+
+	for _, i := range []int{1, 2} {
+		olders[i].leave(t)
+		ok(t, k.Agent(i))
+		lab.Eventually(t, patience, func() error { // waits for whoever holds the lock
+			return errors.Join(k.Redis[i].Follows(k.Redis[0]), k.Agents[i].Said("has not published itself"))
+		})
+	}
+	leads(t, k, 0)
+	olders[0].leave(t)
+	lab.Eventually(t, patience, func() error {
+		_, err := k.Find(context.Background())
+		return err
+	})
+	ok(t, k.Agent(0))
+	whole(t, k, stored)
+	n := client.Acked()
+	lab.Eventually(t, patience, func() error { return client.Wrote(n + 100) })
+	client.Stop()
+	m, err := k.Master()
+	ok(t, err)
+	if lost, err := client.LostOn(k.Redis[m]); err != nil || len(lost) > 0 || m == 0 {
+		t.Errorf("%s leads; %d of %d writes are lost: %v", k.Redis[m].Name, len(lost), client.Acked(), err)
+	}
+	t.Logf("the longest outage was %s", client.LongestGap())
+	ok(t, k.Stop())
+}
