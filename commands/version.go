@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -14,6 +15,9 @@ func (p *program) version() *cli.Command {
 		return err
 	})
 }
+
+// release is the version that scripts/release builds; empty otherwise: then it is what the Go tool makes of the tags.
+var release string
 
 // buildVersion reads what the Go tool recorded when it built this program.
 func buildVersion() string {
@@ -30,5 +34,5 @@ func buildVersion() string {
 			dirty = "+changes"
 		}
 	}
-	return fmt.Sprintf("resec %s, commit %s%s, %s", info.Main.Version, commit, dirty, info.GoVersion)
+	return fmt.Sprintf("resec %s, commit %s%s, %s", cmp.Or(release, info.Main.Version), commit, dirty, info.GoVersion)
 }
