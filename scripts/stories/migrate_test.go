@@ -3,13 +3,10 @@ package stories_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/hashicorp/consul/api"
 
 	"resec/scripts/lab"
 )
@@ -60,39 +57,6 @@ func TestMigrate01_FromSentinel(t *testing.T) {
 	ok(t, k.Stop())
 }
 
-// older holds the lock and registers its Redis as the old program did: by Consul's own lock, with nothing beside it.
-type older struct {
-	lock    *api.Lock
-	session string
-	client  *api.Client
-	id      string
-}
-
-func newOlder(t *testing.T, k *lab.Cluster, i int, role string) *older {
-	t.Helper()
-	o := &older{client: k.Consul.Client, id: fmt.Sprint(k.Name, "-old", i)}
-	ok(t, o.client.Agent().ServiceRegister(&api.AgentServiceRegistration{ID: o.id, Name: k.Name + "-" + role, Address: k.Redis[i].Host, Port: 6379,
-		Check: &api.AgentServiceCheck{TTL: "1h", Status: "passing"}}))
-	if role != "master" {
-		return o
-	}
-	var err error
-	o.lock, err = o.client.LockOpts(&api.LockOptions{Key: lockKey(k), Value: []byte(k.Redis[i].Addr), SessionName: "resec", SessionTTL: "15s"})
-	ok(t, err)
-	_, err = o.lock.Lock(nil)
-	ok(t, err)
-	return o
-}
-
-// leave ends it as SIGQUIT did: deregistered, and the lock given back.
-func (o *older) leave(t *testing.T) {
-	t.Helper()
-	ok(t, o.client.Agent().ServiceDeregister(o.id))
-	if o.lock != nil {
-		ok(t, o.lock.Unlock())
-	}
-}
-
 // From the program that was called resec before, as the README says it: the agents of the replicas are replaced first, the master's
 // last, which is when mastership moves, by the protocol. The old program itself is not to be had any more: its lock and its service
 // entries are.
@@ -101,10 +65,14 @@ func TestMigrate02_FromTheOldResec(t *testing.T) {
 	k := planned(t, lab.Plan{Members: 3})
 	host, port, err := net.SplitHostPort(k.Redis[0].Addr)
 	ok(t, err)
-	olders := []*older{newOlder(t, k, 0, "master")}
+	old, err := k.NewOlder(0, "master")
+	ok(t, err)
+	olders := []*lab.Older{old}
 	for _, i := range []int{1, 2} {
 		do(t, k.Redis[i], "REPLICAOF", host, port)
-		olders = append(olders, newOlder(t, k, i, "slave"))
+		old, err := k.NewOlder(i, "slave")
+		ok(t, err)
+		olders = append(olders, old)
 	}
 	lab.Eventually(t, patience, func() error { return k.Redis[0].IsMaster(2) })
 	stored := keys{prefix: "stored", n: 1000}
@@ -114,14 +82,14 @@ func TestMigrate02_FromTheOldResec(t *testing.T) {
 	lab.Eventually(t, patience, func() error { return client.Wrote(100) })
 
 	for _, i := range []int{1, 2} {
-		olders[i].leave(t)
+		ok(t, olders[i].Leave())
 		ok(t, k.Agent(i))
 		lab.Eventually(t, patience, func() error { // waits for whoever holds the lock
 			return errors.Join(k.Redis[i].Follows(k.Redis[0]), k.Agents[i].Said("has not published itself"))
 		})
 	}
 	leads(t, k, 0)
-	olders[0].leave(t)
+	ok(t, olders[0].Leave())
 	lab.Eventually(t, patience, func() error {
 		_, err := k.Find(context.Background())
 		return err

@@ -64,8 +64,7 @@ func TestSecure01_LeastACL(t *testing.T) {
 		t.Run(named(tls, "TLS alone"), func(t *testing.T) {
 			t.Parallel()
 			k, _ := secured(t, tls)
-			m := started(t, k)
-			stored := wrote(t, k, m, keys{prefix: "stored", n: 1000})
+			stored := wrote(t, k, started(t, k), keys{prefix: "stored", n: 1000})
 			w := watched(t, k)
 			switched(t, k)
 			whole(t, k, stored)
@@ -79,7 +78,7 @@ func TestSecure01_LeastACL(t *testing.T) {
 			whole(t, k, stored)
 
 			terminate(t, map[*lab.Process]time.Duration{k.Agents[next]: 0})
-			m = succeededBy(t, k, next)
+			succeededBy(t, k, next)
 			ok(t, k.Agent(next))
 			whole(t, k, stored)
 			ok(t, neverTwo(w)())

@@ -11,43 +11,22 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/consul/api"
-
 	"resec/scripts/lab"
 )
 
-// allowed gives a cluster's agents a token with the README's policy, for its own names.
-func allowed(t *testing.T, k *lab.Cluster) (token, policy string) {
+// allowed is a token with the README's policy, for a cluster's own names.
+func allowed(t *testing.T, k *lab.Cluster) string {
 	t.Helper()
-	acl := k.Consul.Client.ACL()
-	rules := strings.NewReplacer(`"resec/"`, `"`+k.Name+`/"`, `"redis-`, `"`+k.Name+`-`).Replace(readme(t, "hcl policy"))
-	_, _, err := acl.PolicyCreate(&api.ACLPolicy{Name: k.Name, Rules: rules}, nil)
-	ok(t, err)
-	return renewed(t, k), k.Name
+	ok(t, k.Policy(strings.NewReplacer(`"resec/"`, `"`+k.Name+`/"`, `"redis-`, `"`+k.Name+`-`).Replace(readme(t, "hcl policy"))))
+	return renewed(t, k)
 }
 
 // renewed is one more token with that policy.
 func renewed(t *testing.T, k *lab.Cluster) string {
 	t.Helper()
-	tok, _, err := k.Consul.Client.ACL().TokenCreate(&api.ACLToken{Policies: []*api.ACLTokenPolicyLink{{Name: k.Name}}}, nil)
+	token, err := k.NewToken("")
 	ok(t, err)
-	return tok.SecretID
-}
-
-// revoked takes a token away.
-func revoked(t *testing.T, k *lab.Cluster, token string) {
-	t.Helper()
-	acl := k.Consul.Client.ACL()
-	all, _, err := acl.TokenList(nil)
-	ok(t, err)
-	for _, a := range all {
-		if a.SecretID == token {
-			_, err := acl.TokenDelete(a.AccessorID, nil)
-			ok(t, err)
-			return
-		}
-	}
-	t.Fatal("there is no such token")
+	return token
 }
 
 // What agents, commands, hooks, the catalogue and the state show has no secret in it, whatever goes wrong.
@@ -58,7 +37,7 @@ func TestSecure03_SecretsAreNotTold(t *testing.T) {
 	k := planned(t, lab.Plan{Members: 3, Born: true, Servers: 1, Settings: lab.Deny, RedisArgs: leastACL(t), Env: []string{
 		"REDIS_USERNAME=resec", "REDIS_PASSWORD=" + agentsPassword, "REDIS_REPLICATION_USERNAME=replica", "REDIS_REPLICATION_PASSWORD=" + linksPassword,
 		"ON_PROMOTE=" + hook, "ON_REPLICATE=" + hook, "ON_FENCE=" + hook}})
-	token, _ := allowed(t, k)
+	token := allowed(t, k)
 	k.Env = append(k.Env, "CONSUL_HTTP_TOKEN="+token)
 	p, err := k.Resec("flagged", 2, "agent", "-redis-password="+agentsPassword, "-redis-replication-password", linksPassword, "-token", token, "-listen-addr", web(k, 2))
 	ok(t, err)
@@ -71,11 +50,11 @@ func TestSecure03_SecretsAreNotTold(t *testing.T) {
 	do(t, k.Redis[m], "CLIENT", "KILL", "USER", "resec")
 	lab.Eventually(t, patience, func() error { return k.Agents[m].Said("does not let us in") })
 	do(t, k.Redis[m], "ACL", "SETUSER", "resec", "resetpass", ">"+agentsPassword)
-	revoked(t, k, token)
+	ok(t, k.Revoke(token))
 	for _, a := range k.Agents {
 		lab.Eventually(t, patience, func() error { return a.Said("ACL not found") })
 	}
-	_, _, err = k.Consul.Client.ACL().TokenCreate(&api.ACLToken{SecretID: token, Policies: []*api.ACLTokenPolicyLink{{Name: k.Name}}}, nil)
+	_, err = k.NewToken(token)
 	ok(t, err)
 	whole(t, k)
 	m, err = k.Master()
@@ -142,11 +121,11 @@ func TestSecure04_TokenIsRevokedAndRenewed(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "token")
 	k := planned(t, lab.Plan{Members: 3, Born: true, Servers: 1, Settings: lab.Deny, Env: []string{"CONSUL_HTTP_TOKEN_FILE=" + file}})
-	token, _ := allowed(t, k)
+	token := allowed(t, k)
 	ok(t, os.WriteFile(file, []byte(token+"\n"), 0o600))
 	m := started(t, k)
 	w := watched(t, k)
-	revoked(t, k, token)
+	ok(t, k.Revoke(token))
 	for _, a := range k.Agents {
 		lab.Eventually(t, patience, func() error { return a.Said("ACL not found") })
 	}
@@ -164,7 +143,7 @@ func TestSecure04_MastersTokenIsRevoked(t *testing.T) {
 	t.Parallel()
 	k := planned(t, lab.Plan{Members: 3, Born: true, Servers: 1, Settings: lab.Deny})
 	tokens := make([]string, 3)
-	tokens[0], _ = allowed(t, k)
+	tokens[0] = allowed(t, k)
 	for i := range k.Redis {
 		if tokens[i] == "" {
 			tokens[i] = renewed(t, k)
@@ -173,7 +152,7 @@ func TestSecure04_MastersTokenIsRevoked(t *testing.T) {
 	}
 	m := started(t, k)
 	w := watched(t, k)
-	revoked(t, k, tokens[m])
+	ok(t, k.Revoke(tokens[m]))
 	succeeded(t, k, w, m)
 	ok(t, neverTwo(w)())
 	_, err := k.Agents[m].Stop(syscall.SIGTERM)
