@@ -74,13 +74,13 @@ func (c *config) redisSettings() []setting {
 		own("redis-username", "REDIS_USERNAME", "its user; replicas authenticate with it, too", "a name", &r.user),
 		own("redis-password", "REDIS_PASSWORD", "its password; better given by the environment, or a file", "a password", &r.pass),
 		own("redis-password-file", "REDIS_PASSWORD_FILE", "a file of one line that has it, read for each connection", "a file", &r.passFile),
-		own("redis-replication-username", "REDIS_REPLICATION_USERNAME", "whom a replica authenticates as to its master (default: the same user)", "a name", &r.replUser),
+		own("redis-replication-username", "REDIS_REPLICATION_USERNAME", "whom a replica authenticates as to its master, instead of the same user", "a name", &r.replUser),
 		own("redis-replication-password", "REDIS_REPLICATION_PASSWORD", "with this password", "a password", &r.replPass),
 		own("redis-replication-password-file", "REDIS_REPLICATION_PASSWORD_FILE", "a file of one line that has it", "a file", &r.replFile),
 		{name: "redis-tls", env: "REDIS_TLS", def: "false", usage: "speak TLS to Redis, which replicates by TLS, too", takes: "true or false", set: boolean(&r.tls), bare: true, group: forRedis},
-		own("redis-cacert", "REDIS_CACERT", "CA certificates (PEM) that Redis's is checked against (default: the system's)", "a file", &r.caCert),
+		own("redis-cacert", "REDIS_CACERT", "CA certificates (PEM) that Redis's is checked against, instead of the system's", "a file", &r.caCert),
 		own("redis-client-cert", "REDIS_CLIENT_CERT", "our certificate (PEM)", "a file", &r.cert),
 		own("redis-client-key", "REDIS_CLIENT_KEY", "its key (PEM)", "a file", &r.key),
-		own("redis-tls-server-name", "REDIS_TLS_SERVER_NAME", "the name in each Redis's certificate (default: the host of its address)", "a name", &r.serverName),
+		own("redis-tls-server-name", "REDIS_TLS_SERVER_NAME", "the name in each Redis's certificate, instead of the host of its address", "a name", &r.serverName),
 	}
 }
