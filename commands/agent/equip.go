@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 
+	"resec/commands/catalog"
 	"resec/handlers/redis"
 )
 
@@ -14,12 +15,14 @@ type equipment struct {
 }
 
 // keepEquipped gives our Redis what it needs as a replica before it does: whoever makes it one may have no time. It is done for each
-// run, and again when the password was changed: a link that ends then is to come back.
+// run, and again when the password was changed: a link that ends then is to come back. Nothing is touched before the lock was seen,
+// which may be another cluster's.
 func (a *Agent) keepEquipped(ctx context.Context) {
+	service := a.Registrar.Naming.Name(catalog.Master)
 	var has equipment
 	for ctx.Err() == nil {
 		k, changed := a.board.Wait()
-		if k.seen {
+		if k.seen && k.view.Index > 0 && k.view.Err == nil && k.view.Belongs(service) == nil {
 			has = a.equip(ctx, k.health, has)
 		}
 		select {
