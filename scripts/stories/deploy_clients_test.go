@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -153,13 +152,6 @@ func TestDeploy09_TheOldProgramsVariables(t *testing.T) {
 		d.redis, d.agents = append(d.redis, r), append(d.agents, a)
 	}
 	d.settled(t)
-	lab.Eventually(t, patience, func() error { // recorded, and so fit to be the next
-		cmd := exec.CommandContext(t.Context(), bin, "status", "-http-addr", d.consul.HTTP())
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("%w: %s", err, out)
-		}
-		return nil
-	})
 	d.agents[0].Signal(syscall.SIGQUIT) // as its unit file says
 	lab.Eventually(t, patience, func() error {
 		if d.agents[0].Running() {

@@ -101,7 +101,7 @@ func (d *deployed) find(ctx context.Context) (string, error) {
 	return d.consul.Lookup(ctx, "redis-master")
 }
 
-// settled waits until Consul's DNS names the one master, and all others replicate from it.
+// settled waits until Consul's DNS names the one master, all others replicate from it, and are recorded: fit to be the next.
 func (d *deployed) settled(t *testing.T) (m int) {
 	t.Helper()
 	lab.Eventually(t, patience, func() error {
@@ -124,6 +124,14 @@ func (d *deployed) settled(t *testing.T) (m int) {
 			others++
 		}
 		return d.redis[m].IsMaster(others)
+	})
+	bin, err := lab.Resec()
+	ok(t, err)
+	lab.Eventually(t, patience, func() error {
+		if out, err := exec.CommandContext(t.Context(), bin, "status", "-http-addr", d.consul.HTTP()).CombinedOutput(); err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
 	})
 	return m
 }
