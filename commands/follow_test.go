@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -29,18 +28,6 @@ func register(t *testing.T, k *lab.Cluster, r *lab.Redis, term, output string) {
 		Meta: map[string]string{"id": r.Name, "term": term}, Check: &api.AgentServiceCheck{CheckID: k.Name, TTL: "1h", Status: "passing"}}))
 	ok(t, a.UpdateTTL(k.Name, output, "passing"))
 	t.Cleanup(func() { _ = a.ServiceDeregister(k.Name) })
-}
-
-// readme is a fenced block of the README, by its info string.
-func readme(t *testing.T, info string) string {
-	t.Helper()
-	data, err := os.ReadFile(filepath.Join(lab.Root(), "README.md"))
-	ok(t, err)
-	m := regexp.MustCompile("(?ms)^```" + regexp.QuoteMeta(info) + "\n(.*?)^```").FindSubmatch(data)
-	if m == nil {
-		t.Fatalf("the README has no block %q", info)
-	}
-	return string(m[1])
 }
 
 func TestFollow_Builtin(t *testing.T) {
@@ -238,7 +225,7 @@ func TestFollow_ConsulAwayAndBack(t *testing.T) {
 func TestCompose_ShellScriptSurvivesTheMastersDeath(t *testing.T) {
 	t.Parallel()
 	k := cluster(t, 3)
-	script := readme(t, "sh compose")
+	script := lab.Readme(t, "sh compose")
 	for i := range k.Redis {
 		p, err := k.Script(fmt.Sprintf("compose%d", i), i, script)
 		ok(t, err)

@@ -318,7 +318,7 @@ func TestDeploy06_Policy(t *testing.T) {
 	t.Parallel()
 	policy, err := os.ReadFile(deploy("consul-policy.hcl"))
 	ok(t, err)
-	if string(policy) != readme(t, "hcl policy") {
+	if string(policy) != lab.Readme(t, "hcl policy") {
 		t.Errorf("scripts/deploy/consul-policy.hcl is\n%s", policy)
 	}
 }

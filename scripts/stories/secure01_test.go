@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"testing"
@@ -14,18 +13,6 @@ import (
 	"resec/scripts/lab"
 )
 
-// readme is a fenced block of the README, by its info string.
-func readme(t *testing.T, info string) string {
-	t.Helper()
-	data, err := os.ReadFile(filepath.Join(lab.Root(), "README.md"))
-	ok(t, err)
-	m := regexp.MustCompile("(?ms)^```" + regexp.QuoteMeta(info) + "\n(.*?)^```").FindSubmatch(data)
-	if m == nil {
-		t.Fatalf("the README has no block %q", info)
-	}
-	return string(m[1])
-}
-
 // The lab's own user may do everything; the agents' and the replicas' may do what the README gives them.
 const labsPassword, agentsPassword, linksPassword = "lab-s3cret", "agent-s3cret", "link-s3cret"
 
@@ -33,7 +20,7 @@ const labsPassword, agentsPassword, linksPassword = "lab-s3cret", "agent-s3cret"
 func leastACL(t *testing.T) []string {
 	t.Helper()
 	args := []string{"--requirepass", labsPassword}
-	acl := strings.NewReplacer("AGENTS-PASSWORD", agentsPassword, "REPLICAS-PASSWORD", linksPassword).Replace(readme(t, "redis acl"))
+	acl := strings.NewReplacer("AGENTS-PASSWORD", agentsPassword, "REPLICAS-PASSWORD", linksPassword).Replace(lab.Readme(t, "redis acl"))
 	for _, user := range nonEmpty(acl) {
 		args = append(args, append([]string{"--user"}, strings.Fields(strings.TrimPrefix(user, "user "))...)...)
 	}
