@@ -33,11 +33,16 @@ func (o Options) Replicating() Login {
 }
 
 // dial connects, by TLS where that is wanted; the handshake is under the dialer's timeout, too.
-func (o Options) dial(ctx context.Context, d *net.Dialer) (net.Conn, error) {
+func (o Options) dial(ctx context.Context, d *net.Dialer) (conn net.Conn, err error) {
 	if o.TLS == nil {
-		return d.DialContext(ctx, "tcp", o.Addr)
+		conn, err = d.DialContext(ctx, "tcp", o.Addr)
+	} else {
+		conn, err = (&tls.Dialer{NetDialer: d, Config: o.TLS()}).DialContext(ctx, "tcp", o.Addr)
 	}
-	return (&tls.Dialer{NetDialer: d, Config: o.TLS()}).DialContext(ctx, "tcp", o.Addr)
+	if err != nil {
+		return nil, err
+	}
+	return &bounded{Conn: conn}, nil
 }
 
 // distrusted tells whether err is of a TLS handshake that one of both refused: who is there lives, as one that refuses a password does.

@@ -40,19 +40,22 @@ func TestLead09_TheTargetOfAFailoverDies(t *testing.T) {
 	m := started(t, k)
 	stored := wrote(t, k, m, keys{prefix: "stored", n: 1000})
 	target, third := others(k, m)[0], others(k, m)[1]
-	k.Agents[target].Freeze()
+	k.Agents[target].Kill()
+	ok(t, k.Agent(target, "RESEC_CRASH_AT=elected"))
+	whole(t, k, stored)
 	done := make(chan int, 1)
 	go func() {
 		_, _, code, _ := k.Run(third, "", "failover", "-to", fmt.Sprint("m", target), "-force", "-timeout", "25s")
 		done <- code
 	}()
 	lab.Eventually(t, patience, func() error {
-		if got := value(t, k.Consul, k.Name+"/.lock"); got != fmt.Sprint("m", target) {
-			return errors.New("the lock is not passed yet, but held by " + got)
+		if k.Agents[target].Running() {
+			return errors.New("the lock is not passed yet, but held by " + value(t, k.Consul, lockKey(k)))
 		}
 		return nil
 	})
-	kill(k.Agents[target], k.Redis[m].Process)
+	ok(t, k.Agents[target].Said("crashing at elected"))
+	kill(k.Redis[m].Process)
 	began := time.Now()
 	lab.Eventually(t, patience, func() error { return k.Redis[third].Is("role", "master") })
 	if d := time.Since(began); d > 15*time.Second { // the dead agent's session lives for 2 to 6 s

@@ -162,6 +162,41 @@ func TestSecure04_MastersTokenIsRevoked(t *testing.T) {
 	ok(t, errors.Join(v.NothingLost(), v.NeverTwo(0), k.Stop()))
 }
 
+// Clusters on one Consul, each with a policy for its own names alone, do not touch one another: not even an agent of one that is
+// given the other's token.
+func TestSecure04_ClustersApart(t *testing.T) {
+	t.Parallel()
+	one := planned(t, lab.Plan{Members: 2, Born: true, Servers: 1, Settings: lab.Deny})
+	two := planned(t, lab.Plan{Members: 2, Born: true, Consul: one.Consul})
+	foreign := allowed(t, one)
+	one.Env = append(one.Env, "CONSUL_HTTP_TOKEN="+foreign)
+	two.Env = append(two.Env, "CONSUL_HTTP_TOKEN="+allowed(t, two))
+	m, n := started(t, one), started(t, two)
+	ok(t, errors.Join(one.Settled(0), two.Settled(0)))
+	before, err := stateOf(two)
+	ok(t, err)
+
+	astray := others(two, n)[0]
+	two.Agents[astray].Kill()
+	p, err := two.Resec("astray", astray, "agent", "-token", foreign)
+	ok(t, err)
+	lab.Eventually(t, patience, func() error { return p.Said("lacks permission '") })
+	one.Redis[m].Kill()
+	lab.Eventually(t, patience, func() error { return one.Redis[others(one, m)[0]].Is("role", "master") })
+	throughout(t, 5*time.Second, func() error { return two.Redis[n].Is("role", "master") })
+	if code, err := p.Stop(syscall.SIGTERM); err != nil || code != 0 {
+		t.Errorf("the agent that went astray left with %d: %v", code, err)
+	}
+	ok(t, two.Agent(astray))
+	ok(t, one.Redis[m].Restart())
+	whole(t, one)
+	whole(t, two)
+	if after, err := stateOf(two); err != nil || after.Master.Term != before.Master.Term {
+		t.Errorf("the other cluster is in term %d, and was in %d: %v", after.Master.Term, before.Master.Term, err)
+	}
+	ok(t, errors.Join(one.Stop(), two.Stop()))
+}
+
 // Consul speaks TLS alone to the agents, and asks for their certificates.
 func TestSecure05_ConsulByTLS(t *testing.T) {
 	t.Parallel()

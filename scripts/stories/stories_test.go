@@ -70,11 +70,11 @@ func cluster(t *testing.T, n int, redisArgs ...string) *lab.Cluster {
 	return planned(t, lab.Plan{Members: n, RedisArgs: redisArgs})
 }
 
-// planned is a cluster with a name of its own, and without servers of its own on the shared Consul.
+// planned is a cluster with a name of its own, and without a Consul of its own on a shared one.
 func planned(t *testing.T, p lab.Plan) *lab.Cluster {
 	t.Helper()
 	n := clusters.Add(1)
-	if p.Servers == 0 {
+	if p.Servers == 0 && p.Consul == nil {
 		s := &shared[n%int64(len(shared))]
 		s.Do(func() { s.Consul, s.err = common.StartConsul(fmt.Sprint("consul", n), nil) })
 		ok(t, s.err)
