@@ -32,6 +32,11 @@ const retryEvery = 500 * time.Millisecond
 // its way to a Consul that hung, may still be carried out.
 const lateFor = 10 * time.Second
 
+// calmFor is how long a replica goes on to be listed as it was, unless it is passing or critical from now on: for no longer than a
+// take-over takes that nothing holds up. What all say at once of a master that is gone, and again of the next one's term, is in the
+// way of what clients wait for, which is where that is: a Consul agent carries out one change after the other.
+const calmFor = 300 * time.Millisecond
+
 // byeFor bounds the removal at the end: it is a part of what is left to a process that is told to end.
 const byeFor = 1200 * time.Millisecond
 
@@ -64,6 +69,7 @@ type Registrar struct {
 	Bye func() time.Duration
 
 	looked time.Time // when it was last seen to be registered as it should be: an update alone does not tell what somebody has changed
+	uneasy time.Time // since when what is said of a replica is old; zero: it is not
 	kept   time.Time // when the last update that succeeded was sent, in this Run or the one before
 	mu     sync.Mutex
 	want   *Entry
@@ -106,6 +112,19 @@ func (r *Registrar) wanted() *Entry {
 	return r.want
 }
 
+// calm is for how much longer what is listed may stay; for no longer than until the check's next update.
+func (r *Registrar) calm(have *Entry, want Entry) time.Duration {
+	if have == nil || have.Role != Replica || want.Role != Replica || want.Status != have.Status && want.Status != api.HealthWarning ||
+		want.Status == have.Status && want.Output == have.Output && have.sameService(want) {
+		r.uneasy = time.Time{}
+		return 0
+	}
+	if r.uneasy.IsZero() {
+		r.uneasy = time.Now()
+	}
+	return min(calmFor-time.Since(r.uneasy), r.Interval/2-time.Since(r.kept))
+}
+
 // Run publishes what Set says until the context ends, then removes the instance.
 func (r *Registrar) Run(ctx context.Context) error {
 	var have *Entry // as Consul's agent has it; nil: not, or unknown
@@ -115,7 +134,15 @@ func (r *Registrar) Run(ctx context.Context) error {
 		if time.Since(failed) < lateFor {
 			wait = min(retryEvery, wait)
 		}
-		if want := r.wanted(); want != nil && ctx.Err() == nil {
+		want, calm := r.wanted(), time.Duration(0)
+		if want != nil {
+			calm = r.calm(have, *want)
+		}
+		switch {
+		case want == nil || ctx.Err() != nil:
+		case calm > 0:
+			wait = min(wait, calm)
+		default:
 			tried = true // a call that fails may have been carried out
 			var err error
 			if old := !r.kept.IsZero() && time.Since(r.kept) > r.Interval; r.Confirm != nil && (failing || old) {

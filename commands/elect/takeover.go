@@ -66,6 +66,7 @@ type passage struct {
 	began  time.Time // no earlier than it was elected
 	sealed []*sealed
 	old    *superseded
+	own    redis.Status   // of ours, just promoted
 	behind sync.WaitGroup // what goes on once we are published
 	binds  lock.Binding   // Void: the record does not let us lead, so we were elected because it binds nobody, or keep none
 }
@@ -186,6 +187,7 @@ func (p *passage) through(ctx, on context.Context, v lock.View, own redis.Status
 		return v, set, err
 	}
 	p.Trace.step("promoted")
+	p.own = st
 	published, set := p.guard(v, st)
 	if v, err = p.publish(ctx, v, st, published); err == nil {
 		p.Trace.step("published")
@@ -204,12 +206,8 @@ func (t Takeover) leased() error {
 
 // repoint makes those that we parked follow us, in case their agents are not there to do it.
 func (p *passage) repoint(ctx context.Context, s lock.State) {
-	own, err := p.Redis.Status(ctx)
-	if err != nil || !own.Master {
-		return
-	}
 	p.each(func(m *sealed) {
-		if m.err != nil || handlers.MayFollow(m.status, own, s.Overruled(m.ID)) != nil {
+		if m.err != nil || handlers.MayFollow(m.status, p.own, s.Overruled(m.ID)) != nil {
 			return
 		}
 		if st, err := m.server.Status(ctx); err == nil && st.Parked() && p.leased() == nil {
