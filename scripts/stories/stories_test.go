@@ -40,9 +40,9 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) int {
 	flag.Parse()
-	// A story waits more than it works: by default five times as many at once as there are processors.
+	// A story waits more than it works: by default four times as many at once as there are processors.
 	if p := flag.Lookup("test.parallel"); p.Value.String() == p.DefValue {
-		_ = p.Value.Set(strconv.Itoa(5 * runtime.GOMAXPROCS(0)))
+		_ = p.Value.Set(strconv.Itoa(4 * runtime.GOMAXPROCS(0)))
 	}
 	dir, err := os.MkdirTemp("", "resec-stories-")
 	if err != nil {
