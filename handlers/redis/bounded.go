@@ -27,6 +27,9 @@ type bounded struct {
 	commands    atomic.Int64 // that were sent
 }
 
+// NetConn is the connection below, as of a tls.Conn.
+func (c *bounded) NetConn() net.Conn { return c.Conn }
+
 func (c *bounded) Write(p []byte) (int, error) {
 	if err := c.asked.take(p); err != nil {
 		return 0, err

@@ -3,7 +3,6 @@ package redis
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -117,12 +116,12 @@ const arriveFor = 200 * time.Millisecond
 // server's, and a server that cannot be reached is not frozen.
 func (t *Testament) arrived() error {
 	conn := t.conn
-	if c, ok := conn.(*tls.Conn); ok {
-		conn = c.NetConn()
+	for over, ok := conn.(interface{ NetConn() net.Conn }); ok; over, ok = conn.(interface{ NetConn() net.Conn }) {
+		conn = over.NetConn()
 	}
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
-		return nil
+		return fmt.Errorf("whether it arrives cannot be told of a %T", conn)
 	}
 	raw, err := tcp.SyscallConn()
 	for end := time.Now().Add(arriveFor); err == nil; {
