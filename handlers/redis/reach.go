@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -62,12 +61,4 @@ func (o Options) link() [][]string {
 		set = append(set, []string{"CONFIG", "SET", "masteruser", l.Username}, []string{"CONFIG", "SET", "masterauth", l.Password})
 	}
 	return set
-}
-
-// greeting is what a connection begins with that is written to by hand.
-func (o Options) greeting() (cmds [][]string) {
-	if l := o.login(); l != (Login{}) {
-		cmds = append(cmds, []string{"AUTH", cmp.Or(l.Username, "default"), l.Password})
-	}
-	return append(cmds, []string{"CLIENT", "SETNAME", cmp.Or(o.Name, "resec")})
 }

@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -36,23 +35,11 @@ func (t *Testament) Ready(ctx context.Context) error {
 	if t.stands() {
 		return nil
 	}
-	conn, err := t.dial(ctx)
-	if err != nil {
-		return err
+	conn, err := t.opt.greet(ctx)
+	if err == nil {
+		t.conn = conn
 	}
-	_ = conn.SetDeadline(time.Now().Add(t.opt.Timeout))
-	in := bufio.NewReader(conn)
-	for _, cmd := range t.opt.greeting() {
-		if _, err = io.WriteString(conn, encode(cmd)); err == nil {
-			err = answered(in)
-		}
-		if err != nil {
-			conn.Close()
-			return fmt.Errorf("%s on redis %s: %w", cmd[0], t.opt.Addr, err)
-		}
-	}
-	t.conn = conn
-	return nil
+	return err
 }
 
 // errUngreeted is returned for what was written blindly: whether the server lets us in is not known.
@@ -77,9 +64,9 @@ func (t *Testament) execute(ctx context.Context) error {
 	var will strings.Builder
 	greeted := t.stands()
 	if !greeted {
-		conn, err := t.dial(ctx)
+		conn, err := t.opt.dial(ctx, &net.Dialer{Timeout: t.opt.Timeout})
 		if err != nil {
-			return err
+			return fmt.Errorf("dial redis %s: %w", t.opt.Addr, err)
 		}
 		t.conn = conn
 		for _, cmd := range t.opt.greeting() {
@@ -166,31 +153,4 @@ func (t *Testament) stands() bool {
 	}
 	t.drop()
 	return false
-}
-
-func (t *Testament) dial(ctx context.Context) (net.Conn, error) {
-	conn, err := t.opt.dial(ctx, &net.Dialer{Timeout: t.opt.Timeout})
-	if err != nil {
-		return nil, fmt.Errorf("dial redis %s: %w", t.opt.Addr, err)
-	}
-	return conn, nil
-}
-
-// encode writes a command as RESP has it.
-func encode(cmd []string) string {
-	var out strings.Builder
-	fmt.Fprintf(&out, "*%d\r\n", len(cmd))
-	for _, a := range cmd {
-		fmt.Fprintf(&out, "$%d\r\n%s\r\n", len(a), a)
-	}
-	return out.String()
-}
-
-// answered reads an answer of one line.
-func answered(in *bufio.Reader) error {
-	line, err := in.ReadString('\n')
-	if err == nil && strings.HasPrefix(line, "-") {
-		err = errors.New(strings.TrimSpace(line[1:]))
-	}
-	return err
 }

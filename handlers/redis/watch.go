@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"time"
-
-	"github.com/redis/rueidis"
 )
 
 // Health is what was last learned of a server.
@@ -75,7 +73,7 @@ func (s *Server) Watch(ctx context.Context, p Probe, poke <-chan struct{}, repor
 			pause, wait = wait, min(2*wait, p.Every)
 			line.forget()
 		default:
-			line.open(s)
+			line.open(ctx, s)
 			wait = retryMin
 		}
 		select {
@@ -99,40 +97,6 @@ func sleep(ctx context.Context, d time.Duration) bool {
 		return true
 	}
 }
-
-// line is a connection that is open only to be missed: rueidis pings it, and its end is told within milliseconds.
-type line struct {
-	conn rueidis.DedicatedClient
-	free func()
-	gone <-chan error // nil while there is no connection
-
-	opened, closed time.Time // of the last one
-}
-
-func (l *line) open(s *Server) {
-	if l.gone != nil {
-		return
-	}
-	l.opened = time.Now()
-	l.conn, l.free = s.client.Dedicate()
-	l.gone = l.conn.SetPubSubHooks(rueidis.PubSubHooks{OnMessage: func(rueidis.PubSubMessage) {}})
-}
-
-func (l *line) close() {
-	if l.gone != nil {
-		l.conn.Close()
-		l.free()
-		*l = line{opened: l.opened, closed: time.Now()}
-	}
-}
-
-// short tells whether the last connection ended as soon as it began.
-func (l *line) short() bool {
-	return l.gone == nil && !l.closed.IsZero() && l.closed.Sub(l.opened) < retryMin
-}
-
-// forget lets the next connection be tried.
-func (l *line) forget() { l.closed = time.Time{} }
 
 // look asks whether the server is usable. -BUSY and -MISCONF are answers of a usable server. A connection that ends is no
 // answer, however often: the server is silent only when it has not answered for the whole timeout. Nor is a login that is
