@@ -15,6 +15,9 @@ func TestLead02_FirstElectionOverData(t *testing.T) {
 	t.Parallel()
 	for _, parked := range []bool{false, true} {
 		for position, name := range []string{"first", "second", "last"} {
+			if !turn(position, bit(parked)) {
+				continue
+			}
 			t.Run("its agent comes "+name+named(parked, ", born parked"), func(t *testing.T) {
 				t.Parallel()
 				var args []string
@@ -43,8 +46,11 @@ func TestLead02_FirstElectionOverData(t *testing.T) {
 func TestLead02_DataJoinsARunningCluster(t *testing.T) {
 	t.Parallel()
 	for _, parked := range []bool{false, true} {
-		for _, n := range []int{0, 100} {
+		for i, n := range []int{0, 100} {
 			for _, forced := range []bool{false, true} {
+				if !turn(bit(parked), i, bit(forced)) {
+					continue
+				}
 				name := fmt.Sprintf("of %d keys", n) + named(parked, ", born parked") + named(forced, ", then forced")
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()

@@ -26,6 +26,22 @@ var bornParked = []string{"--replicaof", "127.0.0.1", "1"}
 // all is what scripts/soak sets: every variant, where one run takes those in which each of its circumstances is met.
 var all = flag.Bool("all", false, "run every variant of a story")
 
+// turn tells whether one run takes the variant with these circumstances, numbered: it takes every other one, so that each is met.
+func turn(circumstances ...int) bool {
+	sum := 0
+	for _, n := range circumstances {
+		sum += n
+	}
+	return *all || sum%2 == 0
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 // shared are the Consul servers of the stories that do not harm them. One agent that all of them register with cannot keep up: it
 // passes one change after the other on to its servers, and lets no other call in meanwhile.
 var shared [4]struct {
