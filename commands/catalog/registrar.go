@@ -114,7 +114,8 @@ func (r *Registrar) wanted() *Entry {
 
 // calm is for how much longer what is listed may stay; for no longer than until the check's next update.
 func (r *Registrar) calm(have *Entry, want Entry) time.Duration {
-	if have == nil || have.Role != Replica || want.Role != Replica || want.Status != have.Status && want.Status != api.HealthWarning ||
+	if have == nil || have.Role != Replica || want.Role != Replica ||
+		want.Status != have.Status && (have.Status != api.HealthPassing || want.Status != api.HealthWarning) ||
 		want.Status == have.Status && want.Output == have.Output && have.sameService(want) {
 		r.uneasy = time.Time{}
 		return 0
@@ -165,7 +166,7 @@ func (r *Registrar) Run(ctx context.Context) error {
 				if failing {
 					r.Log.Info("registered again", "service", r.Naming.Name(want.Role))
 				}
-				have, failing = want, false
+				have, failing, r.uneasy = want, false, time.Time{}
 			}
 		}
 		select {

@@ -66,7 +66,6 @@ type passage struct {
 	began  time.Time // no earlier than it was elected
 	sealed []*sealed
 	old    *superseded
-	own    redis.Status   // of ours, just promoted
 	behind sync.WaitGroup // what goes on once we are published
 	binds  lock.Binding   // Void: the record does not let us lead, so we were elected because it binds nobody, or keep none
 }
@@ -187,7 +186,6 @@ func (p *passage) through(ctx, on context.Context, v lock.View, own redis.Status
 		return v, set, err
 	}
 	p.Trace.step("promoted")
-	p.own = st
 	published, set := p.guard(v, st)
 	if v, err = p.publish(ctx, v, st, published); err == nil {
 		p.Trace.step("published")
@@ -206,11 +204,19 @@ func (t Takeover) leased() error {
 
 // repoint makes those that we parked follow us, in case their agents are not there to do it.
 func (p *passage) repoint(ctx context.Context, s lock.State) {
+	own := sync.OnceValues(func() (redis.Status, error) { return p.Redis.Status(ctx) }) // it may have been restarted since, empty
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	reading.Go(func() { _, _ = own() })
 	p.each(func(m *sealed) {
-		if m.err != nil || handlers.MayFollow(m.status, p.own, s.Overruled(m.ID)) != nil {
+		if m.err != nil {
 			return
 		}
-		if st, err := m.server.Status(ctx); err == nil && st.Parked() && p.leased() == nil {
+		st, err := m.server.Status(ctx)
+		if us, e := own(); e != nil || !us.Master || us.RunID != s.Master.RunID || handlers.MayFollow(m.status, us, s.Overruled(m.ID)) != nil {
+			return
+		}
+		if err == nil && st.Parked() && p.leased() == nil {
 			err = m.server.Follow(ctx, s.Master.Address)
 			p.Log.Debug("re-pointed", "member", m.ID, "err", err)
 		}

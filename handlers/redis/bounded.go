@@ -2,7 +2,7 @@ package redis
 
 import (
 	"bytes"
-	"fmt"
+	"errors"
 	"net"
 	"strconv"
 	"sync/atomic"
@@ -16,8 +16,8 @@ const (
 	perElement = 64       // bytes that one of an array takes of us, whatever it is
 )
 
-// errUnbounded is of a reply that no Redis would give us.
-var errUnbounded = fmt.Errorf("%w: it is no reply of a redis to what was asked", errNonsense)
+// errUnbounded is of a reply that no Redis would give us: whoever says that is none, so ours, if it is there at all, is silent.
+var errUnbounded = errors.New("what it says is no reply of a redis to what was asked")
 
 // bounded is a connection to what may be no Redis at all: an address is from Consul. Whoever listens there could otherwise make us
 // allocate whatever length he names, or panic over a negative one, or over a reply to nothing.

@@ -11,6 +11,7 @@ type line struct {
 	stop context.CancelFunc
 	gone <-chan struct{} // closed as it ends; nil while there is none
 
+	greeted        bool      // by the server, the last one; known as it ends
 	opened, closed time.Time // of the last one
 }
 
@@ -23,7 +24,7 @@ func (l *line) open(ctx context.Context, s *Server) {
 	ctx, l.stop = context.WithCancel(ctx)
 	go func() {
 		defer close(gone)
-		s.hold(ctx)
+		l.greeted = s.hold(ctx)
 	}()
 }
 
@@ -31,24 +32,24 @@ func (l *line) close() {
 	if l.gone != nil {
 		l.stop()
 		<-l.gone
-		*l = line{opened: l.opened, closed: time.Now()}
+		*l = line{greeted: l.greeted, opened: l.opened, closed: time.Now()}
 	}
 }
 
-// short tells whether the last connection ended as soon as it began.
+// short tells whether the last connection ended as soon as it began, or was none.
 func (l *line) short() bool {
-	return l.gone == nil && !l.closed.IsZero() && l.closed.Sub(l.opened) < retryMin
+	return l.gone == nil && !l.closed.IsZero() && (!l.greeted || l.closed.Sub(l.opened) < retryMin)
 }
 
 // forget lets the next connection be tried.
 func (l *line) forget() { l.closed = time.Time{} }
 
-// hold keeps a connection until that ends, or a ping on it is not answered in time. A client of rueidis's would do the same, and wake
+// hold keeps a connection until that ends, or a ping on it is not answered in time, and tells whether there was one. A client of rueidis's would do the same, and wake
 // four goroutines for each: an idle agent does little else.
-func (s *Server) hold(ctx context.Context) {
+func (s *Server) hold(ctx context.Context) (greeted bool) {
 	conn, err := s.opt.greet(ctx)
 	if err != nil {
-		return
+		return false
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
@@ -59,12 +60,12 @@ func (s *Server) hold(ctx context.Context) {
 		case err == nil:
 			asked, wait = false, s.opt.ping()
 		case asked || !isTimeout(err):
-			return
+			return true
 		default:
 			asked, wait = true, s.opt.Timeout
 			_ = conn.SetDeadline(time.Now().Add(wait))
 			if _, err := io.WriteString(conn, encode([]string{"PING"})); err != nil {
-				return
+				return true
 			}
 		}
 	}

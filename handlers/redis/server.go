@@ -25,12 +25,12 @@ type Options struct {
 	Name        string             // CLIENT SETNAME, "resec:<id>"
 	Timeout     time.Duration      // of one command, and of one dial
 	Ping        time.Duration      // how often Watch asks whether the server answers, beside its looks; 0: pingEvery
+	Idle        time.Duration      // how often the connection for commands is asked whether it still is one; 0: as Ping
 	Tally       Tally              // of what is done; nil: none
 }
 
-// pingEvery finds a server that hangs soon; it is most of what an idle agent does. idleEvery is how soon a connection on which nothing
-// is under way is found to be none any more: what is under way has a deadline of its own.
-const pingEvery, idleEvery = 200 * time.Millisecond, time.Second
+// pingEvery finds a server that hangs soon; it is most of what an idle agent does.
+const pingEvery = 200 * time.Millisecond
 
 func (o Options) ping() time.Duration { return cmp.Or(o.Ping, pingEvery) }
 
@@ -54,7 +54,7 @@ func Open(ctx context.Context, opt Options) (*Server, error) {
 		ForceSingleClient: true, DisableCache: true, DisableRetry: true, AlwaysRESP2: true,
 		ClientSetInfo:    rueidis.DisableClientSetInfo, // unknown before Redis 7.2, and an ACL would have to allow it
 		ConnWriteTimeout: opt.Timeout,
-		Dialer:           net.Dialer{Timeout: opt.Timeout, KeepAlive: max(idleEvery, opt.Ping)},
+		Dialer:           net.Dialer{Timeout: opt.Timeout, KeepAlive: cmp.Or(opt.Idle, opt.ping())},
 		DialCtxFn: func(later context.Context, _ string, d *net.Dialer, _ *tls.Config) (net.Conn, error) {
 			mu.Lock()
 			defer mu.Unlock()

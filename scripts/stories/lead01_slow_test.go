@@ -13,7 +13,7 @@ func TestLead01_FresherOneIsSlow(t *testing.T) {
 	// Longer than a look at another's Redis may take; the last, than a whole take-over.
 	for i, long := range []time.Duration{400 * time.Millisecond, 800 * time.Millisecond, 1500 * time.Millisecond} {
 		for _, agentToo := range []bool{false, true} {
-			if !turn(i, bit(agentToo)) {
+			if !turn(i, bit(!agentToo)) {
 				continue
 			}
 			t.Run(long.String()+named(agentToo, ", the master's agent dies too"), func(t *testing.T) {

@@ -51,7 +51,7 @@ func TestLead04_AllRestarted(t *testing.T) {
 		for n, wiped := range []string{"", ", the master's disk wiped", ", a replica's disk wiped"} {
 			for i, order := range orders {
 				for _, parked := range []bool{false, true} {
-					if parked == (i%2 == 0) && !*all || !turn(i, j, n) {
+					if parked == ((i/2+n)%2 == 0) && !*all || !turn(i, j, n) {
 						continue
 					}
 					t.Run(string(p)+wiped+", "+order+named(parked, ", born parked"), func(t *testing.T) {

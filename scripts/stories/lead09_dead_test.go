@@ -3,6 +3,8 @@ package stories_test
 import (
 	"errors"
 	"fmt"
+	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -66,6 +68,44 @@ func TestLead09_TheTargetOfAFailoverDies(t *testing.T) {
 	}
 	ok(t, k.Agent(target))
 	ok(t, k.Redis[m].Start())
+	whole(t, k, stored)
+	ok(t, k.Stop())
+}
+
+// The dead master's address is given to something that is no Redis, and says so: it is replaced all the same.
+func TestLead09_SomethingElseAtItsAddress(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 3)
+	m := started(t, k)
+	stored := wrote(t, k, m, keys{prefix: "stored", n: 300})
+	kill(k.Redis[m].Process, k.Agents[m])
+	l, err := net.Listen("tcp", k.Redis[m].Addr)
+	ok(t, err)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Write([]byte("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"))
+			_ = conn.Close()
+		}
+	})
+	var next int
+	lab.Eventually(t, patience, func() (err error) {
+		for _, next = range others(k, m) {
+			if err = k.Redis[next].IsMaster(1); err == nil {
+				break
+			}
+		}
+		return err
+	})
+	ok(t, stored.on(k.Redis[next]))
+	ok(t, l.Close())
+	serving.Wait()
+	ok(t, k.Agent(m))
+	ok(t, k.Redis[m].Restart())
 	whole(t, k, stored)
 	ok(t, k.Stop())
 }
