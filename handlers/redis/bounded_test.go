@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -31,14 +32,16 @@ func TestBounded(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			var serving sync.WaitGroup
+			defer serving.Wait()
 			defer func() { _ = l.Close() }()
-			go func() {
+			serving.Go(func() {
 				for {
 					conn, err := l.Accept()
 					if err != nil {
 						return
 					}
-					go func() { // says it at the first word, and leaves with the other
+					serving.Go(func() { // says it at the first word, and leaves with the other
 						defer func() { _ = conn.Close() }()
 						in := bufio.NewReader(conn)
 						for _, err := in.ReadString('\n'); err == nil; _, err = in.ReadString('\n') {
@@ -46,9 +49,9 @@ func TestBounded(t *testing.T) {
 								return
 							}
 						}
-					}()
+					})
 				}
-			}()
+			})
 			ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
 			defer stop()
 			s, err := Open(ctx, Options{Addr: l.Addr().String(), Timeout: time.Second})
