@@ -21,6 +21,9 @@ func (r *Registrar) publish(ctx context.Context, have *Entry, want Entry, maybe,
 	known := have != nil && have.sameService(want)
 	if known && (late || time.Since(r.looked) >= r.Interval) || maybe {
 		is, err := r.registered(try, want)
+		if err != nil && !answered(err) { // what is written to a Consul that hangs is all carried out when it goes on, before what is meant then
+			return fmt.Errorf("look at service %s: %w", r.ID, err)
+		}
 		if known = is || known && err != nil; is {
 			r.looked = time.Now()
 		}
@@ -112,4 +115,9 @@ func (r *Registrar) deregister(ctx context.Context) error {
 func gone(err error) bool {
 	var status api.StatusError
 	return errors.As(err, &status) && status.Code == http.StatusNotFound
+}
+
+func answered(err error) bool {
+	var status api.StatusError
+	return errors.As(err, &status)
 }
