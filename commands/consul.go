@@ -178,14 +178,6 @@ func (c *config) redis(member string) redis.Options {
 		Timeout: c.timeout, Name: "resec:" + member}
 }
 
-// own is how our own Redis is. It is watched apart: what is under way on its connection for commands has a deadline, and the rest
-// need not be known soon.
-func (c *config) own(member string) redis.Options {
-	opt := c.redis(member)
-	opt.Idle = time.Second
-	return opt
-}
-
 func (c *config) logger(w io.Writer) *slog.Logger {
 	opt := &slog.HandlerOptions{Level: c.logLevel}
 	if c.logFormat == "json" {

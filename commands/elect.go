@@ -67,7 +67,7 @@ func (p *program) runElect(c *cli.Context, cfg *config, log *slog.Logger, o elec
 	case find.Err() != nil:
 		return coded(exitTimeout, fmt.Errorf("%w %s for %s: consul does not answer", elect.ErrTimeout, cfg.lockKey, o.timeout))
 	}
-	server, err := redis.Open(c.Context, cfg.own(me.ID))
+	server, err := redis.Open(c.Context, cfg.redis(me.ID).Watched())
 	if err != nil {
 		return err
 	}

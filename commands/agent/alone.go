@@ -69,7 +69,7 @@ func double(entries []handlers.Entry, me lock.Master) string {
 // open connects to our Redis under our name, unless another process is there under it: of two that come at the same
 // moment the one with the lower client id stays. It says why it did not.
 func (a *Agent) open(ctx context.Context) (why string, err error) {
-	s, err := redis.Open(ctx, a.Creds)
+	s, err := redis.Open(ctx, a.Creds.Watched())
 	if err != nil {
 		return "", err
 	}

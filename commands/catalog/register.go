@@ -27,6 +27,11 @@ func (r *Registrar) publish(ctx context.Context, have *Entry, want Entry, maybe,
 		if known = is || known && err != nil; is {
 			r.looked = time.Now()
 		}
+		if r.lapsed() { // of a slow Consul each call may take that long
+			var done context.CancelFunc
+			try, done = context.WithTimeout(ctx, r.timeout())
+			defer done()
+		}
 	}
 	if !known {
 		return r.renew(ctx, want)

@@ -17,13 +17,15 @@ const callTimeout = 3 * time.Second
 // an update, a third for the try and a quarter at most until the next leave room for two more tries within the check's TTL of two
 // intervals (½ + ⅓ + ¼ + ⅓ + ¼ + ⅓ = 2). A registration comes on top where there is something new to register. An agent that is
 // killed has at least 1½ intervals to be back and find its session.
-// Before the first update there is nothing to keep.
+// Before the first update, and once the check is over, there is nothing to keep.
 func (r *Registrar) timeout() time.Duration {
-	if r.kept.IsZero() { // each call that is given up is carried out all the same, and the next one waits behind it
+	if r.lapsed() { // each call that is given up is carried out all the same, and the next one waits behind it
 		return callTimeout
 	}
 	return min(callTimeout, r.Interval/3)
 }
+
+func (r *Registrar) lapsed() bool { return time.Since(r.kept) > r.TTL() }
 
 // retryEvery is how soon a failed registration or update is tried again: Consul's return is seen within 1 s.
 const retryEvery = 500 * time.Millisecond

@@ -28,10 +28,13 @@ func (s *superseded) undo(ctx context.Context, within time.Duration) {
 	s.log.Warn("pause and fence of the old master are taken back", "addr", s.addr, "parked", s.parked)
 }
 
+// strangerFor is the longest pause before one is asked again who does not let us in.
+const strangerFor = 10 * time.Second
+
 // settle makes the old master a replica, in case its agent is not there to do it; one that was silent is fenced and parked
 // as soon as it answers, for as long as we are the master.
 func (s *superseded) settle(ctx context.Context, lease lock.Lease, addr string) {
-	for s.reached || s.silent {
+	for pause := LookAgain; s.reached || s.silent; {
 		err := s.subject(ctx, lease, addr)
 		switch {
 		case ctx.Err() != nil, err == nil:
@@ -39,10 +42,12 @@ func (s *superseded) settle(ctx context.Context, lease lock.Lease, addr string) 
 		case !s.silent:
 			s.log.Warn("the old master could not be re-pointed; its own agent will", "addr", s.addr, "err", err)
 			return
+		case redis.Foreign(err): // somebody else, maybe, whose log is not to be flooded
+			pause = min(2*pause, strangerFor)
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(LookAgain):
+		case <-time.After(pause):
 		}
 	}
 }

@@ -154,6 +154,9 @@ func (p *passage) through(ctx, on context.Context, v lock.View, own redis.Status
 	if p.Force == nil && (!p.Record || bar != "") {
 		p.binds = lock.Void
 	}
+	if err := p.unseen(ctx, v, own); err != nil {
+		return v, set, err
+	}
 	p.seal(ctx, v)
 	p.Trace.step("sealed")
 	if err := p.supersede(ctx, v, own); err != nil {

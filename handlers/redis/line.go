@@ -12,6 +12,7 @@ type line struct {
 	gone <-chan struct{} // closed as it ends; nil while there is none
 
 	greeted        bool      // by the server, the last one; known as it ends
+	silent         bool      // it ended as a ping was not answered
 	opened, closed time.Time // of the last one
 }
 
@@ -24,7 +25,7 @@ func (l *line) open(ctx context.Context, s *Server) {
 	ctx, l.stop = context.WithCancel(ctx)
 	go func() {
 		defer close(gone)
-		l.greeted = s.hold(ctx)
+		l.greeted, l.silent = s.hold(ctx)
 	}()
 }
 
@@ -32,7 +33,7 @@ func (l *line) close() {
 	if l.gone != nil {
 		l.stop()
 		<-l.gone
-		*l = line{greeted: l.greeted, opened: l.opened, closed: time.Now()}
+		*l = line{greeted: l.greeted, silent: l.silent, opened: l.opened, closed: time.Now()}
 	}
 }
 
@@ -44,12 +45,16 @@ func (l *line) short() bool {
 // forget lets the next connection be tried.
 func (l *line) forget() { l.closed = time.Time{} }
 
-// hold keeps a connection until that ends, or a ping on it is not answered in time, and tells whether there was one. A client of rueidis's would do the same, and wake
-// four goroutines for each: an idle agent does little else.
-func (s *Server) hold(ctx context.Context) (greeted bool) {
+// doubtFor bounds the look at a server that has not answered a ping: both together take the time of one look, in which it has not
+// answered on two connections. A server that hangs for less is not called silent.
+func (o Options) doubtFor() time.Duration { return min(100*time.Millisecond, o.Timeout/4) }
+
+// hold keeps a connection until that ends, or a ping on it is not answered, and tells whether there was one, and whether it was that.
+// A client of rueidis's would do the same, and wake four goroutines for each: an idle agent does little else.
+func (s *Server) hold(ctx context.Context) (greeted, silent bool) {
 	conn, err := s.opt.greet(ctx)
 	if err != nil {
-		return false
+		return false, false
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
@@ -59,13 +64,15 @@ func (s *Server) hold(ctx context.Context) (greeted bool) {
 		switch _, err := conn.Read(answer); {
 		case err == nil:
 			asked, wait = false, s.opt.ping()
-		case asked || !isTimeout(err):
-			return true
+		case !isTimeout(err):
+			return true, false
+		case asked:
+			return true, ctx.Err() == nil
 		default:
-			asked, wait = true, s.opt.Timeout
+			asked, wait = true, s.opt.Timeout-s.opt.doubtFor()
 			_ = conn.SetDeadline(time.Now().Add(wait))
 			if _, err := io.WriteString(conn, encode([]string{"PING"})); err != nil {
-				return true
+				return true, false
 			}
 		}
 	}

@@ -34,6 +34,13 @@ const pingEvery = 200 * time.Millisecond
 
 func (o Options) ping() time.Duration { return cmp.Or(o.Ping, pingEvery) }
 
+// Watched is for a server that Watch looks after: what is under way on its connection for commands has a deadline, and the rest need
+// not be known soon.
+func (o Options) Watched() Options {
+	o.Idle = time.Second
+	return o
+}
+
 // Server is one Redis server. It survives the server's death: a call fails, a later call dials again.
 type Server struct {
 	opt    Options
@@ -123,6 +130,12 @@ func Why(err error) string {
 // alive tells whether err is an answer that a working server gives while it cannot serve this very command.
 func alive(err error) bool {
 	return strings.HasPrefix(reply(err), "BUSY") || strings.HasPrefix(reply(err), "MISCONF")
+}
+
+// Foreign tells whether who is there lives, and does not let us see who that is: our server with another password, ACL or certificate,
+// or somebody else at its address.
+func Foreign(err error) bool {
+	return err != nil && Answered(err) && !alive(err) && !errors.Is(err, ErrLoading) && !strings.HasPrefix(reply(err), "LOADING")
 }
 
 // denied tells whether err is an answer of a server that lives, and does not let us in: its password, its ACL or a

@@ -35,10 +35,11 @@ func (s *Server) Watch(ctx context.Context, p Probe, poke <-chan struct{}, repor
 	var last Health
 	var line line
 	defer line.close()
-	silent, wait := 0, retryMin
+	silent, wait, bound := 0, retryMin, p.Timeout
 	for ctx.Err() == nil {
 		began := time.Now()
-		st, err := s.look(ctx, p.Timeout)
+		st, err := s.look(ctx, bound)
+		bound = p.Timeout
 		if ctx.Err() != nil {
 			return
 		}
@@ -81,7 +82,9 @@ func (s *Server) Watch(ctx context.Context, p Probe, poke <-chan struct{}, repor
 		case <-poke:
 		case <-time.After(pause):
 		case <-line.gone:
-			line.close()
+			if line.close(); line.silent {
+				bound = s.opt.doubtFor()
+			}
 		}
 	}
 }

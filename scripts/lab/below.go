@@ -3,7 +3,10 @@ package lab
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"net"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/consul/api"
@@ -69,6 +72,26 @@ func (k *Cluster) id(i int) string { return cmp.Or(k.members[i].ID, fmt.Sprint("
 
 // aliveInSerf is how Consul marks an agent that gossips.
 const aliveInSerf = 1
+
+// Rejoin is Joined, and has the servers look for those whom they do not call alive, as an operator does with `consul join`: by
+// itself a server looks for one of them each 30 s, and then only now and then, the fewer of them there are the less often.
+// Source: https://github.com/hashicorp/serf/blob/master/serf/serf.go, reconnect
+func (k *Cluster) Rejoin() error {
+	err := k.Joined()
+	if err == nil {
+		return nil
+	}
+	for _, s := range k.Servers {
+		members, unread := s.Client.Agent().Members(false)
+		err = errors.Join(err, unread)
+		for _, m := range members {
+			if m.Status != aliveInSerf {
+				_ = s.Client.Agent().Join(net.JoinHostPort(m.Addr, strconv.Itoa(int(m.Port))), false) // Joined tells whether it helped
+			}
+		}
+	}
+	return err
+}
 
 // Joined returns nil where each Consul server knows every Consul agent of the cluster, and calls it alive.
 func (k *Cluster) Joined() error {

@@ -72,14 +72,40 @@ func TestLead09_TheTargetOfAFailoverDies(t *testing.T) {
 	ok(t, k.Stop())
 }
 
-// The dead master's address is given to something that is no Redis, and says so: it is replaced all the same.
+// The dead master's address is given to something that is no Redis, and says so, or to a Redis of somebody else's, which lets us not in:
+// it is replaced all the same.
 func TestLead09_SomethingElseAtItsAddress(t *testing.T) {
 	t.Parallel()
-	k := cluster(t, 3)
-	m := started(t, k)
-	stored := wrote(t, k, m, keys{prefix: "stored", n: 300})
-	kill(k.Redis[m].Process, k.Agents[m])
-	l, err := net.Listen("tcp", k.Redis[m].Addr)
+	for name, listens := range map[string]func(t *testing.T, addr string) (end func()){"no redis": rude, "another's redis": stranger} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := cluster(t, 3)
+			m := started(t, k)
+			stored := wrote(t, k, m, keys{prefix: "stored", n: 300})
+			kill(k.Redis[m].Process, k.Agents[m])
+			end := listens(t, k.Redis[m].Addr)
+			var next int
+			lab.Eventually(t, patience, func() (err error) {
+				for _, next = range others(k, m) {
+					if err = k.Redis[next].IsMaster(1); err == nil {
+						break
+					}
+				}
+				return err
+			})
+			ok(t, stored.on(k.Redis[next]))
+			end()
+			ok(t, k.Agent(m))
+			ok(t, k.Redis[m].Restart())
+			whole(t, k, stored)
+			ok(t, k.Stop())
+		})
+	}
+}
+
+// rude listens, and answers as a web server does.
+func rude(t *testing.T, addr string) (end func()) {
+	l, err := net.Listen("tcp", addr)
 	ok(t, err)
 	var serving sync.WaitGroup
 	serving.Go(func() {
@@ -92,20 +118,48 @@ func TestLead09_SomethingElseAtItsAddress(t *testing.T) {
 			_ = conn.Close()
 		}
 	})
-	var next int
-	lab.Eventually(t, patience, func() (err error) {
-		for _, next = range others(k, m) {
-			if err = k.Redis[next].IsMaster(1); err == nil {
-				break
+	return func() {
+		ok(t, l.Close())
+		serving.Wait()
+	}
+}
+
+// stranger is a Redis with a password that nobody knows here.
+func stranger(t *testing.T, addr string) (end func()) {
+	r, err := lab.ForTest(t).StartRedisAt("stranger", addr, "--requirepass", "anothers")
+	ok(t, err)
+	return r.Kill
+}
+
+// The password of a living master is changed, and its agent is killed: nobody can look at it, and it is left to its clients.
+func TestLead09_TheMasterLetsNobodyIn(t *testing.T) {
+	t.Parallel()
+	k := planned(t, lab.Plan{Members: 3, Born: true, Servers: 1})
+	m := started(t, k)
+	stored := wrote(t, k, m, keys{prefix: "stored", n: 300})
+	set := func(password string) {
+		_, err := k.Redis[m].Do("CONFIG", "SET", "requirepass", password)
+		ok(t, err)
+	}
+	set("changed")
+	k.Agents[m].Kill()
+	throughout(t, 15*time.Second, seldom(func() error { // its session and its guard's lag are over by far
+		v, err := k.Redis[m].Do("SET", "walk", "on") // by a connection that was let in before
+		if err != nil || v != "OK" {
+			return fmt.Errorf("a write: %q, %w", v, err)
+		}
+		return sameRoles(k, m)
+	}))
+	set("")
+	lab.Eventually(t, patience, func() error {
+		for _, i := range others(k, m) {
+			if k.Redis[i].Is("role", "master") == nil {
+				return nil
 			}
 		}
-		return err
+		return errors.New("nobody has taken over")
 	})
-	ok(t, stored.on(k.Redis[next]))
-	ok(t, l.Close())
-	serving.Wait()
 	ok(t, k.Agent(m))
-	ok(t, k.Redis[m].Restart())
 	whole(t, k, stored)
 	ok(t, k.Stop())
 }

@@ -162,8 +162,7 @@ func (r *round) kept() error {
 	return nil
 }
 
-// consul waits until every Consul agent can be written to, and is known to be alive: one that was cut off is tried again by
-// the others only every 30 s.
+// consul waits until every Consul agent can be written to, and is known to be alive.
 func consul(ctx context.Context, k *lab.Cluster) error {
 	var all errgroup.Group
 	for _, c := range slices.Concat(k.Servers, k.Clients) {
@@ -172,7 +171,7 @@ func consul(ctx context.Context, k *lab.Cluster) error {
 	if err := all.Wait(); err != nil {
 		return err
 	}
-	return lab.Until(ctx, joins, k.Joined)
+	return lab.Until(ctx, joins, k.Rejoin)
 }
 
 // running returns nil where every process of the cluster runs.
