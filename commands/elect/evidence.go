@@ -50,9 +50,13 @@ func (p *passage) await(ctx context.Context, v lock.View, old *lock.Master, proo
 		p.Trace.step("silent")
 		told := make(chan struct{})
 		p.behind.Go(func() { defer close(told); p.depose(ctx) })
+		wait := Brief
+		if v.State.GivenUp(old.ID) { // its agent has told it already
+			wait = 0
+		}
 		select { // a frozen process is told at once; a machine that is gone, never
 		case <-told:
-		case <-time.After(Brief):
+		case <-time.After(wait):
 		}
 	}
 	switch {

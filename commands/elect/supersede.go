@@ -66,13 +66,17 @@ func (p *passage) overcome(ctx context.Context, v lock.View, old *lock.Master, o
 	opt.Addr = old.Address
 	opening, cancel := context.WithTimeout(ctx, bound) // a frozen one lets us connect, and does not greet us
 	p.old.server, err = redis.Open(opening, opt)
+	mute := opening.Err() // it was silent for all that time
 	if cancel(); err != nil {
 		return err
 	}
 	p.old.addr, p.old.run = old.Address, old.RunID
 	var proof evidence
-	for ; ; bound = min(bound, sealFor) {
-		st, err := p.look(ctx, bound)
+	for ; ; bound, mute = min(bound, sealFor), nil {
+		st, err := redis.Status{}, mute
+		if mute == nil {
+			st, err = p.look(ctx, bound)
+		}
 		switch {
 		case ctx.Err() != nil: // silence is ours, then
 			return context.Cause(ctx)
