@@ -61,7 +61,7 @@ func (k *Cluster) Sentinels(downAfter time.Duration) (all []*Sentinel, err error
 		all = append(all, s)
 	}
 	for _, s := range all {
-		if err := Until(context.Background(), time.Minute, func() error { return s.knows(len(all)-1, len(k.Redis)-1) }); err != nil {
+		if err := Until(context.Background(), time.Minute, func() error { return s.Knows(len(all)-1, len(k.Redis)-1) }); err != nil {
 			return nil, err
 		}
 	}
@@ -107,8 +107,8 @@ func (s *Sentinel) do(ctx context.Context, args ...string) (r rueidis.RedisResul
 	return r, r.Error()
 }
 
-// knows returns nil where the Sentinel knows that many others, and replicas.
-func (s *Sentinel) knows(sentinels, replicas int) error {
+// Knows returns nil where the Sentinel knows that many others, and replicas.
+func (s *Sentinel) Knows(sentinels, replicas int) error {
 	r, err := s.do(context.Background(), "MASTER", s.name)
 	if err != nil {
 		return err

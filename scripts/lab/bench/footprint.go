@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -17,7 +18,7 @@ const settleFor, idleFor = 30 * time.Second, time.Minute
 // footprints prints what an idle agent, and an idle Sentinel, take.
 func footprints(ctx context.Context, l *lab.Lab) error {
 	t := tabwriter.NewWriter(os.Stdout, 0, 0, 1, ' ', 0)
-	fmt.Fprintln(t, "| idle, beside each of three Redis\t| RSS, MB\t| CPU, % of a core\t| writes to Consul in 5 s\t| program, MB\t|")
+	fmt.Fprintln(t, "| idle, the dearest of three\t| RSS, MB\t| CPU, % of a core\t| writes of one to Consul in 5 s\t| program, MB\t|")
 	fmt.Fprintln(t, "|---\t|---\t|---\t|---\t|---\t|")
 	for _, sys := range []system{systems[0], systems[1]} {
 		sub, s, err := fresh(l, sys, false)
@@ -27,7 +28,7 @@ func footprints(ctx context.Context, l *lab.Lab) error {
 		err = footprint(ctx, t, s)
 		sub.Close()
 		if err != nil {
-			return err
+			return errors.Join(t.Flush(), err)
 		}
 	}
 	return t.Flush()
@@ -73,8 +74,11 @@ func footprint(ctx context.Context, t *tabwriter.Writer, s *subject) error {
 		}
 		program = fmt.Sprintf("%.1f", float64(info.Size())/1e6)
 	}
-	fmt.Fprintf(t, "| %s\t| %.1f\t| %.2f\t| %s\t| %s\t|\n", s.name, float64(after.RSS)/n/1e6,
-		100*(after.CPU-before.CPU).Seconds()/n/idleFor.Seconds(), writes, program)
+	rss, cpu := 0.0, 0.0
+	for i, u := range after {
+		rss, cpu = max(rss, float64(u.RSS)/1e6), max(cpu, 100*(u.CPU-before[i].CPU).Seconds()/idleFor.Seconds())
+	}
+	fmt.Fprintf(t, "| %s\t| %.1f\t| %.2f\t| %s\t| %s\t|\n", s.name, rss, cpu, writes, program)
 	return nil
 }
 
@@ -85,17 +89,16 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// usage is what several processes take, in all.
-func usage(ps []*lab.Process) (sum lab.Usage, err error) {
+// usage is what each of several processes takes.
+func usage(ps []*lab.Process) (all []lab.Usage, err error) {
 	for _, p := range ps {
 		u, err := p.Usage()
 		if err != nil {
-			return sum, err
+			return nil, err
 		}
-		sum.CPU += u.CPU
-		sum.RSS += u.RSS
+		all = append(all, u)
 	}
-	return sum, nil
+	return all, nil
 }
 
 // commits is how many entries Consul's log has: one for each write, and few of its own.

@@ -22,7 +22,7 @@ func growth(ctx context.Context, l *lab.Lab, sizes []int, runs int) error {
 	fmt.Fprintln(t, "|---\t|---\t|---\t|---\t|---\t|---\t|---\t|")
 	for _, n := range sizes {
 		if err := grow(ctx, t, l, n, runs); err != nil {
-			return fmt.Errorf("%d clusters: %w", n, err)
+			return errors.Join(t.Flush(), fmt.Errorf("%d clusters: %w", n, err))
 		}
 	}
 	return t.Flush()

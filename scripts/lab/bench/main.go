@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -38,7 +39,7 @@ func main() {
 			if err != nil {
 				return err
 			}
-			return growth(ctx, l, sizes, max(1, *runs))
+			return growth(ctx, l, sizes, cmp.Or(*runs, 3))
 		}
 		p, err := choose(*quick, *runs, *only, *of)
 		if err != nil {

@@ -36,15 +36,15 @@ func measure(ctx context.Context, s *subject, sc scenario) (f figures, err error
 	defer seen.stop()
 	w := lab.Writing{Find: s.find, Dial: s.Here.Dial, Pace: time.Millisecond}.Start(ctx)
 	defer w.Stop()
-	if err := wrote(ctx, w, 1000); err != nil {
+	if err := wrote(ctx, w, 2000); err != nil {
 		return f, err
 	}
+	f.Noise = longest(w, time.Time{}, time.Now()) // what is done before is none
 	if sc.before != nil {
 		if err := errors.Join(sc.before(s, m), wrote(ctx, w, 3000)); err != nil {
 			return f, err
 		}
 	}
-	f.Noise = longest(w, time.Time{}, time.Now())
 	at := time.Now()
 	if err := sc.do(ctx, s, m); err != nil {
 		return f, err
@@ -90,7 +90,7 @@ func recovered(ctx context.Context, s *subject, sc scenario, w *lab.Writer, seen
 		if d := sc.lasts - time.Since(at); d > 0 {
 			return fmt.Errorf("it lasts for %s more", d)
 		}
-		if now := seen.now(); !sc.stays && (now == "" || now == old) {
+		if now := seen.now(); !(sc.stays || sc.keeps && !s.ours()) && (now == "" || now == old) {
 			return fmt.Errorf("%s: the master is still %q", s.name, now)
 		}
 		return nil

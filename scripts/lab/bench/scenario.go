@@ -13,9 +13,10 @@ type scenario struct {
 	name    string
 	says    string
 	network bool // each member is a host of its own
-	alone   bool // Sentinel has nothing like it
+	alone   bool // Sentinel knows no Consul
 	quick   bool
-	stays   bool // nobody is to be elected
+	stays   bool // the run does not wait for another master
+	keeps   bool // nor for one of Sentinel's, which does nothing there
 	lasts   time.Duration
 	before  func(s *subject, m int) error // what it takes; nil: nothing
 	do      func(ctx context.Context, s *subject, m int) error
@@ -49,10 +50,10 @@ var scenarios = []scenario{
 		do: func(_ context.Context, s *subject, m int) error { return s.stop(m) }, undo: (*subject).start},
 	{name: "switchover", says: "an operator moves the master", quick: true,
 		do: func(ctx context.Context, s *subject, m int) error { return s.switchover(ctx, m) }},
-	{name: "agent", says: "the agent is killed", alone: true,
+	{name: "agent", says: "the agent, or Sentinel, is killed", keeps: true,
 		do: func(_ context.Context, s *subject, m int) error { s.keeper(m).Kill(); return nil }, undo: (*subject).start},
-	{name: "left", says: "the agent is told to stop", alone: true,
-		do: func(_ context.Context, s *subject, m int) error { _, err := s.keeper(m).Stop(15); return err }, undo: (*subject).start},
+	{name: "left", says: "the agent, or Sentinel, is told to stop", keeps: true,
+		do: func(_ context.Context, s *subject, m int) error { return s.leave(m) }, undo: (*subject).start},
 	{name: "cut off", says: "the master's host is cut off from Consul's server", network: true, alone: true,
 		do: func(_ context.Context, s *subject, m int) error {
 			return s.Net.Cut(s.Hosts[m], s.Consul.Net, lab.Drop)

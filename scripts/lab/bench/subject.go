@@ -76,6 +76,9 @@ func (s *subject) whole(patience time.Duration) error {
 			if at, err := x.Master(context.Background()); err != nil || at != s.Redis[m].Addr {
 				return fmt.Errorf("%s calls %s the master, not %s: %w", x.Process.Name, at, s.Redis[m].Addr, err)
 			}
+			if err := x.Knows(len(s.sentinels)-1, len(s.Redis)-1); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
@@ -107,10 +110,19 @@ func (s *subject) keeper(i int) *lab.Process {
 	return s.sentinels[i].Process
 }
 
+// leave tells a keeper to end.
+func (s *subject) leave(i int) error {
+	code, err := s.keeper(i).Stop(syscall.SIGTERM)
+	if err == nil && code != 0 {
+		err = fmt.Errorf("%s exits with %d", s.keeper(i).Name, code)
+	}
+	return err
+}
+
 // stop tells a Redis and its keeper to end, as a container is told.
 func (s *subject) stop(i int) error {
 	ended := make(chan error, 1)
-	go func() { _, err := s.keeper(i).Stop(syscall.SIGTERM); ended <- err }()
+	go func() { ended <- s.leave(i) }()
 	_, err := s.Redis[i].Stop(syscall.SIGTERM)
 	return errors.Join(err, <-ended)
 }

@@ -61,8 +61,12 @@ func draw(out io.Writer, all []*outcome) {
 				y += bar
 				continue
 			}
-			fmt.Fprintf(out, `<rect x="%d" y="%d" width="%.1f" height="%d" fill="%s"/><text x="%.1f" y="%d" fill="#333">%.0f ms</text>`+"\n",
-				left, y, at(v)-left, bar-2, colours[i%len(colours)], at(v)+4, y+10, v)
+			label := fmt.Sprintf("%.0f ms", v)
+			if len(o.Failed) > 0 {
+				label += fmt.Sprintf(" (%d of %d runs)", len(o.Runs), len(o.Runs)+len(o.Failed))
+			}
+			fmt.Fprintf(out, `<rect x="%d" y="%d" width="%.1f" height="%d" fill="%s"/><text x="%.1f" y="%d" fill="#333">%s</text>`+"\n",
+				left, y, at(v)-left, bar-2, colours[i%len(colours)], at(v)+4, y+10, label)
 			y += bar
 		}
 		y += gap
