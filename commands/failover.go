@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/hashicorp/consul/api"
 	"github.com/ryanuber/columnize"
@@ -152,12 +153,22 @@ func (p *program) drawRanking(rows []failover.Row) error {
 	return table(p.stdout, lines)
 }
 
-// row is a line of a table.
+// row is a line of a table. What stands in it is anybody's who may write to Consul: no terminal is told anything by it.
 func row(cells ...string) string {
 	for i := range cells {
-		cells[i] = strings.NewReplacer("|", "/", "\n", " ").Replace(cells[i])
+		cells[i] = strings.ReplaceAll(plain(cells[i]), "|", "/")
 	}
 	return strings.Join(cells, "|")
+}
+
+// plain is a text without what is not printed.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s)
 }
 
 func table(w io.Writer, lines []string) error {

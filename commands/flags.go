@@ -70,7 +70,7 @@ func resolve(c *cli.Context, settings []setting) error {
 			v, from = env, s.env
 		}
 		if err := s.set(v); err != nil {
-			return fmt.Errorf("invalid value %q for %s: takes %s", v, from, s.takes)
+			return fmt.Errorf("invalid value %q for %s: takes %s", v[strings.LastIndex(v, "@")+1:], from, s.takes) // before it a password may stand
 		}
 	}
 	return nil

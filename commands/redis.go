@@ -2,12 +2,16 @@ package commands
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 
 	"resec/handlers/redis"
@@ -34,7 +38,7 @@ func (r *reach) prepare(log *slog.Logger) (err error) {
 	}
 	r.replication = r.login
 	if r.replPass != "" || r.replFile != "" {
-		if r.replication, err = login(log, r.replUser, r.replPass, "REDIS_REPLICATION_PASSWORD_FILE", r.replFile); err != nil {
+		if r.replication, err = login(log, cmp.Or(r.replUser, r.user), r.replPass, "REDIS_REPLICATION_PASSWORD_FILE", r.replFile); err != nil {
 			return err
 		}
 	}
@@ -80,9 +84,13 @@ func login(log *slog.Logger, user, pass, name, file string) (func() redis.Login,
 // secretMax is more than any password, and less than a file that was meant for something else.
 const secretMax = 4 << 10
 
-// secret reads a file of one line.
+// secret reads a file of one line. An error does not tell what is no path: it may be the secret itself.
 func secret(path string) (string, error) {
 	data, err := small(path)
+	var at *fs.PathError
+	if errors.As(err, &at) && !strings.Contains(path, "/") {
+		return "", fmt.Errorf("takes a file: %w", at.Err)
+	}
 	if err != nil {
 		return "", err
 	}

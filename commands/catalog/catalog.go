@@ -79,9 +79,12 @@ func demote(ctx context.Context, client *api.Client, op *api.TxnOp) error {
 func read(ctx context.Context, client *api.Client, service string) ([]handlers.Entry, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	found, _, err := client.Health().Service(service, "", false, (&api.QueryOptions{}).WithContext(ctx))
+	found, meta, err := client.Health().Service(service, "", false, (&api.QueryOptions{}).WithContext(ctx))
 	if err != nil {
 		return nil, fmt.Errorf("read service %s: %w", service, err)
+	}
+	if meta.ResultsFilteredByACLs {
+		return nil, fmt.Errorf("read service %s: the token lacks permission 'service:read' on it, or 'node:read' on its nodes", service)
 	}
 	return Entries(found)
 }

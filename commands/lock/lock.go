@@ -43,6 +43,9 @@ func (l Lock) Read(ctx context.Context) (View, error) {
 	if err != nil {
 		return View{}, fmt.Errorf("read the lock %s: %w", l.Key, err)
 	}
+	if meta.ResultsFilteredByACLs { // as if there were nothing
+		return View{}, fmt.Errorf("read the lock %s: %w: the token lacks permission 'key:read' on all that begins so", l.Key, ErrDenied)
+	}
 	return l.Parse(meta.LastIndex, pairs), nil
 }
 

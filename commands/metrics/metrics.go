@@ -7,6 +7,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"resec/handlers"
 )
 
 // Metrics are what is counted from the start of this process on. All its methods may be called on a nil one, which counts
@@ -36,6 +38,9 @@ func New() *Metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"step"}),
 	}
 	m.registry.MustRegister(m.promotions, m.fences, m.parks, m.consulErrors, m.redisErrors, m.hookFailures, m.steps)
+	for _, hook := range []string{handlers.TypePromote, handlers.TypeReplicate, handlers.TypeFence} { // a counter that begins with 1 has not increased
+		m.hookFailures.WithLabelValues(hook)
+	}
 	return m
 }
 

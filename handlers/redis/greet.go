@@ -27,7 +27,7 @@ func (o Options) greet(ctx context.Context) (net.Conn, error) {
 		}
 		if err != nil {
 			conn.Close()
-			return nil, fmt.Errorf("%s on redis %s: %w", cmd[0], o.Addr, err)
+			return nil, fmt.Errorf("%s on redis %s: %w", cmd[0], o.Addr, o.hide(err))
 		}
 	}
 	return conn, nil

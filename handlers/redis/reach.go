@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"strings"
 )
 
 // Login is who authenticates, and how. Without a password nobody does.
@@ -30,6 +31,29 @@ func (o Options) Replicating() Login {
 	}
 	return o.Replication()
 }
+
+// hide keeps passwords out of an error: a Redis without a command, and whatever else listens, repeats what it was told.
+func (o Options) hide(err error) error {
+	text := err.Error()
+	for _, l := range []Login{o.login(), o.Replicating()} {
+		if len(l.Password) > 3 { // or nothing could be read any more
+			text = strings.ReplaceAll(text, l.Password, "…")
+		}
+	}
+	if text == err.Error() {
+		return err
+	}
+	return hidden{err, text}
+}
+
+// hidden is an error with another text.
+type hidden struct {
+	error
+	text string
+}
+
+func (h hidden) Error() string { return h.text }
+func (h hidden) Unwrap() error { return h.error }
 
 // dial connects, by TLS where that is wanted; the handshake is under the dialer's timeout, too.
 func (o Options) dial(ctx context.Context, d *net.Dialer) (conn net.Conn, err error) {

@@ -165,7 +165,7 @@ func (s *Server) do(ctx context.Context, args ...[]string) ([]rueidis.RedisResul
 		if !errors.Is(ctx.Err(), context.Canceled) { // or we have given it up ourselves
 			s.opt.tally().RedisError()
 		}
-		return nil, fmt.Errorf("%s on redis %s: %w", args[0][0], s.opt.Addr, err)
+		return nil, fmt.Errorf("%s on redis %s: %w", args[0][0], s.opt.Addr, s.opt.hide(err))
 	}
 	return res, nil
 }

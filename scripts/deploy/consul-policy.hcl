@@ -1,5 +1,6 @@
-key_prefix "resec/"        { policy = "write" }
-session_prefix ""          { policy = "write" }
-service_prefix "redis-"    { policy = "write" }
-node_prefix ""             { policy = "read" }   # without it health results come back empty, and no error says so
+key_prefix "resec/.lock"   { policy = "write" }   # CONSUL_LOCK_KEY, and what stands below it
+session_prefix ""          { policy = "write" }   # by node: name the members' nodes, where others have tokens for theirs
+service "redis-master"     { policy = "write" }   # CONSUL_SERVICE_PREFIX or CONSUL_SERVICE_NAME, with each role
+service "redis-slave"      { policy = "write" }
+node_prefix ""             { policy = "read" }
 agent_prefix ""            { policy = "read" }   # for the node's name and address

@@ -57,6 +57,7 @@ job "redis" {
 
       config {
         command = "/usr/bin/redis-server"
+        # Anybody who reaches this port may do anything: give it the ACL of the README's "Redis ACLs and TLS", where that is not only you.
         # Born parked: read-only until it is elected, or follows; it can wipe nobody.
         args = [
           "--port", "${NOMAD_PORT_redis}", "--dir", "${NOMAD_ALLOC_DIR}/data", "--protected-mode", "no", "--maxmemory", "700mb",
@@ -86,7 +87,7 @@ job "redis" {
         REDIS_ADDR       = "${NOMAD_ADDR_redis}"
         ANNOUNCE_ADDR    = "${NOMAD_ADDR_redis}"
         MEMBER_ID        = "${NOMAD_ALLOC_NAME}"
-        LISTEN_ADDR      = ":${NOMAD_PORT_health}"
+        LISTEN_ADDR      = "${NOMAD_ADDR_health}"
       }
 
       resources {

@@ -5,14 +5,15 @@ import (
 	"errors"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"resec/scripts/lab"
 )
 
-// From Redis Sentinel, as the README says it: Sentinel is told to let go, the agents are started, the master's first. Nothing moves, a
-// client that writes to the master meanwhile loses nothing, and nobody needs a sync.
+// From Redis Sentinel, as the README says it: Sentinel is told to do nothing, the agents are started, the master's first. Nothing moves, a
+// client that asks Sentinel for the master until all agents are there, and Consul from then on, loses nothing, and nobody needs a sync.
 func TestMigrate01_FromSentinel(t *testing.T) {
 	t.Parallel()
 	k := planned(t, lab.Plan{Members: 3, Sourced: true})
@@ -23,13 +24,21 @@ func TestMigrate01_FromSentinel(t *testing.T) {
 	ok(t, stored.write(k.Redis[0]))
 	synced, err := k.Redis[0].Info("sync_full")
 	ok(t, err)
-	client := lab.StartWriter(t.Context(), at(k.Redis[0]))
+	var asksConsul atomic.Bool
+	client := lab.StartWriter(t.Context(), func(ctx context.Context) (string, error) {
+		if asksConsul.Load() {
+			return k.Find(ctx)
+		}
+		return sentinels[0].Master(ctx)
+	})
 	defer client.Stop()
 	lab.Eventually(t, patience, func() error { return client.Wrote(100) })
-
-	for _, s := range sentinels {
-		tool(t, "/", "redis-cli", "-h", strings.TrimSuffix(s.Addr, ":26379"), "-p", "26379", "SENTINEL", "REMOVE", "bench")
+	sentinel := func(args ...string) {
+		for _, s := range sentinels {
+			tool(t, "/", append([]string{"redis-cli", "-h", strings.TrimSuffix(s.Addr, ":26379"), "-p", "26379", "SENTINEL"}, args...)...)
+		}
 	}
+	sentinel("SET", "bench", "down-after-milliseconds", "86400000")
 	for i := range k.Redis { // the master's first
 		ok(t, k.Agent(i))
 		if i == 0 {
@@ -38,6 +47,11 @@ func TestMigrate01_FromSentinel(t *testing.T) {
 	}
 	whole(t, k, stored)
 	leads(t, k, 0)
+	if at, err := sentinels[0].Master(t.Context()); err != nil || at != k.Redis[0].Addr {
+		t.Errorf("Sentinel names %s: %v", at, err)
+	}
+	asksConsul.Store(true)
+	sentinel("REMOVE", "bench")
 	for _, s := range sentinels {
 		s.Kill()
 	}

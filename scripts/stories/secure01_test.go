@@ -162,10 +162,16 @@ func TestSecure02_Handlers(t *testing.T) {
 	bin, err := lab.Resec()
 	ok(t, err)
 	k.Env = append(k.Env, "CONSUL_HTTP_TOKEN="+lab.Token) // which this Consul does not ask for
-	p, err := k.Resec("elect", 0, "elect", "env >"+filepath.Join(t.TempDir(), "env")+"; "+bin+" promote")
+	env := filepath.Join(t.TempDir(), "env")
+	p, err := k.Resec("elect", 0, "elect", "env >"+env+"; "+bin+" promote")
 	ok(t, err)
 	lab.Eventually(t, patience, func() error {
 		return errors.Join(k.Redis[0].IsMaster(0), p.Said("no handler is told this secret"), p.Said("CONSUL_HTTP_TOKEN"))
 	})
 	p.Kill()
+	told, err := os.ReadFile(env)
+	ok(t, err)
+	if s := string(told); !strings.Contains(s, "REDIS_PASSWORD_FILE=") || strings.Contains(s, lab.Token) || strings.Contains(s, agentsPassword) {
+		t.Errorf("the handler is told\n%s", s)
+	}
 }

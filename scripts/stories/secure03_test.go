@@ -17,7 +17,7 @@ import (
 // allowed is a token with the README's policy, for a cluster's own names.
 func allowed(t *testing.T, k *lab.Cluster) string {
 	t.Helper()
-	ok(t, k.Policy(strings.NewReplacer(`"resec/"`, `"`+k.Name+`/"`, `"redis-`, `"`+k.Name+`-`).Replace(lab.Readme(t, "hcl policy"))))
+	ok(t, k.Policy(strings.NewReplacer(`"resec/`, `"`+k.Name+`/`, `"redis-`, `"`+k.Name+`-`).Replace(lab.Readme(t, "hcl policy"))))
 	return renewed(t, k)
 }
 
@@ -78,7 +78,7 @@ func TestSecure03_SecretsAreNotTold(t *testing.T) {
 			shown[a.Name+" "+path] = body
 		}
 	}
-	for _, args := range [][]string{{"status"}, {"status", "-json"}, {"history"}, {"history", "-json"}, {"switchover", "-dry-run"}, {"agent", "-redis-password-file=" + agentsPassword[:3]}} {
+	for _, args := range [][]string{{"status"}, {"status", "-json"}, {"history"}, {"history", "-json"}, {"switchover", "-dry-run"}, {"agent", "-redis-password-file=" + agentsPassword}, {"agent", "-token-file=" + agentsPassword}} {
 		out, stderr, _, err := k.Run(next, "", args...)
 		ok(t, err)
 		shown[strings.Join(args, " ")] = out + stderr
