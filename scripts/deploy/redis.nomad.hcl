@@ -92,7 +92,7 @@ job "redis" {
 
       resources {
         cpu    = 100
-        memory = 64
+        memory = 128 # it has 25 MB; a list of 100,000 clients, which are sent to the new master, is 40
       }
     }
   }
