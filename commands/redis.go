@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"strings"
 	"sync"
 
 	"resec/handlers/redis"
@@ -84,12 +83,12 @@ func login(log *slog.Logger, user, pass, name, file string) (func() redis.Login,
 // secretMax is more than any password, and less than a file that was meant for something else.
 const secretMax = 4 << 10
 
-// secret reads a file of one line. An error does not tell what is no path: it may be the secret itself.
+// secret reads a file of one line. An error does not tell what is no file: it may be the secret itself.
 func secret(path string) (string, error) {
 	data, err := small(path)
 	var at *fs.PathError
-	if errors.As(err, &at) && !strings.Contains(path, "/") {
-		return "", fmt.Errorf("takes a file: %w", at.Err)
+	if errors.As(err, &at) {
+		return "", fmt.Errorf("takes a file of one line: %w", at.Err)
 	}
 	if err != nil {
 		return "", err

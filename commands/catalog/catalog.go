@@ -17,12 +17,16 @@ import (
 // its role meanwhile, either way, is then listed twice rather than not at all.
 func (n Naming) Instances(ctx context.Context, client *api.Client) ([]handlers.Entry, error) {
 	var all []handlers.Entry
+	some := false // is hidden
 	for _, service := range slices.Compact([]string{n.Name(Replica), n.Name(Master), n.Name(Replica)}) {
-		entries, err := read(ctx, client, service)
+		entries, hidden, err := read(ctx, client, service)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, entries...)
+		all, some = append(all, entries...), some || hidden
+	}
+	if some && len(all) == 0 { // a node that is gone may be hidden rightly
+		return nil, fmt.Errorf("read services %s and %s: the token lacks permission 'service:read' on them, or 'node:read' on their nodes", n.Name(Master), n.Name(Replica))
 	}
 	return all, nil
 }
@@ -32,7 +36,7 @@ func (n Naming) Instances(ctx context.Context, client *api.Client) ([]handlers.E
 // removed: who is not listed counts as one that has left. Only the very entry that was read is changed: its member may be
 // registering right now, under the same id. What resec did not register is left alone.
 func (n Naming) Demotions(ctx context.Context, client *api.Client, node, service string) (ops api.TxnOps, err error) {
-	entries, err := read(ctx, client, n.Name(Master))
+	entries, _, err := read(ctx, client, n.Name(Master))
 	return n.Demoting(entries, node, service), err
 }
 
@@ -76,17 +80,16 @@ func demote(ctx context.Context, client *api.Client, op *api.TxnOp) error {
 	return nil
 }
 
-func read(ctx context.Context, client *api.Client, service string) ([]handlers.Entry, error) {
+// read also tells whether an ACL hides something.
+func read(ctx context.Context, client *api.Client, service string) ([]handlers.Entry, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	found, meta, err := client.Health().Service(service, "", false, (&api.QueryOptions{}).WithContext(ctx))
 	if err != nil {
-		return nil, fmt.Errorf("read service %s: %w", service, err)
+		return nil, false, fmt.Errorf("read service %s: %w", service, err)
 	}
-	if meta.ResultsFilteredByACLs {
-		return nil, fmt.Errorf("read service %s: the token lacks permission 'service:read' on it, or 'node:read' on its nodes", service)
-	}
-	return Entries(found)
+	all, err := Entries(found)
+	return all, meta.ResultsFilteredByACLs, err
 }
 
 // Entries turns what Consul's API gives into what handlers read: the same JSON.

@@ -20,14 +20,20 @@ func (r *Registrar) publish(ctx context.Context, have *Entry, want Entry, maybe,
 	defer cancel()
 	known := have != nil && have.sameService(want)
 	if known && (late || time.Since(r.looked) >= r.Interval) || maybe {
-		is, err := r.registered(try, want)
+		look := try
+		if maybe { // where it is slow, it is waited for: what it was told before it will do
+			var done context.CancelFunc
+			look, done = context.WithTimeout(ctx, min(callTimeout, 2*r.timeout()))
+			defer done()
+		}
+		is, err := r.registered(look, want)
 		if err != nil && !answered(err) { // what is written to a Consul that hangs is all carried out when it goes on, before what is meant then
 			return fmt.Errorf("look at service %s: %w", r.ID, err)
 		}
 		if known = is || known && err != nil; is {
 			r.looked = time.Now()
 		}
-		if r.lapsed() { // of a slow Consul each call may take that long
+		if maybe || late { // each call has its time
 			var done context.CancelFunc
 			try, done = context.WithTimeout(ctx, r.timeout())
 			defer done()

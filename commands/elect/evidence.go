@@ -49,7 +49,12 @@ func (p *passage) await(ctx context.Context, v lock.View, old *lock.Master, proo
 		p.old.silent = true
 		p.Trace.step("silent")
 		told := make(chan struct{})
-		p.behind.Go(func() { defer close(told); p.depose(ctx) })
+		p.behind.Go(func() {
+			defer close(told)
+			if !p.old.foreign { // it may be another's, which would do as it is told
+				p.depose(ctx)
+			}
+		})
 		wait := Brief
 		if v.State.GivenUp(old.ID) { // its agent has told it already
 			wait = 0

@@ -44,6 +44,8 @@ func (s *superseded) settle(ctx context.Context, lease lock.Lease, addr string) 
 			return
 		case redis.Foreign(err): // somebody else, maybe, whose log is not to be flooded
 			pause = min(2*pause, strangerFor)
+		default:
+			pause = LookAgain
 		}
 		select {
 		case <-ctx.Done():

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"resec/commands/lock"
@@ -21,6 +24,7 @@ type superseded struct {
 
 	reached        bool // it has answered, and was master
 	silent         bool // it has not, and is to be fenced and parked when it does
+	foreign        bool // who is there does not let us see who that is
 	paused, fenced bool // by us
 	parked         bool // by us, or it may be: that is not undone, for whoever has the lock next takes over from there
 }
@@ -72,6 +76,7 @@ func (p *passage) overcome(ctx context.Context, v lock.View, old *lock.Master, o
 	}
 	p.old.addr, p.old.run = old.Address, old.RunID
 	var proof evidence
+	received := follows(own, old)
 	for ; ; bound, mute = min(bound, sealFor), nil {
 		st, err := redis.Status{}, mute
 		if mute == nil {
@@ -96,11 +101,12 @@ func (p *passage) overcome(ctx context.Context, v lock.View, old *lock.Master, o
 			return nil
 		case redis.Refused(err):
 			return p.unlinked(ctx, v, old)
-		case !redis.Silent(err) && !p.stranger(v, old, own, err): // it lives, and would go on taking writes
+		case !redis.Silent(err) && !p.stranger(v, old, received, err): // it lives, and would go on taking writes
 			return err
 		case p.Plan != nil || v.State.Why == lock.WhyLeaving && v.Members[old.ID].Session != "":
 			return fmt.Errorf("it is out of reach from here, and its agent, which lives, has not given it up: %w", err)
 		}
+		p.old.foreign = redis.Foreign(err)
 		if closed, again := p.await(ctx, v, old, &proof); again != nil {
 			return again
 		} else if closed {
@@ -114,23 +120,43 @@ func (p *passage) overcome(ctx context.Context, v lock.View, old *lock.Master, o
 
 // stranger tells whether who does not let us see who he is may be treated as silent: his guard, if it is the old master, closes it all
 // the same. While we receive its stream it is the old master.
-func (p *passage) stranger(v lock.View, old *lock.Master, own redis.Status, err error) bool {
-	return redis.Foreign(err) && (p.Force != nil || v.State.GivenUp(old.ID) || old.Guard != lock.GuardOff && !follows(own, old))
+func (p *passage) stranger(v lock.View, old *lock.Master, received bool, err error) bool {
+	return redis.Foreign(err) && (p.Force != nil || v.State.GivenUp(old.ID) || old.Guard != lock.GuardOff && !received)
 }
 
-// follows tells whether our Redis receives the master's stream.
-func follows(own redis.Status, m *lock.Master) bool { return own.Linked() && own.Of == m.Address }
+// follows tells whether a Redis receives the master's stream.
+func follows(st redis.Status, m *lock.Master) bool { return st.Linked() && st.Of == m.Address }
 
-// unseen returns an error where the old master, whose stream we receive, does not let us see it: it serves its clients, and nobody is to
-// be parked for that.
+// unseen returns an error where the old master does not let us see it, and somebody receives its stream: it serves its clients, and
+// nobody is to be parked for that. A Redis at its maxclients hangs up.
 func (p *passage) unseen(ctx context.Context, v lock.View, own redis.Status) error {
 	m := v.State.Master
-	if m == nil || !follows(own, m) || p.Force != nil || v.State.GivenUp(m.ID) {
+	if m == nil || m.RunID == own.RunID || p.Force != nil || v.State.GivenUp(m.ID) || p.Mute == m.RunID {
 		return nil
 	}
-	opt := p.Creds
-	opt.Addr, opt.Timeout = m.Address, Brief // whoever is silent is dealt with later
-	if _, err := handlers.Ask(ctx, opt); redis.Foreign(err) {
+	ask := func(addr string) (redis.Status, error) {
+		opt := p.Creds
+		opt.Addr, opt.Timeout = addr, sealFor // whoever is silent is dealt with later
+		return handlers.Ask(ctx, opt)
+	}
+	_, err := ask(m.Address)
+	if !redis.Foreign(err) && !errors.Is(err, io.EOF) {
+		return nil
+	}
+	var received atomic.Bool
+	received.Store(follows(own, m))
+	var asking sync.WaitGroup
+	for _, o := range p.Others {
+		if o.ID != m.ID {
+			asking.Go(func() {
+				if st, err := ask(o.Address); err == nil && v.Knows(o.ID, st) && follows(st, m) {
+					received.Store(true)
+				}
+			})
+		}
+	}
+	asking.Wait()
+	if received.Load() {
 		return fmt.Errorf("take over from %s at %s: it lives, and does not let us in: %w", m.ID, m.Address, err)
 	}
 	return nil

@@ -43,8 +43,10 @@ func (l Lock) Read(ctx context.Context) (View, error) {
 	if err != nil {
 		return View{}, fmt.Errorf("read the lock %s: %w", l.Key, err)
 	}
-	if meta.ResultsFilteredByACLs { // as if there were nothing
-		return View{}, fmt.Errorf("read the lock %s: %w: the token lacks permission 'key:read' on all that begins so", l.Key, ErrDenied)
+	if meta.ResultsFilteredByACLs && len(pairs) == 0 { // it may be another's key that begins so
+		if _, _, err := l.Client.KV().Get(l.Key, (&api.QueryOptions{}).WithContext(ctx)); err != nil {
+			return View{}, fmt.Errorf("read the lock %s: %w", l.Key, err)
+		}
 	}
 	return l.Parse(meta.LastIndex, pairs), nil
 }

@@ -12,7 +12,7 @@ type line struct {
 	gone <-chan struct{} // closed as it ends; nil while there is none
 
 	greeted        bool      // by the server, the last one; known as it ends
-	silent         bool      // it ended as a ping was not answered
+	silent         time.Time // it ended as a ping of then was not answered; zero: it did not
 	opened, closed time.Time // of the last one
 }
 
@@ -49,12 +49,12 @@ func (l *line) forget() { l.closed = time.Time{} }
 // answered on two connections. A server that hangs for less is not called silent.
 func (o Options) doubtFor() time.Duration { return min(100*time.Millisecond, o.Timeout/4) }
 
-// hold keeps a connection until that ends, or a ping on it is not answered, and tells whether there was one, and whether it was that.
+// hold keeps a connection until that ends, or a ping on it is not answered, and tells whether there was one, and of when that ping was.
 // A client of rueidis's would do the same, and wake four goroutines for each: an idle agent does little else.
-func (s *Server) hold(ctx context.Context) (greeted, silent bool) {
+func (s *Server) hold(ctx context.Context) (greeted bool, silent time.Time) {
 	conn, err := s.opt.greet(ctx)
 	if err != nil {
-		return false, false
+		return false, silent
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
@@ -65,14 +65,16 @@ func (s *Server) hold(ctx context.Context) (greeted, silent bool) {
 		case err == nil:
 			asked, wait = false, s.opt.ping()
 		case !isTimeout(err):
-			return true, false
+			return true, time.Time{}
+		case asked && ctx.Err() != nil:
+			return true, time.Time{}
 		case asked:
-			return true, ctx.Err() == nil
+			return true, silent
 		default:
-			asked, wait = true, s.opt.Timeout-s.opt.doubtFor()
+			asked, wait, silent = true, s.opt.Timeout-s.opt.doubtFor(), time.Now()
 			_ = conn.SetDeadline(time.Now().Add(wait))
 			if _, err := io.WriteString(conn, encode([]string{"PING"})); err != nil {
-				return true, false
+				return true, time.Time{}
 			}
 		}
 	}

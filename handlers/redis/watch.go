@@ -35,7 +35,7 @@ func (s *Server) Watch(ctx context.Context, p Probe, poke <-chan struct{}, repor
 	var last Health
 	var line line
 	defer line.close()
-	silent, wait, bound := 0, retryMin, p.Timeout
+	silent, wait, bound, answered := 0, retryMin, p.Timeout, time.Time{}
 	for ctx.Err() == nil {
 		began := time.Now()
 		st, err := s.look(ctx, bound)
@@ -48,7 +48,7 @@ func (s *Server) Watch(ctx context.Context, p Probe, poke <-chan struct{}, repor
 			last.Denied, err = err, nil
 		}
 		if !Silent(err) {
-			silent = 0
+			silent, answered = 0, time.Now()
 		} else if silent++; silent < p.Failures {
 			if !sleep(ctx, retryMin) { // a silence need not take the time of a timeout
 				return
@@ -82,7 +82,7 @@ func (s *Server) Watch(ctx context.Context, p Probe, poke <-chan struct{}, repor
 		case <-poke:
 		case <-time.After(pause):
 		case <-line.gone:
-			if line.close(); line.silent {
+			if line.close(); line.silent.After(answered) { // no look was answered since
 				bound = s.opt.doubtFor()
 			}
 		}

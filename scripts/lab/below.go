@@ -70,10 +70,10 @@ func (k *Cluster) lockKey() string { return cmp.Or(k.env("CONSUL_LOCK_KEY"), "re
 // id is the i-th member's.
 func (k *Cluster) id(i int) string { return cmp.Or(k.members[i].ID, fmt.Sprint("m", i)) }
 
-// aliveInSerf is how Consul marks an agent that gossips.
-const aliveInSerf = 1
+// How Consul marks an agent that gossips, and one that does so no more.
+const aliveInSerf, failedInSerf = 1, 4
 
-// Rejoin is Joined, and has the servers look for those whom they do not call alive, as an operator does with `consul join`: by
+// Rejoin is Joined, and has the servers look for those whom they call failed, as an operator does with `consul join`: by
 // itself a server looks for one of them each 30 s, and then only now and then, the fewer of them there are the less often.
 // Source: https://github.com/hashicorp/serf/blob/master/serf/serf.go, reconnect
 func (k *Cluster) Rejoin() error {
@@ -85,7 +85,7 @@ func (k *Cluster) Rejoin() error {
 		members, unread := s.Client.Agent().Members(false)
 		err = errors.Join(err, unread)
 		for _, m := range members {
-			if m.Status != aliveInSerf {
+			if m.Status == failedInSerf {
 				_ = s.Client.Agent().Join(net.JoinHostPort(m.Addr, strconv.Itoa(int(m.Port))), false) // Joined tells whether it helped
 			}
 		}

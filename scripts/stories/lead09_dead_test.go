@@ -72,14 +72,16 @@ func TestLead09_TheTargetOfAFailoverDies(t *testing.T) {
 	ok(t, k.Stop())
 }
 
-// The dead master's address is given to something that is no Redis, and says so, or to a Redis of somebody else's, which lets us not in:
-// it is replaced all the same.
+// The dead master's address is given to something that is no Redis, and says so, or to a Redis of somebody else's, which lets us not in, or
+// lets in whoever gives no password: it is replaced all the same, and nothing is done to who is there.
 func TestLead09_SomethingElseAtItsAddress(t *testing.T) {
 	t.Parallel()
-	for name, listens := range map[string]func(t *testing.T, addr string) (end func()){"no redis": rude, "another's redis": stranger} {
+	for name, listens := range map[string]func(t *testing.T, addr string) (end func()){
+		"no redis": rude, "another's redis": stranger("--requirepass", "anothers"), "one that takes no password": stranger(),
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			k := cluster(t, 3)
+			k := planned(t, lab.Plan{Members: 3, Born: true, RedisArgs: []string{"--requirepass", "ours"}, Env: []string{"REDIS_PASSWORD=ours"}})
 			m := started(t, k)
 			stored := wrote(t, k, m, keys{prefix: "stored", n: 300})
 			kill(k.Redis[m].Process, k.Agents[m])
@@ -124,11 +126,18 @@ func rude(t *testing.T, addr string) (end func()) {
 	}
 }
 
-// stranger is a Redis with a password that nobody knows here.
-func stranger(t *testing.T, addr string) (end func()) {
-	r, err := lab.ForTest(t).StartRedisAt("stranger", addr, "--requirepass", "anothers")
-	ok(t, err)
-	return r.Kill
+// stranger is a Redis of somebody else's.
+func stranger(args ...string) func(t *testing.T, addr string) (end func()) {
+	return func(t *testing.T, addr string) func() {
+		r, err := lab.ForTest(t).StartRedisAt("stranger", addr, args...)
+		ok(t, err)
+		return func() {
+			ok(t, r.IsMaster(0))
+			_, err := r.Do("SET", "its", "own")
+			ok(t, err)
+			r.Kill()
+		}
+	}
 }
 
 // The password of a living master is changed, and its agent is killed: nobody can look at it, and it is left to its clients.
