@@ -688,7 +688,7 @@ func TestAgent_UnderACLs(t *testing.T) {
 	}
 	ok(t, k.Stop())
 
-	k.Env[len(k.Env)-1] = "CONSUL_HTTP_TOKEN=" + token("no-key", strings.Replace(policy, "key_prefix", "event_prefix", 1))
+	k.Env[len(k.Env)-1] = "CONSUL_HTTP_TOKEN=" + token("no-key", strings.NewReplacer("key_prefix", "event_prefix", "key ", "event ").Replace(policy))
 	p, err := k.Resec("denied", 0, "agent")
 	ok(t, err)
 	lab.Eventually(t, 10*time.Second, func() error { return p.Said("lacks permission 'key:") })

@@ -78,6 +78,15 @@ func (c *config) setRedis(v string) error {
 	return nil
 }
 
+// setConsul takes no user: Consul's API asks for none, and each error would name him, and his password.
+func (c *config) setConsul(v string) error {
+	if strings.Contains(v, "@") {
+		return errBad
+	}
+	c.consul.Address = v
+	return nil
+}
+
 func (c *config) setListen(v string) error {
 	host, port, err := splitAddr(v)
 	if err != nil {

@@ -52,7 +52,7 @@ func (c *config) consulSettings() []setting {
 		return setting{name: name, env: env, usage: usage, takes: "a value", set: orNone(text(p)), group: forConsul}
 	}
 	return []setting{
-		own("http-addr", api.HTTPAddrEnvName, "the Consul agent of this host", &c.consul.Address),
+		{name: "http-addr", env: api.HTTPAddrEnvName, usage: "the Consul agent of this host", takes: "host:port, a URL or unix://path, without a user", set: orNone(c.setConsul), group: forConsul},
 		own("token", api.HTTPTokenEnvName, "ACL token", &c.consul.Token),
 		own("token-file", api.HTTPTokenFileEnvName, "file that holds the ACL token", &c.consul.TokenFile),
 		own("ca-file", api.HTTPCAFile, "CA certificate", &c.consul.TLSConfig.CAFile),

@@ -97,7 +97,7 @@ func (p *program) watchStatus(ctx context.Context, cfg *config, asJSON bool) err
 		case asJSON:
 			err = json.NewEncoder(&out).Encode(report)
 		case err != nil:
-			_, err = fmt.Fprintln(&out, report.Verdict)
+			_, err = fmt.Fprintln(&out, plain(report.Verdict))
 		default:
 			err = draw(&out, report)
 		}
@@ -132,7 +132,7 @@ func draw(w io.Writer, r status.Report) error {
 	if err := table(w, lines); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(w, r.Verdict)
+	_, err := fmt.Fprintln(w, plain(r.Verdict))
 	return err
 }
 

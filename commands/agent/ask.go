@@ -64,6 +64,9 @@ func (a *Agent) survey(ctx context.Context, k known, note func(m lock.Member, st
 	own, ownErr := a.Redis.Status(ctx)
 	at := time.Now()
 	wg.Wait()
+	if ctx.Err() != nil { // what was cut short says nothing of anybody
+		return nil, nil, context.Cause(ctx)
+	}
 	if err == nil && entries == nil && ownErr == nil && own.RunID != k.health.Status.RunID { // then it may not suffice
 		err = errors.New("our redis was restarted while others were asked")
 	}

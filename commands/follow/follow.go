@@ -53,10 +53,19 @@ type job struct{ digest, run string }
 
 func (f *Follower) job(k known) job {
 	if f.Replicate == nil {
-		return job{digest: k.digest}
+		return job{digest: k.digest + f.published(k)}
 	}
 	_, digest, _ := choose(k.entries, k.view.State.Master, f.Naming.Tag(catalog.Master))
 	return job{digest, k.run}
+}
+
+// published is the address of the master that is published beside the lock: an external handler is told it, for anybody can register
+// a service. Empty: there is none, or nothing of it is known.
+func (f *Follower) published(k known) string {
+	if m := k.view.State.Master; m != nil {
+		return m.Address
+	}
+	return ""
 }
 
 const retryMin, retryMax = 200 * time.Millisecond, 5 * time.Second
@@ -89,6 +98,12 @@ func (f *Follower) Run(ctx context.Context) error {
 			return nil
 		})
 	}
+	g.Go(func() error { // a watch shows what an ACL hides as nothing at all
+		if _, err := f.Naming.Instances(ctx, f.Client); err != nil && ctx.Err() == nil {
+			f.Log.Warn("the master service cannot be read", "err", err)
+		}
+		return nil
+	})
 	g.Go(func() error { f.loop(ctx); return nil })
 	return g.Wait()
 }
@@ -202,7 +217,7 @@ func due(k known, now, handled job, member string) bool {
 
 func (f *Follower) handle(ctx context.Context, k known) error {
 	if f.Replicate == nil {
-		return f.Handler.Handle(ctx, k.event, fmt.Sprintf("CONSUL_INDEX=%d", k.index))
+		return f.Handler.Handle(ctx, k.event, fmt.Sprintf("CONSUL_INDEX=%d", k.index), "RESEC_MASTER="+f.published(k))
 	}
 	to, _, err := choose(k.entries, k.view.State.Master, f.Naming.Tag(catalog.Master))
 	if err != nil {

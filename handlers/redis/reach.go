@@ -34,7 +34,7 @@ func (o Options) Replicating() Login {
 
 // hide keeps passwords out of an error: a Redis without a command, and whatever else listens, repeats what it was told.
 func (o Options) hide(err error) error {
-	text := err.Error()
+	text, _, _ := strings.Cut(err.Error(), ", with args beginning with")
 	for _, l := range []Login{o.login(), o.Replicating()} {
 		if len(l.Password) > 3 { // or nothing could be read any more
 			text = strings.ReplaceAll(text, l.Password, "…")

@@ -80,14 +80,10 @@ func TestDeploy07_HAProxyIsNotToldAnything(t *testing.T) {
 	ok(t, os.WriteFile(config, []byte("defaults\n  mode tcp\n  timeout connect 1s\n  timeout client 1s\n  timeout server 1s\nfrontend redis\n  bind "+
 		net.JoinHostPort(lab.Host(), "6379")+"\n  default_backend redis-master\n"), 0o644))
 	last := ""
-	for host, want := range map[string]string{
-		"10.0.0.3\n": "", "10.0.0.1": "  server master 10.0.0.1:6379 init-addr last,libc,none\n", "::1": "  server master [::1]:6379 init-addr last,libc,none\n", "localhost": "  server master localhost:6379 init-addr last,libc,none\n",
-		"$(touch " + dir + "/ran)": "", "`touch " + dir + "/ran`": "", "10.0.0.1:1 backup\n  server evil 10.0.0.2": "", "a b": "", "": "",
-	} {
-		entry := fmt.Sprintf(`[{"Node":{"Node":"n","Address":""},"Service":{"ID":"s","Address":%q,"Port":6379,"Meta":{"term":"2"}},"Checks":[{"Status":"passing"}]},
-			{"Node":{},"Service":{"Address":"10.9.9.9","Port":6379,"Meta":{"term":"9"}},"Checks":[{"Status":"critical"}]}]`, host)
-		p, err := lab.ForTest(t).Start("handler", []string{"HAPROXY_CONFIG=" + config, "HAPROXY_BACKEND=" + backend, "HAPROXY_RELOAD=true"},
-			"sh", "-c", `printf '%s' "$1" | `+deploy("haproxy-follow"), "sh", entry)
+	handle := func(master, entries string) {
+		t.Helper()
+		p, err := lab.ForTest(t).Start("handler", []string{"HAPROXY_CONFIG=" + config, "HAPROXY_BACKEND=" + backend, "HAPROXY_RELOAD=true", "RESEC_MASTER=" + master},
+			"sh", "-c", `printf '%s' "$1" | `+deploy("haproxy-follow"), "sh", entries)
 		ok(t, err)
 		lab.Eventually(t, patience, func() error {
 			if p.Running() {
@@ -97,13 +93,25 @@ func TestDeploy07_HAProxyIsNotToldAnything(t *testing.T) {
 		})
 		got, err := os.ReadFile(backend)
 		ok(t, err)
-		if want != "" {
-			last = want
-		}
-		if string(got) != "backend redis-master\n  mode tcp\n"+last { // without a master it stays as it was
-			t.Errorf("for %q the backend is\n%s%s", host, got, p.Output())
+		if string(got) != "backend redis-master\n  mode tcp\n"+last {
+			t.Errorf("for %s the backend is\n%s%s", entries, got, p.Output())
 		}
 	}
+	for host, want := range map[string]string{
+		"10.0.0.3\n": "", "10.0.0.1": "  server master 10.0.0.1:6379 init-addr last,libc,none\n", "::1": "  server master [::1]:6379 init-addr last,libc,none\n", "localhost": "  server master localhost:6379 init-addr last,libc,none\n",
+		"$(touch " + dir + "/ran)": "", "`touch " + dir + "/ran`": "", "10.0.0.1:1 backup\n  server evil 10.0.0.2": "", "a b": "", "": "",
+	} {
+		entry := fmt.Sprintf(`[{"Node":{"Node":"n","Address":""},"Service":{"ID":"s","Address":%q,"Port":6379,"Meta":{"term":"2"}},"Checks":[{"Status":"passing"}]},
+			{"Node":{},"Service":{"Address":"10.9.9.9","Port":6379,"Meta":{"term":"9"}},"Checks":[{"Status":"critical"}]}]`, host)
+		if want != "" { // without a master it stays as it was
+			last = want
+		}
+		handle("", entry)
+	}
+	last = "  server master 10.0.0.7:6379 init-addr last,libc,none\n"
+	handle("10.0.0.7:6379", `[{"Service":{"Address":"6.6.6.6","Port":6379,"Meta":{"term":"999"}},"Checks":[{"Status":"passing"}]},
+		{"Service":{"Address":"10.0.0.7","Port":6379,"Meta":{"term":"3"}},"Checks":[{"Status":"passing"}]}]`)
+	handle("10.0.0.7:6379", `[{"Service":{"Address":"6.6.6.6","Port":6379,"Meta":{"term":"999"}},"Checks":[{"Status":"passing"}]}]`)
 	if _, err := os.Stat(filepath.Join(dir, "ran")); err == nil {
 		t.Error("an address was run by a shell")
 	}
