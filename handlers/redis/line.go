@@ -37,6 +37,31 @@ func (l *line) close() {
 	}
 }
 
+// over is the context of a look: one that is under way when a ping turns out not to be answered, nor any look since that was sent, is
+// worth no time of its own.
+func (l *line) over(ctx context.Context, answered time.Time, rest time.Duration) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	if l.gone == nil {
+		return ctx, cancel
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.gone:
+		}
+		if l.silent.After(answered) && sleep(ctx, rest) {
+			cancel()
+		}
+	}()
+	return ctx, func() {
+		cancel()
+		<-ended
+	}
+}
+
 // short tells whether the last connection ended as soon as it began, or was none.
 func (l *line) short() bool {
 	return l.gone == nil && !l.closed.IsZero() && (!l.greeted || l.closed.Sub(l.opened) < retryMin)

@@ -38,7 +38,9 @@ func (s *Server) Watch(ctx context.Context, p Probe, poke <-chan struct{}, repor
 	silent, wait, bound, answered := 0, retryMin, p.Timeout, time.Time{}
 	for ctx.Err() == nil {
 		began := time.Now()
-		st, err := s.look(ctx, bound)
+		looking, end := line.over(ctx, answered, s.opt.doubtFor())
+		st, err := s.look(looking, bound)
+		end()
 		bound = p.Timeout
 		if ctx.Err() != nil {
 			return
@@ -50,6 +52,7 @@ func (s *Server) Watch(ctx context.Context, p Probe, poke <-chan struct{}, repor
 		if !Silent(err) {
 			silent, answered = 0, time.Now()
 		} else if silent++; silent < p.Failures {
+			line.close() // it counts once
 			if !sleep(ctx, retryMin) { // a silence need not take the time of a timeout
 				return
 			}
