@@ -52,7 +52,7 @@ func (s *Server) Watch(ctx context.Context, p Probe, poke <-chan struct{}, repor
 		if !Silent(err) {
 			silent, answered = 0, time.Now()
 		} else if silent++; silent < p.Failures {
-			line.close() // it counts once
+			line.close()               // it counts once
 			if !sleep(ctx, retryMin) { // a silence need not take the time of a timeout
 				return
 			}
