@@ -48,20 +48,8 @@ func (p *passage) await(ctx context.Context, v lock.View, old *lock.Master, proo
 	if !p.old.silent {
 		p.old.silent = true
 		p.Trace.step("silent")
-		told := make(chan struct{})
-		p.behind.Go(func() {
-			defer close(told)
-			if !p.old.foreign { // it may be another's, which would do as it is told
-				p.depose(ctx)
-			}
-		})
-		wait := Brief
-		if v.State.GivenUp(old.ID) { // its agent has told it already
-			wait = 0
-		}
-		select { // a frozen process is told at once; a machine that is gone, never
-		case <-told:
-		case <-time.After(wait):
+		if !p.old.foreign { // or it may be another's, which would do as it is told
+			p.tell(ctx, v.State.GivenUp(old.ID))
 		}
 	}
 	switch {
@@ -98,6 +86,20 @@ func (p *passage) await(ctx context.Context, v lock.View, old *lock.Master, proo
 	case <-time.After(LookAgain):
 	}
 	return false, nil
+}
+
+// tell deposes a silent master. A frozen process is told at once; a machine that is gone, never. Where its own agent has told it
+// already, that is not waited for.
+func (p *passage) tell(ctx context.Context, already bool) {
+	told := make(chan struct{})
+	p.behind.Go(func() { defer close(told); p.depose(ctx) })
+	if already {
+		return
+	}
+	select {
+	case <-told:
+	case <-time.After(Brief):
+	}
 }
 
 // depose sends a silent master what it is to do when it goes on.

@@ -30,8 +30,10 @@ func (p *passage) unseen(ctx context.Context, v lock.View, own redis.Status) err
 		return nil
 	}
 	ask := func(addr string) (redis.Status, error) {
+		ctx, cancel := context.WithTimeout(ctx, sealFor) // whoever is silent is dealt with later
+		defer cancel()
 		opt := p.Creds
-		opt.Addr, opt.Timeout = addr, sealFor // whoever is silent is dealt with later
+		opt.Addr, opt.Timeout = addr, sealFor
 		return handlers.Ask(ctx, opt)
 	}
 	_, err := ask(m.Address)

@@ -53,7 +53,7 @@ type job struct{ digest, run string }
 
 func (f *Follower) job(k known) job {
 	if f.Replicate == nil {
-		return job{digest: k.digest + f.published(k)}
+		return job{digest: k.digest + published(k)}
 	}
 	_, digest, _ := choose(k.entries, k.view.State.Master, f.Naming.Tag(catalog.Master))
 	return job{digest, k.run}
@@ -61,7 +61,7 @@ func (f *Follower) job(k known) job {
 
 // published is the address of the master that is published beside the lock: an external handler is told it, for anybody can register
 // a service. Empty: there is none, or nothing of it is known.
-func (f *Follower) published(k known) string {
+func published(k known) string {
 	if m := k.view.State.Master; m != nil {
 		return m.Address
 	}
@@ -217,7 +217,7 @@ func due(k known, now, handled job, member string) bool {
 
 func (f *Follower) handle(ctx context.Context, k known) error {
 	if f.Replicate == nil {
-		return f.Handler.Handle(ctx, k.event, fmt.Sprintf("CONSUL_INDEX=%d", k.index), "RESEC_MASTER="+f.published(k))
+		return f.Handler.Handle(ctx, k.event, fmt.Sprintf("CONSUL_INDEX=%d", k.index), "RESEC_MASTER="+published(k))
 	}
 	to, _, err := choose(k.entries, k.view.State.Master, f.Naming.Tag(catalog.Master))
 	if err != nil {
