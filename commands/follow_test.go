@@ -59,9 +59,15 @@ func TestFollow_WhileTheLockIsOurs(t *testing.T) {
 	f, err := k.Resec("follow", 0, "follow")
 	ok(t, err)
 	register(t, k, k.Redis[1], "99", "")
-	other, err := k.Resec("other", 1, "follow", "touch "+k.Dir+"/seen")
+	other, err := k.Resec("other", 1, "follow", "echo $RESEC_MASTER >"+k.Dir+"/seen")
 	ok(t, err)
-	lab.Eventually(t, 10*time.Second, func() error { _, err := os.Stat(k.Dir + "/seen"); return err })
+	lab.Eventually(t, 10*time.Second, func() error {
+		seen, err := os.ReadFile(k.Dir + "/seen")
+		if err == nil && string(seen) != k.Redis[0].Addr+"\n" {
+			err = fmt.Errorf("the handler is told that %q is the master", seen)
+		}
+		return err
+	})
 	ok(t, k.Redis[0].Is("role", "master"))
 	// It is lost. An entry that the state does not name is followed by nobody; the successor's is.
 	e.Signal(syscall.SIGTERM)
