@@ -11,9 +11,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"resec/commands/agent"
+	"resec/commands/httpapi"
 	"resec/commands/lock"
 	"resec/commands/metrics"
-	"resec/commands/web"
 	"resec/handlers/redis"
 )
 
@@ -43,24 +43,24 @@ func (p *program) agent() *cli.Command {
 			}
 			registrar := cfg.registrar(client, me.ServiceID, log)
 			a := agent.Agent{
-				Lock:      lock.Lock{Client: client, Key: cfg.lockKey, Member: me.ID, Memory: &lock.Memory{}},
-				Session:   lock.SessionOptions{Name: cfg.sessionName, TTL: cfg.lockTTL, Check: registrar.CheckID()},
-				Me:        me,
-				Registrar: registrar,
-				Creds:     cfg.redis(me.ID),
-				Probe:     redis.Probe{Every: cfg.interval, Timeout: cfg.timeout, Failures: cfg.failures},
-				Guard:     cfg.guardPolicy,
-				Early:     cfg.early,
-				Metrics:   m,
-				Hooks:     cfg.hooks,
-				Ask:       ask,
-				Notify:    os.Getenv("NOTIFY_SOCKET"),
-				Log:       log,
+				Lock:          lock.Lock{Client: client, Key: cfg.lockKey, Member: me.ID, LastKnown: &lock.LastKnownState{}},
+				Session:       lock.SessionOptions{Name: cfg.sessionName, TTL: cfg.lockTTL, Check: registrar.CheckID()},
+				Me:            me,
+				Registrar:     registrar,
+				Creds:         cfg.redis(me.ID),
+				Probe:         redis.Probe{Every: cfg.interval, Timeout: cfg.timeout, Failures: cfg.failures},
+				Guard:         cfg.guardPolicy,
+				EarlyTakeover: cfg.early,
+				Metrics:       m,
+				Hooks:         cfg.hooks,
+				DumpState:     ask,
+				NotifySocket:  os.Getenv("NOTIFY_SOCKET"),
+				Log:           log,
 			}
 			if m != nil {
-				a.Creds.Tally = m
+				a.Creds.Counters = m
 			}
-			server.Show(a.Report)
+			server.SetReporter(a.Report)
 			if err := os.Unsetenv("NOTIFY_SOCKET"); err != nil { // a hook is not to speak for us
 				return err
 			}
@@ -69,12 +69,12 @@ func (p *program) agent() *cli.Command {
 }
 
 // answer begins to answer who asks by HTTP, and to count for them; both are nil where nobody is to be answered.
-func (c *config) answer(ctx context.Context, client *api.Client, log *slog.Logger) (*metrics.Metrics, *web.Server, error) {
+func (c *config) answer(ctx context.Context, client *api.Client, log *slog.Logger) (*metrics.Metrics, *httpapi.Server, error) {
 	if c.listen == "" {
 		return nil, nil, nil
 	}
 	m := metrics.New()
 	c.count(m.ConsulError)
-	server, err := web.Listen(ctx, c.listen, m, func(ctx context.Context) (any, error) { return c.report(ctx, client) }, log)
+	server, err := httpapi.Listen(ctx, c.listen, m, func(ctx context.Context) (any, error) { return c.report(ctx, client) }, log)
 	return m, server, err
 }

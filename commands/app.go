@@ -117,7 +117,7 @@ func (p *program) command(name, args, usage string, want group, extra []setting,
 			log := cfg.logger(p.stderr)
 			cfg.log = log
 			if want&forRedis != 0 {
-				if err := cfg.reach.prepare(log); err != nil {
+				if err := cfg.access.prepare(log); err != nil {
 					return err
 				}
 			}

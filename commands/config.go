@@ -36,7 +36,7 @@ type config struct {
 	listen       string // host:port; empty: nobody is answered
 	hooks        []hooks.Hook
 	redisAddr    string
-	reach        reach
+	access       redisAccess
 	logLevel     slog.Level
 	logFormat    string
 	consul       api.Config

@@ -62,22 +62,22 @@ func (c *config) client() (*api.Client, error) {
 		return nil, fmt.Errorf("set up the consul client: %w", err)
 	}
 	if token != nil {
-		c.consul.HttpClient.Transport = bearing{c.consul.HttpClient.Transport, token}
+		c.consul.HttpClient.Transport = tokenTransport{c.consul.HttpClient.Transport, token}
 	}
 	return client, nil
 }
 
 // count tells of each call to Consul that fails.
 func (c *config) count(failed func()) {
-	c.consul.HttpClient.Transport = counting{c.consul.HttpClient.Transport, failed}
+	c.consul.HttpClient.Transport = countingTransport{c.consul.HttpClient.Transport, failed}
 }
 
-type counting struct {
+type countingTransport struct {
 	http.RoundTripper
 	failed func()
 }
 
-func (t counting) RoundTrip(r *http.Request) (*http.Response, error) {
+func (t countingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	res, err := t.RoundTripper.RoundTrip(r)
 	if err != nil && !errors.Is(r.Context().Err(), context.Canceled) || err == nil && failed(res.StatusCode) {
 		t.failed()
@@ -90,7 +90,7 @@ func failed(code int) bool {
 	return code >= 500 || code == http.StatusForbidden || code == http.StatusTooManyRequests
 }
 
-func (t counting) CloseIdleConnections() { closeIdle(t.RoundTripper) }
+func (t countingTransport) CloseIdleConnections() { closeIdle(t.RoundTripper) }
 
 func closeIdle(t http.RoundTripper) {
 	if c, ok := t.(interface{ CloseIdleConnections() }); ok {
@@ -174,7 +174,7 @@ func (c *config) registrar(client *api.Client, id string, log *slog.Logger) *cat
 
 // redis is how Redis is reached, our own and, with another address, every other.
 func (c *config) redis(member string) redis.Options {
-	return redis.Options{Addr: c.redisAddr, Login: c.reach.login, Replication: c.reach.replication, TLS: c.reach.config,
+	return redis.Options{Addr: c.redisAddr, Login: c.access.login, Replication: c.access.replication, TLS: c.access.config,
 		Timeout: c.timeout, Name: "resec:" + member}
 }
 

@@ -35,7 +35,7 @@ func TestCounting(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n := 0
-			client := http.Client{Transport: counting{&http.Transport{}, func() { n++ }}}
+			client := http.Client{Transport: countingTransport{&http.Transport{}, func() { n++ }}}
 			defer client.CloseIdleConnections()
 			req, err := http.NewRequestWithContext(tt.ctx, "GET", consul.URL+tt.path, nil)
 			if err != nil {

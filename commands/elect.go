@@ -11,6 +11,7 @@ import (
 
 	"resec/commands/elect"
 	"resec/commands/lock"
+	"resec/commands/takeover"
 	"resec/handlers"
 	"resec/handlers/redis"
 )
@@ -67,13 +68,13 @@ func (p *program) runElect(c *cli.Context, cfg *config, log *slog.Logger, o elec
 	case find.Err() != nil:
 		return coded(exitTimeout, fmt.Errorf("%w %s for %s: consul does not answer", elect.ErrTimeout, cfg.lockKey, o.timeout))
 	}
-	server, err := redis.Open(c.Context, cfg.redis(me.ID).Watched())
+	server, err := redis.Open(c.Context, cfg.redis(me.ID).WithIdlePing())
 	if err != nil {
 		return err
 	}
 	defer server.Close()
 	e := &elect.Election{
-		Lock:    lock.Lock{Client: client, Key: cfg.lockKey, Member: me.ID, Memory: &lock.Memory{}},
+		Lock:    lock.Lock{Client: client, Key: cfg.lockKey, Member: me.ID, LastKnown: &lock.LastKnownState{}},
 		Session: lock.SessionOptions{Name: cfg.sessionName, TTL: cfg.lockTTL},
 		Me:      me, Naming: cfg.naming,
 		Redis: server, Creds: cfg.redis(me.ID),
@@ -103,9 +104,9 @@ func electCode(err error, o electOptions) error {
 	switch {
 	case errors.Is(err, elect.ErrTimeout):
 		return coded(exitTimeout, err)
-	case errors.Is(err, elect.ErrLost):
+	case errors.Is(err, takeover.ErrLost):
 		return coded(exitLost, err)
-	case errors.Is(err, lock.ErrConflict), errors.Is(err, lock.ErrForeign), errors.Is(err, redis.ErrTooOld):
+	case errors.Is(err, lock.ErrConflict), errors.Is(err, lock.ErrOtherCluster), errors.Is(err, redis.ErrTooOld):
 		return coded(exitUsage, err)
 	case errors.Is(err, handlers.ErrExit) && o.child && !o.childCode:
 		return nil

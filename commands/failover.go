@@ -60,10 +60,10 @@ func (p *program) runFailover(ctx context.Context, cfg *config, o failoverOption
 	if view.Err != nil {
 		return view.Err
 	}
-	if view.Pause.On(time.Now()) && !o.dryRun {
+	if view.Pause.Active(time.Now()) && !o.dryRun {
 		return fmt.Errorf("the cluster is %s: resume it first", view.Pause)
 	}
-	rows := failover.Ranking(view, answers)
+	rows := failover.Rows(view, answers)
 	if err := p.drawRanking(rows); err != nil || o.to == "" {
 		return err
 	}
@@ -72,17 +72,17 @@ func (p *program) runFailover(ctx context.Context, cfg *config, o failoverOption
 		return fmt.Errorf("invalid value %q for -to: takes one of the members above", o.to)
 	}
 	to := rows[at].ID
-	fmt.Fprintf(p.stdout, "with %s as master:\n  %s\n", to, strings.Join(failover.Cost(rows, to), "\n  "))
+	fmt.Fprintf(p.stdout, "with %s as master:\n  %s\n", to, strings.Join(failover.DataLoss(rows, to), "\n  "))
 	if o.dryRun {
 		return nil
 	}
-	if why := failover.Impossible(rows[at], view); why != "" {
+	if why := failover.IneligibleReason(rows[at], view); why != "" {
 		return fmt.Errorf("%s cannot be made to lead: %s", to, why)
 	}
 	r := lock.Request{To: to}
 	for _, row := range rows {
 		if row.ID != to {
-			r.Overrule = append(r.Overrule, row.ID)
+			r.ForceFollow = append(r.ForceFollow, row.ID)
 		}
 	}
 	return p.force(ctx, lock.Lock{Client: client, Key: cfg.lockKey}, view, r, o.timeout)
@@ -90,7 +90,7 @@ func (p *program) runFailover(ctx context.Context, cfg *config, o failoverOption
 
 // force asks for it, and waits until it is done.
 func (p *program) force(ctx context.Context, l lock.Lock, before lock.View, r lock.Request, timeout time.Duration) error {
-	end, err := l.Ask(ctx, r)
+	end, err := l.CreateRequest(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (p *program) force(ctx context.Context, l lock.Lock, before lock.View, r lo
 }
 
 // survey asks Consul, then every Redis that it knows of, all at once.
-func (c *config) survey(ctx context.Context, client *api.Client) (lock.View, []status.Answer, error) {
+func (c *config) survey(ctx context.Context, client *api.Client) (lock.View, []status.MemberStatus, error) {
 	view, err := lock.Lock{Client: client, Key: c.lockKey}.Read(ctx)
 	if err != nil {
 		return view, nil, err
@@ -137,7 +137,7 @@ func (c *config) survey(ctx context.Context, client *api.Client) (lock.View, []s
 	}
 	opt := c.redis("status")
 	opt.Timeout = statusAsk
-	return view, status.Ask(ctx, lock.Members(entries, view), opt), nil
+	return view, status.Probe(ctx, lock.Members(entries, view), opt), nil
 }
 
 func (p *program) drawRanking(rows []failover.Row) error {
@@ -148,7 +148,7 @@ func (p *program) drawRanking(rows []failover.Row) error {
 			rank = strconv.Itoa(r.Rank)
 		}
 		lines = append(lines, row(rank, r.ID, r.Address, strconv.FormatInt(st.Keys, 10), strconv.FormatInt(st.Dataset, 10),
-			fmt.Sprintf("%.8s", st.Position.Lineage), strconv.FormatInt(st.Position.Offset, 10), r.Why))
+			fmt.Sprintf("%.8s", st.Position.ReplID), strconv.FormatInt(st.Position.Offset, 10), r.Why))
 	}
 	return table(p.stdout, lines)
 }

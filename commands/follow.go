@@ -38,7 +38,7 @@ func (p *program) runFollow(c *cli.Context, cfg *config, log *slog.Logger, shell
 		f.Handler = h
 		return f.Run(c.Context)
 	}
-	server, err := redis.Open(c.Context, cfg.redis(me.ID).Watched())
+	server, err := redis.Open(c.Context, cfg.redis(me.ID).WithIdlePing())
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func (p *program) runForget(ctx context.Context, cfg *config, id string, timeout
 	if err != nil {
 		return err
 	}
-	if err := view.Belongs(cfg.naming.Name(catalog.Master)); err != nil {
+	if err := view.CheckService(cfg.naming.Name(catalog.Master)); err != nil {
 		return err
 	}
 	if err := forgettable(id, view, answers); err != nil {
@@ -48,7 +48,7 @@ func (p *program) runForget(ctx context.Context, cfg *config, id string, timeout
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	l := lock.Lock{Client: client, Key: cfg.lockKey}
-	if err := l.Part(ctx, id); err != nil {
+	if err := l.DeleteMember(ctx, id); err != nil {
 		return err
 	}
 	for {
@@ -59,7 +59,7 @@ func (p *program) runForget(ctx context.Context, cfg *config, id string, timeout
 			err = errors.Join(err, err2)
 		}
 		v, err2 := l.Read(ctx)
-		_, recorded := v.State.Record[id]
+		_, recorded := v.State.Members[id]
 		if err = errors.Join(err, err2); err == nil && !recorded && len(left) == 0 {
 			_, err := fmt.Fprintln(p.stdout, id, "is forgotten")
 			return err
@@ -78,17 +78,17 @@ func (p *program) runForget(ctx context.Context, cfg *config, id string, timeout
 }
 
 // forgettable says why a member cannot be forgotten: it is there.
-func forgettable(id string, v lock.View, answers []status.Answer) error {
-	at := slices.IndexFunc(answers, func(a status.Answer) bool { return a.ID == id })
-	_, recorded := v.State.Record[id]
+func forgettable(id string, v lock.View, answers []status.MemberStatus) error {
+	at := slices.IndexFunc(answers, func(a status.MemberStatus) bool { return a.ID == id })
+	_, recorded := v.State.Members[id]
 	switch {
 	case at < 0 && !recorded:
 		return fmt.Errorf("there is no member %q: see resec status", id)
-	case v.Members[id].Session != "":
+	case v.LiveAgents[id].Session != "":
 		return fmt.Errorf("the agent of %s lives: a member that leaves is forgotten by itself", id)
-	case at >= 0 && answers[at].Err != nil && redis.Answered(answers[at].Err):
+	case at >= 0 && answers[at].Err != nil && redis.Replied(answers[at].Err):
 		return fmt.Errorf("what answers at %s may be the redis of %s: %w", answers[at].Address, id, answers[at].Err)
-	case at >= 0 && answers[at].Err == nil && v.Knows(id, answers[at].Status):
+	case at >= 0 && answers[at].Err == nil && v.IsMembers(id, answers[at].Status):
 		return fmt.Errorf("the redis of %s answers at %s: stop it first", id, answers[at].Address)
 	}
 	return nil

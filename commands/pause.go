@@ -31,7 +31,7 @@ func (p *program) pause() *cli.Command {
 			}
 			pause.Since = time.Now().UTC().Truncate(time.Second)
 			pause.Until = pause.Since.Add(lasts)
-			if err := l.Suspend(c.Context, pause); err != nil {
+			if err := l.Pause(c.Context, pause); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintln(p.stdout, &pause)
@@ -65,7 +65,7 @@ func (c *config) cluster(ctx context.Context) (l lock.Lock, v lock.View, err err
 	}
 	l = lock.Lock{Client: client, Key: c.lockKey}
 	if v, err = l.Read(ctx); err == nil {
-		err = v.Belongs(c.naming.Name(catalog.Master))
+		err = v.CheckService(c.naming.Name(catalog.Master))
 	}
 	return l, v, err
 }

@@ -16,8 +16,8 @@ import (
 	"resec/handlers/redis"
 )
 
-// reach is what a user says of how Redis is reached, beside its address.
-type reach struct {
+// redisAccess is what a user says of how Redis is reached, beside its address.
+type redisAccess struct {
 	user, pass, passFile          string
 	replUser, replPass, replFile  string // of a replica to its master
 	tls                           bool
@@ -28,7 +28,7 @@ type reach struct {
 
 // prepare reads the files for the first time. Later they are read for each connection, for passwords and certificates are changed
 // while we run; where one cannot be read then, what was read last goes on: no fault of ours is to look like a dead Redis.
-func (r *reach) prepare(log *slog.Logger) (err error) {
+func (r *redisAccess) prepare(log *slog.Logger) (err error) {
 	if err := r.consistent(); err != nil {
 		return err
 	}
@@ -42,13 +42,13 @@ func (r *reach) prepare(log *slog.Logger) (err error) {
 		}
 	}
 	if r.tls {
-		r.config, err = kept(log, r.load)
+		r.config, err = reloading(log, r.load)
 	}
 	return err
 }
 
 // consistent checks what no single value shows.
-func (r *reach) consistent() error {
+func (r *redisAccess) consistent() error {
 	for _, two := range []struct {
 		bad       bool
 		got, want string
@@ -69,9 +69,9 @@ func (r *reach) consistent() error {
 // login is a user's, whose password may stand in a file.
 func login(log *slog.Logger, user, pass, name, file string) (func() redis.Login, error) {
 	if file == "" {
-		return redis.Always(user, pass), nil
+		return redis.StaticLogin(user, pass), nil
 	}
-	return kept(log, func() (redis.Login, error) {
+	return reloading(log, func() (redis.Login, error) {
 		pass, err := secret(file)
 		if err != nil {
 			return redis.Login{}, fmt.Errorf("invalid %s: %w", name, err)
@@ -111,7 +111,7 @@ func small(path string) ([]byte, error) {
 }
 
 // load is the TLS configuration as the files have it.
-func (r *reach) load() (*tls.Config, error) {
+func (r *redisAccess) load() (*tls.Config, error) {
 	c := &tls.Config{ServerName: r.serverName, MinVersion: tls.VersionTLS12}
 	if r.caCert != "" {
 		pem, err := small(r.caCert)
@@ -133,8 +133,8 @@ func (r *reach) load() (*tls.Config, error) {
 	return c, nil
 }
 
-// kept calls load each time, and goes on with what it said last where it fails, which is logged once.
-func kept[T any](log *slog.Logger, load func() (T, error)) (func() T, error) {
+// reloading calls load each time, and goes on with what it said last where it fails, which is logged once.
+func reloading[T any](log *slog.Logger, load func() (T, error)) (func() T, error) {
 	last, err := load()
 	if err != nil {
 		return nil, err

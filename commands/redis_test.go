@@ -16,7 +16,7 @@ import (
 func TestReach_CertificatesAreReadAgain(t *testing.T) {
 	t.Parallel()
 	l, dir := lab.ForTest(t), t.TempDir()
-	r := reach{tls: true, caCert: filepath.Join(dir, "ca"), cert: filepath.Join(dir, "cert"), key: filepath.Join(dir, "key")}
+	r := redisAccess{tls: true, caCert: filepath.Join(dir, "ca"), cert: filepath.Join(dir, "cert"), key: filepath.Join(dir, "key")}
 	renewed := func() *lab.Authority {
 		a, err := l.NewAuthority()
 		if err != nil {

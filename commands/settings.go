@@ -66,7 +66,7 @@ func (c *config) consulSettings() []setting {
 
 // redisSettings say how Redis is let in by, and to whom.
 func (c *config) redisSettings() []setting {
-	r := &c.reach
+	r := &c.access
 	own := func(name, env, usage, takes string, p *string) setting {
 		return setting{name: name, env: env, usage: usage, takes: takes, set: orNone(text(p)), group: forRedis}
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"resec/commands/catalog"
-	"resec/commands/elect"
 	"resec/commands/lock"
+	"resec/commands/takeover"
 )
 
 // exitRefused is switchover's own code: the old master leads as before.
@@ -48,15 +48,15 @@ func (p *program) runSwitchover(ctx context.Context, cfg *config, l lock.Lock, r
 		return err
 	case before.Err != nil:
 		return before.Err
-	case before.Belongs(cfg.naming.Name(catalog.Master)) != nil:
-		return before.Belongs(cfg.naming.Name(catalog.Master))
-	case before.Pause.On(time.Now()):
+	case before.CheckService(cfg.naming.Name(catalog.Master)) != nil:
+		return before.CheckService(cfg.naming.Name(catalog.Master))
+	case before.Pause.Active(time.Now()):
 		return coded(exitRefused, fmt.Errorf("refused: the cluster is %s", before.Pause))
 	case before.Free() || before.State.Master == nil:
 		return coded(exitRefused, errors.New("refused: there is no master whose agent could hand over"))
 	}
-	end, err := l.Ask(ctx, r)
-	if errors.Is(err, lock.ErrAsked) {
+	end, err := l.CreateRequest(ctx, r)
+	if errors.Is(err, lock.ErrRequestPending) {
 		return coded(exitRefused, err)
 	} else if err != nil {
 		return err
@@ -115,7 +115,7 @@ func (p *program) drawSwitchover(ctx context.Context, l lock.Lock, m lock.Master
 
 func drawSteps(w io.Writer, steps []lock.Step) {
 	for _, s := range steps {
-		if what := elect.StepDoes(s.Name); what != "" {
+		if what := takeover.StepDescription(s.Name); what != "" {
 			fmt.Fprintf(w, "%10s  %s\n", milliseconds(s.At), what)
 		}
 	}

@@ -14,7 +14,7 @@ func (c *config) token() (func() string, error) {
 		return nil, nil
 	}
 	c.consul.TokenFile, c.consul.Token = "", ""
-	return kept(c.log, func() (string, error) {
+	return reloading(c.log, func() (string, error) {
 		s, err := secret(file)
 		if err != nil {
 			return "", fmt.Errorf("invalid %s: %w", api.HTTPTokenFileEnvName, err)
@@ -23,16 +23,16 @@ func (c *config) token() (func() string, error) {
 	})
 }
 
-// bearing gives each call the token of this moment.
-type bearing struct {
+// tokenTransport gives each call the token of this moment.
+type tokenTransport struct {
 	http.RoundTripper
 	token func() string
 }
 
-func (t bearing) RoundTrip(r *http.Request) (*http.Response, error) {
+func (t tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set("X-Consul-Token", t.token())
 	return t.RoundTripper.RoundTrip(r)
 }
 
-func (t bearing) CloseIdleConnections() { closeIdle(t.RoundTripper) }
+func (t tokenTransport) CloseIdleConnections() { closeIdle(t.RoundTripper) }

@@ -21,7 +21,7 @@ func Promote(ctx context.Context, s *redis.Server) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if _, err := s.Lift(ctx); err != nil {
+	if _, err := s.Unfence(ctx); err != nil {
 		return Result{}, err
 	}
 	return result("promote", s, st, true), nil
@@ -59,7 +59,7 @@ func Replicate(ctx context.Context, s *redis.Server, to Target, creds redis.Opti
 		return Result{}, err
 	}
 	creds.Addr = to.Addr
-	master, err := Ask(ctx, creds)
+	master, err := Probe(ctx, creds)
 	if err != nil {
 		return Result{}, fmt.Errorf("verify the master to follow: %w", err)
 	}
@@ -79,23 +79,23 @@ func Replicate(ctx context.Context, s *redis.Server, to Target, creds redis.Opti
 	if err := MayFollow(own, master, to.Force); err != nil {
 		return Result{}, fmt.Errorf("follow %s: %w", to.Addr, err)
 	}
-	changed := own.Of != to.Addr
+	changed := own.MasterAddr != to.Addr
 	if changed {
 		if err := s.Follow(ctx, to.Addr); err != nil {
 			return Result{}, err
 		}
 	}
 	if own.Master {
-		err = Settle(ctx, s)
+		err = CleanUpFormerMaster(ctx, s)
 	} else {
-		_, err = s.Lift(ctx)
+		_, err = s.Unfence(ctx)
 	}
-	return result("replicate", s, redis.Status{RunID: own.RunID, Of: to.Addr}, changed), err
+	return result("replicate", s, redis.Status{RunID: own.RunID, MasterAddr: to.Addr}, changed), err
 }
 
-// Settle ends what stood on a former master: a fence, a pause, and the connections of clients that want a master.
-func Settle(ctx context.Context, s *redis.Server) error {
-	_, lift := s.Lift(ctx)
+// CleanUpFormerMaster ends what stood on a former master: a fence, a pause, and the connections of clients that want a master.
+func CleanUpFormerMaster(ctx context.Context, s *redis.Server) error {
+	_, lift := s.Unfence(ctx)
 	unpause := s.Unpause(ctx)
 	_, kill := s.Disconnect(ctx)
 	return errors.Join(lift, unpause, kill)
@@ -106,15 +106,15 @@ func Settle(ctx context.Context, s *redis.Server) error {
 func MayFollow(own, master redis.Status, force bool) error {
 	switch {
 	case !master.Master:
-		return fmt.Errorf("%w: it is a replica of %s", ErrRefused, master.Of)
-	case master.Keys == 0 && own.Keys > 0 && !force && !own.Position.Precedes(master.Position):
+		return fmt.Errorf("%w: it is a replica of %s", ErrRefused, master.MasterAddr)
+	case master.Keys == 0 && own.Keys > 0 && !force && !own.Position.IsAncestorOf(master.Position):
 		return fmt.Errorf("%w: it is empty, and would wipe %d keys here", ErrRefused, own.Keys)
 	}
 	return nil
 }
 
-// Ask opens a server for one look at it.
-func Ask(ctx context.Context, opt redis.Options) (redis.Status, error) {
+// Probe opens a server for one look at it.
+func Probe(ctx context.Context, opt redis.Options) (redis.Status, error) {
 	s, err := redis.Open(ctx, opt)
 	if err != nil {
 		return redis.Status{}, err
@@ -124,7 +124,7 @@ func Ask(ctx context.Context, opt redis.Options) (redis.Status, error) {
 }
 
 func result(handler string, s *redis.Server, st redis.Status, changed bool) Result {
-	r := Result{Handler: handler, Redis: s.Addr(), RunID: st.RunID, Role: "replica", Master: st.Of, Changed: changed}
+	r := Result{Handler: handler, Redis: s.Addr(), RunID: st.RunID, Role: "replica", Master: st.MasterAddr, Changed: changed}
 	if st.Master {
 		r.Role = "master"
 	}

@@ -57,7 +57,7 @@ func (c *Command) Handle(ctx context.Context, event []byte, env ...string) error
 		stop(group, c.Grace())
 		select {
 		case <-done:
-		case <-time.After(killedFor): // it may be another user's by now, or wait for a disk
+		case <-time.After(killTimeout): // it may be another user's by now, or wait for a disk
 			return fmt.Errorf("%q could not be ended, and is left: %w", c.Args, context.Cause(ctx))
 		}
 		return fmt.Errorf("%q was ended: %w", c.Args, context.Cause(ctx))
@@ -92,8 +92,8 @@ func (c *Command) End() {
 	c.groups = nil
 }
 
-// killedFor is how long a process is waited for that was killed.
-const killedFor = time.Second
+// killTimeout is how long a process is waited for that was killed.
+const killTimeout = time.Second
 
 // empty tells whether nothing of ours is left in a group whose leader was waited for. Should the leader's number be in
 // use again, then by a stranger, and so may be the group's.

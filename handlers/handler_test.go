@@ -46,7 +46,7 @@ func TestParseEvent(t *testing.T) {
 
 // at is a server at a position.
 func at(st redis.Status, lineage, continues string, offset int64) redis.Status {
-	st.Position = redis.Position{Lineage: lineage, Lineage2: continues, Offset: offset}
+	st.Position = redis.Position{ReplID: lineage, ReplID2: continues, Offset: offset}
 	return st
 }
 
@@ -65,7 +65,7 @@ func TestMayFollow(t *testing.T) {
 		{"or the master's history goes on from ours: it was flushed", at(redis.Status{Keys: 5}, "l", "", 9), at(redis.Status{Master: true}, "l", "", 10), false, ""},
 		{"also through a promotion", at(redis.Status{Keys: 5}, "l", "", 9), at(redis.Status{Master: true}, "m", "l", 10), false, ""},
 		{"not where ours has gone on", at(redis.Status{Keys: 5}, "l", "", 11), at(redis.Status{Master: true}, "l", "", 10), false, "refused: it is empty, and would wipe 5 keys here"},
-		{"nobody follows a replica", redis.Status{}, redis.Status{Of: "10.0.0.1:6379", Keys: 1}, false, "refused: it is a replica of 10.0.0.1:6379"},
+		{"nobody follows a replica", redis.Status{}, redis.Status{MasterAddr: "10.0.0.1:6379", Keys: 1}, false, "refused: it is a replica of 10.0.0.1:6379"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			err := MayFollow(tt.own, tt.master, tt.force)

@@ -5,88 +5,88 @@ import (
 	"errors"
 	"time"
 
-	"resec/commands/crash"
+	"resec/commands/failpoint"
 	"resec/commands/lock"
 	"resec/handlers/redis"
 )
 
-// guardEvery is how often the guard is looked at: Redis itself looks at the lag of its replicas once a second. After a
+// guardInterval is how often the guard is looked at: Redis itself looks at the lag of its replicas once a second. After a
 // replica's connection has ended it is alertEvery, for alertFor: Redis may notice a little later than we do.
-const guardEvery, alertEvery, alertFor = time.Second, 5 * time.Millisecond, 200 * time.Millisecond
+const guardInterval, alertInterval, alertPeriod = time.Second, 5 * time.Millisecond, 200 * time.Millisecond
 
 // keepGuard keeps the guard of the master that we are for as long as our reign lasts. It alone sets it: one command is
 // under way at a time, and each is decided by what Redis says just before it. So one that timed out has been done, or never
 // will be, by the time the next is: a Redis that goes on reads what waits on its old connections before it greets a new one.
-func (a *Agent) keepGuard(ctx context.Context, r reign, lost <-chan struct{}) {
+func (a *Agent) keepGuard(ctx context.Context, r leaderTerm, lost <-chan struct{}) {
 	said, alert, ready := "", time.Time{}, time.Time{}
-	odd := strange{n: -1}
+	odd := unknownReplicas{count: -1}
 	for ctx.Err() == nil {
-		k, changed := a.board.Wait()
-		again := guardEvery
+		k, changed := a.known.Watch()
+		again := guardInterval
 		if time.Now().Before(alert) {
-			again = alertEvery
+			again = alertInterval
 		} else if !odd.since.IsZero() {
-			again = strangeFor / 3
+			again = unknownReplicaGrace / 3
 		}
-		if time.Since(ready) >= guardEvery {
-			if err := a.testament.Ready(ctx); err != nil {
+		if time.Since(ready) >= guardInterval {
+			if err := a.emergencyFence.Connect(ctx); err != nil {
 				a.Log.Debug("there is no connection for the fence of a frozen redis", "err", err)
 			}
 			ready = time.Now()
 		}
-		if k.view.State.Term() == r.term && k.found.noted(k, a.Me.ID) {
-			moved, err := a.guard(ctx, k, r, &odd)
+		if k.view.State.Term() == r.term && k.operator.persisted(k, a.Me.ID) {
+			moved, err := a.stepGuard(ctx, k, r, &odd)
 			switch {
 			case moved:
 				said = ""
 				continue
-			case err != nil && ctx.Err() == nil && !errors.Is(err, lock.ErrMoved) && redis.Why(err) != said:
+			case err != nil && ctx.Err() == nil && !errors.Is(err, lock.ErrChanged) && redis.Summary(err) != said:
 				a.Log.Warn("the guard could not be kept; trying on", "err", err)
-				said = redis.Why(err)
+				said = redis.Summary(err)
 			}
 		}
 		select {
 		case <-ctx.Done():
 		case <-changed:
 		case <-lost:
-			alert = time.Now().Add(alertFor)
+			alert = time.Now().Add(alertPeriod)
 		case <-time.After(again):
 		}
 	}
 }
 
-// guard takes one step towards the guard as it should be, and tells whether it took one.
-func (a *Agent) guard(ctx context.Context, k known, r reign, odd *strange) (bool, error) {
+// stepGuard takes one step towards the guard as it should be, and tells whether it took one.
+func (a *Agent) stepGuard(ctx context.Context, k snapshot, r leaderTerm, odd *unknownReplicas) (bool, error) {
 	st, err := a.Redis.Status(ctx)
 	if err != nil || !st.Master || st.RunID != r.run {
 		return false, err
 	}
-	if replicas(st) != replicas(k.health.Status) {
-		a.glance() // who is new may not be one of us
-		a.linked.ask()
+	if replicaFingerprint(st) != replicaFingerprint(k.health.Status) {
+		a.probeSoon() // who is new may not be one of us
+		a.links.probeAll()
 	}
-	members, strangers := attached(st, k.view, a.Me.ID, a.linked.has, a.Guard)
-	*odd = odd.next(strangers, time.Now())
-	g := lock.Guarding{Policy: a.Guard, Own: k.found.Setting, Members: k.view.State.Size(a.Me.ID), Attached: members, Strangers: odd.n,
-		Published: k.view.State.Guard(), Set: lock.Setting{Replicas: st.MinReplicas, MaxLag: st.MaxLag}}
-	do, to := g.Next()
-	if do == lock.GuardKeep {
+	members, strangers := countReplicas(st, k.view, a.Me.ID, a.links.has, a.Guard)
+	*odd = odd.observe(strangers, time.Now())
+	g := lock.GuardState{Policy: a.Guard, OperatorGuard: k.operator.MinReplicas, Members: k.view.State.MemberCount(a.Me.ID), Attached: members, UnknownReplicas: odd.count,
+		Published: k.view.State.Guard(), Set: lock.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}}
+	do, to := g.NextStep()
+	if do == lock.GuardDone {
 		return false, nil
 	}
 	// Before a fence is lifted Consul is to confirm that the lock is ours: a challenger that holds it has fenced us rightly.
 	if do == lock.GuardPublish || st.Fenced() {
 		s := k.view.State
 		if do == lock.GuardPublish {
-			s = s.Guarded(to)
+			s = s.WithGuard(to)
 		}
 		v, err := a.Lock.Write(ctx, r.session, k.view, s)
 		if err != nil {
 			return false, err
 		}
-		a.wrote(v)
+		a.setWritten(v)
 	}
 	if do == lock.GuardPublish {
-		crash.At("guard-published")
+		failpoint.Hit("guard-published")
 		return true, nil
 	}
 	if st.Fenced() && (k.session == nil || k.session.Lease.Left(time.Now()) == 0) {
@@ -95,11 +95,11 @@ func (a *Agent) guard(ctx context.Context, k known, r reign, odd *strange) (bool
 	if err := a.Redis.SetGuard(ctx, to.Replicas, to.MaxLag); err != nil {
 		return false, err
 	}
-	crash.At("guard-set")
+	failpoint.Hit("guard-set")
 	if st.Fenced() {
 		a.Log.Warn("redis was fenced while it is the master: the fence is lifted", "term", r.term)
 	}
-	a.Log.Info("the guard is set", "min_replicas", to.Replicas, "max_lag", to.MaxLag, "was", g.Set.Replicas, "members", g.Members, "attached", g.Attached, "strangers", g.Strangers)
-	a.glance()
+	a.Log.Info("the guard is set", "min_replicas", to.Replicas, "max_lag", to.MaxLag, "was", g.Set.Replicas, "members", g.Members, "attached", g.Attached, "strangers", g.UnknownReplicas)
+	a.probeSoon()
 	return true, nil
 }

@@ -6,58 +6,58 @@ import (
 	"fmt"
 	"time"
 
-	"resec/commands/crash"
-	"resec/commands/elect"
+	"resec/commands/failpoint"
 	"resec/commands/lock"
+	"resec/commands/takeover"
 	"resec/handlers/redis"
 )
 
-// soonest is what a successor needs that does something: less is no time to pass the lock for.
-const soonest = 500 * time.Millisecond
+// minHandover is what a successor needs that does something: less is no time to pass the lock for.
+const minHandover = 500 * time.Millisecond
 
-// actFor is how long a successor may hold the lock and not publish itself: it may wait for our last bytes for ReachFor. In
+// successorActTimeout is how long a successor may hold the lock and not publish itself: it may wait for our last bytes for ReachFor. In
 // takeFor, the last of leaveFor, the lock is not passed, but taken again. actFor + takeFor < leaveFor.
-const actFor, takeFor = elect.ReachFor + 200*time.Millisecond, 400 * time.Millisecond
+const successorActTimeout, reclaimReserve = takeover.DrainTimeout + 200*time.Millisecond, 400 * time.Millisecond
 
 // handOver passes the lock to the member that lacks least, and waits until that, or whoever has it then, is published. From one
 // that gives it back, for it is told to leave, too, or that does nothing with it, it takes it again, and tries the next. It
 // returns who that is; nobody and no error where there is none to pass it to.
-func (a *Agent) handOver(ctx context.Context, s *lock.Session, r reign) (to string, err error) {
+func (a *Agent) handOver(ctx context.Context, s *lock.Session, r leaderTerm) (to string, err error) {
 	tried := map[string]bool{}
 	var holder string // the session that was passed the lock, or got it since
 	var late time.Time
 	end, _ := ctx.Deadline()
 	for passed := false; ; {
-		k, changed := a.board.Wait()
+		k, changed := a.known.Watch()
 		if k.view.Session != holder {
-			holder, late = k.view.Session, time.Now().Add(min(actFor, max(soonest, time.Until(end)-takeFor)))
+			holder, late = k.view.Session, time.Now().Add(min(successorActTimeout, max(minHandover, time.Until(end)-reclaimReserve)))
 		}
 		switch m := k.view.State.Master; {
 		case m != nil && m.ID != a.Me.ID && m.Term > r.term && (k.view.Free() || m.ID == k.view.Holder):
 			return m.ID, nil
 		case k.view.Session == s.ID && !passed:
-			if redis.Refused(k.health.Err) || time.Until(end) < takeFor+soonest { // of a dead one the freshest finds out by himself
+			if redis.Refused(k.health.Err) || time.Until(end) < reclaimReserve+minHandover { // of a dead one the freshest finds out by himself
 				return "", nil
 			}
-			if to, passed, err = a.give(ctx, k, s, tried); err != nil || to == "" {
+			if to, passed, err = a.transferToNext(ctx, k, s, tried); err != nil || to == "" {
 				return to, err
 			}
 			continue
 		case !passed && k.view.Index != 0 && k.view.Free():
 			return "", errNotOurs
-		case passed && k.view.Index != 0 && (k.view.Free() || k.view.Session == s.ID || time.Now().After(late) && a.untouched(ctx, k, s)):
-			term, err := a.regain(ctx, k, s)
+		case passed && k.view.Index != 0 && (k.view.Free() || k.view.Session == s.ID || time.Now().After(late) && a.redisUntouched(ctx, k, s)):
+			term, err := a.reclaim(ctx, k, s)
 			if err == nil {
 				a.Log.Warn("the lock was given back, or taken from one that did nothing with it, and is ours again", "holder", k.view.Holder, "term", term)
 				passed, r.term = false, term
 				continue
-			} else if errors.Is(err, elect.ErrYielded) {
+			} else if errors.Is(err, takeover.ErrYielded) {
 				continue
-			} else if !errors.Is(err, lock.ErrMoved) && !errors.Is(err, errNotOurs) {
+			} else if !errors.Is(err, lock.ErrChanged) && !errors.Is(err, errNotOurs) {
 				return to, err
 			}
 		}
-		look := retryAfter
+		look := minStepRetry
 		if d := time.Until(late); d > 0 {
 			look = min(look, d)
 		}
@@ -66,45 +66,45 @@ func (a *Agent) handOver(ctx context.Context, s *lock.Session, r reign) (to stri
 			return to, errors.New("the successor has not published itself")
 		case <-changed:
 		case <-time.After(look): // a change of the session alone is no news
-			if away := a.away(ctx); away != nil {
-				return to, fmt.Errorf("%w: %w", errAway, away)
+			if away := a.consulError(ctx); away != nil {
+				return to, fmt.Errorf("%w: %w", errConsulDown, away)
 			}
 		}
 	}
 }
 
-// give passes the lock to the next one that was not tried; where it has moved meanwhile it only takes in how it is now.
-func (a *Agent) give(ctx context.Context, k known, s *lock.Session, tried map[string]bool) (to string, passed bool, err error) {
-	soon, cancel := context.WithTimeout(ctx, answerFor)
+// transferToNext passes the lock to the next one that was not tried; where it has moved meanwhile it only takes in how it is now.
+func (a *Agent) transferToNext(ctx context.Context, k snapshot, s *lock.Session, tried map[string]bool) (to string, passed bool, err error) {
+	soon, cancel := context.WithTimeout(ctx, consulProbeTimeout)
 	defer cancel()
 	if to, err = a.successor(soon, k, tried); err != nil || to == "" {
 		return to, false, err
 	}
 	state := k.view.State
 	state.Why = lock.WhyLeaving
-	v, err := a.Lock.Pass(soon, s.ID, k.view, to, state)
+	v, err := a.Lock.Transfer(soon, s.ID, k.view, to, state)
 	switch {
 	case err == nil:
-		crash.At("passed")
+		failpoint.Hit("passed")
 		a.Log.Info("the lock is passed", "to", to)
 		passed, tried[to] = true, true
-	case !errors.Is(err, lock.ErrMoved):
+	case !errors.Is(err, lock.ErrChanged):
 		return to, false, err
 	default:
-		if away := a.away(ctx); away != nil {
-			return to, false, fmt.Errorf("%w: %w", errAway, away)
+		if away := a.consulError(ctx); away != nil {
+			return to, false, fmt.Errorf("%w: %w", errConsulDown, away)
 		}
 		if v, err = a.Lock.Read(ctx); err != nil {
 			return to, false, err
 		}
 	}
-	a.see(v)
+	a.observeView(v)
 	return to, passed, nil
 }
 
-// untouched tells whether the lock may be taken from a successor that has it: our Redis is as we left it, and so is our session. One
+// redisUntouched tells whether the lock may be taken from a successor that has it: our Redis is as we left it, and so is our session. One
 // that has fenced or parked our Redis is at work, and may go on with that, whoever has the lock by then.
-func (a *Agent) untouched(ctx context.Context, k known, s *lock.Session) bool {
+func (a *Agent) redisUntouched(ctx context.Context, k snapshot, s *lock.Session) bool {
 	if k.session == nil || k.session.ID != s.ID {
 		return false
 	}
@@ -112,39 +112,39 @@ func (a *Agent) untouched(ctx context.Context, k known, s *lock.Session) bool {
 	return err == nil && st.Master && !st.Fenced()
 }
 
-// regain makes our Redis the master again, whatever a successor that gave up has done to it, and returns the new term. One that
+// reclaim makes our Redis the master again, whatever a successor that gave up has done to it, and returns the new term. One that
 // has the lock yet loses it: it lets no write in before it has published itself under that.
-func (a *Agent) regain(ctx context.Context, k known, s *lock.Session) (term uint64, err error) {
-	k.session, a.passed = s, true
+func (a *Agent) reclaim(ctx context.Context, k snapshot, s *lock.Session) (term uint64, err error) {
+	k.session, a.handedOff = s, true
 	if k.view.Session != s.ID {
-		take := a.Lock.Usurp
+		take := a.Lock.Preempt
 		if k.view.Free() {
 			take = a.Lock.Acquire
 		}
 		if k.view, err = take(ctx, s.ID, k.view, k.view.State); err != nil {
 			return 0, err
 		}
-		a.wrote(k.view)
-		a.acquired = acquired{k.view.LockIndex, time.Now()}
+		a.setWritten(k.view)
+		a.won = wonLock{k.view.LockIndex, time.Now()}
 	}
-	v, finish, err := a.takeOver(ctx, k, elect.NewTrace(), nil)
-	a.aside.Go(finish)
-	a.wrote(v)
+	v, finish, err := a.takeOver(ctx, k, takeover.NewTimeline(), nil)
+	a.background.Go(finish)
+	a.setWritten(v)
 	return v.State.Term(), err
 }
 
 // successor is the member that a master that leaves is to pass the lock to; empty: there is none that was not tried.
-func (a *Agent) successor(ctx context.Context, k known, tried map[string]bool) (string, error) {
-	cs, _, err := a.ask(ctx, k)
+func (a *Agent) successor(ctx context.Context, k snapshot, tried map[string]bool) (string, error) {
+	cs, _, err := a.surveyAndNote(ctx, k)
 	if err != nil {
 		return "", err
 	}
 	return successor(cs, k, a.Me, tried), nil
 }
 
-func successor(cs []lock.Candidate, k known, me lock.Master, tried map[string]bool) string {
-	for _, c := range lock.Rank(cs, k.view.State, lock.Bound) {
-		if c.ID != me.ID && !tried[c.ID] && k.view.Members[c.ID].Session != "" && c.Linked() && c.Of == me.Address {
+func successor(cs []lock.Candidate, k snapshot, me lock.Master, tried map[string]bool) string {
+	for _, c := range lock.Rank(cs, k.view.State, lock.RecordedOnly) {
+		if c.ID != me.ID && !tried[c.ID] && k.view.LiveAgents[c.ID].Session != "" && c.Streaming() && c.MasterAddr == me.Address {
 			return c.ID
 		}
 	}

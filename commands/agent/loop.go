@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"resec/commands/catalog"
-	"resec/commands/elect"
 	"resec/commands/lock"
+	"resec/commands/takeover"
 	"resec/handlers"
 	"resec/handlers/redis"
 )
@@ -16,47 +16,47 @@ import (
 // loop decides and acts, one step at a time, each time something has changed.
 func (a *Agent) loop(ctx context.Context) error {
 	for {
-		k, changed := a.board.Wait()
+		k, changed := a.known.Watch()
 		if errors.Is(k.health.Err, redis.ErrTooOld) {
 			return k.health.Err
 		}
-		a.publish(k, 0)
-		a.toldFollowing(k)
-		a.tend(ctx, k)
-		if a.vacant = a.vacant.next(k, time.Now()); a.vacant.term != a.failed { // what failed before was another matter
-			a.failed, a.fails = a.vacant.term, 0
+		a.advertise(k, 0)
+		a.notifyFollowing(k)
+		a.reconcileLocal(ctx, k)
+		if a.leaderless = a.leaderless.advance(k, time.Now()); a.leaderless.term != a.failedTerm { // what failed before was another matter
+			a.failedTerm, a.failures = a.leaderless.term, 0
 		}
-		todo, why := next(k, a.Me.ID, a.Registrar.Naming.Name(catalog.Master))
-		if todo == quit {
+		todo, why := decide(k, a.Me.ID, a.Registrar.Naming.Name(catalog.Master))
+		if todo == misconfigured {
 			return errors.New(why)
 		}
-		if todo != contend && todo != challenge {
-			a.turn = turn{} // the lock is no longer as free as it was
+		if todo != contend && todo != preempt {
+			a.delay = electionDelay{} // the lock is no longer as free as it was
 		}
-		again, err := a.act(ctx, k, todo, why)
+		again, err := a.execute(ctx, k, todo, why)
 		if err != nil {
-			a.fails++
-		} else if todo != wait && todo != abstain && todo != contend { // to have the lock is not yet a success
-			a.fails = 0
+			a.failures++
+		} else if todo != wait && todo != ineligible && todo != contend { // to have the lock is not yet a success
+			a.failures = 0
 		}
 		if todo == lead && err == nil && ctx.Err() == nil {
 			continue
 		}
 		if todo == lead { // what it changed itself is no news
-			k, changed = a.board.Wait()
+			k, changed = a.known.Watch()
 		}
-		if !a.rest(ctx, k, changed, again, err) {
+		if !a.waitForNext(ctx, k, changed, again, err) {
 			return nil
 		}
 	}
 }
 
-// rest returns when it is time for the next step: something has changed, or again is over; after an error only when
+// waitForNext returns when it is time for the next step: something has changed, or again is over; after an error only when
 // something has changed in Consul since, or after retryAfter, twice that the next time. It returns false when the context has ended.
-func (a *Agent) rest(ctx context.Context, was known, changed <-chan struct{}, again time.Duration, err error) bool {
+func (a *Agent) waitForNext(ctx context.Context, was snapshot, changed <-chan struct{}, again time.Duration, err error) bool {
 	var timer <-chan time.Time
 	if err != nil {
-		again = min(retryAfter<<min(a.fails-1, 10), retryMax)
+		again = min(minStepRetry<<min(a.failures-1, 10), maxStepRetry)
 	}
 	if again > 0 {
 		timer = time.After(again)
@@ -68,70 +68,70 @@ func (a *Agent) rest(ctx context.Context, was known, changed <-chan struct{}, ag
 		case <-timer:
 			return true
 		case <-changed:
-			var k known
-			if k, changed = a.board.Wait(); err == nil || !k.view.Same(was.view) || k.session != was.session {
+			var k snapshot
+			if k, changed = a.known.Watch(); err == nil || !k.view.SameLock(was.view) || k.session != was.session {
 				return true
 			}
 		}
 	}
 }
 
-// act carries one step out. An error has been logged.
-func (a *Agent) act(ctx context.Context, k known, todo step, why string) (again time.Duration, err error) {
+// execute carries one step out. An error has been logged.
+func (a *Agent) execute(ctx context.Context, k snapshot, todo step, why string) (again time.Duration, err error) {
 	switch todo {
 	case wait:
-		a.say(why, k.view.Err != nil)
-	case abstain:
-		a.refuse("redis may not lead: " + why)
+		a.logOnce(why, k.view.Err != nil)
+	case ineligible:
+		a.setReason("redis may not lead: " + why)
 	case contend:
-		if again, err = a.contend(ctx, k); errors.Is(err, lock.ErrMoved) {
+		if again, err = a.contend(ctx, k); errors.Is(err, lock.ErrChanged) {
 			a.Log.Debug("the lock is not to be had", "err", err)
-		} else if err != nil && err.Error() != a.said && ctx.Err() == nil {
+		} else if err != nil && err.Error() != a.lastLogged && ctx.Err() == nil {
 			a.Log.Warn("the lock is not to be had; trying on", "err", err)
-			a.said = err.Error()
+			a.lastLogged = err.Error()
 		}
-	case challenge:
-		a.refuse(why)
-		again, err = a.challenge(ctx, k)
+	case preempt:
+		a.setReason(why)
+		again, err = a.preempt(ctx, k)
 	case lead:
-		err = a.lead(ctx, k)
-	case yield:
+		err = a.runTerm(ctx, k)
+	case stepDown:
 		a.release(ctx, lock.CallTimeout, k.session.ID, lock.WhyUnhealthy, why)
-		again = retryAfter
-	case pass:
-		err = a.pass(ctx, k)
+		again = minStepRetry
+	case transferLock:
+		err = a.transferLock(ctx, k)
 	case follow:
 		err = a.follow(ctx, k)
 	case park:
-		err = a.abide(ctx, k, why)
+		err = a.parkAndWait(ctx, k, why)
 	}
 	return again, err
 }
 
-// say logs once what is waited for.
-func (a *Agent) say(why string, bad bool) {
+// logOnce logs once what is waited for.
+func (a *Agent) logOnce(why string, bad bool) {
 	switch {
-	case why == a.said:
+	case why == a.lastLogged:
 	case bad:
 		a.Log.Warn("waiting", "why", why)
 	default:
 		a.Log.Debug("waiting", "why", why)
 	}
-	a.said = why
+	a.lastLogged = why
 }
 
 // follow makes our Redis a replica of the published master.
-func (a *Agent) follow(ctx context.Context, k known) error {
+func (a *Agent) follow(ctx context.Context, k snapshot) error {
 	m := k.view.State.Master
-	to := handlers.Target{Addr: m.Address, RunID: m.RunID, Force: k.view.State.Overruled(a.Me.ID),
-		Confirm: func(ctx context.Context) error { return a.holdsOn(ctx, k) }}
+	to := handlers.Target{Addr: m.Address, RunID: m.RunID, Force: k.view.State.ForcedToFollow(a.Me.ID),
+		Confirm: func(ctx context.Context) error { return a.confirmHolder(ctx, k) }}
 	res, err := handlers.Replicate(ctx, a.Redis, to, a.Creds)
-	if errors.Is(err, lock.ErrMoved) {
+	if errors.Is(err, lock.ErrChanged) {
 		return nil
 	}
 	why := ""
 	if err != nil {
-		said := redis.Why(err) // which stays the same from one try to the next
+		said := redis.Summary(err) // which stays the same from one try to the next
 		if errors.Is(err, handlers.ErrRefused) {
 			said = err.Error()
 		} else if errors.Is(err, errUnconfirmed) {
@@ -139,90 +139,90 @@ func (a *Agent) follow(ctx context.Context, k known) error {
 		}
 		why = "redis does not follow the master " + m.ID + ": " + said
 	}
-	a.refuse(why)
+	a.setReason(why)
 	if res.Changed {
 		a.Log.Info("following", "master", m.ID, "addr", m.Address, "term", m.Term)
-		a.glance()
+		a.probeSoon()
 	}
-	if errors.Is(err, handlers.ErrRefused) && !k.health.Status.Parked() || err != nil && !res.Changed && stray(k) { // that needs nobody's word
-		return errors.Join(err, a.abide(ctx, k, why))
+	if errors.Is(err, handlers.ErrRefused) && !k.health.Status.Parked() || err != nil && !res.Changed && unelectedMaster(k) { // that needs nobody's word
+		return errors.Join(err, a.parkAndWait(ctx, k, why))
 	}
 	return err
 }
 
 var errUnconfirmed = errors.New("consul does not confirm it")
 
-// holdsOn makes sure that the published master still holds the lock: whoever has it by now may have parked us, and count on
+// confirmHolder makes sure that the published master still holds the lock: whoever has it by now may have parked us, and count on
 // that. Consul's answer is in time for the next step, or none.
-func (a *Agent) holdsOn(ctx context.Context, k known) error {
+func (a *Agent) confirmHolder(ctx context.Context, k snapshot) error {
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, elect.FollowFor)
+	ctx, cancel := context.WithTimeout(ctx, takeover.FollowConfirmTimeout)
 	defer cancel()
 	v, err := a.Lock.Read(ctx)
 	switch m := v.State.Master; {
 	case err != nil:
 		return fmt.Errorf("%w: %w", errUnconfirmed, err)
 	case v.Session != k.view.Session || m == nil || m.RunID != k.view.State.Master.RunID:
-		a.see(v)
-		return lock.ErrMoved
-	case time.Since(began) > elect.FollowFor: // this process hung
+		a.observeView(v)
+		return lock.ErrChanged
+	case time.Since(began) > takeover.FollowConfirmTimeout: // this process hung
 		return fmt.Errorf("%w in time", errUnconfirmed)
 	}
 	return nil
 }
 
-// abide parks our Redis until it may follow somebody.
-func (a *Agent) abide(ctx context.Context, k known, why string) error {
-	a.refuse(why)
+// parkAndWait parks our Redis until it may follow somebody.
+func (a *Agent) parkAndWait(ctx context.Context, k snapshot, why string) error {
+	a.setReason(why)
 	if k.health.Status.Parked() {
 		return nil
 	}
-	if run := k.health.Status.RunID; stray(k) && a.warned != run {
-		a.warned = run
+	if run := k.health.Status.RunID; unelectedMaster(k) && a.warnedRunID != run {
+		a.warnedRunID = run
 		a.Log.Warn("redis came up as a master; start it with `--replicaof 127.0.0.1 1`, so that it takes no writes before it is elected",
 			"redis", a.Redis.Addr())
 	}
 	if err := a.Redis.Park(ctx); err != nil {
 		return err
 	}
-	a.glance()
+	a.probeSoon()
 	return nil
 }
 
-// refuse remembers, and logs once, why our Redis is not made to follow or to lead; nothing when it is.
-func (a *Agent) refuse(why string) {
-	if why == a.board.Get().refusal {
+// setReason remembers, and logs once, why our Redis is not made to follow or to lead; nothing when it is.
+func (a *Agent) setReason(why string) {
+	if why == a.known.Load().reason {
 		return
 	}
-	a.board.Learn(func(k *known) { k.refusal = why })
+	a.known.Update(func(k *snapshot) { k.reason = why })
 	if why != "" {
 		a.Log.Warn("waiting", "why", why)
 	}
 }
 
-// tend puts right what somebody set on our Redis by hand, and takes the guard off one that is no master any more.
-func (a *Agent) tend(ctx context.Context, k known) {
+// reconcileLocal puts right what somebody set on our Redis by hand, and takes the guard off one that is no master any more.
+func (a *Agent) reconcileLocal(ctx context.Context, k snapshot) {
 	st := k.health.Status
-	if k.health.Err != nil || !k.seen || st.Master || k.paused {
+	if k.health.Err != nil || !k.probed || st.Master || k.paused {
 		return
 	}
-	if st.Writable {
+	if st.ReplicaWritable {
 		if err := a.Redis.ReadOnly(ctx); err != nil {
 			a.Log.Warn("replica-read-only is not yes, and could not be set", "err", err)
 			return
 		}
 		a.Log.Warn("replica-read-only was not yes: a replica took writes; it is set")
-		a.glance()
+		a.probeSoon()
 	}
-	if is := (lock.Setting{Replicas: st.MinReplicas, MaxLag: st.MaxLag}); k.found.run == st.RunID && !st.Fenced() && is != k.found.Setting && k.found.noted(k, a.Me.ID) {
-		a.giveBack(ctx, k.found)
+	if is := (lock.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}); k.operator.run == st.RunID && !st.Fenced() && is != k.operator.MinReplicas && k.operator.persisted(k, a.Me.ID) {
+		a.restoreSettings(ctx, k.operator)
 	}
 }
 
-// glance asks for a look at our Redis now, for we have changed it.
-func (a *Agent) glance() { poke(a.look) }
+// probeSoon asks for a look at our Redis now, for we have changed it.
+func (a *Agent) probeSoon() { signal(a.probeNow) }
 
-func poke(c chan struct{}) {
+func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:

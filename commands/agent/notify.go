@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// notifyFor bounds one message: a service manager that hangs does not keep us.
-const notifyFor = 500 * time.Millisecond
+// notifyTimeout bounds one message: a service manager that hangs does not keep us.
+const notifyTimeout = 500 * time.Millisecond
 
 // keepNotified tells systemd that we are ready, what the catalogue shows of us, and that we leave.
 // Source: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
 func (a *Agent) keepNotified(ctx context.Context, over <-chan struct{}) {
-	if a.Notify == "" {
+	if a.NotifySocket == "" {
 		return
 	}
 	said, ready, leave := "", false, ctx.Done()
 	for ended := false; ; {
-		k, changed := a.board.Wait()
-		e, shown := a.shown.Wait()
+		k, changed := a.known.Watch()
+		e, shown := a.advertised.Watch()
 		var lines []string
-		if !ready && k.registered && k.seen && k.health.Err == nil {
+		if !ready && k.registered && k.probed && k.health.Err == nil {
 			ready = true
 			lines = append(lines, "READY=1")
 		}
@@ -34,7 +34,7 @@ func (a *Agent) keepNotified(ctx context.Context, over <-chan struct{}) {
 			said = status
 			lines = append(lines, "STATUS="+status)
 		}
-		if err := notify(a.Notify, lines); err != nil {
+		if err := notify(a.NotifySocket, lines); err != nil {
 			a.Log.Warn("systemd could not be notified", "err", err)
 		}
 		if ended {
@@ -60,7 +60,7 @@ func notify(socket string, lines []string) error {
 		return fmt.Errorf("open NOTIFY_SOCKET: %w", err)
 	}
 	defer conn.Close()
-	if err := conn.SetWriteDeadline(time.Now().Add(notifyFor)); err != nil {
+	if err := conn.SetWriteDeadline(time.Now().Add(notifyTimeout)); err != nil {
 		return fmt.Errorf("write to NOTIFY_SOCKET: %w", err)
 	}
 	if _, err := conn.Write([]byte(strings.Join(lines, "\n"))); err != nil {

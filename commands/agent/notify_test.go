@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"resec/commands/board"
 	"resec/commands/catalog"
-	"resec/commands/elect"
+	"resec/commands/observable"
+	"resec/commands/takeover"
 )
 
 func TestKeepNotified(t *testing.T) {
@@ -29,23 +29,23 @@ func TestKeepNotified(t *testing.T) {
 			t.Fatalf("got %q, %v; want %q", buf[:n], err, want)
 		}
 	}
-	a := &Agent{Notify: socket, Log: slog.New(slog.DiscardHandler), board: board.New[known](), shown: board.New[catalog.Entry]()}
+	a := &Agent{NotifySocket: socket, Log: slog.New(slog.DiscardHandler), known: observable.New[snapshot](), advertised: observable.New[catalog.Entry]()}
 	ctx, leave := context.WithCancel(t.Context())
 	over := make(chan struct{})
 	var done sync.WaitGroup
 	done.Go(func() { a.keepNotified(ctx, over) })
-	a.show(catalog.Entry{Output: "not started yet: redis is\nunhealthy"})
+	a.setAdvertised(catalog.Entry{Output: "not started yet: redis is\nunhealthy"})
 	hears("STATUS=not started yet: redis is unhealthy")
-	a.board.Learn(func(k *known) { k.registered = true }) // its Redis has not answered
-	a.board.Learn(func(k *known) { k.seen, k.health.Err = true, elect.ErrStranger })
-	a.board.Learn(func(k *known) { k.health.Err = nil })
+	a.known.Update(func(k *snapshot) { k.registered = true }) // its Redis has not answered
+	a.known.Update(func(k *snapshot) { k.probed, k.health.Err = true, takeover.ErrOtherInstance })
+	a.known.Update(func(k *snapshot) { k.health.Err = nil })
 	hears("READY=1")
-	a.show(catalog.Entry{Output: "replica of a", Meta: map[string]string{"term": "4"}})
+	a.setAdvertised(catalog.Entry{Output: "replica of a", Meta: map[string]string{"term": "4"}})
 	hears("STATUS=replica of a")
-	a.show(catalog.Entry{Output: "replica of a", Meta: map[string]string{"term": "5"}}) // no news
+	a.setAdvertised(catalog.Entry{Output: "replica of a", Meta: map[string]string{"term": "5"}}) // no news
 	leave()
 	hears("STOPPING=1")
-	a.show(catalog.Entry{Output: "replica of b"})
+	a.setAdvertised(catalog.Entry{Output: "replica of b"})
 	hears("STATUS=replica of b")
 	close(over)
 	done.Wait()

@@ -8,9 +8,9 @@ import (
 // watchPause says when a pause begins and ends, also by itself.
 func (a *Agent) watchPause(ctx context.Context) {
 	for said := false; ctx.Err() == nil; {
-		k, changed := a.board.Wait()
-		if on := k.view.Pause.On(time.Now()); on != k.paused {
-			a.board.Learn(func(k *known) { k.see(k.view) })
+		k, changed := a.known.Watch()
+		if on := k.view.Pause.Active(time.Now()); on != k.paused {
+			a.known.Update(func(k *snapshot) { k.setView(k.view) })
 			continue
 		}
 		if k.paused != said {

@@ -11,26 +11,26 @@ import (
 	"resec/handlers/redis"
 )
 
-// publish says in the catalogue what we are. reign is the term under which our Redis is master, 0 where it is not.
-func (a *Agent) publish(k known, reign uint64) {
-	if !k.seen || k.view.Index == 0 {
+// advertise says in the catalogue what we are. reign is the term under which our Redis is master, 0 where it is not.
+func (a *Agent) advertise(k snapshot, reign uint64) {
+	if !k.probed || k.view.Index == 0 {
 		return
 	}
-	e := entry(k, reign, a.Me.ID)
+	e := serviceEntry(k, reign, a.Me.ID)
 	e.Meta["id"] = a.Me.ID
-	a.show(e)
+	a.setAdvertised(e)
 	a.Registrar.Set(e)
 }
 
-// show remembers what is said of us, for systemd and for who asks by a signal.
-func (a *Agent) show(e catalog.Entry) {
-	if was := a.shown.Get(); was.Role != e.Role || was.Status != e.Status || was.Output != e.Output {
-		a.shown.Learn(func(now *catalog.Entry) { *now = e })
+// setAdvertised remembers what is said of us, for systemd and for who asks by a signal.
+func (a *Agent) setAdvertised(e catalog.Entry) {
+	if was := a.advertised.Load(); was.Role != e.Role || was.Status != e.Status || was.Output != e.Output {
+		a.advertised.Update(func(now *catalog.Entry) { *now = e })
 	}
 }
 
-// confirm says whether a master's entry may still be published: another may be listed by now.
-func (a *Agent) confirm(ctx context.Context, e catalog.Entry) error {
+// confirmMaster says whether a master's entry may still be published: another may be listed by now.
+func (a *Agent) confirmMaster(ctx context.Context, e catalog.Entry) error {
 	if e.Role != catalog.Master {
 		return nil
 	}
@@ -42,21 +42,21 @@ func (a *Agent) confirm(ctx context.Context, e catalog.Entry) error {
 	case err != nil:
 		return err
 	}
-	a.see(v)
+	a.observeView(v)
 	if m := v.State.Master; !v.Free() && v.Holder != a.Me.ID || m != nil && m.ID != a.Me.ID {
 		return errNotOurs
 	}
 	return nil
 }
 
-// metaMax is how long a value of a service's Meta may be, in bytes.
+// maxMetaBytes is how long a value of a service's Meta may be, in bytes.
 // Source: https://developer.hashicorp.com/consul/docs/services/configuration/services-configuration-reference#meta
-const metaMax = 512
+const maxMetaBytes = 512
 
-// entry decides what is published.
-func entry(k known, reign uint64, id string) catalog.Entry {
+// serviceEntry decides what is published.
+func serviceEntry(k snapshot, reign uint64, id string) catalog.Entry {
 	st, term := k.health.Status, k.view.State.Term()
-	_, follows := leader(k, id)
+	_, follows := followedMaster(k, id)
 	e := catalog.Entry{Role: catalog.Replica, Status: api.HealthWarning}
 	if m := k.view.State.Master; k.paused && (k.health.Err != nil || !st.Master || m == nil || st.RunID != m.RunID) {
 		reign = 0 // what the pause has kept of it is the lock
@@ -68,30 +68,30 @@ func entry(k known, reign uint64, id string) catalog.Entry {
 	case reign != 0:
 		e.Role, term, e.Status = catalog.Master, reign, api.HealthPassing
 		e.Output = fmt.Sprintf("master, term %d", reign)
-	case k.health.Err == nil && incumbent(k, id) && (k.view.Free() && k.led || k.view.Holder == id):
+	case k.health.Err == nil && isServingMaster(k, id) && (k.view.Free() && k.hasLed || k.view.Holder == id):
 		e.Role, e.Status = catalog.Master, api.HealthPassing // its lock is lost, and it is the first to take it again; after a start it has to first
 		e.Output = fmt.Sprintf("master, term %d, without its lock", term)
 	case k.health.Err != nil:
-		e.Status, e.Output = api.HealthCritical, "redis is unusable: "+redis.Why(k.health.Err)
-	case k.refusal != "" && (!follows || k.view.Free()): // one that failed after all was done is over
-		e.Output = k.refusal
+		e.Status, e.Output = api.HealthCritical, "redis is unusable: "+redis.Summary(k.health.Err)
+	case k.reason != "" && (!follows || k.view.Free()): // one that failed after all was done is over
+		e.Output = k.reason
 	case st.Master:
 		e.Output = "master on its own; waits for an election"
 	case st.Parked():
 		e.Output = "parked; waits for a master"
 	case st.Syncing:
-		e.Output = "syncing from " + st.Of
+		e.Output = "syncing from " + st.MasterAddr
 	case !st.LinkUp:
-		e.Output = "the link to " + st.Of + " is down"
+		e.Output = "the link to " + st.MasterAddr + " is down"
 	default:
-		e.Status, e.Output = api.HealthPassing, "replica of "+st.Of
+		e.Status, e.Output = api.HealthPassing, "replica of "+st.MasterAddr
 	}
-	if k.health.Denied != nil {
+	if k.health.AccessErr != nil {
 		e.Output += "; redis does not let resec in"
 	}
 	e.Meta = map[string]string{"term": fmt.Sprint(term), "version": st.Version}
-	if e.Output == k.refusal && k.refusal != "" { // of a check's output alone Consul's servers learn minutes later
-		e.Meta["why"] = k.refusal[:min(len(k.refusal), metaMax)]
+	if e.Output == k.reason && k.reason != "" { // of a check's output alone Consul's servers learn minutes later
+		e.Meta["why"] = k.reason[:min(len(k.reason), maxMetaBytes)]
 	}
 	return e
 }

@@ -18,24 +18,24 @@ import (
 	"resec/handlers/redis"
 )
 
-// recordAgain is the first pause before members that are not settled yet are looked at again: one catches up without an
+// minMembersRetry is the first pause before members that are not settled yet are looked at again: one catches up without an
 // event. It doubles up to the interval, so a sync that took long is seen to be over after as long again, or an interval.
-const recordAgain = 50 * time.Millisecond
+const minMembersRetry = 50 * time.Millisecond
 
-// keepRecord keeps the record of the cluster's members for as long as our reign lasts.
-func (a *Agent) keepRecord(ctx context.Context, r reign) {
-	said, done, pause, due := "", "", recordAgain, time.Time{}
+// keepMembers keeps the record of the cluster's members for as long as our reign lasts.
+func (a *Agent) keepMembers(ctx context.Context, r leaderTerm) {
+	said, done, pause, due := "", "", minMembersRetry, time.Time{}
 	for ctx.Err() == nil {
-		k, changed := a.board.Wait()
+		k, changed := a.known.Watch()
 		var again <-chan time.Time
-		ids, lineage := unsettled(k.view, a.Me.ID), adrift(k)
+		ids, lineage := pendingMembers(k.view, a.Me.ID), unlistedHistory(k)
 		if k.view.State.Term() == r.term && (len(ids) > 0 || lineage != "") {
-			if now := told(k.view, ids) + lineage; now != done { // something is new
-				done, pause, due = now, recordAgain, time.Time{}
+			if now := fingerprint(k.view, ids) + lineage; now != done { // something is new
+				done, pause, due = now, minMembersRetry, time.Time{}
 			}
 			if !time.Now().Before(due) {
-				err := a.enrol(ctx, k.view, r.session, ids)
-				if err != nil && !errors.Is(err, lock.ErrMoved) && ctx.Err() == nil && err.Error() != said {
+				err := a.updateMembers(ctx, k.view, r.session, ids)
+				if err != nil && !errors.Is(err, lock.ErrChanged) && ctx.Err() == nil && err.Error() != said {
 					a.Log.Warn("the record of members could not be kept", "err", err)
 					said = err.Error()
 				}
@@ -51,94 +51,94 @@ func (a *Agent) keepRecord(ctx context.Context, r reign) {
 	}
 }
 
-// told is what a view says of members, in one string to compare.
-func told(v lock.View, ids []string) string {
+// fingerprint is what a view says of members, in one string to compare.
+func fingerprint(v lock.View, ids []string) string {
 	var out strings.Builder
 	for _, id := range ids {
-		fmt.Fprintln(&out, id, v.Members[id], v.State.Record[id])
+		fmt.Fprintln(&out, id, v.LiveAgents[id], v.State.Members[id])
 	}
 	return out.String()
 }
 
-// unsettled are the members whose place in the record may have to change: who is present and not recorded as it is, and
+// pendingMembers are the members whose place in the record may have to change: who is present and not recorded as it is, and
 // who is recorded and gone.
-func unsettled(v lock.View, me string) (ids []string) {
-	for id, p := range v.Members {
-		r, recorded := v.State.Record[id]
-		if id != me && p.Session != "" && (!recorded || r.Joining || r.Level != v.State.Term() || r.RunID != p.RunID || r.Address != p.Address) {
+func pendingMembers(v lock.View, me string) (ids []string) {
+	for id, p := range v.LiveAgents {
+		r, recorded := v.State.Members[id]
+		if id != me && p.Session != "" && (!recorded || r.CatchingUp || r.InSyncTerm != v.State.Term() || r.RunID != p.RunID || r.Address != p.Address) {
 			ids = append(ids, id)
 		}
 	}
-	for id := range v.State.Record {
-		if id != me && v.Members[id].Session == "" {
+	for id := range v.State.Members {
+		if id != me && v.LiveAgents[id].Session == "" {
 			ids = append(ids, id)
 		}
 	}
-	if _, recorded := v.State.Record[me]; !recorded {
+	if _, recorded := v.State.Members[me]; !recorded {
 		ids = append(ids, me)
 	}
 	slices.Sort(ids)
 	return ids
 }
 
-// enrol looks at members, and writes the record where it is another then.
-func (a *Agent) enrol(ctx context.Context, v lock.View, session string, ids []string) error {
+// updateMembers looks at members, and writes the record where it is another then.
+func (a *Agent) updateMembers(ctx context.Context, v lock.View, session string, ids []string) error {
 	own, err := a.Redis.Status(ctx) // first: who has reached this position later has caught up
 	if err != nil || !own.Master || own.RunID != v.State.Master.RunID {
 		return err // it is the master no longer
 	}
-	seen := make([]lock.Seen, len(ids))
+	seen := make([]lock.MemberObservation, len(ids))
 	var wg sync.WaitGroup
 	for i, id := range ids {
-		seen[i] = lock.Seen{ID: id, Present: v.Members[id]}
+		seen[i] = lock.MemberObservation{ID: id, MemberKey: v.LiveAgents[id]}
 		if seen[i].Session == "" {
-			if seen[i].Listed, err = a.listed(ctx, id); err != nil {
+			if seen[i].InCatalog, err = a.inCatalog(ctx, id); err != nil {
 				return err
 			}
-			seen[i].Joined = a.joined(ctx, v, id, own)
+			seen[i].Replicating = a.replicatesFromUs(ctx, v, id, own)
 			continue
 		}
 		wg.Go(func() {
-			if st, err := a.peek(ctx, seen[i].Address, false); err == nil {
+			if st, err := a.probe(ctx, seen[i].Address, false); err == nil {
 				seen[i].Status = &st
 			}
 		})
 	}
 	wg.Wait()
-	s := v.State.Enrol(seen, own.Position)
-	if maps.Equal(s.Record, v.State.Record) && slices.Equal(s.Chain, v.State.Chain) {
+	s := v.State.UpdateMembers(seen, own.Position)
+	if maps.Equal(s.Members, v.State.Members) && slices.Equal(s.Histories, v.State.Histories) {
 		return nil
 	}
 	after, err := a.Lock.Write(ctx, session, v, s)
 	if err != nil {
 		return err
 	}
-	a.Log.Info("recorded", "members", roll(s.Record))
-	a.wrote(after)
+	a.Log.Info("recorded", "members", formatRecord(s.Members))
+	a.setWritten(after)
 	return nil
 }
 
-// joined tells whether a member without an agent replicates from our Redis.
-func (a *Agent) joined(ctx context.Context, v lock.View, id string, own redis.Status) bool {
-	r := v.State.Record[id]
+// replicatesFromUs tells whether a member without an agent replicates from our Redis.
+func (a *Agent) replicatesFromUs(ctx context.Context, v lock.View, id string, own redis.Status) bool {
+	r := v.State.Members[id]
 	if slices.ContainsFunc(own.Replicas, func(o redis.Replica) bool { return o.Addr == r.Address }) {
 		return true
 	}
-	st, err := a.peek(ctx, r.Address, false)
-	return err == nil && !st.Master && st.Of == v.State.Master.Address && v.Knows(id, st)
+	st, err := a.probe(ctx, r.Address, false)
+	return err == nil && !st.Master && st.MasterAddr == v.State.Master.Address && v.IsMembers(id, st)
 }
 
-// adrift is our Redis's lineage, where the chain lacks it.
-func adrift(k known) string {
+// unlistedHistory is our Redis's lineage, where the chain lacks it.
+func unlistedHistory(k snapshot) string {
 	st, m := k.health.Status, k.view.State.Master
-	if l := st.Position.Lineage; st.Master && m != nil && st.RunID == m.RunID && !slices.Contains(k.view.State.Chain, l) {
+	if l := st.Position.ReplID; st.Master && m != nil && st.RunID == m.RunID && !slices.Contains(k.view.State.Histories, l) {
 		return l
 	}
 	return ""
 }
 
-// listed tells whether the catalogue lists a member.
-func (a *Agent) listed(ctx context.Context, id string) (bool, error) {
+// inCatalog tells whether the catalogue lists a member.
+func (a *Agent) inCatalog(ctx context.Context, id string) (bool, error) {
 	entries, err := a.Registrar.Naming.Instances(ctx, a.Lock.Client)
 	return slices.ContainsFunc(entries, func(e handlers.Entry) bool { return e.ID() == id }), err
 }
@@ -147,24 +147,24 @@ func (a *Agent) listed(ctx context.Context, id string) (bool, error) {
 // under this lock, is another cluster's, or has not said yet that it is here.
 func (a *Agent) listedMaster(v lock.View, entries []handlers.Entry) (*lock.Master, error) {
 	entries = slices.DeleteFunc(entries, func(e handlers.Entry) bool {
-		return e.ID() == "" || e.ID() == a.Me.ID || !a.Registrar.Naming.Has(e, catalog.Master)
+		return e.ID() == "" || e.ID() == a.Me.ID || !a.Registrar.Naming.Matches(e, catalog.Master)
 	})
 	e, found := handlers.MasterOf(entries, "")
 	switch {
 	case !found:
 		return nil, nil
-	case e.Status() != api.HealthCritical && v.Members[e.ID()].Session == "":
+	case e.Status() != api.HealthCritical && v.LiveAgents[e.ID()].Session == "":
 		return nil, fmt.Errorf("%s is listed as the master by an agent that lives, and that is not under this lock: two clusters need two service names", e.ID())
 	}
 	return &lock.Master{Peer: handlers.Peer{ID: e.ID(), Address: e.Addr(), Term: e.Term()}}, nil
 }
 
-// roll is a record in one line.
-func roll(record map[string]lock.Recorded) string {
+// formatRecord is a record in one line.
+func formatRecord(record map[string]lock.MemberRecord) string {
 	var out []string
 	for _, id := range slices.Sorted(maps.Keys(record)) {
 		joining := ""
-		if record[id].Joining {
+		if record[id].CatchingUp {
 			joining = " (joining)"
 		}
 		out = append(out, fmt.Sprintf("%s %.8s%s", id, record[id].RunID, joining))

@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"resec/commands/elect"
 	"resec/commands/lock"
+	"resec/commands/takeover"
 	"resec/handlers/redis"
 )
 
@@ -23,9 +23,9 @@ func (a *Agent) watchReplicas(ctx context.Context, lost chan<- struct{}) {
 		}
 	}()
 	for ctx.Err() == nil {
-		k, changed := a.board.Wait()
+		k, changed := a.known.Watch()
 		want := map[string]bool{}
-		for _, o := range others(k.view, a.Me.ID) {
+		for _, o := range recordedPeers(k.view, a.Me.ID) {
 			want[o.Address] = true
 			if stops[o.Address] == nil {
 				one, stop := context.WithCancel(ctx)
@@ -49,7 +49,7 @@ func (a *Agent) watchReplicas(ctx context.Context, lost chan<- struct{}) {
 // watchReplica watches one of them.
 func (a *Agent) watchReplica(ctx context.Context, id, addr string, lost chan<- struct{}) {
 	opt := a.Creds
-	opt.Addr, opt.Ping = addr, pingOthers
+	opt.Addr, opt.Ping = addr, peerPingInterval
 	s, err := redis.Open(ctx, opt)
 	if err != nil {
 		a.Log.Error("a replica cannot be watched", "addr", addr, "err", err)
@@ -57,11 +57,11 @@ func (a *Agent) watchReplica(ctx context.Context, id, addr string, lost chan<- s
 	}
 	defer s.Close()
 	was := true
-	look, end := a.linked.watch(id)
+	look, end := a.links.watch(id)
 	defer end()
 	s.Watch(ctx, a.Probe, look, func(h redis.Health) {
-		own := a.board.Get().health.Status.Position.Lineage
-		changed := a.linked.set(id, h.Err == nil && h.Status.Linked() && h.Status.Position.Lineage == own)
+		own := a.known.Load().health.Status.Position.ReplID
+		changed := a.links.set(id, h.Err == nil && h.Status.Streaming() && h.Status.Position.ReplID == own)
 		if is := h.Err == nil; is != was || changed {
 			was = is
 			select {
@@ -72,22 +72,22 @@ func (a *Agent) watchReplica(ctx context.Context, id, addr string, lost chan<- s
 	})
 }
 
-// replicas are the addresses of those who replicate from a server, and who of them is past its sync, in one string to compare.
-func replicas(st redis.Status) (out string) {
+// replicaFingerprint are the addresses of those who replicate from a server, and who of them is past its sync, in one string to compare.
+func replicaFingerprint(st redis.Status) (out string) {
 	for _, r := range st.Replicas {
 		out += fmt.Sprint(r.Addr, r.Online, " ")
 	}
 	return out
 }
 
-// keepOut looks at who replicates from us whenever that has changed, and again after an interval where it could not be told.
-func (a *Agent) keepOut(ctx context.Context) {
+// watchUnknownReplicas looks at who replicates from us whenever that has changed, and again after an interval where it could not be told.
+func (a *Agent) watchUnknownReplicas(ctx context.Context) {
 	said := map[string]bool{} // addresses
 	for known := ""; ctx.Err() == nil; {
-		k, changed := a.board.Wait()
+		k, changed := a.known.Watch()
 		var again <-chan time.Time
-		if now := replicas(k.health.Status); now != known && !k.paused {
-			if a.evict(ctx, k, said) {
+		if now := replicaFingerprint(k.health.Status); now != known && !k.paused {
+			if a.parkUnknownReplicas(ctx, k, said) {
 				known = now
 				continue
 			}
@@ -101,24 +101,24 @@ func (a *Agent) keepOut(ctx context.Context) {
 	}
 }
 
-// evict parks who replicates from us and is not recorded. Only who says of itself that it has our history is touched: what
+// parkUnknownReplicas parks who replicates from us and is not recorded. Only who says of itself that it has our history is touched: what
 // answers at the address that a replica announces may be somebody else's. Who cannot be parked is said once, for the guard is
 // set higher by it. It tells whether all is well now.
-func (a *Agent) evict(ctx context.Context, k known, said map[string]bool) (done bool) {
+func (a *Agent) parkUnknownReplicas(ctx context.Context, k snapshot, said map[string]bool) (done bool) {
 	done = true
-	own := k.health.Status.Position.Lineage
+	own := k.health.Status.Position.ReplID
 	for _, r := range k.health.Status.Replicas {
-		if memberAt(k.view, a.Me.ID, r.Addr) != "" {
+		if memberAtAddr(k.view, a.Me.ID, r.Addr) != "" {
 			continue
 		}
-		st, err := a.peek(ctx, r.Addr, false)
+		st, err := a.probe(ctx, r.Addr, false)
 		switch {
-		case err == nil && recorded(k.view, st.RunID):
+		case err == nil && isRecordedRun(k.view, st.RunID):
 			continue
-		case err == nil && (st.Master || !st.LinkUp || st.Position.Lineage != own):
-			err = elect.ErrStranger
+		case err == nil && (st.Master || !st.LinkUp || st.Position.ReplID != own):
+			err = takeover.ErrOtherInstance
 		case err == nil:
-			err = a.banish(ctx, r.Addr)
+			err = a.parkAt(ctx, r.Addr)
 			a.Log.Warn("a redis replicates from the master, and is no recorded member: it is parked", "addr", r.Addr, "run_id", st.RunID, "err", err)
 		}
 		if err != nil && r.Online && !said[r.Addr] { // before, its address may be another
@@ -130,8 +130,8 @@ func (a *Agent) evict(ctx context.Context, k known, said map[string]bool) (done 
 	return done
 }
 
-// banish parks another's Redis.
-func (a *Agent) banish(ctx context.Context, addr string) error {
+// parkAt parks another's Redis.
+func (a *Agent) parkAt(ctx context.Context, addr string) error {
 	opt := a.Creds
 	opt.Addr = addr
 	s, err := redis.Open(ctx, opt)
@@ -142,10 +142,10 @@ func (a *Agent) banish(ctx context.Context, addr string) error {
 	return s.Park(ctx)
 }
 
-// recorded tells whether a run is that of a recorded member. One that was restarted is attached before its new run is recorded.
-func recorded(v lock.View, run string) bool {
-	for id, r := range v.State.Record {
-		if run != "" && (r.RunID == run || v.Members[id].RunID == run) {
+// isRecordedRun tells whether a run is that of a recorded member. One that was restarted is attached before its new run is recorded.
+func isRecordedRun(v lock.View, run string) bool {
+	for id, r := range v.State.Members {
+		if run != "" && (r.RunID == run || v.LiveAgents[id].RunID == run) {
 			return true
 		}
 	}

@@ -23,49 +23,49 @@ type Report struct {
 	Behind    *int64        // bytes that the master has and we have not; nil: unknown, or not asked for
 }
 
-// reportFor bounds the look at our own Redis, and askFor that at the master's.
-const reportFor = 2 * time.Second
+// reportTimeout bounds the look at our own Redis, and askFor that at the master's.
+const reportTimeout = 2 * time.Second
 
-// notAtWork is said before our Redis was opened, and after it was left.
-const notAtWork = "the agent is not at work: it starts, or has left"
+// notReady is said before our Redis was opened, and after it was left.
+const notReady = "the agent is not at work: it starts, or has left"
 
 // Report looks at our Redis and, for how far that is behind, at the master, where we are not it. It may be called at any time.
 func (a *Agent) Report(ctx context.Context, behind bool) Report {
-	if !a.atWork.Load() {
-		return Report{Why: notAtWork}
+	if !a.ready.Load() {
+		return Report{Why: notReady}
 	}
-	ctx, cancel := context.WithTimeout(ctx, min(reportFor, a.Probe.Timeout))
+	ctx, cancel := context.WithTimeout(ctx, min(reportTimeout, a.Probe.Timeout))
 	defer cancel()
 	var master *redis.Status
 	var wg sync.WaitGroup
-	if s := a.board.Get().view.State; behind && s.Master != nil && s.Master.ID != a.Me.ID {
+	if s := a.known.Load().view.State; behind && s.Master != nil && s.Master.ID != a.Me.ID {
 		wg.Go(func() {
-			if st, err := a.peek(ctx, s.Master.Address, s.GivenUp(s.Master.ID)); err == nil {
+			if st, err := a.probe(ctx, s.Master.Address, s.MasterReportedGone(s.Master.ID)); err == nil {
 				master = &st
 			}
 		})
 	}
 	own, err := a.Redis.Status(ctx)
 	wg.Wait()
-	k := a.board.Get() // after the look: what was lost meanwhile is lost
-	if h := k.health; err != nil && redis.Answered(err) && h.Err == nil && h.Status.RunID != "" {
+	k := a.known.Load() // after the look: what was lost meanwhile is lost
+	if h := k.health; err != nil && redis.Replied(err) && h.Err == nil && h.Status.RunID != "" {
 		own, err = h.Status, nil // it is busy, or does not let us in: what it said last stands
 	}
 	r := report(k, a.Me.ID, own, err, master, time.Now())
-	r.Leaving = a.leaving.Load()
+	r.Leaving = a.stopping.Load()
 	return r
 }
 
 // report draws the conclusions.
-func report(k known, id string, own redis.Status, err error, master *redis.Status, now time.Time) Report {
+func report(k snapshot, id string, own redis.Status, err error, master *redis.Status, now time.Time) Report {
 	s := k.view.State
-	r := Report{Term: s.Term(), Redis: own, Holds: k.session != nil && k.view.Session == k.session.ID || k.view.Free() && k.led && incumbent(k, id)}
+	r := Report{Term: s.Term(), Redis: own, Holds: k.session != nil && k.view.Session == k.session.ID || k.view.Free() && k.hasLed && isServingMaster(k, id)}
 	if k.session != nil {
 		r.Lease = k.session.Lease.Left(now)
 	}
 	switch {
 	case err != nil:
-		r.Why = "redis is unusable: " + redis.Why(err)
+		r.Why = "redis is unusable: " + redis.Summary(err)
 	case own.Loading:
 		r.Why = "redis is unusable: " + redis.ErrLoading.Error()
 	}
@@ -73,11 +73,11 @@ func report(k known, id string, own redis.Status, err error, master *redis.Statu
 	if m == nil {
 		return r
 	}
-	r.Master, r.Published, r.Follows = m.ID, m.ID == id && m.RunID == own.RunID, !own.Master && own.Of == m.Address
-	if r.Lacks = s.Bar(id, own.RunID); r.Lacks == "" && s.Record[id].Level != s.Term() {
+	r.Master, r.Published, r.Follows = m.ID, m.ID == id && m.RunID == own.RunID, !own.Master && own.MasterAddr == m.Address
+	if r.Lacks = s.NotRecordedReason(id, own.RunID); r.Lacks == "" && s.Members[id].InSyncTerm != s.Term() {
 		r.Lacks = "it was not seen level with the master of this term yet"
 	}
-	if master != nil && master.Master && master.RunID == m.RunID && master.Position.Lineage == own.Position.Lineage && !own.Master {
+	if master != nil && master.Master && master.RunID == m.RunID && master.Position.ReplID == own.Position.ReplID && !own.Master {
 		behind := max(0, master.Position.Offset-own.Position.Offset)
 		r.Behind = &behind
 	}

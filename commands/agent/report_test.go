@@ -15,14 +15,14 @@ import (
 	"resec/handlers/redis"
 )
 
-func level(k *known) {
-	k.view.State.Record = map[string]lock.Recorded{"a": {RunID: "run-a", Level: 4}, "me": {RunID: "run-me", Level: 4}}
+func level(k *snapshot) {
+	k.view.State.Members = map[string]lock.MemberRecord{"a": {RunID: "run-a", InSyncTerm: 4}, "me": {RunID: "run-me", InSyncTerm: 4}}
 }
 
 func TestReport(t *testing.T) {
 	five := int64(5)
 	theirs := func(change ...func(*redis.Status)) *redis.Status {
-		st := redis.Status{RunID: "run-a", Master: true, Position: redis.Position{Lineage: "l", Offset: 14}}
+		st := redis.Status{RunID: "run-a", Master: true, Position: redis.Position{ReplID: "l", Offset: 14}}
 		for _, f := range change {
 			f(&st)
 		}
@@ -34,7 +34,7 @@ func TestReport(t *testing.T) {
 	unseen := "it was not seen level with the master of this term yet"
 	for _, tt := range []struct {
 		name   string
-		k      known
+		k      snapshot
 		err    error
 		master *redis.Status
 		want   Report
@@ -43,7 +43,7 @@ func TestReport(t *testing.T) {
 		{"one whose master does not answer", situation(level), nil, nil, with(replica, func(r *Report) { r.Behind = nil })},
 		{"one at whose master's address another run answers", situation(level), nil, theirs(func(s *redis.Status) { s.RunID = "run-z" }), with(replica, func(r *Report) { r.Behind = nil })},
 		{"one whose master is none any more", situation(level), nil, theirs(func(s *redis.Status) { s.Master = false }), with(replica, func(r *Report) { r.Behind = nil })},
-		{"one whose offset does not compare", situation(level), nil, theirs(func(s *redis.Status) { s.Position.Lineage = "z" }), with(replica, func(r *Report) { r.Behind = nil })},
+		{"one whose offset does not compare", situation(level), nil, theirs(func(s *redis.Status) { s.Position.ReplID = "z" }), with(replica, func(r *Report) { r.Behind = nil })},
 		{"one that is ahead by what came between the looks", situation(level), nil, theirs(func(s *redis.Status) { s.Position.Offset = 1 }), with(replica, func(r *Report) { r.Behind = new(int64) })},
 		{"one that was not seen level in this term", situation(), nil, theirs(), with(replica, func(r *Report) { r.Lacks = unseen })},
 		{"one that is not recorded", situation(unrecorded), nil, theirs(), with(replica, func(r *Report) { r.Lacks = "it is not recorded: no master of this cluster has seen it" })},
@@ -52,14 +52,14 @@ func TestReport(t *testing.T) {
 		{"one of a cluster without a state", situation(unpublished), nil, nil, Report{}},
 		{"a master under its lock", situation(level, ours, own, published), nil, nil, with(master, func(r *Report) { r.Lacks = unseen })},
 		{"one that has lost the lock", situation(level, free, own, published), nil, nil, with(master, func(r *Report) { r.Holds, r.Lacks = false, unseen })},
-		{"one that is about to take it again", situation(level, free, own, published, func(k *known) { k.led = true }), nil, nil, with(master, func(r *Report) { r.Lacks = unseen })},
+		{"one that is about to take it again", situation(level, free, own, published, func(k *snapshot) { k.hasLed = true }), nil, nil, with(master, func(r *Report) { r.Lacks = unseen })},
 		{"one that has lost its session", situation(level, ours, own, published, sessionless), nil, nil, with(master, func(r *Report) { r.Holds, r.Lacks = false, unseen })},
 		{"one that holds the lock and is not published yet", situation(level, ours, own), nil, theirs(), Report{Term: 4, Master: "a", Holds: true}},
 		{"a master that was restarted", situation(level, ours, own, published, restarted), nil, nil,
 			with(master, func(r *Report) { r.Published, r.Lacks = false, "it was restarted since it was recorded" })},
 		{"a redis that is gone", situation(level), fmt.Errorf("dial: %w", syscall.ECONNREFUSED), theirs(), with(replica, func(r *Report) { r.Why = "redis is unusable: it refuses connections" })},
 		{"one that says nothing", situation(level), errors.New("timeout"), theirs(), with(replica, func(r *Report) { r.Why = "redis is unusable: it does not answer" })},
-		{"one that loads", situation(level, func(k *known) { k.health.Status.Loading = true }), nil, theirs(),
+		{"one that loads", situation(level, func(k *snapshot) { k.health.Status.Loading = true }), nil, theirs(),
 			with(replica, func(r *Report) { r.Why = "redis is unusable: redis is loading its data set" })},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -72,7 +72,7 @@ func TestReport(t *testing.T) {
 }
 
 func TestReport_BeforeTheAgentIsAtWork(t *testing.T) {
-	if got := new(Agent).Report(context.Background(), true); got.Why != notAtWork {
+	if got := new(Agent).Report(context.Background(), true); got.Why != notReady {
 		t.Error(got)
 	}
 }

@@ -11,21 +11,21 @@ import (
 	"resec/handlers/redis"
 )
 
-// behindMax is how many bytes a member may lack that is to lead by plan: writes are held back until it has them, for elect.ReachFor
+// maxSwitchoverLag is how many bytes a member may lack that is to lead by plan: writes are held back until it has them, for takeover.ReachFor
 // at most.
-const behindMax = 1 << 20
+const maxSwitchoverLag = 1 << 20
 
 // keepRequests decides on what operators ask for, for as long as our reign lasts.
-func (a *Agent) keepRequests(ctx context.Context, r reign) {
+func (a *Agent) keepRequests(ctx context.Context, r leaderTerm) {
 	for ctx.Err() == nil {
-		k, changed := a.board.Wait()
+		k, changed := a.known.Watch()
 		var again <-chan time.Time
-		if q := k.view.Request; q != nil && q.Planned && k.view.Index >= r.index && !wanted(k, a.Me.ID) {
-			if err := a.consider(ctx, k, *q); err != nil && ctx.Err() == nil {
-				if !errors.Is(err, lock.ErrMoved) {
+		if q := k.view.Request; q != nil && q.Planned && k.view.Index >= r.index && !otherRequested(k, a.Me.ID) {
+			if err := a.answerRequest(ctx, k, *q); err != nil && ctx.Err() == nil {
+				if !errors.Is(err, lock.ErrChanged) {
 					a.Log.Warn("an operator's request could not be considered", "err", err)
 				}
-				again = time.After(retryAfter)
+				again = time.After(minStepRetry)
 			}
 		}
 		select {
@@ -36,21 +36,21 @@ func (a *Agent) keepRequests(ctx context.Context, r reign) {
 	}
 }
 
-// consider decides on one. What it writes comes back with the watch.
-func (a *Agent) consider(ctx context.Context, k known, q lock.Request) error {
+// answerRequest decides on one. What it writes comes back with the watch.
+func (a *Agent) answerRequest(ctx context.Context, k snapshot, q lock.Request) error {
 	cs, _, err := a.survey(ctx, k, func(lock.Member, redis.Status, error, time.Time) {}) // beside the loop
 	if err != nil {
 		return err
 	}
-	q = decide(q, cs, k, a.Me)
+	q = decideSwitchover(q, cs, k, a.Me)
 	if q.Answer != "" {
 		a.Log.Warn("a switchover was asked for", "to", q.To, "dry_run", q.DryRun, "accepted", q.Accepted, "answer", q.Answer)
 	}
-	return a.Lock.Reply(ctx, q)
+	return a.Lock.AnswerRequest(ctx, q)
 }
 
-// decide accepts a plan, with the id of the member that is to lead, or says why not.
-func decide(q lock.Request, cs []lock.Candidate, k known, me lock.Master) lock.Request {
+// decideSwitchover accepts a plan, with the id of the member that is to lead, or says why not.
+func decideSwitchover(q lock.Request, cs []lock.Candidate, k snapshot, me lock.Master) lock.Request {
 	refuse := func(format string, args ...any) lock.Request {
 		q.Answer = fmt.Sprintf(format, args...) // of one that was accepted before, why it failed
 		return q
@@ -79,19 +79,19 @@ func decide(q lock.Request, cs []lock.Candidate, k known, me lock.Master) lock.R
 	switch {
 	case q.To == me.ID:
 		return refuse("%s is the master already", q.To)
-	case k.view.Members[q.To].Session == "":
+	case k.view.LiveAgents[q.To].Session == "":
 		return refuse("%s has no agent that lives", q.To)
 	case at < 0:
 		return refuse("the redis of %s does not answer, or is another", q.To)
 	}
 	c := cs[at]
 	behind := cs[own].Position.Offset - c.Position.Offset
-	switch why := c.Unfit(k.view.State, lock.Bound); {
+	switch why := c.IneligibleReason(k.view.State, lock.RecordedOnly); {
 	case why != "":
 		return refuse("%s may not lead: %s", q.To, why)
-	case !c.Linked() || c.Of != me.Address || c.Position.Lineage != cs[own].Position.Lineage:
+	case !c.Streaming() || c.MasterAddr != me.Address || c.Position.ReplID != cs[own].Position.ReplID:
 		return refuse("%s is not linked to the master", q.To)
-	case behind > behindMax:
+	case behind > maxSwitchoverLag:
 		return refuse("%s is too far behind: %d bytes", q.To, behind)
 	case q.DryRun:
 		q.Answer = fmt.Sprintf("%s would lead: it is linked, and %d bytes behind", q.To, max(0, behind))

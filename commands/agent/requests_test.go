@@ -11,25 +11,25 @@ import (
 
 func TestDecide(t *testing.T) {
 	me := lock.Master{Peer: handlers.Peer{ID: "me", RunID: "run-me", Address: "10.0.0.9:6379"}}
-	k := reigning(func(k *known) {
-		k.view.State.Record = map[string]lock.Recorded{"me": {RunID: "run-me"}, "a": {RunID: "run-a"}, "b": {RunID: "run-b"}, "gone": {RunID: "run-gone"}}
-		k.view.Members = map[string]lock.Present{"me": {Session: "mine", Address: me.Address}, "a": {Session: "a's", RunID: "run-a", Address: "10.0.0.1:6379"},
+	k := reigning(func(k *snapshot) {
+		k.view.State.Members = map[string]lock.MemberRecord{"me": {RunID: "run-me"}, "a": {RunID: "run-a"}, "b": {RunID: "run-b"}, "gone": {RunID: "run-gone"}}
+		k.view.LiveAgents = map[string]lock.MemberKey{"me": {Session: "mine", Address: me.Address}, "a": {Session: "a's", RunID: "run-a", Address: "10.0.0.1:6379"},
 			"b": {Session: "b's", RunID: "run-b", Address: "10.0.0.2:6379"}, "gone": {RunID: "run-gone"}}
 	})
 	at := func(id string, offset int64, change ...func(*redis.Status)) lock.Candidate {
-		st := redis.Status{RunID: "run-" + id, Of: me.Address, LinkUp: true, Keys: 1, Priority: 100, Position: redis.Position{Lineage: "l", Offset: offset}}
+		st := redis.Status{RunID: "run-" + id, MasterAddr: me.Address, LinkUp: true, Keys: 1, Priority: 100, Position: redis.Position{ReplID: "l", Offset: offset}}
 		for _, f := range change {
 			f(&st)
 		}
-		return lock.Candidate{ID: id, Tended: true, Listed: true, Status: st}
+		return lock.Candidate{ID: id, AgentAlive: true, InCatalog: true, Status: st}
 	}
-	master := at("me", 1000, func(s *redis.Status) { s.Master, s.Of, s.LinkUp = true, "", false })
+	master := at("me", 1000, func(s *redis.Status) { s.Master, s.MasterAddr, s.LinkUp = true, "", false })
 	unlinked := func(s *redis.Status) { s.LinkUp = false }
 	for _, tt := range []struct {
 		name     string
 		ask      lock.Request
 		cs       []lock.Candidate
-		change   func(*known)
+		change   func(*snapshot)
 		to, says string // says nothing: accepted
 	}{
 		{"by id", lock.Request{To: "b"}, []lock.Candidate{master, at("a", 1000), at("b", 990)}, nil, "b", ""},
@@ -41,9 +41,9 @@ func TestDecide(t *testing.T) {
 		{"without an agent", lock.Request{To: "gone"}, []lock.Candidate{master, at("gone", 1000)}, nil, "gone", "gone has no agent that lives"},
 		{"silent", lock.Request{To: "a"}, []lock.Candidate{master}, nil, "a", "the redis of a does not answer, or is another"},
 		{"not linked", lock.Request{To: "a"}, []lock.Candidate{master, at("a", 1000, unlinked)}, nil, "a", "a is not linked to the master"},
-		{"another history", lock.Request{To: "a"}, []lock.Candidate{master, at("a", 1000, func(s *redis.Status) { s.Position.Lineage = "z" })}, nil, "a", "a is not linked to the master"},
+		{"another history", lock.Request{To: "a"}, []lock.Candidate{master, at("a", 1000, func(s *redis.Status) { s.Position.ReplID = "z" })}, nil, "a", "a is not linked to the master"},
 		{"too far behind", lock.Request{To: "a"}, []lock.Candidate{at("me", 5<<20, func(s *redis.Status) { s.Master = true }), at("a", 1)}, nil, "a", "a is too far behind: 5242879 bytes"},
-		{"joining", lock.Request{To: "a"}, []lock.Candidate{master, at("a", 1)}, func(k *known) { k.view.State.Record["a"] = lock.Recorded{RunID: "run-a", Joining: true} }, "a",
+		{"joining", lock.Request{To: "a"}, []lock.Candidate{master, at("a", 1)}, func(k *snapshot) { k.view.State.Members["a"] = lock.MemberRecord{RunID: "run-a", CatchingUp: true} }, "a",
 			"a may not lead: it has not caught up with the master"},
 		{"against its priority", lock.Request{To: "a"}, []lock.Candidate{master, at("a", 1000, func(s *redis.Status) { s.Priority = 0 })}, nil, "a", "a may not lead: its replica-priority is 0"},
 		{"the master refuses writes", lock.Request{To: "a"}, []lock.Candidate{at("me", 1000), at("a", 1000)}, nil, "a", "the master me does not accept writes"},
@@ -54,15 +54,15 @@ func TestDecide(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			now := k
-			now.view.State.Record = map[string]lock.Recorded{}
-			for id, r := range k.view.State.Record {
-				now.view.State.Record[id] = r
+			now.view.State.Members = map[string]lock.MemberRecord{}
+			for id, r := range k.view.State.Members {
+				now.view.State.Members[id] = r
 			}
 			if tt.change != nil {
 				tt.change(&now)
 			}
 			tt.ask.Planned = true
-			got := decide(tt.ask, tt.cs, now, me)
+			got := decideSwitchover(tt.ask, tt.cs, now, me)
 			if got.To != tt.to || got.Answer != tt.says || got.Accepted != (tt.says == "" || tt.ask.DryRun || tt.ask.Accepted) {
 				t.Errorf("got %+v, want %q, %q", got, tt.to, tt.says)
 			}
@@ -77,23 +77,23 @@ func TestChange(t *testing.T) {
 	after := reigning().view
 	for _, tt := range []struct {
 		name   string
-		before known
+		before snapshot
 		since  time.Time
 		steps  []lock.Step
 		moved  bool
 		cause  string
 		outage time.Duration
 	}{
-		{"since the lock is free", situation(func(k *known) { k.view.State.Why = lock.WhyDead }), began.Add(-time.Second), steps, true, "dead", time.Second + 5*time.Millisecond},
-		{"since it was passed", situation(func(k *known) { k.view.State.Why = lock.WhyLeaving }), time.Time{}, drained, true, "leaving", 7 * time.Millisecond},
+		{"since the lock is free", situation(func(k *snapshot) { k.view.State.Why = lock.WhyDead }), began.Add(-time.Second), steps, true, "dead", time.Second + 5*time.Millisecond},
+		{"since it was passed", situation(func(k *snapshot) { k.view.State.Why = lock.WhyLeaving }), time.Time{}, drained, true, "leaving", 7 * time.Millisecond},
 		{"while the old master goes on", situation(), began.Add(-time.Second), drained, true, "the lock was lost", 7 * time.Millisecond},
-		{"by plan", situation(asked("me"), func(k *known) { k.view.Request.Planned, k.view.Request.Accepted = true, true }), time.Time{}, drained, true, "switchover", 7 * time.Millisecond},
+		{"by plan", situation(asked("me"), func(k *snapshot) { k.view.Request.Planned, k.view.Request.Accepted = true, true }), time.Time{}, drained, true, "switchover", 7 * time.Millisecond},
 		{"by force", situation(asked("me")), time.Time{}, drained, true, "failover by force", 7 * time.Millisecond},
 		{"from nobody", situation(unpublished), began, steps, true, "the first master", 0},
 		{"from itself", reigning(), began, steps, false, "the lock was lost", 5 * time.Millisecond},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c, moved := change(tt.before, after, tt.since, began, tt.steps)
+			c, moved := mastershipChange(tt.before, after, tt.since, began, tt.steps)
 			if moved != tt.moved || c.Cause != tt.cause || c.Outage != tt.outage || c.To != "me" || c.Term != 5 {
 				t.Errorf("got %+v, %t", c, moved)
 			}

@@ -12,14 +12,14 @@ import (
 // keepSession has a session while our Redis is healthy and our check, to which the session is bound, is in Consul.
 // A member that waits has one too, so that a free lock is taken in one call.
 func (a *Agent) keepSession(ctx context.Context) {
-	said, lost, wait := "", "", sessionRetry
+	said, lost, wait := "", "", minSessionRetry
 	for ctx.Err() == nil {
-		k, changed := a.board.Wait()
+		k, changed := a.known.Watch()
 		var retry <-chan time.Time
-		if k.registered && k.seen && k.health.Err == nil {
+		if k.registered && k.probed && k.health.Err == nil {
 			s, err := a.session(ctx, k, lost)
 			if err == nil {
-				said, wait = "", sessionRetry
+				said, wait = "", minSessionRetry
 				lost = a.underSession(ctx, s)
 				continue
 			}
@@ -40,9 +40,9 @@ func (a *Agent) keepSession(ctx context.Context) {
 
 // session makes a session, or takes over the one that our predecessor left: that which holds our member's key, and the
 // lock where it was elected. One that holds the lock for another run of Redis is ended.
-func (a *Agent) session(ctx context.Context, k known, lost string) (*lock.Session, error) {
+func (a *Agent) session(ctx context.Context, k snapshot, lost string) (*lock.Session, error) {
 	m, v := k.view.State.Master, k.view
-	prior, holds := v.Members[a.Me.ID].Session, !v.Free() && v.Holder == a.Me.ID
+	prior, holds := v.LiveAgents[a.Me.ID].Session, !v.Free() && v.Holder == a.Me.ID
 	if holds {
 		prior = v.Session
 	}
@@ -57,13 +57,13 @@ func (a *Agent) session(ctx context.Context, k known, lost string) (*lock.Sessio
 		if v, err = a.Lock.Read(ctx); err != nil {
 			return nil, err
 		}
-		if a.see(v); v.Session != lost && v.Members[a.Me.ID].Session != lost {
+		if a.observeView(v); v.Session != lost && v.LiveAgents[a.Me.ID].Session != lost {
 			return nil, errors.New("the watch still shows the session that was lost")
 		}
 		m, holds = v.State.Master, v.Session == lost
 		a.Log.Warn("the session that was lost is there: consul's server had not read its own log yet", "session", lost)
 	}
-	if why := cmp.Or(a.double(ctx), a.usurped(ctx, m, k.health.Status.RunID)); why != "" {
+	if why := cmp.Or(a.duplicateMember(ctx), a.idInUse(ctx, m, k.health.Status.RunID)); why != "" {
 		return nil, errors.New(why)
 	}
 	s := lock.Adopt(a.Lock.Client, prior, a.Session)
@@ -75,26 +75,26 @@ func (a *Agent) session(ctx context.Context, k known, lost string) (*lock.Sessio
 		return lock.NewSession(context.WithoutCancel(ctx), a.Lock.Client, a.Session)
 	}
 	a.Log.Info("adopted the predecessor's session", "session", s.ID, "lock", holds)
-	a.board.Learn(func(k *known) { k.adopted = s.ID })
-	poke(a.doubt)
+	a.known.Update(func(k *snapshot) { k.adopted = s.ID })
+	signal(a.verifySession)
 	return s, nil
 }
 
-// sessionRetry is how soon a session is tried for again, first: it waits for a check to reach Consul's servers. For a
+// minSessionRetry is how soon a session is tried for again, first: it waits for a check to reach Consul's servers. For a
 // Consul that is away the pause doubles up to a second.
-const sessionRetry = 100 * time.Millisecond
+const minSessionRetry = 100 * time.Millisecond
 
 // underSession renews a session until it is lost, whose id it then returns, or the agent leaves, and destroys it then.
 func (a *Agent) underSession(ctx context.Context, s *lock.Session) (lost string) {
-	a.board.Learn(func(k *known) { k.session = s })
-	err := s.Keep(ctx, a.doubt, a.Log)
-	a.board.Learn(func(k *known) { k.session = nil })
+	a.known.Update(func(k *snapshot) { k.session = s })
+	err := s.Keep(ctx, a.verifySession, a.Log)
+	a.known.Update(func(k *snapshot) { k.session = nil })
 	if errors.Is(err, lock.ErrSessionLost) {
 		a.Log.Warn("the session is lost", "session", s.ID)
-		a.lost(func(held string) bool { return held == s.ID })
+		a.revoke(func(held string) bool { return held == s.ID })
 		return s.ID
 	}
-	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.bye())
+	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.finalCallTimeout())
 	defer cancel()
 	if err := s.Destroy(bye); err != nil {
 		a.Log.Warn("the session is left to its TTL", "session", s.ID, "err", err)

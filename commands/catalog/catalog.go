@@ -31,19 +31,19 @@ func (n Naming) Instances(ctx context.Context, client *api.Client) ([]handlers.E
 	return all, nil
 }
 
-// Demotions turn the master entries of all but our own instance into replicas' entries, one operation of a transaction each.
+// ReadDemoteOps turn the master entries of all but our own instance into replicas' entries, one operation of a transaction each.
 // Their agents, where they live, register them anew in the role that is theirs by then; a dead one's would stay. It is not
 // removed: who is not listed counts as one that has left. Only the very entry that was read is changed: its member may be
 // registering right now, under the same id. What resec did not register is left alone.
-func (n Naming) Demotions(ctx context.Context, client *api.Client, node, service string) (ops api.TxnOps, err error) {
+func (n Naming) ReadDemoteOps(ctx context.Context, client *api.Client, node, service string) (ops api.TxnOps, err error) {
 	entries, _, err := read(ctx, client, n.Name(Master))
-	return n.Demoting(entries, node, service), err
+	return n.DemoteOps(entries, node, service), err
 }
 
-// Demoting are the Demotions of entries that were read already.
-func (n Naming) Demoting(entries []handlers.Entry, node, service string) (ops api.TxnOps) {
+// DemoteOps are the Demotions of entries that were read already.
+func (n Naming) DemoteOps(entries []handlers.Entry, node, service string) (ops api.TxnOps) {
 	for _, e := range entries {
-		if !n.Has(e, Master) || e.ID() == "" || e.Node.Node == node && e.Service.ID == service {
+		if !n.Matches(e, Master) || e.ID() == "" || e.Node.Node == node && e.Service.ID == service {
 			continue
 		}
 		ops = append(ops, &api.TxnOp{Service: &api.ServiceTxnOp{Verb: api.ServiceCAS, Node: e.Node.Node, Service: api.AgentService{
@@ -55,7 +55,7 @@ func (n Naming) Demoting(entries []handlers.Entry, node, service string) (ops ap
 
 // Demote carries the Demotions out.
 func (n Naming) Demote(ctx context.Context, client *api.Client, node, service string) error {
-	ops, err := n.Demotions(ctx, client, node, service)
+	ops, err := n.ReadDemoteOps(ctx, client, node, service)
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	for _, op := range ops {

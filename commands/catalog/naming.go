@@ -2,6 +2,7 @@
 package catalog
 
 import (
+	"fmt"
 	"net"
 	"slices"
 	"strconv"
@@ -59,8 +60,8 @@ func (n Naming) Watch() map[string]any {
 	return params
 }
 
-// Has tells whether an entry is one of a role.
-func (n Naming) Has(e handlers.Entry, r Role) bool {
+// Matches tells whether an entry is one of a role.
+func (n Naming) Matches(e handlers.Entry, r Role) bool {
 	return e.Service.Service == n.Name(r) && (n.Service == "" || slices.Contains(e.Service.Tags, n.Tag(r)))
 }
 
@@ -72,4 +73,9 @@ func (n Naming) ServiceID(host string, port int) string {
 		name = n.Prefix
 	}
 	return name + "-" + net.JoinHostPort(host, strconv.Itoa(port))
+}
+
+// Meta is what a service's entry says beside its address.
+func Meta(id string, term uint64, version string) map[string]string {
+	return map[string]string{"id": id, "term": fmt.Sprint(term), "version": version}
 }

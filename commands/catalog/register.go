@@ -19,7 +19,7 @@ func (r *Registrar) publish(ctx context.Context, have *Entry, want Entry, maybe,
 	try, cancel := context.WithTimeout(ctx, r.timeout())
 	defer cancel()
 	known := have != nil && have.sameService(want)
-	if known && (late || time.Since(r.looked) >= r.Interval) || maybe {
+	if known && (late || time.Since(r.lastVerified) >= r.Interval) || maybe {
 		look := try
 		if maybe { // where it is slow, it is waited for: what it was told before it will do
 			var done context.CancelFunc
@@ -27,11 +27,11 @@ func (r *Registrar) publish(ctx context.Context, have *Entry, want Entry, maybe,
 			defer done()
 		}
 		is, err := r.registered(look, want)
-		if err != nil && !answered(err) { // what is written to a Consul that hangs is all carried out when it goes on, before what is meant then
+		if err != nil && !isHTTPError(err) { // what is written to a Consul that hangs is all carried out when it goes on, before what is meant then
 			return fmt.Errorf("look at service %s: %w", r.ID, err)
 		}
 		if known = is || known && err != nil; is {
-			r.looked = time.Now()
+			r.lastVerified = time.Now()
 		}
 		if maybe || late { // each call has its time
 			var done context.CancelFunc
@@ -40,18 +40,18 @@ func (r *Registrar) publish(ctx context.Context, have *Entry, want Entry, maybe,
 		}
 	}
 	if !known {
-		return r.renew(ctx, want)
+		return r.registerAndUpdate(ctx, want)
 	}
 	err := r.update(try, want)
-	if gone(err) { // somebody deregistered us, or the agent lost its data
-		return r.renew(ctx, want)
+	if isNotFound(err) { // somebody deregistered us, or the agent lost its data
+		return r.registerAndUpdate(ctx, want)
 	}
 	return err
 }
 
-// renew registers, and updates the check.
-func (r *Registrar) renew(ctx context.Context, e Entry) error {
-	r.looked = time.Time{}
+// registerAndUpdate registers, and updates the check.
+func (r *Registrar) registerAndUpdate(ctx context.Context, e Entry) error {
+	r.lastVerified = time.Time{}
 	if err := r.register(ctx, e); err != nil {
 		return err
 	}
@@ -92,24 +92,24 @@ func (r *Registrar) update(ctx context.Context, e Entry) error {
 	if err != nil {
 		return fmt.Errorf("update check %s: %w", r.CheckID(), err)
 	}
-	r.kept = sent
+	r.lastUpdate = sent
 	if r.Updated != nil {
 		r.Updated(sent, r.TTL())
 	}
 	return nil
 }
 
-// leave removes the instance; again after a while where a registration that was given up may be carried out yet.
-func (r *Registrar) leave(ctx context.Context, late bool) error {
-	bound := byeFor
-	if r.Bye != nil {
-		bound = r.Bye()
+// deregisterAtEnd removes the instance; again after a while where a registration that was given up may be carried out yet.
+func (r *Registrar) deregisterAtEnd(ctx context.Context, late bool) error {
+	bound := defaultDeregisterTimeout
+	if r.DeregisterTimeout != nil {
+		bound = r.DeregisterTimeout()
 	}
 	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	err := r.deregister(ctx)
 	if err == nil && late {
-		time.Sleep(retryEvery)
+		time.Sleep(retryInterval)
 		err = r.deregister(ctx)
 	}
 	return err
@@ -117,18 +117,18 @@ func (r *Registrar) leave(ctx context.Context, late bool) error {
 
 func (r *Registrar) deregister(ctx context.Context) error {
 	err := r.Client.Agent().ServiceDeregisterOpts(r.ID, (&api.QueryOptions{}).WithContext(ctx))
-	if err != nil && !gone(err) {
+	if err != nil && !isNotFound(err) {
 		return fmt.Errorf("deregister service %s: %w", r.ID, err)
 	}
 	return nil
 }
 
-func gone(err error) bool {
+func isNotFound(err error) bool {
 	var status api.StatusError
 	return errors.As(err, &status) && status.Code == http.StatusNotFound
 }
 
-func answered(err error) bool {
+func isHTTPError(err error) bool {
 	var status api.StatusError
 	return errors.As(err, &status)
 }

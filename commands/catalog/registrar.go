@@ -19,28 +19,28 @@ const callTimeout = 3 * time.Second
 // killed has at least 1½ intervals to be back and find its session.
 // Before the first update, and once the check is over, there is nothing to keep.
 func (r *Registrar) timeout() time.Duration {
-	if r.lapsed() { // each call that is given up is carried out all the same, and the next one waits behind it
+	if r.expired() { // each call that is given up is carried out all the same, and the next one waits behind it
 		return callTimeout
 	}
 	return min(callTimeout, r.Interval/3)
 }
 
-func (r *Registrar) lapsed() bool { return time.Since(r.kept) > r.TTL() }
+func (r *Registrar) expired() bool { return time.Since(r.lastUpdate) > r.TTL() }
 
-// retryEvery is how soon a failed registration or update is tried again: Consul's return is seen within 1 s.
-const retryEvery = 500 * time.Millisecond
+// retryInterval is how soon a failed registration or update is tried again: Consul's return is seen within 1 s.
+const retryInterval = 500 * time.Millisecond
 
-// lateFor is how long after a call that failed the registration is looked at as often as that: for so long the call itself, on
+// lateWriteWindow is how long after a call that failed the registration is looked at as often as that: for so long the call itself, on
 // its way to a Consul that hung, may still be carried out.
-const lateFor = 10 * time.Second
+const lateWriteWindow = 10 * time.Second
 
-// calmFor is how long a replica goes on to be listed as it was, unless it is passing or critical from now on: for no longer than a
+// replicaUpdateDelay is how long a replica goes on to be listed as it was, unless it is passing or critical from now on: for no longer than a
 // take-over takes that nothing holds up. What all say at once of a master that is gone, and again of the next one's term, is in the
 // way of what clients wait for, which is where that is: a Consul agent carries out one change after the other.
-const calmFor = 300 * time.Millisecond
+const replicaUpdateDelay = 300 * time.Millisecond
 
-// byeFor bounds the removal at the end: it is a part of what is left to a process that is told to end.
-const byeFor = 1200 * time.Millisecond
+// defaultDeregisterTimeout bounds the removal at the end: it is a part of what is left to a process that is told to end.
+const defaultDeregisterTimeout = 1200 * time.Millisecond
 
 // Entry is what is published of a member.
 type Entry struct {
@@ -68,14 +68,14 @@ type Registrar struct {
 	// before may be wrong by now. An error puts it off. May be nil.
 	Confirm func(ctx context.Context, e Entry) error
 	// Bye is how long the removal at the end may take. nil: byeFor.
-	Bye func() time.Duration
+	DeregisterTimeout func() time.Duration
 
-	looked time.Time // when it was last seen to be registered as it should be: an update alone does not tell what somebody has changed
-	uneasy time.Time // since when what is said of a replica is old; zero: it is not
-	kept   time.Time // when the last update that succeeded was sent, in this Run or the one before
-	mu     sync.Mutex
-	want   *Entry
-	wake   chan struct{}
+	lastVerified time.Time // when it was last seen to be registered as it should be: an update alone does not tell what somebody has changed
+	staleSince   time.Time // since when what is said of a replica is old; zero: it is not
+	lastUpdate   time.Time // when the last update that succeeded was sent, in this Run or the one before
+	mu           sync.Mutex
+	want         *Entry
+	wake         chan struct{}
 }
 
 // CheckID is the id of the instance's TTL check.
@@ -94,12 +94,12 @@ func (r *Registrar) Set(e Entry) {
 		return
 	}
 	select {
-	case r.poke() <- struct{}{}:
+	case r.wakeChan() <- struct{}{}:
 	default:
 	}
 }
 
-func (r *Registrar) poke() chan struct{} {
+func (r *Registrar) wakeChan() chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.wake == nil {
@@ -114,18 +114,18 @@ func (r *Registrar) wanted() *Entry {
 	return r.want
 }
 
-// calm is for how much longer what is listed may stay; for no longer than until the check's next update.
-func (r *Registrar) calm(have *Entry, want Entry) time.Duration {
+// holdBack is for how much longer what is listed may stay; for no longer than until the check's next update.
+func (r *Registrar) holdBack(have *Entry, want Entry) time.Duration {
 	if have == nil || have.Role != Replica || want.Role != Replica ||
 		want.Status != have.Status && (have.Status != api.HealthPassing || want.Status != api.HealthWarning) ||
 		want.Status == have.Status && want.Output == have.Output && have.sameService(want) {
-		r.uneasy = time.Time{}
+		r.staleSince = time.Time{}
 		return 0
 	}
-	if r.uneasy.IsZero() {
-		r.uneasy = time.Now()
+	if r.staleSince.IsZero() {
+		r.staleSince = time.Now()
 	}
-	return min(calmFor-time.Since(r.uneasy), r.Interval/2-time.Since(r.kept))
+	return min(replicaUpdateDelay-time.Since(r.staleSince), r.Interval/2-time.Since(r.lastUpdate))
 }
 
 // Run publishes what Set says until the context ends, then removes the instance.
@@ -134,12 +134,12 @@ func (r *Registrar) Run(ctx context.Context) error {
 	tried, failing, failed := false, false, time.Time{}
 	for {
 		wait := r.Interval / 2
-		if time.Since(failed) < lateFor {
-			wait = min(retryEvery, wait)
+		if time.Since(failed) < lateWriteWindow {
+			wait = min(retryInterval, wait)
 		}
 		want, calm := r.wanted(), time.Duration(0)
 		if want != nil {
-			calm = r.calm(have, *want)
+			calm = r.holdBack(have, *want)
 		}
 		switch {
 		case want == nil || ctx.Err() != nil:
@@ -148,11 +148,11 @@ func (r *Registrar) Run(ctx context.Context) error {
 		default:
 			tried = true // a call that fails may have been carried out
 			var err error
-			if old := !r.kept.IsZero() && time.Since(r.kept) > r.Interval; r.Confirm != nil && (failing || old) {
+			if old := !r.lastUpdate.IsZero() && time.Since(r.lastUpdate) > r.Interval; r.Confirm != nil && (failing || old) {
 				err = r.Confirm(ctx, *want)
 			}
 			if err == nil {
-				err = r.publish(ctx, have, *want, failing && !r.kept.IsZero(), time.Since(failed) < lateFor)
+				err = r.publish(ctx, have, *want, failing && !r.lastUpdate.IsZero(), time.Since(failed) < lateWriteWindow)
 			}
 			if err != nil {
 				failed = time.Now()
@@ -163,12 +163,12 @@ func (r *Registrar) Run(ctx context.Context) error {
 				if !failing {
 					r.Log.Warn("consul does not take the registration; trying on", "err", err)
 				}
-				have, failing, wait = nil, true, min(retryEvery, r.Interval/4)
+				have, failing, wait = nil, true, min(retryInterval, r.Interval/4)
 			default:
 				if failing {
 					r.Log.Info("registered again", "service", r.Naming.Name(want.Role))
 				}
-				have, failing, r.uneasy = want, false, time.Time{}
+				have, failing, r.staleSince = want, false, time.Time{}
 			}
 		}
 		select {
@@ -176,8 +176,8 @@ func (r *Registrar) Run(ctx context.Context) error {
 			if !tried {
 				return nil
 			}
-			return r.leave(context.WithoutCancel(ctx), time.Since(failed) < lateFor)
-		case <-r.poke():
+			return r.deregisterAtEnd(context.WithoutCancel(ctx), time.Since(failed) < lateWriteWindow)
+		case <-r.wakeChan():
 		case <-time.After(wait):
 		}
 	}

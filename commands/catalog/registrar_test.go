@@ -20,7 +20,7 @@ func TestCalm(t *testing.T) {
 		"its master is gone":             {of(Replica, pass, "a"), of(Replica, warn, "b"), 0, time.Second, true},
 		"it says something else":         {of(Replica, crit, "a"), of(Replica, crit, "b"), 0, time.Second, true},
 		"nothing is new":                 {of(Replica, pass, "a"), of(Replica, pass, "a"), 0, time.Second, false},
-		"it has waited":                  {of(Replica, pass, "a"), of(Replica, warn, "b"), calmFor, time.Second, false},
+		"it has waited":                  {of(Replica, pass, "a"), of(Replica, warn, "b"), replicaUpdateDelay, time.Second, false},
 		"the check is due":               {of(Replica, pass, "a"), of(Replica, warn, "b"), 0, 5 * time.Second, false},
 		"it is linked again":             {of(Replica, warn, "a"), of(Replica, pass, "b"), 0, time.Second, false},
 		"it is dead":                     {of(Replica, pass, "a"), of(Replica, crit, "b"), 0, time.Second, false},
@@ -30,15 +30,15 @@ func TestCalm(t *testing.T) {
 		"the master refuses writes":      {of(Master, pass, "a"), of(Master, warn, "b"), 0, time.Second, false},
 		"the master says something else": {of(Master, pass, "a"), of(Master, pass, "b"), 0, time.Second, false},
 	} {
-		r := &Registrar{Interval: 10 * time.Second, kept: time.Now().Add(-v.kept)}
+		r := &Registrar{Interval: 10 * time.Second, lastUpdate: time.Now().Add(-v.kept)}
 		if v.since > 0 {
-			r.uneasy = time.Now().Add(-v.since)
+			r.staleSince = time.Now().Add(-v.since)
 		}
-		if d := r.calm(&v.have, v.want); d > 0 != v.waits || d > calmFor {
+		if d := r.holdBack(&v.have, v.want); d > 0 != v.waits || d > replicaUpdateDelay {
 			t.Errorf("%s: it waits for %s", name, d)
 		}
 	}
-	if d := new(Registrar).calm(nil, of(Replica, warn, "a")); d != 0 {
+	if d := new(Registrar).holdBack(nil, of(Replica, warn, "a")); d != 0 {
 		t.Errorf("what is not listed waits for %s", d)
 	}
 }

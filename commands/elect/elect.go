@@ -1,3 +1,4 @@
+// Package elect is `resec elect`: one member contends for the lock, and its handler promotes and fences its Redis.
 package elect
 
 import (
@@ -13,20 +14,16 @@ import (
 	"github.com/hashicorp/consul/api"
 	"golang.org/x/sync/errgroup"
 
-	"resec/commands/board"
 	"resec/commands/catalog"
 	"resec/commands/lock"
+	"resec/commands/observable"
 	"resec/commands/watch"
 	"resec/handlers"
 	"resec/handlers/redis"
 )
 
-var (
-	// ErrLost is returned when the lock was held and is no longer.
-	ErrLost = errors.New("the lock is lost")
-	// ErrTimeout is returned when the lock could not be had in time.
-	ErrTimeout = errors.New("timed out waiting for the lock")
-)
+// ErrTimeout is returned when the lock could not be acquired in time.
+var ErrTimeout = errors.New("timed out waiting for the lock")
 
 // Election is `resec elect`: one member contends for the lock, once.
 type Election struct {
@@ -43,36 +40,36 @@ type Election struct {
 	Timeout   time.Duration    // to get the lock; 0: none
 	Log       *slog.Logger
 
-	board  *board.Board[known]
-	ruling atomic.Pointer[time.Time]  // since when our Redis is master, by the built-in promote
-	term   uint64                     // that we published, 0 before
-	lease  atomic.Pointer[lock.Lease] // of the session under way
-	behind sync.WaitGroup             // what a take-over still does for others
+	known       *observable.Value[snapshot]
+	masterSince atomic.Pointer[time.Time]  // since when our Redis is master, by the built-in promote
+	term        uint64                     // that we published, 0 before
+	lease       atomic.Pointer[lock.Lease] // of the session under way
+	background  sync.WaitGroup             // what a take-over still does for others
 }
 
-// known is what an election knows.
-type known struct {
-	view   lock.View
-	health redis.Health
-	seen   bool // health is an answer
-	gone   bool // Consul says that our session is no more
+// snapshot is what an election knows.
+type snapshot struct {
+	view        lock.View
+	health      redis.Health
+	probed      bool // health is an answer
+	sessionLost bool // Consul says that our session is no more
 }
 
 // Run contends, holds the lock until it is lost or the context ends (nil), and leaves nothing behind.
 func (e *Election) Run(ctx context.Context) error {
-	e.board = board.New[known]()
+	e.known = observable.New[snapshot]()
 	work, stop := context.WithCancel(ctx)
 	g, work := errgroup.WithContext(work)
 	g.Go(func() error {
 		return watch.Run(work, e.Lock.Client, map[string]any{"type": "keyprefix", "prefix": e.Lock.Key}, func(index uint64, answer any) {
 			pairs, _ := answer.(api.KVPairs)
-			e.board.Learn(func(k *known) { k.view = e.Lock.Parse(index, pairs) })
+			e.known.Update(func(k *snapshot) { k.view = e.Lock.Parse(index, pairs) })
 		}, watch.Log(e.Log, "lock"))
 	})
 	if !e.Child { // a child's own life is its health
 		g.Go(func() error {
 			e.Redis.Watch(work, e.Probe, nil, func(h redis.Health) {
-				e.board.Learn(func(k *known) { k.health, k.seen = h, true })
+				e.known.Update(func(k *snapshot) { k.health, k.probed = h, true })
 			})
 			return nil
 		})
@@ -98,7 +95,7 @@ func (e *Election) contend(ctx context.Context) error {
 		if s == nil {
 			return err
 		}
-		again, err := e.with(ctx, s, timeout.C)
+		again, err := e.contendWith(ctx, s, timeout.C)
 		if !again {
 			return err
 		}
@@ -133,16 +130,16 @@ func (e *Election) session(ctx context.Context, timeout <-chan time.Time) (*lock
 	}
 }
 
-// with contends under one session, and holds the lock once it has it. It tells whether to contend again.
-func (e *Election) with(ctx context.Context, s *lock.Session, timeout <-chan time.Time) (again bool, err error) {
+// contendWith contends under one session, and holds the lock once it has it. It tells whether to contend again.
+func (e *Election) contendWith(ctx context.Context, s *lock.Session, timeout <-chan time.Time) (again bool, err error) {
 	keep, stop := context.WithCancel(ctx)
 	kept := make(chan struct{})
-	e.board.Learn(func(k *known) { k.gone = false })
+	e.known.Update(func(k *snapshot) { k.sessionLost = false })
 	e.lease.Store(&s.Lease)
 	go func() {
 		defer close(kept)
 		if errors.Is(s.Keep(keep, nil, e.Log), lock.ErrSessionLost) {
-			e.board.Learn(func(k *known) { k.gone = true })
+			e.known.Update(func(k *snapshot) { k.sessionLost = true })
 		}
 	}()
 	defer func() {
@@ -154,10 +151,10 @@ func (e *Election) with(ctx context.Context, s *lock.Session, timeout <-chan tim
 	}()
 	said := ""
 	for {
-		k, changed := e.board.Wait()
-		foreign := k.view.Belongs(e.Naming.Name(catalog.Master))
-		switch why := e.wait(k); {
-		case k.gone:
+		k, changed := e.known.Watch()
+		foreign := k.view.CheckService(e.Naming.Name(catalog.Master))
+		switch why := e.notContendingReason(k); {
+		case k.sessionLost:
 			return true, nil
 		case errors.Is(k.view.Err, lock.ErrConflict):
 			return false, k.view.Err
@@ -168,9 +165,9 @@ func (e *Election) with(ctx context.Context, s *lock.Session, timeout <-chan tim
 		case why == "":
 			v, err := e.Lock.Acquire(ctx, s.ID, k.view, k.view.State)
 			if err == nil {
-				return false, e.hold(ctx, s, v)
+				return false, e.runAsHolder(ctx, s, v)
 			}
-			if text := err.Error(); !errors.Is(err, lock.ErrMoved) && text != said && ctx.Err() == nil {
+			if text := err.Error(); !errors.Is(err, lock.ErrChanged) && text != said && ctx.Err() == nil {
 				e.Log.Warn("the lock is not to be had; trying on", "err", err)
 				said = text
 			}
@@ -189,23 +186,23 @@ func (e *Election) with(ctx context.Context, s *lock.Session, timeout <-chan tim
 	}
 }
 
-// wait says why the lock should not be taken now; nothing when it should.
-func (e *Election) wait(k known) string {
+// notContendingReason says why the lock should not be taken now; nothing when it should.
+func (e *Election) notContendingReason(k snapshot) string {
 	switch {
 	case k.view.Index == 0:
 		return "consul has not answered yet"
 	case k.view.Err != nil:
 		return k.view.Err.Error()
-	case k.view.Pause.On(time.Now()) && !e.Child:
+	case k.view.Pause.Active(time.Now()) && !e.Child:
 		return "the cluster is " + k.view.Pause.String()
 	case !k.view.Free():
 		return "the lock is held by " + cmp.Or(k.view.Holder, "somebody else")
 	case e.Child:
 		return ""
-	case !k.seen:
+	case !k.probed:
 		return "redis has not answered yet"
 	case k.health.Err != nil:
-		return "redis is unusable: " + redis.Why(k.health.Err)
+		return "redis is unusable: " + redis.Summary(k.health.Err)
 	case k.health.Status.Syncing:
 		return "redis is syncing"
 	case k.health.Status.Priority == 0:

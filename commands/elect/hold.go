@@ -12,35 +12,36 @@ import (
 
 	"resec/commands/catalog"
 	"resec/commands/lock"
+	"resec/commands/takeover"
 	"resec/handlers"
 	"resec/handlers/redis"
 )
 
-// hold is the state in which the lock is ours; leaving it fences, deregisters, and gives the lock back.
-func (e *Election) hold(ctx context.Context, s *lock.Session, v lock.View) (err error) {
+// runAsHolder is the state in which the lock is ours; leaving it fences, deregisters, and gives the lock back.
+func (e *Election) runAsHolder(ctx context.Context, s *lock.Session, v lock.View) (err error) {
 	e.Log.Info("elected", "key", e.Lock.Key, "term", v.State.Term()+1)
 	held, lose := context.WithCancelCause(ctx)
 	guarded := make(chan struct{})
 	go func() {
 		defer close(guarded)
-		lose(e.guard(held, s))
+		lose(e.watchLock(held, s))
 	}()
 	unregister := func() {}
 	defer func() {
 		lose(nil)
 		<-guarded
-		e.behind.Wait()
-		err = errors.Join(err, e.leave(context.WithoutCancel(ctx), s, err))
+		e.background.Wait()
+		err = errors.Join(err, e.fenceAndRelease(context.WithoutCancel(ctx), s, err))
 		unregister() // last: Consul may be what is away
 	}()
 	if v, err = e.promote(held, s, v); err != nil || e.Child {
-		return e.verdict(ctx, held, err)
+		return e.exitError(ctx, held, err)
 	}
 	if e.Registrar != nil {
 		unregister = e.register(context.WithoutCancel(ctx), v.State.Term())
 	}
 	<-held.Done()
-	return e.verdict(ctx, held, nil)
+	return e.exitError(ctx, held, nil)
 }
 
 // register publishes the master service until the function that it returns is called.
@@ -49,7 +50,7 @@ func (e *Election) register(ctx context.Context, term uint64) (unregister func()
 		e.Log.Warn("old master entries stay in the catalogue", "err", err)
 	}
 	e.Registrar.Set(catalog.Entry{Role: catalog.Master, Status: api.HealthPassing,
-		Output: fmt.Sprintf("master, term %d", term), Meta: Meta(e.Me.ID, term, e.board.Get().health.Status.Version)})
+		Output: fmt.Sprintf("master, term %d", term), Meta: catalog.Meta(e.Me.ID, term, e.known.Load().health.Status.Version)})
 	ctx, stop := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
@@ -61,30 +62,25 @@ func (e *Election) register(ctx context.Context, term uint64) (unregister func()
 	return func() { stop(); <-done }
 }
 
-// Meta is what a service's entry says beside its address.
-func Meta(id string, term uint64, version string) map[string]string {
-	return map[string]string{"id": id, "term": fmt.Sprint(term), "version": version}
-}
-
-// verdict tells a lost lock from the end of the context (no error) and from a failure of ours.
-func (e *Election) verdict(ctx, held context.Context, err error) error {
+// exitError tells a lost lock from the end of the context (no error) and from a failure of ours.
+func (e *Election) exitError(ctx, held context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil
 	}
 	if cause := context.Cause(held); cause != nil {
-		return fmt.Errorf("%w: %w", ErrLost, cause)
+		return fmt.Errorf("%w: %w", takeover.ErrLost, cause)
 	}
 	return err
 }
 
-// guard returns why the lock is lost, when it is. The lease is all that an election without an agent has: at its end
+// watchLock returns why the lock is lost, when it is. The lease is all that an election without an agent has: at its end
 // another may hold the lock. A view that does not show our session may be older than our hold, so it is verified once: its
 // index proves little, for that falls when Consul forgets what was deleted.
-func (e *Election) guard(ctx context.Context, s *lock.Session) error {
+func (e *Election) watchLock(ctx context.Context, s *lock.Session) error {
 	var verified uint64
-	run := e.board.Get().health.Status.RunID
+	run := e.known.Load().health.Status.RunID
 	for {
-		k, changed := e.board.Wait()
+		k, changed := e.known.Watch()
 		left := s.Lease.Left(time.Now())
 		if k.view.Session != s.ID && k.view.Index != verified {
 			if v, err := e.Lock.Read(ctx); err == nil && v.Session != s.ID {
@@ -94,7 +90,7 @@ func (e *Election) guard(ctx context.Context, s *lock.Session) error {
 			}
 		}
 		switch h := k.health; {
-		case k.gone:
+		case k.sessionLost:
 			return lock.ErrSessionLost
 		case left == 0:
 			return lock.ErrLease
@@ -103,8 +99,8 @@ func (e *Election) guard(ctx context.Context, s *lock.Session) error {
 			return fmt.Errorf("redis is unusable: %w", h.Err)
 		case h.Status.RunID != run:
 			return errors.New("redis was restarted: it is a new one")
-		case e.deposed(h):
-			return fmt.Errorf("redis was made a replica of %s", h.Status.Of)
+		case e.demotedByHand(h):
+			return fmt.Errorf("redis was made a replica of %s", h.Status.MasterAddr)
 		}
 		select {
 		case <-ctx.Done():
@@ -117,15 +113,15 @@ func (e *Election) guard(ctx context.Context, s *lock.Session) error {
 
 // promote invokes the promote handler, and publishes.
 func (e *Election) promote(ctx context.Context, s *lock.Session, v lock.View) (lock.View, error) {
-	t := Takeover{Lock: e.Lock, Session: s, Me: e.Me, Service: e.Naming.Name(catalog.Master), Redis: e.Redis, Creds: e.Creds, Log: e.Log}
+	t := takeover.Takeover{Lock: e.Lock, Session: s, Me: e.Me, Service: e.Naming.Name(catalog.Master), Redis: e.Redis, Creds: e.Creds, Log: e.Log}
 	if e.Handler == nil {
 		v, finish, err := t.Run(ctx, v)
-		e.behind.Go(finish)
+		e.background.Go(finish)
 		if err == nil {
 			e.term = v.State.Term()
 			e.Log.Info("promoted", "redis", e.Redis.Addr(), "term", e.term)
 			now := time.Now()
-			e.ruling.Store(&now)
+			e.masterSince.Store(&now)
 		}
 		return v, err
 	}
@@ -138,12 +134,12 @@ func (e *Election) promote(ctx context.Context, s *lock.Session, v lock.View) (l
 	if err != nil {
 		e.Log.Warn("published without its run id: the redis that the handler promoted does not answer here", "err", err)
 	}
-	return t.publish(ctx, v, st, lock.Setting{Replicas: lock.GuardOff})
+	return t.Publish(ctx, v, st, lock.MinReplicas{Replicas: lock.GuardOff})
 }
 
-// deposed tells whether our Redis, once promoted, was made a replica again.
-func (e *Election) deposed(h redis.Health) bool {
-	since := e.ruling.Load()
+// demotedByHand tells whether our Redis, once promoted, was made a replica again.
+func (e *Election) demotedByHand(h redis.Health) bool {
+	since := e.masterSince.Load()
 	return since != nil && h.At.After(*since) && !h.Status.Master
 }
 
@@ -162,9 +158,9 @@ func (e *Election) invoke(ctx context.Context, ev handlers.Event) error {
 	return e.Handler.Handle(ctx, data, "CONSUL_LOCK_HELD=true")
 }
 
-// leave fences and gives the lock back. The fence has what is left of the lease, and never less than a moment: a
+// fenceAndRelease fences and gives the lock back. The fence has what is left of the lease, and never less than a moment: a
 // master that may have a successor must not be left writable.
-func (e *Election) leave(ctx context.Context, s *lock.Session, cause error) error {
+func (e *Election) fenceAndRelease(ctx context.Context, s *lock.Session, cause error) error {
 	why := lock.WhyLeaving
 	if cause != nil {
 		why = cause.Error()

@@ -12,9 +12,9 @@ import (
 	"github.com/hashicorp/consul/api"
 	"golang.org/x/sync/errgroup"
 
-	"resec/commands/board"
 	"resec/commands/catalog"
 	"resec/commands/lock"
+	"resec/commands/observable"
 	"resec/commands/watch"
 	"resec/handlers"
 	"resec/handlers/redis"
@@ -35,11 +35,11 @@ type Follower struct {
 	Redis     *redis.Server
 	Probe     redis.Probe
 
-	board *board.Board[known]
+	known *observable.Value[snapshot]
 }
 
-// known is what a follower knows.
-type known struct {
+// snapshot is what a follower knows.
+type snapshot struct {
 	index   uint64 // of the entries, 0: none yet
 	event   []byte // as JSON
 	digest  string // of what matters in it to a handler outside of this process
@@ -48,20 +48,20 @@ type known struct {
 	view    lock.View
 }
 
-// job is what one successful call of the handler settles: this event, for this run of Redis.
-type job struct{ digest, run string }
+// handledKey is what one successful call of the handler settles: this event, for this run of Redis.
+type handledKey struct{ digest, run string }
 
-func (f *Follower) job(k known) job {
+func (f *Follower) keyOf(k snapshot) handledKey {
 	if f.Replicate == nil {
-		return job{digest: k.digest + published(k)}
+		return handledKey{digest: k.digest + published(k)}
 	}
-	_, digest, _ := choose(k.entries, k.view.State.Master, f.Naming.Tag(catalog.Master))
-	return job{digest, k.run}
+	_, digest, _ := selectMaster(k.entries, k.view.State.Master, f.Naming.Tag(catalog.Master))
+	return handledKey{digest, k.run}
 }
 
 // published is the address of the master that is published beside the lock: an external handler is told it, for anybody can register
 // a service. Empty: there is none, or nothing of it is known.
-func published(k known) string {
+func published(k snapshot) string {
 	if m := k.view.State.Master; m != nil {
 		return m.Address
 	}
@@ -72,11 +72,11 @@ const retryMin, retryMax = 200 * time.Millisecond, 5 * time.Second
 
 // Run follows until the context ends.
 func (f *Follower) Run(ctx context.Context) error {
-	f.board = board.New[known]()
+	f.known = observable.New[snapshot]()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		return watch.Run(ctx, f.Client, f.Naming.Watch(), func(index uint64, answer any) {
-			if err := f.learn(index, answer); err != nil {
+			if err := f.onEvent(index, answer); err != nil {
 				f.Log.Error("an event is dropped", "err", err)
 			}
 		}, watch.Log(f.Log, "service "+f.Naming.Name(catalog.Master)))
@@ -85,14 +85,14 @@ func (f *Follower) Run(ctx context.Context) error {
 		params := map[string]any{"type": "keyprefix", "prefix": f.LockKey}
 		return watch.Run(ctx, f.Client, params, func(index uint64, answer any) {
 			pairs, _ := answer.(api.KVPairs)
-			f.board.Learn(func(k *known) { k.view = lock.Parse(f.LockKey, index, pairs) })
+			f.known.Update(func(k *snapshot) { k.view = lock.Parse(f.LockKey, index, pairs) })
 		}, watch.Log(f.Log, "lock"))
 	})
 	if f.Replicate != nil {
 		g.Go(func() error {
 			f.Redis.Watch(ctx, f.Probe, nil, func(h redis.Health) {
-				if h.Err == nil && h.Status.RunID != f.board.Get().run {
-					f.board.Learn(func(k *known) { k.run = h.Status.RunID })
+				if h.Err == nil && h.Status.RunID != f.known.Load().run {
+					f.known.Update(func(k *snapshot) { k.run = h.Status.RunID })
 				}
 			})
 			return nil
@@ -108,8 +108,8 @@ func (f *Follower) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// learn takes an answer in.
-func (f *Follower) learn(index uint64, answer any) error {
+// onEvent takes an answer in.
+func (f *Follower) onEvent(index uint64, answer any) error {
 	if answer == nil {
 		answer = []*api.ServiceEntry{}
 	}
@@ -122,14 +122,14 @@ func (f *Follower) learn(index uint64, answer any) error {
 		return err
 	}
 	digest := fullDigest(answer)
-	f.board.Learn(func(k *known) { k.index, k.event, k.digest, k.entries = index, append(event, '\n'), digest, entries })
+	f.known.Update(func(k *snapshot) { k.index, k.event, k.digest, k.entries = index, append(event, '\n'), digest, entries })
 	return nil
 }
 
-// choose is whom the built-in handler makes Redis follow, and a digest of what that depends on: address, port, id, term
+// selectMaster is whom the built-in handler makes Redis follow, and a digest of what that depends on: address, port, id, term
 // and run; empty where there is nobody. Where a master is published beside the lock, only its entry counts: anybody can
 // register a service.
-func choose(entries []handlers.Entry, published *lock.Master, tag string) (to handlers.Target, digest string, err error) {
+func selectMaster(entries []handlers.Entry, published *lock.Master, tag string) (to handlers.Target, digest string, err error) {
 	m, ok := handlers.MasterOf(entries, tag)
 	if !ok {
 		return to, "", nil
@@ -177,12 +177,12 @@ func fullDigest(answer any) string {
 // loop invokes the handler for each digest that it has not handled yet. One that fails is invoked again for as long
 // as the event stands.
 func (f *Follower) loop(ctx context.Context) {
-	handled, failed, wait, said := job{}, job{}, time.Duration(0), ""
+	handled, failed, wait, said := handledKey{}, handledKey{}, time.Duration(0), ""
 	for {
 		var retry <-chan time.Time
-		k, changed := f.board.Wait()
-		job := f.job(k)
-		if due(k, job, handled, f.Member) {
+		k, changed := f.known.Watch()
+		job := f.keyOf(k)
+		if shouldInvoke(k, job, handled, f.Member) {
 			if err := f.handle(ctx, k); err == nil {
 				handled, wait, said = job, 0, ""
 				continue // what came meanwhile waits on the board
@@ -200,14 +200,14 @@ func (f *Follower) loop(ctx context.Context) {
 		} else if job.digest == "" {
 			handled = job // nobody: the same master is news when it comes back
 		}
-		if !f.rest(ctx, k, changed, retry) {
+		if !f.waitForChange(ctx, k, changed, retry) {
 			return
 		}
 	}
 }
 
-// due decides whether the handler is to be invoked.
-func due(k known, now, handled job, member string) bool {
+// shouldInvoke decides whether the handler is to be invoked.
+func shouldInvoke(k snapshot, now, handled handledKey, member string) bool {
 	if k.index == 0 || k.view.Index == 0 || now == handled {
 		return false
 	}
@@ -215,19 +215,19 @@ func due(k known, now, handled job, member string) bool {
 	return now.digest != "" && !ours
 }
 
-func (f *Follower) handle(ctx context.Context, k known) error {
+func (f *Follower) handle(ctx context.Context, k snapshot) error {
 	if f.Replicate == nil {
 		return f.Handler.Handle(ctx, k.event, fmt.Sprintf("CONSUL_INDEX=%d", k.index), "RESEC_MASTER="+published(k))
 	}
-	to, _, err := choose(k.entries, k.view.State.Master, f.Naming.Tag(catalog.Master))
+	to, _, err := selectMaster(k.entries, k.view.State.Master, f.Naming.Tag(catalog.Master))
 	if err != nil {
 		return err
 	}
 	return f.Replicate(ctx, to)
 }
 
-// rest waits for the next change of what matters, or for the retry.
-func (f *Follower) rest(ctx context.Context, k known, changed <-chan struct{}, retry <-chan time.Time) bool {
+// waitForChange waits for the next change of what matters, or for the retry.
+func (f *Follower) waitForChange(ctx context.Context, k snapshot, changed <-chan struct{}, retry <-chan time.Time) bool {
 	for {
 		select {
 		case <-ctx.Done():
@@ -235,8 +235,8 @@ func (f *Follower) rest(ctx context.Context, k known, changed <-chan struct{}, r
 		case <-retry:
 			return true
 		case <-changed:
-			var n known
-			if n, changed = f.board.Wait(); retry == nil || f.job(n) != f.job(k) || n.view.Holder != k.view.Holder {
+			var n snapshot
+			if n, changed = f.known.Watch(); retry == nil || f.keyOf(n) != f.keyOf(k) || n.view.Holder != k.view.Holder {
 				return true
 			}
 		}

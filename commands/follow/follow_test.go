@@ -6,9 +6,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/consul/api"
 
-	"resec/commands/board"
 	"resec/commands/catalog"
 	"resec/commands/lock"
+	"resec/commands/observable"
 	"resec/handlers"
 )
 
@@ -67,7 +67,7 @@ func builtin(t *testing.T, answer any, tag string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, digest, _ := choose(entries, nil, tag)
+	_, digest, _ := selectMaster(entries, nil, tag)
 	return digest
 }
 
@@ -110,7 +110,7 @@ func TestChoose(t *testing.T) {
 		{"not even the only one, if it says no id", []handlers.Entry{entry("", "10.0.0.3", "9")}, published, handlers.Target{}, refused, refused},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, digest, err := choose(tt.entries, tt.published, "")
+			got, digest, err := selectMaster(tt.entries, tt.published, "")
 			text := ""
 			if err != nil {
 				text = err.Error()
@@ -127,17 +127,17 @@ func TestLearn(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		answer any
-		want   known
+		want   snapshot
 	}{
-		{"no answer is an empty array", nil, known{index: 7, event: []byte("[]\n"), digest: "=[]", entries: []handlers.Entry{}}},
-		{"so are no entries", []*api.ServiceEntry{}, known{index: 7, event: []byte("[]\n"), digest: "=[]", entries: []handlers.Entry{}}},
+		{"no answer is an empty array", nil, snapshot{index: 7, event: []byte("[]\n"), digest: "=[]", entries: []handlers.Entry{}}},
+		{"so are no entries", []*api.ServiceEntry{}, snapshot{index: 7, event: []byte("[]\n"), digest: "=[]", entries: []handlers.Entry{}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			f := &Follower{board: board.New[known]()}
-			if err := f.learn(7, tt.answer); err != nil {
+			f := &Follower{known: observable.New[snapshot]()}
+			if err := f.onEvent(7, tt.answer); err != nil {
 				t.Fatal(err)
 			}
-			if d := cmp.Diff(tt.want, f.board.Get(), cmp.AllowUnexported(known{})); d != "" {
+			if d := cmp.Diff(tt.want, f.known.Load(), cmp.AllowUnexported(snapshot{})); d != "" {
 				t.Error(d)
 			}
 		})
@@ -145,8 +145,8 @@ func TestLearn(t *testing.T) {
 }
 
 func TestDue(t *testing.T) {
-	situation := func(change ...func(*known)) known {
-		k := known{index: 7, event: []byte("[]\n"), digest: "d", run: "r", view: lock.View{Index: 8, Session: "s", Holder: "a"}}
+	situation := func(change ...func(*snapshot)) snapshot {
+		k := snapshot{index: 7, event: []byte("[]\n"), digest: "d", run: "r", view: lock.View{Index: 8, Session: "s", Holder: "a"}}
 		for _, f := range change {
 			f(&k)
 		}
@@ -154,22 +154,22 @@ func TestDue(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name    string
-		k       known
-		handled job
+		k       snapshot
+		handled handledKey
 		want    bool
 	}{
-		{"an event that was not handled is", situation(), job{}, true},
-		{"one that was is not", situation(), job{"d", "r"}, false},
-		{"another event is", situation(), job{"c", "r"}, true},
-		{"the same event for another run of Redis is", situation(), job{"d", "q"}, true},
-		{"before the service was read nothing is", situation(func(k *known) { k.index = 0 }), job{}, false},
-		{"before the lock was read nothing is", situation(func(k *known) { k.view.Index = 0 }), job{}, false},
-		{"an event without a master is not", situation(func(k *known) { k.digest = "" }), job{"c", "r"}, false},
-		{"while the lock is ours nothing is", situation(func(k *known) { k.view.Holder = "me" }), job{}, false},
-		{"once it is ours no longer, it is", situation(func(k *known) { k.view.Session, k.view.Holder = "", "me" }), job{}, true},
+		{"an event that was not handled is", situation(), handledKey{}, true},
+		{"one that was is not", situation(), handledKey{"d", "r"}, false},
+		{"another event is", situation(), handledKey{"c", "r"}, true},
+		{"the same event for another run of Redis is", situation(), handledKey{"d", "q"}, true},
+		{"before the service was read nothing is", situation(func(k *snapshot) { k.index = 0 }), handledKey{}, false},
+		{"before the lock was read nothing is", situation(func(k *snapshot) { k.view.Index = 0 }), handledKey{}, false},
+		{"an event without a master is not", situation(func(k *snapshot) { k.digest = "" }), handledKey{"c", "r"}, false},
+		{"while the lock is ours nothing is", situation(func(k *snapshot) { k.view.Holder = "me" }), handledKey{}, false},
+		{"once it is ours no longer, it is", situation(func(k *snapshot) { k.view.Session, k.view.Holder = "", "me" }), handledKey{}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := due(tt.k, job{tt.k.digest, tt.k.run}, tt.handled, "me"); got != tt.want {
+			if got := shouldInvoke(tt.k, handledKey{tt.k.digest, tt.k.run}, tt.handled, "me"); got != tt.want {
 				t.Errorf("got %t, want %t", got, tt.want)
 			}
 		})

@@ -63,8 +63,8 @@ func New(hooks []Hook, failed func(hook string), log *slog.Logger) *Runner {
 	return r
 }
 
-// Tell queues an event for all hooks of a kind, and returns at once.
-func (r *Runner) Tell(on string, event any, env ...string) {
+// Notify queues an event for all hooks of a kind, and returns at once.
+func (r *Runner) Notify(on string, event any, env ...string) {
 	data, err := json.Marshal(event)
 	if err != nil {
 		r.log.Error("an event cannot be encoded for hooks", "on", on, "err", err)

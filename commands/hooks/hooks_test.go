@@ -62,9 +62,9 @@ func eventually(t *testing.T, file, text string) {
 
 func TestRunner_InTheirOrder(t *testing.T) {
 	r, _, wait := run(t, "promote: cat >&3", "fence: cat >&3", "promote: echo $X >&3; exit 3")
-	r.Tell("promote", 1, "X=x")
-	r.Tell("fence", 2)
-	r.Tell("replicate", 3)
+	r.Notify("promote", 1, "X=x")
+	r.Notify("fence", 2)
+	r.Notify("replicate", 3)
 	said, failed := wait() // what is queued is run still
 	if d := cmp.Diff([]string{"1", "x", "2"}, said); d != "" {
 		t.Errorf("said (-want +got):\n%s", d)
@@ -80,12 +80,12 @@ func TestRunner_InTheirOrder(t *testing.T) {
 func TestRunner_OnlyTheNewestWaits(t *testing.T) {
 	r, out, wait := run(t, "promote: read x; echo $x >&3; while ! grep -q go $OUT; do sleep 0.01; done", "fence: cat >&3")
 	t.Setenv("OUT", out)
-	r.Tell("promote", 1)
+	r.Notify("promote", 1)
 	eventually(t, out, "1")
-	r.Tell("promote", 2)
-	r.Tell("fence", "a")
-	r.Tell("promote", 3)
-	r.Tell("fence", "b")
+	r.Notify("promote", 2)
+	r.Notify("fence", "a")
+	r.Notify("promote", 3)
+	r.Notify("fence", "b")
 	f, err := os.OpenFile(out, os.O_APPEND|os.O_WRONLY, 0)
 	if err == nil {
 		_, err = f.WriteString("go\n")
@@ -103,7 +103,7 @@ func TestRunner_OnlyTheNewestWaits(t *testing.T) {
 func TestRunner_OneThatHangsIsEnded(t *testing.T) {
 	r, out, wait := run(t, "promote: echo up >&3; sleep 60 & wait", "promote: echo next >&3")
 	r.timeout = 200 * time.Millisecond
-	r.Tell("promote", 1)
+	r.Notify("promote", 1)
 	eventually(t, out, "next")
 	_, failed := wait()
 	if d := cmp.Diff([]string{"promote"}, failed); d != "" {
@@ -130,7 +130,7 @@ func TestRunner_LeavesNothingBehind(t *testing.T) {
 			r, out, wait := run(t, "fence: "+tt.line, "promote: echo never >&3")
 			r.hooks[0].Command.Stderr = write
 			began := time.Now()
-			r.Tell("fence", 1)
+			r.Notify("fence", 1)
 			eventually(t, out, "up")
 			wait()
 			_ = write.Close()

@@ -27,25 +27,25 @@ func FuzzParse(f *testing.F) {
 		if v.Err != nil {
 			return
 		}
-		if v.Pause.On(time.Now()) && v.Pause.String() == "" {
+		if v.Pause.Active(time.Now()) && v.Pause.String() == "" {
 			t.Error("a pause says nothing")
 		}
-		st := redis.Status{RunID: "r", Position: redis.Position{Lineage: "x", Lineage2: "y", Branch: 3, Offset: 4}, Priority: 100}
+		st := redis.Status{RunID: "r", Position: redis.Position{ReplID: "x", ReplID2: "y", ReplID2EndOffset: 3, Offset: 4}, Priority: 100}
 		cs := []Candidate{{ID: "a", Status: st}, {ID: "b", Status: redis.Status{RunID: "q"}}}
 		for _, quiet := range []bool{false, true} {
-			for _, c := range Rank(cs, v.State, v.State.Binds(cs, quiet)) {
-				if c.Unfit(v.State, v.State.Binds(cs, quiet)) != "" {
+			for _, c := range Rank(cs, v.State, v.State.Eligibility(cs, quiet)) {
+				if c.IneligibleReason(v.State, v.State.Eligibility(cs, quiet)) != "" {
 					t.Errorf("%s is ranked, and unfit", c.ID)
 				}
 			}
 		}
-		if n := v.State.Proof(); n < 0 {
+		if n := v.State.DetachQuorum(); n < 0 {
 			t.Errorf("%d members would prove it", n)
 		}
-		_, _ = v.State.Bar("a", "r"), v.State.Stranger("a", st)
-		v.Knows("a", st)
-		v.Awaited("b")
-		if _, err := json.Marshal(v.State.Weave(v.State.Continued(st))); err != nil {
+		_, _ = v.State.NotRecordedReason("a", "r"), v.State.RefuseFollowReason("a", st)
+		v.IsMembers("a", st)
+		v.MayHoldNewerData("b")
+		if _, err := json.Marshal(v.State.AliasHistory(v.State.ResolvePosition(st))); err != nil {
 			t.Errorf("what was read cannot be written again: %v", err)
 		}
 		Members(nil, v)

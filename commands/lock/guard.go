@@ -16,9 +16,9 @@ type GuardPolicy struct {
 	MaxLag   int // s
 }
 
-// target is the guard of a master with all of n recorded members attached. Half of them: to leave a master no more
+// quorum is the guard of a master with all of n recorded members attached. Half of them: to leave a master no more
 // replicas than that, another needs the greater part of the cluster.
-func (p GuardPolicy) target(n int) int {
+func (p GuardPolicy) quorum(n int) int {
 	switch {
 	case n < 2:
 		return 0
@@ -28,49 +28,49 @@ func (p GuardPolicy) target(n int) int {
 	return p.Replicas
 }
 
-// Late is the lag (s) from which on a replica is not counted on. Redis counts whole seconds, and closes at MaxLag + 1: two
+// MaxCountedLag is the lag (s) from which on a replica is not counted on. Redis counts whole seconds, and closes at MaxLag + 1: two
 // seconds are enough for a look each second to lower the guard before. A replica that is well lags by up to one, so with a
 // MaxLag of 1 there is one second only.
-func (p GuardPolicy) Late() int { return max(2, p.MaxLag-1) }
+func (p GuardPolicy) MaxCountedLag() int { return max(2, p.MaxLag-1) }
 
-// Setting is min-replicas-to-write and min-replicas-max-lag (s).
-type Setting struct {
+// MinReplicas is min-replicas-to-write and min-replicas-max-lag (s).
+type MinReplicas struct {
 	Replicas int `json:"min_replicas"`
 	MaxLag   int `json:"max_lag"`
 }
 
-// Bound is what a setting amounts to: with a lag of 0 Redis ignores the number.
-func (s Setting) Bound() Setting {
+// Effective is what a setting amounts to: with a lag of 0 Redis ignores the number.
+func (s MinReplicas) Effective() MinReplicas {
 	if s.MaxLag == 0 {
 		s.Replicas = 0
 	}
 	return s
 }
 
-// Guarding is what a guard depends on.
-type Guarding struct {
-	Policy   GuardPolicy
-	Own      Setting // the operator's
-	Members  int     // recorded, the master among them
-	Attached int     // members' replicas that keep up
+// GuardState is what a guard depends on.
+type GuardState struct {
+	Policy        GuardPolicy
+	OperatorGuard MinReplicas // the operator's
+	Members       int         // recorded, the master among them
+	Attached      int         // members' replicas that keep up
 
-	Strangers int // replicas that are no member's, or not known to be: Redis counts them, and no challenger does
+	UnknownReplicas int // replicas that are no member's, or not known to be: Redis counts them, and no challenger does
 
-	Published, Set Setting
+	Published, Set MinReplicas
 }
 
-// Want is the guard as it should be: as published, and as set. It is never below the operator's own.
-func (g Guarding) Want() (publish, set Setting) {
-	target := g.Policy.target(g.Members)
+// Desired is the guard as it should be: as published, and as set. It is never below the operator's own.
+func (g GuardState) Desired() (publish, set MinReplicas) {
+	target := g.Policy.quorum(g.Members)
 	switch {
 	case g.Policy.Replicas == GuardOff:
-		return Setting{Replicas: GuardOff}, g.Own
+		return MinReplicas{Replicas: GuardOff}, g.OperatorGuard
 	case target == 0:
-		return Setting{g.Own.Bound().Replicas, g.Own.MaxLag}, g.Own
+		return MinReplicas{g.OperatorGuard.Effective().Replicas, g.OperatorGuard.MaxLag}, g.OperatorGuard
 	}
-	publish = Setting{max(g.Own.Bound().Replicas, min(target, g.Attached)), g.Policy.MaxLag}
+	publish = MinReplicas{max(g.OperatorGuard.Effective().Replicas, min(target, g.Attached)), g.Policy.MaxLag}
 	if set = publish; set.Replicas > 0 {
-		set.Replicas += g.Strangers
+		set.Replicas += g.UnknownReplicas
 	}
 	return publish, set
 }
@@ -80,16 +80,16 @@ type GuardStep int
 
 // The steps.
 const (
-	GuardKeep    GuardStep = iota
+	GuardDone    GuardStep = iota
 	GuardPublish           // in Consul
 	GuardSet               // on Redis
 )
 
-// Next is one step towards Want, and what to make of the guard in it. What weakens it is published before it is set, what
+// NextStep is one step towards Want, and what to make of the guard in it. What weakens it is published before it is set, what
 // strengthens it set before it is published.
-func (g Guarding) Next() (GuardStep, Setting) {
-	publish, set := g.Want()
-	switch safe := (Setting{min(publish.Replicas, g.Published.Replicas), max(publish.MaxLag, g.Published.MaxLag)}); {
+func (g GuardState) NextStep() (GuardStep, MinReplicas) {
+	publish, set := g.Desired()
+	switch safe := (MinReplicas{min(publish.Replicas, g.Published.Replicas), max(publish.MaxLag, g.Published.MaxLag)}); {
 	case safe != g.Published:
 		return GuardPublish, safe
 	case g.Set != set:
@@ -97,11 +97,11 @@ func (g Guarding) Next() (GuardStep, Setting) {
 	case g.Published != publish:
 		return GuardPublish, publish
 	}
-	return GuardKeep, publish
+	return GuardDone, publish
 }
 
-// Guarded is the state with a guard published.
-func (s State) Guarded(g Setting) State {
+// WithGuard is the state with a guard published.
+func (s State) WithGuard(g MinReplicas) State {
 	m := *s.Master
 	m.Guard, m.MaxLag = g.Replicas, g.MaxLag
 	s.Master = &m
@@ -109,26 +109,26 @@ func (s State) Guarded(g Setting) State {
 }
 
 // Guard is the published guard.
-func (s State) Guard() Setting {
+func (s State) Guard() MinReplicas {
 	if s.Master == nil {
-		return Setting{}
+		return MinReplicas{}
 	}
-	return Setting{s.Master.Guard, s.Master.MaxLag}
+	return MinReplicas{s.Master.Guard, s.Master.MaxLag}
 }
 
-// Size is how many members the record has, with one of them in any case.
-func (s State) Size(id string) int {
-	if _, recorded := s.Record[id]; recorded {
-		return len(s.Record)
+// MemberCount is how many members the record has, with one of them in any case.
+func (s State) MemberCount(id string) int {
+	if _, recorded := s.Members[id]; recorded {
+		return len(s.Members)
 	}
-	return len(s.Record) + 1
+	return len(s.Members) + 1
 }
 
-// Proof is how many members, other than the published master, must be known not to replicate from it, so that its guard
+// DetachQuorum is how many members, other than the published master, must be known not to replicate from it, so that its guard
 // has closed it. 0: nothing can prove that.
-func (s State) Proof() int {
+func (s State) DetachQuorum() int {
 	if s.Master == nil || s.Master.Guard <= 0 {
 		return 0
 	}
-	return max(1, s.Size(s.Master.ID)-s.Master.Guard)
+	return max(1, s.MemberCount(s.Master.ID)-s.Master.Guard)
 }

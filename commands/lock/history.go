@@ -10,8 +10,8 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// historyMax is how many changes are kept.
-const historyMax = 20
+// maxHistoryChanges is how many changes are kept.
+const maxHistoryChanges = 20
 
 // Change is one change of mastership, as the new master's agent saw it.
 type Change struct {
@@ -52,21 +52,21 @@ func (l Lock) history(ctx context.Context) (all []Change, index uint64, err erro
 	return all, p.ModifyIndex, nil
 }
 
-// Remember adds a change. It is written after the master is in service: a history is worth no delay.
-func (l Lock) Remember(ctx context.Context, c Change) error {
+// AppendHistory adds a change. It is written after the master is in service: a history is worth no delay.
+func (l Lock) AppendHistory(ctx context.Context, c Change) error {
 	for range 3 { // two masters in a row may write at the same time
 		all, index, err := l.history(ctx)
 		if err != nil {
 			return err
 		}
 		all = append(all, c)
-		data, err := json.Marshal(all[max(0, len(all)-historyMax):])
+		data, err := json.Marshal(all[max(0, len(all)-maxHistoryChanges):])
 		if err == nil {
 			_, err = l.commit(ctx, &api.KVTxnOp{Verb: api.KVCAS, Key: historyKey(l.Key), Value: data, Index: index})
 		}
-		if !errors.Is(err, ErrMoved) {
+		if !errors.Is(err, ErrChanged) {
 			return err
 		}
 	}
-	return ErrMoved
+	return ErrChanged
 }

@@ -9,7 +9,7 @@ import (
 
 func TestLease_EndsWithTheSoonestOfItsClocks(t *testing.T) {
 	now := time.Now()
-	var session, check Clock
+	var session, check RenewalDeadline
 	l := Lease{&session, &check}
 	left := func(what string, want time.Duration) {
 		t.Helper()
@@ -35,7 +35,7 @@ func TestLease_EndsWithTheSoonestOfItsClocks(t *testing.T) {
 
 func TestLease_ContextEndsWithTheLeaseAndNotBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var c Clock
+		var c RenewalDeadline
 		c.Extend(time.Now(), 10*time.Second)
 		ctx, stop := Lease{&c}.Context(t.Context())
 		defer stop()

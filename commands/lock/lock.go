@@ -18,20 +18,20 @@ const Flag uint64 = 0x2ddccbc058a50c18
 var (
 	// ErrConflict is returned for a key that is in use for something other than a lock.
 	ErrConflict = errors.New("the lock key is in use, and not as a lock")
-	// ErrForeign is returned for a state that belongs to another cluster.
-	ErrForeign = errors.New("the state under the lock key is another cluster's")
-	// ErrMoved is returned when a transaction found the lock or the state other than its writer knew it.
-	ErrMoved = errors.New("the lock or the state has changed meanwhile")
+	// ErrOtherCluster is returned for a state that belongs to another cluster.
+	ErrOtherCluster = errors.New("the state under the lock key is another cluster's")
+	// ErrChanged is returned when a transaction found the lock or the state other than its writer knew it.
+	ErrChanged = errors.New("the lock or the state has changed meanwhile")
 	// ErrDenied is returned when the ACL token does not suffice; its text names the permission that is missing.
 	ErrDenied = errors.New("consul denies it")
 )
 
 // Lock is a key that one session at a time holds.
 type Lock struct {
-	Client *api.Client
-	Key    string
-	Member string // the id that is written into the lock
-	Memory *Memory
+	Client    *api.Client
+	Key       string
+	Member    string // the id that is written into the lock
+	LastKnown *LastKnownState
 }
 
 // Read looks once.
@@ -52,7 +52,7 @@ func (l Lock) Read(ctx context.Context) (View, error) {
 
 // Parse is the package's Parse of the lock's own key, with the state as it is remembered.
 func (l Lock) Parse(index uint64, pairs api.KVPairs) View {
-	return l.Memory.Recall(Parse(l.Key, index, pairs))
+	return l.LastKnown.Fill(Parse(l.Key, index, pairs))
 }
 
 // Acquire takes the lock and writes s, provided that the state is still the one of the view. It returns the view with
@@ -71,9 +71,9 @@ func (l Lock) Acquire(ctx context.Context, session string, v View, s State) (Vie
 
 // after is the view once a transaction of ours has written lock and state.
 func (l Lock) after(v View, at map[string]uint64, session, holder string, s State) View {
-	v.LockIndex, v.StateIndex, v.Session, v.Holder, v.State, v.Recalled = at[l.Key], at[StateKey(l.Key)], session, holder, s, false
+	v.LockIndex, v.StateIndex, v.Session, v.Holder, v.State, v.FromLastKnown = at[l.Key], at[StateKey(l.Key)], session, holder, s, false
 	v.Index, v.Err = max(v.Index, v.LockIndex, v.StateIndex), nil
-	return l.Memory.Recall(v)
+	return l.LastKnown.Fill(v)
 }
 
 // Write replaces the state that the view shows, and returns the view with it. ErrMoved: somebody else wrote it, or the
@@ -82,8 +82,8 @@ func (l Lock) Write(ctx context.Context, session string, v View, s State) (View,
 	return l.write(ctx, session, v, s)
 }
 
-// Beside does something else in Consul, if the session holds the lock.
-func (l Lock) Beside(ctx context.Context, session string, ops ...*api.TxnOp) error {
+// TxnIfHeld does something else in Consul, if the session holds the lock.
+func (l Lock) TxnIfHeld(ctx context.Context, session string, ops ...*api.TxnOp) error {
 	_, err := l.transact(ctx, append(txn(l.held(session)), ops...))
 	return err
 }
@@ -100,10 +100,10 @@ func (l Lock) write(ctx context.Context, session string, v View, s State, more .
 	return l.after(v, at, session, l.Member, s), nil
 }
 
-// Pass hands the lock from our session to another member's in one transaction: at no time is it free. ErrMoved: the
+// Transfer hands the lock from our session to another member's in one transaction: at no time is it free. ErrMoved: the
 // state is another by now, we hold the lock no longer, or that session is gone.
-func (l Lock) Pass(ctx context.Context, session string, v View, id string, s State) (View, error) {
-	to := v.Members[id].Session
+func (l Lock) Transfer(ctx context.Context, session string, v View, id string, s State) (View, error) {
+	to := v.LiveAgents[id].Session
 	cas, err := l.cas(v, s)
 	var at map[string]uint64
 	if err == nil {
@@ -117,8 +117,8 @@ func (l Lock) Pass(ctx context.Context, session string, v View, id string, s Sta
 
 // Release gives the lock back, and says why in the state if it is still the one that the view shows.
 func (l Lock) Release(ctx context.Context, session string, v View, why string) error {
-	err := l.Resign(ctx, session, v, why)
-	if errors.Is(err, ErrMoved) {
+	err := l.ReleaseWithReason(ctx, session, v, why)
+	if errors.Is(err, ErrChanged) {
 		if _, err = l.commit(ctx, l.unlock(session)); err != nil {
 			err = fmt.Errorf("release the lock %s: %w", l.Key, err)
 		}
@@ -126,9 +126,9 @@ func (l Lock) Release(ctx context.Context, session string, v View, why string) e
 	return err
 }
 
-// Resign gives the lock back, and says why in the state. ErrMoved: the state is not the one that the view shows, or the lock is not
+// ReleaseWithReason gives the lock back, and says why in the state. ErrMoved: the state is not the one that the view shows, or the lock is not
 // ours; nothing has changed.
-func (l Lock) Resign(ctx context.Context, session string, v View, why string) error {
+func (l Lock) ReleaseWithReason(ctx context.Context, session string, v View, why string) error {
 	v.State.Why = why
 	cas, err := l.cas(v, v.State)
 	if err == nil {
@@ -140,8 +140,8 @@ func (l Lock) Resign(ctx context.Context, session string, v View, why string) er
 	return nil
 }
 
-// Join says that this member is here, for as long as its session lives.
-func (l Lock) Join(ctx context.Context, p Present) error {
+// PutMember says that this member is here, for as long as its session lives.
+func (l Lock) PutMember(ctx context.Context, p MemberKey) error {
 	data, err := json.Marshal(p)
 	if err == nil {
 		_, err = l.commit(ctx, &api.KVTxnOp{Verb: api.KVLock, Key: memberKey(l.Key, l.Member), Value: data, Session: p.Session})
@@ -152,8 +152,8 @@ func (l Lock) Join(ctx context.Context, p Present) error {
 	return nil
 }
 
-// Part removes a member's key.
-func (l Lock) Part(ctx context.Context, id string) error {
+// DeleteMember removes a member's key.
+func (l Lock) DeleteMember(ctx context.Context, id string) error {
 	if _, err := l.commit(ctx, &api.KVTxnOp{Verb: api.KVDelete, Key: memberKey(l.Key, id)}); err != nil {
 		return fmt.Errorf("remove the member's key %s: %w", memberKey(l.Key, id), err)
 	}
@@ -212,7 +212,7 @@ func (l Lock) transact(ctx context.Context, ops api.TxnOps) (map[string]uint64, 
 		}
 		return at, nil
 	}
-	kind := ErrMoved
+	kind := ErrChanged
 	var why []string
 	for _, e := range res.Errors {
 		if strings.Contains(e.What, "Permission denied") { // a transaction has no status of its own for it

@@ -40,9 +40,9 @@ func TestParse(t *testing.T) {
 			View{Index: 9}, true, ""},
 		{"members that are present, and one whose session is gone", api.KVPairs{
 			{Key: key + "/members/node/redis-:6379", Session: "s1", Value: []byte(`{"run_id":"r","address":"10.0.0.1:6379"}`)}, {Key: key + "/members/b", Value: []byte(`{"run_id":"q"}`)}},
-			View{Index: 9, Members: map[string]Present{"node/redis-:6379": {Session: "s1", RunID: "r", Address: "10.0.0.1:6379"}, "b": {RunID: "q"}}}, true, ""},
+			View{Index: 9, LiveAgents: map[string]MemberKey{"node/redis-:6379": {Session: "s1", RunID: "r", Address: "10.0.0.1:6379"}, "b": {RunID: "q"}}}, true, ""},
 		{"an operator's request", api.KVPairs{{Key: key + "/failover", Session: "s9", Value: []byte(`{"to":"b","overrule":["a"]}`)}},
-			View{Index: 9, Request: &Request{To: "b", Overrule: []string{"a"}, Session: "s9"}}, true, ""},
+			View{Index: 9, Request: &Request{To: "b", ForceFollow: []string{"a"}, Session: "s9"}}, true, ""},
 		{"one whose command is gone is none", api.KVPairs{{Key: key + "/failover", Value: []byte(`{"to":"b"}`)}}, View{Index: 9}, true, ""},
 		{"a plan may leave it to the master's agent", api.KVPairs{{Key: key + "/failover", Session: "s9", ModifyIndex: 4, Value: []byte(`{"planned":true}`)}},
 			View{Index: 9, Request: &Request{Planned: true, Session: "s9", Index: 4}}, true, ""},

@@ -9,12 +9,12 @@ import (
 	"resec/handlers"
 )
 
-// Present is what a member's agent writes under its own id beside the lock, with its session: it is gone when that is.
-type Present struct {
-	Session string  `json:"-"` // of its agent; empty: that is dead
-	RunID   string  `json:"run_id"`
-	Address string  `json:"address"` // host:port
-	Own     Setting `json:"own"`     // the operator's, as this run of Redis had it before we changed anything
+// MemberKey is what a member's agent writes under its own id beside the lock, with its session: it is gone when that is.
+type MemberKey struct {
+	Session       string      `json:"-"` // of its agent; empty: that is dead
+	RunID         string      `json:"run_id"`
+	Address       string      `json:"address"` // host:port
+	OperatorGuard MinReplicas `json:"own"`     // the operator's, as this run of Redis had it before we changed anything
 }
 
 // Member is where a member of the cluster is to be found, and how its check is.
@@ -25,15 +25,15 @@ type Member struct {
 	Why           string // its agent says that this keeps it from following or leading
 }
 
-// Unregistered stands for the check of a member that the catalogue does not list.
-const Unregistered = "none"
+// NotInCatalog stands for the check of a member that the catalogue does not list.
+const NotInCatalog = "none"
 
-// Tended tells whether the member's agent lives, as far as Consul knows. One that died leaves a critical check, and one
+// AgentAlive tells whether the member's agent lives, as far as Consul knows. One that died leaves a critical check, and one
 // that left says so; a member that has vanished from the catalogue is one whose Consul agent left, or lost its data.
-func (m Member) Tended() bool { return m.Check != api.HealthCritical }
+func (m Member) AgentAlive() bool { return m.Check != api.HealthCritical }
 
-// Listed tells whether the catalogue has the member.
-func (m Member) Listed() bool { return m.Check != Unregistered }
+// InCatalog tells whether the catalogue has the member.
+func (m Member) InCatalog() bool { return m.Check != NotInCatalog }
 
 // Members are all that are known of, each once: the instances that the catalogue lists, then who is present, recorded
 // or published without being listed.
@@ -44,7 +44,7 @@ func Members(entries []handlers.Entry, v View) []Member {
 		switch {
 		case i < 0:
 			out = append(out, m)
-		case !out[i].Tended() && m.Tended() && m.Listed(): // it has moved, and what is left of it is critical
+		case !out[i].AgentAlive() && m.AgentAlive() && m.InCatalog(): // it has moved, and what is left of it is critical
 			out[i] = m
 		}
 	}
@@ -60,16 +60,16 @@ func Members(entries []handlers.Entry, v View) []Member {
 		}
 		add(m)
 	}
-	for _, id := range slices.Sorted(maps.Keys(v.Members)) {
-		if p := v.Members[id]; p.Session != "" {
-			add(Member{ID: id, Address: p.Address, Check: Unregistered})
+	for _, id := range slices.Sorted(maps.Keys(v.LiveAgents)) {
+		if p := v.LiveAgents[id]; p.Session != "" {
+			add(Member{ID: id, Address: p.Address, Check: NotInCatalog})
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(v.State.Record)) {
-		add(Member{ID: id, Address: v.State.Record[id].Address, Check: Unregistered})
+	for _, id := range slices.Sorted(maps.Keys(v.State.Members)) {
+		add(Member{ID: id, Address: v.State.Members[id].Address, Check: NotInCatalog})
 	}
 	if m := v.State.Master; m != nil {
-		add(Member{ID: m.ID, Address: m.Address, Check: Unregistered, Term: m.Term})
+		add(Member{ID: m.ID, Address: m.Address, Check: NotInCatalog, Term: m.Term})
 	}
 	return out
 }

@@ -16,7 +16,7 @@ func entry(id, addr, status string) (e handlers.Entry) {
 }
 
 func TestMembers(t *testing.T) {
-	v := View{State: cluster(), Members: map[string]Present{"x": {Session: "s", RunID: "run-x", Address: "x:1"}, "dead": {RunID: "run-d", Address: "d:1"}}}
+	v := View{State: cluster(), LiveAgents: map[string]MemberKey{"x": {Session: "s", RunID: "run-x", Address: "x:1"}, "dead": {RunID: "run-d", Address: "d:1"}}}
 	listed := func(id, addr, check string) Member { return Member{id, addr + ":1", check, "says " + id, 4, ""} }
 	for _, tt := range []struct {
 		name    string
@@ -29,7 +29,7 @@ func TestMembers(t *testing.T) {
 		{"who has moved is where it lives", []handlers.Entry{entry("a", "old", "critical"), entry("a", "new", "warning")}, View{}, []Member{listed("a", "new", "warning")}},
 		{"whatever is listed first", []handlers.Entry{entry("a", "new", "warning"), entry("a", "old", "critical")}, View{}, []Member{listed("a", "new", "warning")}},
 		{"who is present, recorded or published is known without being listed", []handlers.Entry{entry("b", "b", "passing")}, v, []Member{listed("b", "b", "passing"),
-			{"x", "x:1", Unregistered, "", 0, ""}, {"a", "a:1", Unregistered, "", 0, ""}, {"j", "j:1", Unregistered, "", 0, ""}}},
+			{"x", "x:1", NotInCatalog, "", 0, ""}, {"a", "a:1", NotInCatalog, "", 0, ""}, {"j", "j:1", NotInCatalog, "", 0, ""}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if d := cmp.Diff(tt.want, Members(tt.entries, tt.view)); d != "" {

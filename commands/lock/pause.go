@@ -16,8 +16,8 @@ type Pause struct {
 	Reason string    `json:"reason,omitempty"`
 }
 
-// On tells whether it stands, by this machine's clock.
-func (p *Pause) On(now time.Time) bool { return p != nil && now.Before(p.Until) }
+// Active tells whether it stands, by this machine's clock.
+func (p *Pause) Active(now time.Time) bool { return p != nil && now.Before(p.Until) }
 
 func (p *Pause) String() string {
 	text := "paused until " + p.Until.Local().Format(time.RFC3339)
@@ -36,8 +36,8 @@ func parsePause(value []byte) *Pause {
 	return p
 }
 
-// Suspend pauses the cluster, or changes a pause that stands.
-func (l Lock) Suspend(ctx context.Context, p Pause) error {
+// Pause pauses the cluster, or changes a pause that stands.
+func (l Lock) Pause(ctx context.Context, p Pause) error {
 	data, err := json.Marshal(p)
 	if err == nil {
 		_, err = l.commit(ctx, &api.KVTxnOp{Verb: api.KVSet, Key: pauseKey(l.Key), Value: data})

@@ -13,7 +13,7 @@ import (
 // what became of that, and told once more: nobody may accept writes meanwhile.
 func (l Lock) Publish(ctx context.Context, session string, v View, s State, granted bool, also api.TxnOps) (_ View, done bool, err error) {
 	after, done, err := l.publish(ctx, session, v, s, granted, also)
-	if err == nil || errors.Is(err, ErrMoved) || errors.Is(err, ErrDenied) {
+	if err == nil || errors.Is(err, ErrChanged) || errors.Is(err, ErrDenied) {
 		return after, done, err
 	}
 	now, is, e := l.published(ctx, session, s)
@@ -22,7 +22,7 @@ func (l Lock) Publish(ctx context.Context, session string, v View, s State, gran
 	} else if is {
 		return now, false, nil
 	}
-	if after, done, err = l.publish(ctx, session, now, s, granted, also); errors.Is(err, ErrMoved) { // the first is done by now
+	if after, done, err = l.publish(ctx, session, now, s, granted, also); errors.Is(err, ErrChanged) { // the first is done by now
 		if now, is, e := l.published(ctx, session, s); e == nil && is {
 			return now, false, nil
 		}
@@ -33,7 +33,7 @@ func (l Lock) Publish(ctx context.Context, session string, v View, s State, gran
 // published tells whether a state's master, of its term, stands in Consul. ErrMoved: the session does not hold the lock.
 func (l Lock) published(ctx context.Context, session string, s State) (v View, is bool, err error) {
 	if v, err = l.Read(ctx); err == nil && v.Session != session {
-		err = ErrMoved
+		err = ErrChanged
 	}
 	return v, err == nil && v.State.Master != nil && v.State.Master.Peer == s.Master.Peer, err
 }
@@ -50,7 +50,7 @@ func (l Lock) publish(ctx context.Context, session string, v View, s State, gran
 			continue
 		}
 		after, err = l.write(ctx, session, v, s, more...)
-		if done = err == nil && i == 0; !errors.Is(err, ErrMoved) && !errors.Is(err, ErrDenied) {
+		if done = err == nil && i == 0; !errors.Is(err, ErrChanged) && !errors.Is(err, ErrDenied) {
 			break
 		}
 	}

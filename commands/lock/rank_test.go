@@ -13,8 +13,8 @@ import (
 
 // replica is a candidate that may lead: its data are those of lineage l2, up to offset 100.
 func replica(id string, change ...func(*Candidate)) Candidate {
-	c := Candidate{ID: id, Tended: true, Status: redis.Status{RunID: "run-" + id, Keys: 1, Priority: 100, LinkUp: true,
-		Position: redis.Position{Lineage: "l2", Offset: 100}}}
+	c := Candidate{ID: id, AgentAlive: true, Status: redis.Status{RunID: "run-" + id, Keys: 1, Priority: 100, LinkUp: true,
+		Position: redis.Position{ReplID: "l2", Offset: 100}}}
 	for _, f := range change {
 		f(&c)
 	}
@@ -28,20 +28,20 @@ func restart(c *Candidate)          { c.RunID = "run-new" }
 func empty(c *Candidate)            { c.Keys = 0 }
 func loading(c *Candidate)          { c.Loading = true }
 func syncing(c *Candidate)          { c.Syncing = true }
-func untended(c *Candidate)         { c.Tended = false }
+func untended(c *Candidate)         { c.AgentAlive = false }
 
 func priority(n int) func(*Candidate)   { return func(c *Candidate) { c.Priority = n } }
 func offset(n int64) func(*Candidate)   { return func(c *Candidate) { c.Position.Offset = n } }
-func lineage(l string) func(*Candidate) { return func(c *Candidate) { c.Position.Lineage = l } }
+func lineage(l string) func(*Candidate) { return func(c *Candidate) { c.Position.ReplID = l } }
 func continues(l string) func(*Candidate) {
-	return func(c *Candidate) { c.Position.Lineage2 = l }
+	return func(c *Candidate) { c.Position.ReplID2 = l }
 }
 
 // state is one under which id is the master, whose data went through l0, l1 and l2.
 func state(id string) State {
-	s := State{Chain: []string{"l0", "l1", "l2"}, Master: &Master{Peer: handlers.Peer{ID: id, RunID: "run-" + id, Term: 4}}, Record: map[string]Recorded{}}
+	s := State{Histories: []string{"l0", "l1", "l2"}, Master: &Master{Peer: handlers.Peer{ID: id, RunID: "run-" + id, Term: 4}}, Members: map[string]MemberRecord{}}
 	for _, id := range []string{"a", "b", "c"} {
-		s.Record[id] = Recorded{RunID: "run-" + id}
+		s.Members[id] = MemberRecord{RunID: "run-" + id}
 	}
 	return s
 }
@@ -49,18 +49,18 @@ func state(id string) State {
 // void is a state of which all members were restarted, so that only what they hold counts.
 func void(id string) State {
 	s := state(id)
-	for id := range s.Record {
-		s.Record[id] = Recorded{RunID: "run-before"}
+	for id := range s.Members {
+		s.Members[id] = MemberRecord{RunID: "run-before"}
 	}
 	return s
 }
 
 // binding is Void for the states of void.
-func binding(s State) Binding {
-	if s.Record["a"].RunID != "run-a" {
-		return Void
+func binding(s State) Eligibility {
+	if s.Members["a"].RunID != "run-a" {
+		return AnyMember
 	}
-	return Bound
+	return RecordedOnly
 }
 
 func TestRank(t *testing.T) {
@@ -71,7 +71,7 @@ func TestRank(t *testing.T) {
 		want  []string
 	}{
 		{"nobody of nobody", state("a"), nil, nil},
-		{"who was about to lead, and was not published, is no newer for that", void("a").Weave(redis.Position{Lineage: "x", Lineage2: "l2"}),
+		{"who was about to lead, and was not published, is no newer for that", void("a").AliasHistory(redis.Position{ReplID: "x", ReplID2: "l2"}),
 			[]Candidate{replica("a", lineage("x"), continues("l2"), offset(90)), replica("b", lineage("y"), continues("l2"), offset(100))}, []string{"b", "a"}},
 		{"the incumbent before the freshest", state("a"), []Candidate{replica("b", offset(999)), replica("a", master)}, []string{"a", "b"}},
 		{"the incumbent before data, for it may have been emptied", state("a"), []Candidate{replica("b"), replica("a", master, empty)}, []string{"a", "b"}},
@@ -125,7 +125,7 @@ func TestRank(t *testing.T) {
 func TestRank_LeavesItsInputAlone(t *testing.T) {
 	in := []Candidate{replica("b", priority(0)), replica("c"), replica("a")}
 	want := slices.Clone(in)
-	Rank(in, State{}, Void)
+	Rank(in, State{}, AnyMember)
 	if d := cmp.Diff(want, in); d != "" {
 		t.Error(d)
 	}
@@ -166,16 +166,16 @@ func TestFreshest(t *testing.T) {
 }
 
 func TestWithin(t *testing.T) {
-	branched := redis.Position{Lineage: "b", Lineage2: "a", Branch: 100, Offset: 150}
+	branched := redis.Position{ReplID: "b", ReplID2: "a", ReplID2EndOffset: 100, Offset: 150}
 	for _, tt := range []struct {
 		p       redis.Position
 		lineage string
 		want    int64
 	}{
-		{branched, "b", 150}, {branched, "a", 99}, {redis.Position{Lineage: "b", Lineage2: "a", Offset: 150}, "a", 150},
-		{redis.Position{Lineage: "b", Lineage2: "a", Branch: 200, Offset: 150}, "a", 150},
+		{branched, "b", 150}, {branched, "a", 99}, {redis.Position{ReplID: "b", ReplID2: "a", Offset: 150}, "a", 150},
+		{redis.Position{ReplID: "b", ReplID2: "a", ReplID2EndOffset: 200, Offset: 150}, "a", 150},
 	} {
-		if got := within(tt.p, tt.lineage); got != tt.want {
+		if got := comparableOffset(tt.p, tt.lineage); got != tt.want {
 			t.Errorf("%+v is within %s up to %d, want %d", tt.p, tt.lineage, got, tt.want)
 		}
 	}
@@ -183,44 +183,44 @@ func TestWithin(t *testing.T) {
 
 // A run that was lent has a history that nobody knows, and which goes on from the chain's: it is worth what it holds.
 func TestRank_Lent(t *testing.T) {
-	old := redis.Position{Lineage: "old", Offset: 100}
-	s := State{Master: &Master{Peer: handlers.Peer{ID: "m", RunID: "gone"}}, Chain: []string{"older", "old"}}
-	lender := Candidate{ID: "lender", Status: redis.Status{RunID: "run", Keys: 11, Priority: 100, Position: redis.Position{Lineage: "unknown", Offset: 110}}}
+	old := redis.Position{ReplID: "old", Offset: 100}
+	s := State{Master: &Master{Peer: handlers.Peer{ID: "m", RunID: "gone"}}, Histories: []string{"older", "old"}}
+	lender := Candidate{ID: "lender", Status: redis.Status{RunID: "run", Keys: 11, Priority: 100, Position: redis.Position{ReplID: "unknown", Offset: 110}}}
 	other := Candidate{ID: "other", Status: redis.Status{RunID: "other", Keys: 10, Priority: 100, Position: old}}
-	if got := Rank([]Candidate{lender, other}, s, Void); got[0].ID != "other" {
+	if got := Rank([]Candidate{lender, other}, s, AnyMember); got[0].ID != "other" {
 		t.Errorf("%s ranks first, and nothing tells where its data come from", got[0].ID)
 	}
-	before := redis.Status{RunID: "run", Position: redis.Position{Lineage: "new", Lineage2: "old", Offset: 110}}
-	ours := Candidate{ID: "ours", Status: redis.Status{RunID: "ours", Keys: 1, Priority: 100, Position: redis.Position{Lineage: "aof", Offset: 7}}}
-	lent := s.Lend(before, ours.Status)
-	if got := Rank([]Candidate{lender, other}, lent, Void); got[0].ID != "lender" {
+	before := redis.Status{RunID: "run", Position: redis.Position{ReplID: "new", ReplID2: "old", Offset: 110}}
+	ours := Candidate{ID: "ours", Status: redis.Status{RunID: "ours", Keys: 1, Priority: 100, Position: redis.Position{ReplID: "aof", Offset: 7}}}
+	lent := s.AliasRuns(before, ours.Status)
+	if got := Rank([]Candidate{lender, other}, lent, AnyMember); got[0].ID != "lender" {
 		t.Errorf("%s ranks before the one that was lent, and holds more", got[0].ID)
 	}
-	if _, more := Freshest(other, []Candidate{lender}, lent, Void); !more {
+	if _, more := Freshest(other, []Candidate{lender}, lent, AnyMember); !more {
 		t.Error("what was lent is not seen to hold more")
 	}
-	if got := Rank([]Candidate{ours, other}, lent, Void); got[0].ID != "other" {
+	if got := Rank([]Candidate{ours, other}, lent, AnyMember); got[0].ID != "other" {
 		t.Errorf("%s ranks first for what it was to catch up with, and has not", got[0].ID)
 	}
-	ours.Position = redis.Position{Lineage: "promoted", Lineage2: "aof", Offset: 7}
-	if got := Rank([]Candidate{ours, other}, lent, Void); got[0].ID != "other" {
+	ours.Position = redis.Position{ReplID: "promoted", ReplID2: "aof", Offset: 7}
+	if got := Rank([]Candidate{ours, other}, lent, AnyMember); got[0].ID != "other" {
 		t.Errorf("%s ranks first once it is promoted, for what it was to catch up with, and has not", got[0].ID)
 	}
-	ours.Position = redis.Position{Lineage: "unknown", Offset: 120}
-	if got := Rank([]Candidate{other, ours}, lent.Lend(other.Status, ours.Status), Void); got[0].ID != "ours" {
+	ours.Position = redis.Position{ReplID: "unknown", Offset: 120}
+	if got := Rank([]Candidate{other, ours}, lent.AliasRuns(other.Status, ours.Status), AnyMember); got[0].ID != "ours" {
 		t.Errorf("%s ranks before the one that has caught up once, and is to catch up from another", got[0].ID)
 	}
-	if got := Rank([]Candidate{other, ours}, lent, Void); got[0].ID != "ours" {
+	if got := Rank([]Candidate{other, ours}, lent, AnyMember); got[0].ID != "ours" {
 		t.Errorf("%s ranks before the one that has caught up", got[0].ID)
 	}
-	if again := lent.Lend(lender.Status, redis.Status{RunID: "third", Position: old}); again.Woven["third"] != "old" {
-		t.Errorf("one that was lent once is not lent again: %v", again.Woven)
+	if again := lent.AliasRuns(lender.Status, redis.Status{RunID: "third", Position: old}); again.HistoryAliases["third"] != "old" {
+		t.Errorf("one that was lent once is not lent again: %v", again.HistoryAliases)
 	}
-	published := lent.Publish(Master{Peer: handlers.Peer{ID: "lender", RunID: "run"}}, lender.Position)
-	if at, _ := published.base(old); at != 1 {
-		t.Errorf("the chain was begun anew: %v", published.Chain)
+	published := lent.WithMaster(Master{Peer: handlers.Peer{ID: "lender", RunID: "run"}}, lender.Position)
+	if at, _ := published.historyIndex(old); at != 1 {
+		t.Errorf("the chain was begun anew: %v", published.Histories)
 	}
-	if again := s.Lend(redis.Status{RunID: "run", Position: redis.Position{Lineage: "strange"}}, ours.Status); again.Woven != nil {
-		t.Errorf("a stranger's data are lent: %v", again.Woven)
+	if again := s.AliasRuns(redis.Status{RunID: "run", Position: redis.Position{ReplID: "strange"}}, ours.Status); again.HistoryAliases != nil {
+		t.Errorf("a stranger's data are lent: %v", again.HistoryAliases)
 	}
 }

@@ -11,9 +11,9 @@ import (
 
 // cluster is a state under which a is the master, whose data went through l1 and l2; b has caught up with it, j joins.
 func cluster(change ...func(*State)) State {
-	s := State{Chain: []string{"l1", "l2"}, Master: &Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Address: "a:1", Term: 4}},
-		Record: map[string]Recorded{"a": {RunID: "run-a", Address: "a:1", Level: 4}, "b": {RunID: "run-b", Address: "b:1", Level: 4}, "j": {RunID: "run-j", Address: "j:1", Joining: true}},
-		Former: []string{"f", "g"}}
+	s := State{Histories: []string{"l1", "l2"}, Master: &Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Address: "a:1", Term: 4}},
+		Members:       map[string]MemberRecord{"a": {RunID: "run-a", Address: "a:1", InSyncTerm: 4}, "b": {RunID: "run-b", Address: "b:1", InSyncTerm: 4}, "j": {RunID: "run-j", Address: "j:1", CatchingUp: true}},
+		FormerMembers: []string{"f", "g"}}
 	for _, f := range change {
 		f(&s)
 	}
@@ -23,14 +23,14 @@ func cluster(change ...func(*State)) State {
 func without(ids ...string) func(*State) {
 	return func(s *State) {
 		for _, id := range ids {
-			delete(s.Record, id)
+			delete(s.Members, id)
 		}
 	}
 }
 
 func TestState_Stranger(t *testing.T) {
 	first := func(s *State) { s.Master = nil }
-	forced := func(s *State) { s.Master.Overrule = []string{"x"} }
+	forced := func(s *State) { s.Master.ForceFollow = []string{"x"} }
 	for _, tt := range []struct {
 		name string
 		s    State
@@ -49,7 +49,7 @@ func TestState_Stranger(t *testing.T) {
 		{"for that member alone", cluster(forced), "y", redis.Status{Keys: 9, Position: at("z", "")}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := tt.s.Stranger(tt.id, tt.st); (got != "") != tt.want {
+			if got := tt.s.RefuseFollowReason(tt.id, tt.st); (got != "") != tt.want {
 				t.Errorf("got %q", got)
 			}
 		})
@@ -64,7 +64,7 @@ func TestState_Bar(t *testing.T) {
 		{"not unrecorded", "x", "run-x", "it is not recorded: no master of this cluster has seen it"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := cluster().Bar(tt.id, tt.run); got != tt.want {
+			if got := cluster().NotRecordedReason(tt.id, tt.run); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
@@ -81,21 +81,21 @@ func TestState_Binds(t *testing.T) {
 		s       State
 		answers []Candidate
 		quiet   bool
-		want    Binding
+		want    Eligibility
 	}{
-		{"a record that names nobody binds nobody", State{}, []Candidate{fresh("x")}, false, Void},
-		{"it binds while one is in its recorded run", cluster(), []Candidate{fresh("a"), old("b"), fresh("j")}, true, Bound},
-		{"it is void when all answer, and all were restarted", cluster(), []Candidate{fresh("a"), fresh("b"), fresh("j")}, false, Void},
-		{"not while one of them does not answer", cluster(), []Candidate{fresh("a"), fresh("b")}, false, Bound},
-		{"not while one of them is loading what it holds", small(), []Candidate{fresh("a"), loading(fresh("b"))}, true, Bound},
-		{"no recorded run has answered for long enough", cluster(), []Candidate{fresh("b")}, true, Quiet},
-		{"one that only joins has no claim of its own", cluster(), []Candidate{fresh("a"), fresh("b"), old("j")}, false, Void},
-		{"but keeps a restarted one from claiming what a dead one may have", cluster(), []Candidate{fresh("b"), old("j")}, true, Bound},
-		{"who is not recorded does not count", small(), []Candidate{fresh("a"), fresh("x")}, false, Bound},
-		{"nor does it stand in the way", small(), []Candidate{fresh("a"), fresh("b"), old("x")}, false, Void},
+		{"a record that names nobody binds nobody", State{}, []Candidate{fresh("x")}, false, AnyMember},
+		{"it binds while one is in its recorded run", cluster(), []Candidate{fresh("a"), old("b"), fresh("j")}, true, RecordedOnly},
+		{"it is void when all answer, and all were restarted", cluster(), []Candidate{fresh("a"), fresh("b"), fresh("j")}, false, AnyMember},
+		{"not while one of them does not answer", cluster(), []Candidate{fresh("a"), fresh("b")}, false, RecordedOnly},
+		{"not while one of them is loading what it holds", small(), []Candidate{fresh("a"), loading(fresh("b"))}, true, RecordedOnly},
+		{"no recorded run has answered for long enough", cluster(), []Candidate{fresh("b")}, true, ColdStart},
+		{"one that only joins has no claim of its own", cluster(), []Candidate{fresh("a"), fresh("b"), old("j")}, false, AnyMember},
+		{"but keeps a restarted one from claiming what a dead one may have", cluster(), []Candidate{fresh("b"), old("j")}, true, RecordedOnly},
+		{"who is not recorded does not count", small(), []Candidate{fresh("a"), fresh("x")}, false, RecordedOnly},
+		{"nor does it stand in the way", small(), []Candidate{fresh("a"), fresh("b"), old("x")}, false, AnyMember},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := tt.s.Binds(tt.answers, tt.quiet); got != tt.want {
+			if got := tt.s.Eligibility(tt.answers, tt.quiet); got != tt.want {
 				t.Errorf("got %d", got)
 			}
 		})
@@ -106,7 +106,7 @@ func TestState_Binds(t *testing.T) {
 func TestCandidate_UnfitQuietly(t *testing.T) {
 	const empty, behind = "it is empty, and members that do not answer may not be; `resec failover -to ID -force` overrides",
 		"it was not level with the last master, and that does not answer; `resec failover -to ID -force` overrides"
-	earlier := func(s *State) { b := s.Record["b"]; b.Level = 3; s.Record["b"] = b }
+	earlier := func(s *State) { b := s.Members["b"]; b.InSyncTerm = 3; s.Members["b"] = b }
 	for _, tt := range []struct {
 		name string
 		s    State
@@ -124,7 +124,7 @@ func TestCandidate_UnfitQuietly(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := Candidate{ID: tt.id, Status: redis.Status{RunID: "run-new", Keys: tt.keys, Priority: 100, Position: at("z", "")}}
-			if got := c.Unfit(tt.s, Quiet); got != tt.want {
+			if got := c.IneligibleReason(tt.s, ColdStart); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
@@ -132,40 +132,40 @@ func TestCandidate_UnfitQuietly(t *testing.T) {
 }
 
 func TestState_Enrol(t *testing.T) {
-	mark := redis.Position{Lineage: "l2", Offset: 100}
+	mark := redis.Position{ReplID: "l2", Offset: 100}
 	// member is one whose agent lives, linked to the master and level with it.
-	member := func(id string, change ...func(*Seen)) Seen {
-		m := Seen{ID: id, Present: Present{Session: "s-" + id, RunID: "run-" + id, Address: id + ":1"}, Listed: true,
-			Status: &redis.Status{RunID: "run-" + id, Of: "a:1", LinkUp: true, Keys: 1, Position: redis.Position{Lineage: "l2", Offset: 100}}}
+	member := func(id string, change ...func(*MemberObservation)) MemberObservation {
+		m := MemberObservation{ID: id, MemberKey: MemberKey{Session: "s-" + id, RunID: "run-" + id, Address: id + ":1"}, InCatalog: true,
+			Status: &redis.Status{RunID: "run-" + id, MasterAddr: "a:1", LinkUp: true, Keys: 1, Position: redis.Position{ReplID: "l2", Offset: 100}}}
 		for _, f := range change {
 			f(&m)
 		}
 		return m
 	}
-	behind := func(m *Seen) { m.Status.Position.Offset = 99 }
-	parked := func(m *Seen) { m.Status.Of, m.Status.LinkUp = redis.Sink, false }
-	empty := func(m *Seen) { m.Status.Keys, m.Status.Position = 0, at("z", "") }
-	foreign := func(m *Seen) { m.Status.Position = at("z", "") }
-	syncing := func(m *Seen) { m.Status.LinkUp, m.Status.Syncing = false, true }
-	restarted := func(m *Seen) { m.RunID, m.Status.RunID = "run-new", "run-new" }
-	moved := func(m *Seen) { m.Address = "elsewhere:1" }
-	silent := func(m *Seen) { m.Status = nil }
-	dead := func(m *Seen) { m.Session, m.Status = "", nil }
-	gone := func(m *Seen) { m.Session, m.Status, m.Listed = "", nil, false }
+	behind := func(m *MemberObservation) { m.Status.Position.Offset = 99 }
+	parked := func(m *MemberObservation) { m.Status.MasterAddr, m.Status.LinkUp = redis.Sink, false }
+	empty := func(m *MemberObservation) { m.Status.Keys, m.Status.Position = 0, at("z", "") }
+	foreign := func(m *MemberObservation) { m.Status.Position = at("z", "") }
+	syncing := func(m *MemberObservation) { m.Status.LinkUp, m.Status.Syncing = false, true }
+	restarted := func(m *MemberObservation) { m.RunID, m.Status.RunID = "run-new", "run-new" }
+	moved := func(m *MemberObservation) { m.Address = "elsewhere:1" }
+	silent := func(m *MemberObservation) { m.Status = nil }
+	dead := func(m *MemberObservation) { m.Session, m.Status = "", nil }
+	gone := func(m *MemberObservation) { m.Session, m.Status, m.InCatalog = "", nil, false }
 	// rec is a member that is level with the master of term 4, unless it joins.
-	rec := func(run, addr string, joining bool) *Recorded {
+	rec := func(run, addr string, joining bool) *MemberRecord {
 		if joining {
-			return &Recorded{RunID: run, Address: addr, Joining: true}
+			return &MemberRecord{RunID: run, Address: addr, CatchingUp: true}
 		}
-		return &Recorded{RunID: run, Address: addr, Level: 4}
+		return &MemberRecord{RunID: run, Address: addr, InSyncTerm: 4}
 	}
 	fg := []string{"f", "g"}
-	misled := func(m *Seen) { m.Status.RunID = "run-of-a-stranger" }
+	misled := func(m *MemberObservation) { m.Status.RunID = "run-of-a-stranger" }
 	for _, tt := range []struct {
 		name string
-		seen Seen
-		want *Recorded // nil: not recorded
-		left []string  // who is known to have left
+		seen MemberObservation
+		want *MemberRecord // nil: not recorded
+		left []string      // who is known to have left
 	}{
 		{"a newcomer is recorded before it attaches", member("x", parked, empty), rec("run-x", "x:1", true), fg},
 		{"also with data of this cluster", member("x", parked), rec("run-x", "x:1", true), fg},
@@ -185,25 +185,25 @@ func TestState_Enrol(t *testing.T) {
 		{"who has moved is found where it is", member("b", moved), rec("run-b", "elsewhere:1", false), fg},
 		{"a member whose agent is dead stays", member("b", dead), rec("run-b", "b:1", false), fg},
 		{"one that has deregistered leaves", member("b", gone), nil, []string{"f", "g", "b"}},
-		{"not while its Redis replicates on", member("b", gone, func(m *Seen) { m.Joined = true }), rec("run-b", "b:1", false), fg},
+		{"not while its Redis replicates on", member("b", gone, func(m *MemberObservation) { m.Replicating = true }), rec("run-b", "b:1", false), fg},
 		{"who has left and comes back is a member again", member("f", parked, foreign), rec("run-f", "f:1", true), []string{"g"}},
-		{"one whose Consul agent lost its data does not, for its session tells", member("b", func(m *Seen) { m.Listed = false }), rec("run-b", "b:1", false), fg},
+		{"one whose Consul agent lost its data does not, for its session tells", member("b", func(m *MemberObservation) { m.InCatalog = false }), rec("run-b", "b:1", false), fg},
 		{"the master stays whatever is seen", member("a", gone), rec("run-a", "a:1", false), fg},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := cluster()
-			want := cluster().Record
+			want := cluster().Members
 			if delete(want, tt.seen.ID); tt.want != nil {
 				want[tt.seen.ID] = *tt.want
 			}
-			got := s.Enrol([]Seen{tt.seen}, mark)
-			if d := cmp.Diff(want, got.Record); d != "" {
+			got := s.UpdateMembers([]MemberObservation{tt.seen}, mark)
+			if d := cmp.Diff(want, got.Members); d != "" {
 				t.Error(d)
 			}
-			if d := cmp.Diff([]string{"l1", "l2"}, got.Chain); d != "" {
+			if d := cmp.Diff([]string{"l1", "l2"}, got.Histories); d != "" {
 				t.Error(d)
 			}
-			if d := cmp.Diff(tt.left, got.Former); d != "" {
+			if d := cmp.Diff(tt.left, got.FormerMembers); d != "" {
 				t.Error(d)
 			}
 			if d := cmp.Diff(cluster(), s); d != "" {
@@ -217,11 +217,11 @@ func TestState_Lead(t *testing.T) {
 	before := cluster(without("j"))
 	after := before
 	after.Master = &Master{Peer: handlers.Peer{ID: "b", RunID: "run-b2", Address: "b:2", Term: 5}}
-	want := map[string]Recorded{"a": {RunID: "run-a", Address: "a:1", Level: 4}, "b": {RunID: "run-b2", Address: "b:2", Level: 5}}
-	if d := cmp.Diff(want, after.Lead().Record); d != "" {
+	want := map[string]MemberRecord{"a": {RunID: "run-a", Address: "a:1", InSyncTerm: 4}, "b": {RunID: "run-b2", Address: "b:2", InSyncTerm: 5}}
+	if d := cmp.Diff(want, after.WithMasterRecorded().Members); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff(map[string]Recorded{"b": {RunID: "run-b2", Address: "b:2", Level: 5}}, State{Master: after.Master}.Lead().Record); d != "" {
+	if d := cmp.Diff(map[string]MemberRecord{"b": {RunID: "run-b2", Address: "b:2", InSyncTerm: 5}}, State{Master: after.Master}.WithMasterRecorded().Members); d != "" {
 		t.Errorf("the first master: %s", d)
 	}
 	if d := cmp.Diff(cluster(without("j")), before); d != "" {
@@ -231,34 +231,34 @@ func TestState_Lead(t *testing.T) {
 
 // Redis begins a new lineage with its first replica: what the members hold is that.
 func TestState_EnrolKeepsTheChain(t *testing.T) {
-	got := cluster().Enrol(nil, redis.Position{Lineage: "l3"})
-	if d := cmp.Diff([]string{"l1", "l2", "l3"}, got.Chain); d != "" {
+	got := cluster().UpdateMembers(nil, redis.Position{ReplID: "l3"})
+	if d := cmp.Diff([]string{"l1", "l2", "l3"}, got.Histories); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff(cluster().Record, got.Record); d != "" {
+	if d := cmp.Diff(cluster().Members, got.Members); d != "" {
 		t.Error(d)
 	}
 }
 
 // What an operator forces is used up once it is done.
 func TestState_EnrolStrikesOff(t *testing.T) {
-	s := cluster(func(s *State) { s.Master.Overrule = []string{"b", "j", "x"} })
-	level := func(id string) Seen {
-		return Seen{ID: id, Present: Present{Session: "s", RunID: "run-" + id, Address: id + ":1"}, Listed: true,
-			Status: &redis.Status{RunID: "run-" + id, Of: "a:1", LinkUp: true, Position: redis.Position{Lineage: "l2", Offset: 100}}}
+	s := cluster(func(s *State) { s.Master.ForceFollow = []string{"b", "j", "x"} })
+	level := func(id string) MemberObservation {
+		return MemberObservation{ID: id, MemberKey: MemberKey{Session: "s", RunID: "run-" + id, Address: id + ":1"}, InCatalog: true,
+			Status: &redis.Status{RunID: "run-" + id, MasterAddr: "a:1", LinkUp: true, Position: redis.Position{ReplID: "l2", Offset: 100}}}
 	}
-	got := s.Enrol([]Seen{level("b"), level("x")}, redis.Position{Lineage: "l2", Offset: 100})
-	if d := cmp.Diff([]string{"j"}, got.Master.Overrule); d != "" {
+	got := s.UpdateMembers([]MemberObservation{level("b"), level("x")}, redis.Position{ReplID: "l2", Offset: 100})
+	if d := cmp.Diff([]string{"j"}, got.Master.ForceFollow); d != "" {
 		t.Error(d)
 	}
-	if len(s.Master.Overrule) != 3 {
+	if len(s.Master.ForceFollow) != 3 {
 		t.Error("the state itself was changed")
 	}
 }
 
 func TestState_EnrolKeepsTheMaster(t *testing.T) {
-	got := cluster(without("a")).Enrol(nil, redis.Position{Lineage: "l2"}).Record["a"]
-	if d := cmp.Diff(Recorded{RunID: "run-a", Address: "a:1", Level: 4}, got); d != "" {
+	got := cluster(without("a")).UpdateMembers(nil, redis.Position{ReplID: "l2"}).Members["a"]
+	if d := cmp.Diff(MemberRecord{RunID: "run-a", Address: "a:1", InSyncTerm: 4}, got); d != "" {
 		t.Error(d)
 	}
 }

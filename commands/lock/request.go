@@ -13,18 +13,18 @@ import (
 
 // Request is an operator's: that member shall be master. It lives with the session of who asks.
 type Request struct {
-	To       string   `json:"to,omitempty"`       // id; in a plan that nobody has accepted also an address, or nothing
-	Overrule []string `json:"overrule,omitempty"` // by force: ids that shall follow, whatever that wipes
-	Planned  bool     `json:"planned,omitempty"`  // not by force: the master's agent decides, and nothing is lost
-	DryRun   bool     `json:"dry_run,omitempty"`  // it says only how it would decide
-	Accepted bool     `json:"accepted,omitempty"` // by the master's agent
-	Answer   string   `json:"answer,omitempty"`   // why it is not done, or what a dry run has found; it is over then
-	Session  string   `json:"-"`
-	Index    uint64   `json:"-"` // of its last change
+	To          string   `json:"to,omitempty"`       // id; in a plan that nobody has accepted also an address, or nothing
+	ForceFollow []string `json:"overrule,omitempty"` // by force: ids that shall follow, whatever that wipes
+	Planned     bool     `json:"planned,omitempty"`  // not by force: the master's agent decides, and nothing is lost
+	DryRun      bool     `json:"dry_run,omitempty"`  // it says only how it would decide
+	Accepted    bool     `json:"accepted,omitempty"` // by the master's agent
+	Answer      string   `json:"answer,omitempty"`   // why it is not done, or what a dry run has found; it is over then
+	Session     string   `json:"-"`
+	Index       uint64   `json:"-"` // of its last change
 }
 
-// Stands tells whether the lock is to be passed because of it.
-func (r *Request) Stands() bool { return r != nil && (!r.Planned || r.Accepted) }
+// Active tells whether the lock is to be passed because of it.
+func (r *Request) Active() bool { return r != nil && (!r.Planned || r.Accepted) }
 
 // parseRequest reads a request; one whose session is gone, or that names nobody to be forced, is none. One that is over is apart.
 func parseRequest(p *api.KVPair) (open, over *Request) {
@@ -38,8 +38,8 @@ func parseRequest(p *api.KVPair) (open, over *Request) {
 	return r, nil
 }
 
-// Reply writes what has become of a request. ErrMoved: its asker is gone, or somebody else has replied.
-func (l Lock) Reply(ctx context.Context, r Request) error {
+// AnswerRequest writes what has become of a request. ErrMoved: its asker is gone, or somebody else has replied.
+func (l Lock) AnswerRequest(ctx context.Context, r Request) error {
 	data, err := json.Marshal(r)
 	if err == nil {
 		_, err = l.commit(ctx, &api.KVTxnOp{Verb: api.KVCheckSession, Key: requestKey(l.Key), Session: r.Session},
@@ -51,14 +51,14 @@ func (l Lock) Reply(ctx context.Context, r Request) error {
 	return nil
 }
 
-// ErrAsked is returned where another operator's request stands.
-var ErrAsked = errors.New("another request is under way")
+// ErrRequestPending is returned where another operator's request stands.
+var ErrRequestPending = errors.New("another request is under way")
 
-// askTTL is the shortest that Consul takes: should the asker die, its request ends with its session, after up to twice that.
-const askTTL = 10 * time.Second
+// requestTTL is the shortest that Consul takes: should the asker die, its request ends with its session, after up to twice that.
+const requestTTL = 10 * time.Second
 
-// Ask makes a request. It stands until the function that it returns is called, or the member has done it.
-func (l Lock) Ask(ctx context.Context, r Request) (end func(context.Context) error, err error) {
+// CreateRequest makes a request. It stands until the function that it returns is called, or the member has done it.
+func (l Lock) CreateRequest(ctx context.Context, r Request) (end func(context.Context) error, err error) {
 	data, err := json.Marshal(r)
 	if err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func (l Lock) Ask(ctx context.Context, r Request) (end func(context.Context) err
 	keep := context.WithoutCancel(ctx)
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	id, _, err := l.Client.Session().CreateNoChecks(&api.SessionEntry{Name: "resec request", TTL: askTTL.String(),
+	id, _, err := l.Client.Session().CreateNoChecks(&api.SessionEntry{Name: "resec request", TTL: requestTTL.String(),
 		Behavior: api.SessionBehaviorDelete, LockDelay: time.Millisecond}, (&api.WriteOptions{}).WithContext(ctx))
 	if err != nil {
 		return nil, fmt.Errorf("create a session: %w", err)
@@ -83,22 +83,22 @@ func (l Lock) Ask(ctx context.Context, r Request) (end func(context.Context) err
 	}
 	_, err = l.commit(ctx, &api.KVTxnOp{Verb: api.KVLock, Key: requestKey(l.Key), Value: data, Session: id})
 	if err != nil {
-		if errors.Is(err, ErrMoved) {
-			err = ErrAsked
+		if errors.Is(err, ErrChanged) {
+			err = ErrRequestPending
 		}
 		return nil, errors.Join(fmt.Errorf("write the request %s: %w", requestKey(l.Key), err), end(context.WithoutCancel(ctx)))
 	}
-	keeping.Go(func() { l.keepAsking(keep, id) })
+	keeping.Go(func() { l.renewRequest(keep, id) })
 	return end, nil
 }
 
-// keepAsking renews the session of a request. One that is lost has ended it, which its asker sees.
-func (l Lock) keepAsking(ctx context.Context, id string) {
+// renewRequest renews the session of a request. One that is lost has ended it, which its asker sees.
+func (l Lock) renewRequest(ctx context.Context, id string) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(askTTL / 3):
+		case <-time.After(requestTTL / 3):
 		}
 		call, cancel := context.WithTimeout(ctx, CallTimeout)
 		_, _, _ = l.Client.Session().Renew(id, (&api.WriteOptions{}).WithContext(call))

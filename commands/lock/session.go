@@ -18,28 +18,28 @@ const CallTimeout = 3 * time.Second
 
 // SessionOptions say what a session depends on.
 type SessionOptions struct {
-	Name  string
-	TTL   time.Duration
-	Check string // the id of a check on whose end the session ends too; empty: none
-	Clock *Clock // of that check
+	Name          string
+	TTL           time.Duration
+	Check         string           // the id of a check on whose end the session ends too; empty: none
+	CheckDeadline *RenewalDeadline // of that check
 }
 
 // session is one whose clock has not begun.
 func (o SessionOptions) session(client *api.Client, id string) *Session {
-	s := &Session{ID: id, client: client, ttl: o.TTL, clock: &Clock{}}
-	s.Lease = Lease{s.clock}
-	if o.Clock != nil {
-		s.Lease = append(s.Lease, o.Clock)
+	s := &Session{ID: id, client: client, ttl: o.TTL, deadline: &RenewalDeadline{}}
+	s.Lease = Lease{s.deadline}
+	if o.CheckDeadline != nil {
+		s.Lease = append(s.Lease, o.CheckDeadline)
 	}
 	return s
 }
 
 // Session is a Consul session of ours. It has no node check: a gossip blip is no failover.
 type Session struct {
-	ID     string
-	client *api.Client
-	ttl    time.Duration
-	clock  *Clock
+	ID       string
+	client   *api.Client
+	ttl      time.Duration
+	deadline *RenewalDeadline
 
 	Lease Lease // of the session, and of the check that it is bound to
 }
@@ -63,7 +63,7 @@ func NewSession(ctx context.Context, client *api.Client, opt SessionOptions) (*S
 		return nil, fmt.Errorf("create session %q: %w", opt.Name, err)
 	}
 	s := opt.session(client, out.ID)
-	s.clock.Extend(sent, opt.TTL)
+	s.deadline.Extend(sent, opt.TTL)
 	return s, nil
 }
 
@@ -116,7 +116,7 @@ func (s *Session) renew(ctx context.Context, timeout time.Duration) error {
 	if entry == nil { // how the API says 404
 		return fmt.Errorf("renew session %s: %w", s.ID, ErrSessionLost)
 	}
-	s.clock.Extend(sent, s.ttl)
+	s.deadline.Extend(sent, s.ttl)
 	return nil
 }
 

@@ -22,7 +22,7 @@ func lineages(from, to int) (out []string) {
 
 // at is a position in a lineage that continues another.
 func at(lineage, continues string) redis.Position {
-	return redis.Position{Lineage: lineage, Lineage2: continues}
+	return redis.Position{ReplID: lineage, ReplID2: continues}
 }
 
 // The chain, once a master is published.
@@ -44,7 +44,7 @@ func TestState_PublishedChain(t *testing.T) {
 		{"above the bound the oldest is", lineages(0, 64), at("l64", "l63"), lineages(1, 65)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if d := cmp.Diff(tt.want, State{Chain: tt.before}.Publish(Master{}, tt.p).Chain); d != "" {
+			if d := cmp.Diff(tt.want, State{Histories: tt.before}.WithMaster(Master{}, tt.p).Histories); d != "" {
 				t.Error(d)
 			}
 		})
@@ -66,16 +66,16 @@ func TestState_Weave(t *testing.T) {
 		{"one that continues an older one from that", []string{"a", "b"}, at("c", "a"), map[string]string{"c": "a"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := State{Chain: tt.before}
-			is := s.Weave(tt.p)
-			if d := cmp.Diff(tt.want, is.Woven, cmpopts.EquateEmpty()); d != "" {
+			s := State{Histories: tt.before}
+			is := s.AliasHistory(tt.p)
+			if d := cmp.Diff(tt.want, is.HistoryAliases, cmpopts.EquateEmpty()); d != "" {
 				t.Error(d)
 			}
-			if d := cmp.Diff(tt.before, is.Chain); d != "" {
+			if d := cmp.Diff(tt.before, is.Histories); d != "" {
 				t.Error(d)
 			}
-			again := is.Weave(at("d", tt.p.Lineage))
-			if from := again.Woven["d"]; tt.want != nil && from != tt.want["c"] {
+			again := is.AliasHistory(at("d", tt.p.ReplID))
+			if from := again.HistoryAliases["d"]; tt.want != nil && from != tt.want["c"] {
 				t.Errorf("what continues it goes on from %q", from)
 			}
 		})
@@ -84,13 +84,13 @@ func TestState_Weave(t *testing.T) {
 
 // A chain is shared by views: what is added to one is not seen in another.
 func TestState_SharesNothing(t *testing.T) {
-	s := State{Chain: append(make([]string, 0, 8), "a", "b")}
-	b, c := s.Publish(Master{}, at("x", "b")), s.Weave(at("y", "a"))
-	if d := cmp.Diff([][]string{{"a", "b"}, {"a", "b", "x"}, {"a", "b"}}, [][]string{s.Chain, b.Chain, c.Chain}); d != "" {
+	s := State{Histories: append(make([]string, 0, 8), "a", "b")}
+	b, c := s.WithMaster(Master{}, at("x", "b")), s.AliasHistory(at("y", "a"))
+	if d := cmp.Diff([][]string{{"a", "b"}, {"a", "b", "x"}, {"a", "b"}}, [][]string{s.Histories, b.Histories, c.Histories}); d != "" {
 		t.Error(d)
 	}
-	if c.Weave(at("z", "b")); len(c.Woven) != 1 || s.Woven != nil {
-		t.Errorf("woven: %v, %v", s.Woven, c.Woven)
+	if c.AliasHistory(at("z", "b")); len(c.HistoryAliases) != 1 || s.HistoryAliases != nil {
+		t.Errorf("woven: %v, %v", s.HistoryAliases, c.HistoryAliases)
 	}
 }
 
@@ -98,24 +98,24 @@ func TestState_Publish(t *testing.T) {
 	me := Master{Peer: handlers.Peer{ID: "b", RunID: "rb", Address: "10.0.0.2:6379"}, Node: "n2", ServiceID: "s", Guard: 1}
 	with := func(term uint64) *Master { m := me; m.Term = term; return &m }
 	old := &Master{Peer: handlers.Peer{ID: "a", RunID: "ra", Address: "10.0.0.1:6379", Term: 41}}
-	record := map[string]Recorded{"a": {RunID: "ra"}, "b": {RunID: "rb"}}
+	record := map[string]MemberRecord{"a": {RunID: "ra"}, "b": {RunID: "rb"}}
 	for _, tt := range []struct {
 		name   string
 		before State
 		m      Master
 		want   State
 	}{
-		{"the first term is 1", State{}, me, State{Master: with(1), Chain: []string{"new"}, Version: 1}},
-		{"a term is one more than the published one", State{Service: "redis-master", Master: old, Chain: []string{"old"}, Record: record, Why: WhyDead, Version: 1}, me,
-			State{Service: "redis-master", Master: with(42), Chain: []string{"old", "new"}, Record: record, Version: 1}},
-		{"a higher term that the new master knows of counts", State{Master: old, Chain: []string{"old"}}, *with(99), State{Master: with(100), Chain: []string{"old", "new"}, Version: 1}},
+		{"the first term is 1", State{}, me, State{Master: with(1), Histories: []string{"new"}, Version: 1}},
+		{"a term is one more than the published one", State{Service: "redis-master", Master: old, Histories: []string{"old"}, Members: record, Why: WhyDead, Version: 1}, me,
+			State{Service: "redis-master", Master: with(42), Histories: []string{"old", "new"}, Members: record, Version: 1}},
+		{"a higher term that the new master knows of counts", State{Master: old, Histories: []string{"old"}}, *with(99), State{Master: with(100), Histories: []string{"old", "new"}, Version: 1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := at("new", "")
-			if tt.before.Chain != nil {
+			if tt.before.Histories != nil {
 				p = at("new", "old")
 			}
-			if d := cmp.Diff(tt.want, tt.before.Publish(tt.m, p)); d != "" {
+			if d := cmp.Diff(tt.want, tt.before.WithMaster(tt.m, p)); d != "" {
 				t.Error(d)
 			}
 			if old.Term != 41 || old.ID != "a" {
@@ -136,9 +136,9 @@ func TestState_Term(t *testing.T) {
 
 // The names stand in Consul, where other versions read them.
 func TestState_AsJSON(t *testing.T) {
-	s := State{Service: "redis-master", Chain: []string{"l"}, Why: "dead", Version: 1,
-		Record: map[string]Recorded{"a": {RunID: "r", Address: "10.0.0.1:6379"}, "b": {RunID: "q", Address: "10.0.0.2:6379", Joining: true}},
-		Master: &Master{Peer: handlers.Peer{ID: "a", RunID: "r", Address: "10.0.0.1:6379", Term: 7}, Node: "n", ServiceID: "s", Guard: 2, Overrule: []string{"b"}}}
+	s := State{Service: "redis-master", Histories: []string{"l"}, Why: "dead", Version: 1,
+		Members: map[string]MemberRecord{"a": {RunID: "r", Address: "10.0.0.1:6379"}, "b": {RunID: "q", Address: "10.0.0.2:6379", CatchingUp: true}},
+		Master:  &Master{Peer: handlers.Peer{ID: "a", RunID: "r", Address: "10.0.0.1:6379", Term: 7}, Node: "n", ServiceID: "s", Guard: 2, ForceFollow: []string{"b"}}}
 	want := `{"service":"redis-master","master":{"id":"a","run_id":"r","address":"10.0.0.1:6379","term":7,"node":"n","service_id":"s","guard":2,"max_lag":0,"overrule":["b"]},` +
 		`"chain":["l"],"record":{"a":{"run_id":"r","address":"10.0.0.1:6379"},"b":{"run_id":"q","address":"10.0.0.2:6379","joining":true}},"why":"dead","version":1}`
 	got, err := json.Marshal(s)

@@ -13,32 +13,32 @@ import (
 
 // View is the lock and the state as one read found them.
 type View struct {
-	Index      uint64 // of the read: 0 is no view at all
-	LockIndex  uint64 // of the lock key's last change, 0 where there is no key
-	Session    string // of the holder; empty: the lock is free
-	Holder     string // the holder's id; of a foreign `consul lock` whatever it wrote
-	State      State
-	StateIndex uint64             // 0: there is no state yet
-	Recalled   bool               // the state is not Consul's: that has vanished
-	Members    map[string]Present // id → member
-	Request    *Request           // of an operator; nil: none
-	Answered   *Request           // one that is over, until its asker has seen that
-	Pause      *Pause             // of the cluster, also one that is over; nil: none
-	Err        error              // ErrConflict, or a state that cannot be read
+	Index         uint64 // of the read: 0 is no view at all
+	LockIndex     uint64 // of the lock key's last change, 0 where there is no key
+	Session       string // of the holder; empty: the lock is free
+	Holder        string // the holder's id; of a foreign `consul lock` whatever it wrote
+	State         State
+	StateIndex    uint64               // 0: there is no state yet
+	FromLastKnown bool                 // the state is not Consul's: that has vanished
+	LiveAgents    map[string]MemberKey // id → member
+	Request       *Request             // of an operator; nil: none
+	Answered      *Request             // one that is over, until its asker has seen that
+	Pause         *Pause               // of the cluster, also one that is over; nil: none
+	Err           error                // ErrConflict, or a state that cannot be read
 }
 
 // Free tells whether nobody holds the lock.
 func (v View) Free() bool { return v.Session == "" }
 
-// Same tells whether the lock and the state are what they were.
-func (v View) Same(o View) bool {
+// SameLock tells whether the lock and the state are what they were.
+func (v View) SameLock(o View) bool {
 	return v.LockIndex == o.LockIndex && v.StateIndex == o.StateIndex && v.Session == o.Session && (v.Index == 0) == (o.Index == 0)
 }
 
-// Belongs returns ErrForeign where the state is that of a cluster with another master service.
-func (v View) Belongs(service string) error {
+// CheckService returns ErrForeign where the state is that of a cluster with another master service.
+func (v View) CheckService(service string) error {
 	if s := v.State.Service; s != "" && s != service {
-		return fmt.Errorf("%w: it names the service %q, ours is %q: two clusters need two CONSUL_LOCK_KEYs", ErrForeign, s, service)
+		return fmt.Errorf("%w: it names the service %q, ours is %q: two clusters need two CONSUL_LOCK_KEYs", ErrOtherCluster, s, service)
 	}
 	return nil
 }
@@ -50,20 +50,20 @@ func requestKey(key string) string    { return key + "/failover" }
 func pauseKey(key string) string      { return key + "/pause" }
 func historyKey(key string) string    { return key + "/history" }
 
-// Knows tells whether a Redis that answers at a member's address is that member's: its run is the recorded or the published
+// IsMembers tells whether a Redis that answers at a member's address is that member's: its run is the recorded or the published
 // one, or the one that its agent speaks of, or its history is the cluster's. Addresses are used again by others. Before the
 // first master anybody is who he is said to be.
-func (v View) Knows(id string, st redis.Status) bool {
+func (v View) IsMembers(id string, st redis.Status) bool {
 	m := v.State.Master
-	at, _ := v.State.base(v.State.Continued(st))
-	return m == nil || at >= 0 || st.RunID == v.State.Record[id].RunID || st.RunID == v.Members[id].RunID || m.ID == id && st.RunID == m.RunID
+	at, _ := v.State.historyIndex(v.State.ResolvePosition(st))
+	return m == nil || at >= 0 || st.RunID == v.State.Members[id].RunID || st.RunID == v.LiveAgents[id].RunID || m.ID == id && st.RunID == m.RunID
 }
 
-// Awaited tells whether a member that does not answer may hold what nobody else has: it was level with a master, and its agent
+// MayHoldNewerData tells whether a member that does not answer may hold what nobody else has: it was level with a master, and its agent
 // lives, and has not given it up.
-func (v View) Awaited(id string) bool {
-	r, recorded := v.State.Record[id]
-	return recorded && !r.Joining && v.Members[id].Session != "" && !v.State.GivenUp(id)
+func (v View) MayHoldNewerData(id string) bool {
+	r, recorded := v.State.Members[id]
+	return recorded && !r.CatchingUp && v.LiveAgents[id].Session != "" && !v.State.MasterReportedGone(id)
 }
 
 // Parse reads what a list of the keys below the lock's own gave.
@@ -89,7 +89,7 @@ func Parse(key string, index uint64, pairs api.KVPairs) View {
 		case pauseKey(key):
 			v.Pause = parsePause(p.Value)
 		default:
-			v.meet(key, p)
+			v.parseMember(key, p)
 		}
 	}
 	// Beside a state of ours an odd key is still our lock, on which somebody has run `consul kv put`.
@@ -99,15 +99,15 @@ func Parse(key string, index uint64, pairs api.KVPairs) View {
 	return v
 }
 
-// meet reads a member's key. What is no member's is left out.
-func (v *View) meet(key string, p *api.KVPair) {
+// parseMember reads a member's key. What is no member's is left out.
+func (v *View) parseMember(key string, p *api.KVPair) {
 	id, below := strings.CutPrefix(p.Key, memberKey(key, ""))
-	m := Present{Session: p.Session}
+	m := MemberKey{Session: p.Session}
 	if !below || id == "" || json.Unmarshal(p.Value, &m) != nil {
 		return
 	}
-	if v.Members == nil {
-		v.Members = map[string]Present{}
+	if v.LiveAgents == nil {
+		v.LiveAgents = map[string]MemberKey{}
 	}
-	v.Members[id] = m
+	v.LiveAgents[id] = m
 }

@@ -48,32 +48,32 @@ type Member struct {
 	Note    string `json:"note,omitempty"` // what keeps it from being healthy
 }
 
-// Answer is what one member's Redis said.
-type Answer struct {
+// MemberStatus is what one member's Redis said.
+type MemberStatus struct {
 	lock.Member
 	Status redis.Status
 	Err    error
 }
 
-// Ask asks every member's Redis, all at once.
-func Ask(ctx context.Context, members []lock.Member, opt redis.Options) []Answer {
-	out := make([]Answer, len(members))
+// Probe asks every member's Redis, all at once.
+func Probe(ctx context.Context, members []lock.Member, opt redis.Options) []MemberStatus {
+	out := make([]MemberStatus, len(members))
 	var wg sync.WaitGroup
 	for i, m := range members {
 		wg.Go(func() {
 			o := opt
 			o.Addr = m.Address
-			st, err := handlers.Ask(ctx, o)
-			out[i] = Answer{m, st, err}
+			st, err := handlers.Probe(ctx, o)
+			out[i] = MemberStatus{m, st, err}
 		})
 	}
 	wg.Wait()
-	slices.SortFunc(out, func(a, b Answer) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(out, func(a, b MemberStatus) int { return strings.Compare(a.ID, b.ID) })
 	return out
 }
 
 // New draws the conclusions.
-func New(v lock.View, answers []Answer) Report {
+func New(v lock.View, answers []MemberStatus) Report {
 	r := Report{Holder: v.Holder, Term: v.State.Term()}
 	if v.Free() {
 		r.Holder = ""
@@ -84,7 +84,7 @@ func New(v lock.View, answers []Answer) Report {
 			master = &answers[i].Status
 		}
 	}
-	binds := v.State.Binds(Candidates(answers), false)
+	binds := v.State.Eligibility(Candidates(answers), false)
 	for _, a := range answers {
 		m := member(a, r.Holder, v.State, master)
 		if why := cmp.Or(a.Why, barred(a, v.State, master, binds)); why != "" && a.Err == nil {
@@ -93,7 +93,7 @@ func New(v lock.View, answers []Answer) Report {
 		r.Members = append(r.Members, m)
 	}
 	r.Code, r.Verdict = verdict(v, r.Members, master)
-	if v.Pause.On(time.Now()) {
+	if v.Pause.Active(time.Now()) {
 		r.Paused = v.Pause.String()
 		r.Verdict = r.Paused + "; " + r.Verdict
 	}
@@ -101,10 +101,10 @@ func New(v lock.View, answers []Answer) Report {
 }
 
 // Candidates are those who answered.
-func Candidates(answers []Answer) (cs []lock.Candidate) {
+func Candidates(answers []MemberStatus) (cs []lock.Candidate) {
 	for _, a := range answers {
 		if a.Err == nil {
-			cs = append(cs, lock.Candidate{ID: a.ID, Tended: a.Tended(), Listed: a.Listed(), Status: a.Status})
+			cs = append(cs, lock.Candidate{ID: a.ID, AgentAlive: a.AgentAlive(), InCatalog: a.InCatalog(), Status: a.Status})
 		}
 	}
 	return cs
@@ -112,20 +112,20 @@ func Candidates(answers []Answer) (cs []lock.Candidate) {
 
 // barred says why a member is kept from following, or, where there is no master, from leading. Its agent says so in its
 // check as well, but Consul's servers may learn of that minutes later.
-func barred(a Answer, s lock.State, master *redis.Status, binds lock.Binding) string {
+func barred(a MemberStatus, s lock.State, master *redis.Status, binds lock.Eligibility) string {
 	if a.Err != nil || a.Status.Master && !a.Status.Fenced() {
 		return ""
 	}
-	if why := s.Stranger(a.ID, a.Status); why != "" && a.Status.Of != s.Master.Address {
+	if why := s.RefuseFollowReason(a.ID, a.Status); why != "" && a.Status.MasterAddr != s.Master.Address {
 		return why
 	}
-	if why := (lock.Candidate{ID: a.ID, Status: a.Status}).Unfit(s, binds); master == nil && s.Master != nil && why != "" {
+	if why := (lock.Candidate{ID: a.ID, Status: a.Status}).IneligibleReason(s, binds); master == nil && s.Master != nil && why != "" {
 		return "may not lead: " + why
 	}
 	return ""
 }
 
-func member(a Answer, holder string, s lock.State, master *redis.Status) Member {
+func member(a MemberStatus, holder string, s lock.State, master *redis.Status) Member {
 	m := Member{ID: a.ID, Address: a.Address, Role: "unknown", Holder: holder != "" && a.ID == holder, Term: a.Term, Check: a.Check}
 	if a.Err != nil {
 		m.Note = a.Err.Error()
@@ -135,7 +135,7 @@ func member(a Answer, holder string, s lock.State, master *redis.Status) Member 
 	m.Role, m.Offset, m.Version, m.Link = "replica", st.Position.Offset, st.Version, link(st)
 	if st.Master {
 		m.Role = "master"
-	} else if master != nil && st.Position.Lineage == master.Position.Lineage {
+	} else if master != nil && st.Position.ReplID == master.Position.ReplID {
 		behind := max(0, master.Position.Offset-st.Position.Offset)
 		m.Behind = &behind
 	}
@@ -143,16 +143,16 @@ func member(a Answer, holder string, s lock.State, master *redis.Status) Member 
 	switch {
 	case st.Master && st.Fenced():
 		m.Note = "fenced: refuses writes"
-	case st.Closed():
+	case st.BelowMinReplicas():
 		m.Note = "refuses writes: it has fewer replicas than its guard needs"
 	case st.Master && (s.Master == nil || st.RunID != s.Master.RunID):
 		m.Note = "a master that is not the published one"
-	case m.Check == lock.Unregistered:
+	case m.Check == lock.NotInCatalog:
 		m.Note = "not in the catalogue"
 	case m.Check != "passing":
 		m.Note = cmp.Or(strings.TrimSpace(a.Output), "its check is "+m.Check)
-	case !st.Master && (m.Link != "up" || s.Master != nil && st.Of != s.Master.Address):
-		m.Note = "follows " + st.Of
+	case !st.Master && (m.Link != "up" || s.Master != nil && st.MasterAddr != s.Master.Address):
+		m.Note = "follows " + st.MasterAddr
 	}
 	return m
 }
@@ -167,7 +167,7 @@ func guard(st redis.Status, s lock.State) string {
 	case s.Guard().Replicas == lock.GuardOff:
 		return "off"
 	}
-	needs := lock.Setting{Replicas: st.MinReplicas, MaxLag: st.MaxLag}.Bound().Replicas
+	needs := lock.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}.Effective().Replicas
 	if needs == 0 {
 		return "none"
 	}
@@ -199,7 +199,7 @@ func verdict(v lock.View, members []Member, master *redis.Status) (int, string) 
 		return NoMaster, "no master: the published one, " + v.State.Master.ID + ", is not to be found"
 	case master.Fenced():
 		return NoMaster, "no master: the published one, " + v.State.Master.ID + ", refuses writes"
-	case master.Closed():
+	case master.BelowMinReplicas():
 		return NoMaster, "no master: the published one, " + v.State.Master.ID + ", refuses writes for want of replicas"
 	}
 	var ill []string

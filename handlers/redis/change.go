@@ -26,8 +26,8 @@ func fenced(minReplicas int) bool    { return minReplicas > fenceTop-fenceKeeps 
 func fenceOver(minReplicas int) int  { return fenceTop - min(max(minReplicas, 0), fenceKeeps-1) }
 func underFence(minReplicas int) int { return fenceTop - minReplicas }
 
-// Unfenced is min-replicas-to-write as it is, or under the fence was.
-func (s Status) Unfenced() int {
+// MinReplicasUnfenced is min-replicas-to-write as it is, or under the fence was.
+func (s Status) MinReplicasUnfenced() int {
 	if s.Fenced() {
 		return underFence(s.MinReplicas)
 	}
@@ -38,7 +38,7 @@ func (s Status) Unfenced() int {
 func (s *Server) Fence(ctx context.Context) error {
 	done, err := s.fence(ctx)
 	if done {
-		s.opt.tally().Fenced()
+		s.opt.counters().Fenced()
 	}
 	return err
 }
@@ -61,13 +61,13 @@ func (s *Server) fence(ctx context.Context) (done bool, err error) {
 	return err == nil, err
 }
 
-// Lift ends a fence: min-replicas-to-write is what it was before. It tells whether there was one.
-func (s *Server) Lift(ctx context.Context) (bool, error) {
+// Unfence ends a fence: min-replicas-to-write is what it was before. It tells whether there was one.
+func (s *Server) Unfence(ctx context.Context) (bool, error) {
 	st, err := s.Status(ctx)
 	if err != nil || !st.Fenced() {
 		return false, err
 	}
-	_, err = s.do(ctx, []string{"CONFIG", "SET", "min-replicas-to-write", strconv.Itoa(st.Unfenced())})
+	_, err = s.do(ctx, []string{"CONFIG", "SET", "min-replicas-to-write", strconv.Itoa(st.MinReplicasUnfenced())})
 	return err == nil, err
 }
 
@@ -97,7 +97,7 @@ func (s *Server) Promote(ctx context.Context) (Status, error) {
 		return Status{}, err
 	}
 	if st, err = s.Status(ctx); err == nil && !st.Master {
-		err = fmt.Errorf("promote redis %s: it still follows %s", s.opt.Addr, st.Of)
+		err = fmt.Errorf("promote redis %s: it still follows %s", s.opt.Addr, st.MasterAddr)
 	}
 	return st, err
 }
@@ -114,7 +114,7 @@ func (s *Server) follow(ctx context.Context, addr string) (changed bool, err err
 	if err != nil {
 		return false, fmt.Errorf("follow %s: %w", addr, err)
 	}
-	need := s.opt.link()
+	need := s.opt.replicationConfig()
 	if addr == Sink { // nobody is let in there
 		need = [][]string{readOnly}
 	}
@@ -127,15 +127,15 @@ func (s *Server) follow(ctx context.Context, addr string) (changed bool, err err
 	}
 	said, _ := res[0].ToString()
 	st, err := s.Status(ctx)
-	if err == nil && st.Of != addr {
-		err = fmt.Errorf("REPLICAOF %s on redis %s: it follows %q", addr, s.opt.Addr, st.Of)
+	if err == nil && st.MasterAddr != addr {
+		err = fmt.Errorf("REPLICAOF %s on redis %s: it follows %q", addr, s.opt.Addr, st.MasterAddr)
 	}
 	return !strings.HasPrefix(said, "OK Already"), err // "OK Already connected to specified master"
 }
 
-// Equip gives the server what its link to a master will need.
-func (s *Server) Equip(ctx context.Context) error {
-	_, err := s.do(ctx, s.opt.link()...)
+// ConfigureReplication gives the server what its link to a master will need.
+func (s *Server) ConfigureReplication(ctx context.Context) error {
+	_, err := s.do(ctx, s.opt.replicationConfig()...)
 	return err
 }
 
@@ -143,7 +143,7 @@ func (s *Server) Equip(ctx context.Context) error {
 func (s *Server) Park(ctx context.Context) error {
 	changed, err := s.follow(ctx, Sink)
 	if changed {
-		s.opt.tally().Parked()
+		s.opt.counters().Parked()
 	}
 	return err
 }
@@ -181,13 +181,13 @@ func (s *Server) Disconnect(ctx context.Context) (int, error) {
 		}
 		list, _ := res[0].ToString()
 		var kill [][]string
-		for _, id := range strangers(list) {
+		for _, id := range foreignClients(list) {
 			kill = append(kill, []string{"CLIENT", "KILL", "ID", id})
 		}
 		if len(kill) == 0 {
 			continue
 		}
-		if _, err := s.do(ctx, kill...); !Answered(err) { // "No such client" is what we wanted
+		if _, err := s.do(ctx, kill...); !Replied(err) { // "No such client" is what we wanted
 			errs = append(errs, err)
 		}
 		n += len(kill)
@@ -195,9 +195,9 @@ func (s *Server) Disconnect(ctx context.Context) (int, error) {
 	return n, errors.Join(errs...)
 }
 
-// Seniors is how many connections have the name that ours has, and are older: other processes', if it is asked over this
+// OlderNamesakes is how many connections have the name that ours has, and are older: other processes', if it is asked over this
 // process's first.
-func (s *Server) Seniors(ctx context.Context) (int, error) {
+func (s *Server) OlderNamesakes(ctx context.Context) (int, error) {
 	res, err := s.do(ctx, []string{"CLIENT", "ID"}, []string{"CLIENT", "LIST", "TYPE", "normal"})
 	if err != nil {
 		return 0, err
@@ -217,8 +217,8 @@ func (s *Server) Seniors(ctx context.Context) (int, error) {
 	return n, nil
 }
 
-// strangers are the ids in CLIENT LIST's text of connections that are not ours.
-func strangers(list string) (ids []string) {
+// foreignClients are the ids in CLIENT LIST's text of connections that are not ours.
+func foreignClients(list string) (ids []string) {
 	for line := range strings.Lines(list) {
 		var id, name string
 		for _, f := range strings.Fields(line) {

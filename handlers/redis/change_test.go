@@ -30,7 +30,7 @@ func TestFence_KeepsWhatItReplaced(t *testing.T) {
 				t.Errorf("fenceOver(%d) = %d, fenced %t, underFence %d; want %d, true, %d",
 					tt.before, over, fenced(over), underFence(over), tt.over, tt.back)
 			}
-			if got := (Status{MinReplicas: over}).Unfenced(); got != tt.back {
+			if got := (Status{MinReplicas: over}).MinReplicasUnfenced(); got != tt.back {
 				t.Errorf("unfenced() = %d, want %d", got, tt.back)
 			}
 		})
@@ -62,7 +62,7 @@ func TestStrangers(t *testing.T) {
 		{"several are told in order, the last line without an end", "id=8 name=a\r\nid=9 name=resec:b\r\n\r\nid=10 name=c", []string{"8", "10"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if d := cmp.Diff(tt.want, strangers(tt.list)); d != "" {
+			if d := cmp.Diff(tt.want, foreignClients(tt.list)); d != "" {
 				t.Error(d)
 			}
 		})
@@ -89,10 +89,10 @@ func TestErrors_OfAServer(t *testing.T) {
 		{"an error of any other kind says nothing", errors.New("broken"), nothing},
 		{"who is loading has answered", fmt.Errorf("a: %w", ErrLoading), words{Answered: true, Why: "a: redis is loading its data set"}},
 		{"who is too old has answered", fmt.Errorf("a: %w", ErrTooOld), words{Answered: true, Why: "a: redis 6.2 or newer is needed"}},
-		{"who is not understood has answered", fmt.Errorf("a: %w", errNonsense), words{Answered: true, Why: "a: its answer cannot be understood"}},
+		{"who is not understood has answered", fmt.Errorf("a: %w", errBadInfo), words{Answered: true, Why: "a: its answer cannot be understood"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if d := cmp.Diff(tt.want, words{Answered(tt.err), Refused(tt.err), Silent(tt.err), Why(tt.err)}); d != "" {
+			if d := cmp.Diff(tt.want, words{Replied(tt.err), Refused(tt.err), Unreachable(tt.err), Summary(tt.err)}); d != "" {
 				t.Error(d)
 			}
 		})

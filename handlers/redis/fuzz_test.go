@@ -19,8 +19,8 @@ func FuzzParseInfo(f *testing.F) {
 			return
 		case st.RunID == "" || !supported(st.Version):
 			t.Errorf("a server without identity: %+v", st)
-		case !st.Master && strings.Count(st.Of, ":") == 0:
-			t.Errorf("it follows %q", st.Of)
+		case !st.Master && strings.Count(st.MasterAddr, ":") == 0:
+			t.Errorf("it follows %q", st.MasterAddr)
 		case len(st.Replicas) > strings.Count(text, "slave"):
 			t.Errorf("%d replicas", len(st.Replicas))
 		}
@@ -29,11 +29,11 @@ func FuzzParseInfo(f *testing.F) {
 				t.Errorf("%d of %d are attached", n, len(st.Replicas))
 			}
 		}
-		if st.Closed() && !st.Master {
+		if st.BelowMinReplicas() && !st.Master {
 			t.Error("a replica is closed for want of replicas")
 		}
-		if over := fenceOver(st.Unfenced()); !fenced(over) || underFence(over) < 0 {
-			t.Errorf("a fence over %d is %d", st.Unfenced(), over)
+		if over := fenceOver(st.MinReplicasUnfenced()); !fenced(over) || underFence(over) < 0 {
+			t.Errorf("a fence over %d is %d", st.MinReplicasUnfenced(), over)
 		}
 	})
 }
@@ -42,12 +42,12 @@ func FuzzParseInfo(f *testing.F) {
 func FuzzStrangers(f *testing.F) {
 	f.Add("id=3 addr=10.0.0.1:5000 name=resec:a db=0\nid=4 addr=10.0.0.2:5000 name= db=0\n")
 	f.Fuzz(func(t *testing.T, list string) {
-		for _, id := range strangers(list) {
+		for _, id := range foreignClients(list) {
 			if id == "" || strings.ContainsAny(id, " \t\r\n") {
 				t.Errorf("an id is %q", id)
 			}
 		}
-		if len(strangers(list)) > strings.Count(list, "id=") {
+		if len(foreignClients(list)) > strings.Count(list, "id=") {
 			t.Error("more than there are")
 		}
 	})

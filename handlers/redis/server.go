@@ -26,17 +26,17 @@ type Options struct {
 	Timeout     time.Duration      // of one command, and of one dial
 	Ping        time.Duration      // how often Watch asks whether the server answers, beside its looks; 0: pingEvery
 	Idle        time.Duration      // how often the connection for commands is asked whether it still is one; 0: as Ping
-	Tally       Tally              // of what is done; nil: none
+	Counters    Counters           // of what is done; nil: none
 }
 
-// pingEvery finds a server that hangs soon; it is most of what an idle agent does.
-const pingEvery = 200 * time.Millisecond
+// pingInterval finds a server that hangs soon; it is most of what an idle agent does.
+const pingInterval = 200 * time.Millisecond
 
-func (o Options) ping() time.Duration { return cmp.Or(o.Ping, pingEvery) }
+func (o Options) ping() time.Duration { return cmp.Or(o.Ping, pingInterval) }
 
-// Watched is for a server that Watch looks after: what is under way on its connection for commands has a deadline, and the rest need
+// WithIdlePing is for a server that Watch looks after: what is under way on its connection for commands has a deadline, and the rest need
 // not be known soon.
-func (o Options) Watched() Options {
+func (o Options) WithIdlePing() Options {
 	o.Idle = time.Second
 	return o
 }
@@ -93,9 +93,9 @@ func (s *Server) Addr() string { return s.opt.Addr }
 // Close ends every connection to the server.
 func (s *Server) Close() { s.client.Close() }
 
-// Answered tells whether err came from Redis itself: a server that says -BUSY, -NOAUTH or -LOADING is alive.
-func Answered(err error) bool {
-	return err == nil || reply(err) != "" || distrusted(err) || errors.Is(err, ErrLoading) || errors.Is(err, ErrTooOld) || errors.Is(err, errNonsense)
+// Replied tells whether err came from Redis itself: a server that says -BUSY, -NOAUTH or -LOADING is alive.
+func Replied(err error) bool {
+	return err == nil || reply(err) != "" || tlsRejected(err) || errors.Is(err, ErrLoading) || errors.Is(err, ErrTooOld) || errors.Is(err, errBadInfo)
 }
 
 // reply is the text of an error reply; empty for an error of any other kind. rueidis looks at the error itself only.
@@ -110,18 +110,18 @@ func reply(err error) string {
 // Refused tells whether nothing listens where the server should be.
 func Refused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
-// Silent tells whether a server neither answered nor refused: it hangs, or the network eats its packets.
-func Silent(err error) bool { return err != nil && !Answered(err) && !Refused(err) }
+// Unreachable tells whether a server neither answered nor refused: it hangs, or the network eats its packets.
+func Unreachable(err error) bool { return err != nil && !Replied(err) && !Refused(err) }
 
-// Why says in a few words what is wrong with a server, the same words for as long as the same is wrong: an error's own
+// Summary says in a few words what is wrong with a server, the same words for as long as the same is wrong: an error's own
 // text names ports that differ each time.
-func Why(err error) string {
+func Summary(err error) string {
 	switch {
 	case err == nil:
 		return ""
 	case Refused(err):
 		return "it refuses connections"
-	case Silent(err):
+	case Unreachable(err):
 		return "it does not answer"
 	}
 	return err.Error()
@@ -132,16 +132,16 @@ func alive(err error) bool {
 	return strings.HasPrefix(reply(err), "BUSY") || strings.HasPrefix(reply(err), "MISCONF")
 }
 
-// Foreign tells whether who is there lives, and does not let us see who that is: our server with another password, ACL or certificate,
+// AccessDenied tells whether who is there lives, and does not let us see who that is: our server with another password, ACL or certificate,
 // or somebody else at its address.
-func Foreign(err error) bool {
-	return err != nil && Answered(err) && !alive(err) && !errors.Is(err, ErrLoading) && !strings.HasPrefix(reply(err), "LOADING")
+func AccessDenied(err error) bool {
+	return err != nil && Replied(err) && !alive(err) && !errors.Is(err, ErrLoading) && !strings.HasPrefix(reply(err), "LOADING")
 }
 
-// denied tells whether err is an answer of a server that lives, and does not let us in: its password, its ACL or a
+// accessDenied tells whether err is an answer of a server that lives, and does not let us in: its password, its ACL or a
 // certificate was changed.
-func denied(err error) bool {
-	if distrusted(err) {
+func accessDenied(err error) bool {
+	if tlsRejected(err) {
 		return true
 	}
 	for _, code := range []string{"NOAUTH", "WRONGPASS", "NOPERM"} {
@@ -158,14 +158,14 @@ func (s *Server) do(ctx context.Context, args ...[]string) ([]rueidis.RedisResul
 	ctx, cancel := context.WithTimeout(ctx, s.opt.Timeout)
 	defer cancel()
 	res, err := s.once(ctx, args)
-	if err != nil && Silent(err) && !isTimeout(err) && ctx.Err() == nil {
+	if err != nil && Unreachable(err) && !isTimeout(err) && ctx.Err() == nil {
 		res, err = s.once(ctx, args)
 	}
 	if err != nil {
 		if !errors.Is(ctx.Err(), context.Canceled) { // or we have given it up ourselves
-			s.opt.tally().RedisError()
+			s.opt.counters().RedisError()
 		}
-		return nil, fmt.Errorf("%s on redis %s: %w", args[0][0], s.opt.Addr, s.opt.hide(err))
+		return nil, fmt.Errorf("%s on redis %s: %w", args[0][0], s.opt.Addr, s.opt.redact(err))
 	}
 	return res, nil
 }

@@ -15,21 +15,21 @@ var ErrLoading = errors.New("redis is loading its data set")
 // ErrTooOld is returned for a server without CLIENT PAUSE WRITE.
 var ErrTooOld = errors.New("redis 6.2 or newer is needed")
 
-var errNonsense = errors.New("its answer cannot be understood")
+var errBadInfo = errors.New("its answer cannot be understood")
 
 // Position is where in a replication history a server's data stand. Offsets compare only within one lineage.
 // Source: https://redis.io/docs/latest/operate/oss_and_stack/management/replication/
 type Position struct {
-	Lineage  string `json:"lineage"`            // master_replid
-	Lineage2 string `json:"lineage2,omitempty"` // master_replid2: what Lineage continues
-	Branch   int64  `json:"branch,omitempty"`   // second_repl_offset: from this offset on it is another than Lineage2; 0: unknown
-	Offset   int64  `json:"offset"`             // bytes: slave_repl_offset, on a master master_repl_offset
+	ReplID           string `json:"lineage"`            // master_replid
+	ReplID2          string `json:"lineage2,omitempty"` // master_replid2: what Lineage continues
+	ReplID2EndOffset int64  `json:"branch,omitempty"`   // second_repl_offset: from this offset on it is another than Lineage2; 0: unknown
+	Offset           int64  `json:"offset"`             // bytes: slave_repl_offset, on a master master_repl_offset
 }
 
-// Precedes tells whether the history at q goes through p.
-func (p Position) Precedes(q Position) bool {
-	shared := p.Lineage == q.Lineage || p.Lineage == q.Lineage2 && (q.Branch <= 0 || p.Offset < q.Branch)
-	return p.Lineage != "" && shared && p.Offset <= q.Offset
+// IsAncestorOf tells whether the history at q goes through p.
+func (p Position) IsAncestorOf(q Position) bool {
+	shared := p.ReplID == q.ReplID || p.ReplID == q.ReplID2 && (q.ReplID2EndOffset <= 0 || p.Offset < q.ReplID2EndOffset)
+	return p.ReplID != "" && shared && p.Offset <= q.Offset
 }
 
 // Replica is a replica as its master lists it.
@@ -42,19 +42,19 @@ type Replica struct {
 
 // Status is what a server says of itself at one moment.
 type Status struct {
-	RunID    string   `json:"run_id"`
-	Version  string   `json:"version"`
-	Master   bool     `json:"master"`
-	Of       string   `json:"of,omitempty"`      // host:port that a replica follows
-	LinkUp   bool     `json:"link_up,omitempty"` // of a replica
-	Down     int      `json:"-"`                 // seconds since its link went down; 0: it is up, or there never was one
-	Syncing  bool     `json:"syncing,omitempty"` // a full sync is under way
-	Loading  bool     `json:"loading,omitempty"`
-	Position Position `json:"position"`
-	Keys     int64    `json:"keys"`
-	Dataset  int64    `json:"dataset"`  // bytes of memory that the keys take
-	Priority int      `json:"priority"` // replica-priority; 0 is never promoted
-	Writable bool     `json:"writable"` // replica-read-only is not yes: as a replica it would take writes
+	RunID           string   `json:"run_id"`
+	Version         string   `json:"version"`
+	Master          bool     `json:"master"`
+	MasterAddr      string   `json:"of,omitempty"`      // host:port that a replica follows
+	LinkUp          bool     `json:"link_up,omitempty"` // of a replica
+	LinkDownFor     int      `json:"-"`                 // seconds since its link went down; 0: it is up, or there never was one
+	Syncing         bool     `json:"syncing,omitempty"` // a full sync is under way
+	Loading         bool     `json:"loading,omitempty"`
+	Position        Position `json:"position"`
+	Keys            int64    `json:"keys"`
+	Dataset         int64    `json:"dataset"`  // bytes of memory that the keys take
+	Priority        int      `json:"priority"` // replica-priority; 0 is never promoted
+	ReplicaWritable bool     `json:"writable"` // replica-read-only is not yes: as a replica it would take writes
 
 	Replicas    []Replica `json:"replicas,omitempty"`
 	MinReplicas int       `json:"min_replicas"` // min-replicas-to-write
@@ -64,13 +64,13 @@ type Status struct {
 // Fenced tells whether the server refuses writes because somebody fenced it.
 func (s Status) Fenced() bool { return fenced(s.MinReplicas) }
 
-// Closed tells whether a master refuses writes for want of replicas.
-func (s Status) Closed() bool {
+// BelowMinReplicas tells whether a master refuses writes for want of replicas.
+func (s Status) BelowMinReplicas() bool {
 	return s.Master && s.MaxLag > 0 && s.Attached(s.MaxLag+1) < s.MinReplicas
 }
 
 // Parked tells whether the server was pointed at the sink.
-func (s Status) Parked() bool { return !s.Master && s.Of == Sink }
+func (s Status) Parked() bool { return !s.Master && s.MasterAddr == Sink }
 
 // Attached is how many replicas receive the stream and lag by less than that many seconds.
 func (s Status) Attached(late int) (n int) {
@@ -82,8 +82,8 @@ func (s Status) Attached(late int) (n int) {
 	return n
 }
 
-// Linked tells whether the server is a replica that receives its master's stream.
-func (s Status) Linked() bool { return !s.Master && s.LinkUp && !s.Syncing }
+// Streaming tells whether the server is a replica that receives its master's stream.
+func (s Status) Streaming() bool { return !s.Master && s.LinkUp && !s.Syncing }
 
 // Status asks the server. It returns ErrTooOld for a server below 6.2; a server that is loading answers.
 func (s *Server) Status(ctx context.Context) (Status, error) {
@@ -106,7 +106,7 @@ func (s *Server) Status(ctx context.Context) (Status, error) {
 	if p, err := strconv.Atoi(conf["replica-priority"]); err == nil { // INFO gives it for a replica only
 		st.Priority = p
 	}
-	st.Writable = conf["replica-read-only"] == "no"
+	st.ReplicaWritable = conf["replica-read-only"] == "no"
 	st.MinReplicas, _ = strconv.Atoi(conf["min-replicas-to-write"])
 	st.MaxLag, _ = strconv.Atoi(conf["min-replicas-max-lag"])
 	return st, nil
@@ -123,23 +123,23 @@ func parseInfo(text string) (Status, error) {
 	num := func(k string) int64 { n, _ := strconv.ParseInt(f[k], 10, 64); return n }
 	st := Status{
 		RunID: f["run_id"], Version: f["redis_version"], Master: f["role"] == "master", Loading: f["loading"] == "1",
-		Position: Position{Lineage: f["master_replid"], Offset: num("master_repl_offset")},
+		Position: Position{ReplID: f["master_replid"], Offset: num("master_repl_offset")},
 		Keys:     keys(f), Dataset: num("used_memory_dataset"), Priority: 100,
 	}
 	if st.RunID == "" || f["role"] == "" {
-		return Status{}, fmt.Errorf("%w: it names no run_id or role", errNonsense)
+		return Status{}, fmt.Errorf("%w: it names no run_id or role", errBadInfo)
 	}
 	if !supported(st.Version) {
 		return Status{}, fmt.Errorf("%w: it is %s", ErrTooOld, st.Version)
 	}
 	if id := f["master_replid2"]; strings.Trim(id, "0") != "" {
-		st.Position.Lineage2, st.Position.Branch = id, num("second_repl_offset")
+		st.Position.ReplID2, st.Position.ReplID2EndOffset = id, num("second_repl_offset")
 	}
 	if !st.Master {
-		st.Of = net.JoinHostPort(f["master_host"], f["master_port"])
+		st.MasterAddr = net.JoinHostPort(f["master_host"], f["master_port"])
 		st.LinkUp, st.Syncing = f["master_link_status"] == "up", f["master_sync_in_progress"] == "1"
 		st.Position.Offset = num("slave_repl_offset")
-		st.Down = int(max(0, num("master_link_down_since_seconds"))) // -1: never
+		st.LinkDownFor = int(max(0, num("master_link_down_since_seconds"))) // -1: never
 	}
 	for i := 0; f["slave"+strconv.Itoa(i)] != ""; i++ {
 		st.Replicas = append(st.Replicas, parseReplica(f["slave"+strconv.Itoa(i)]))

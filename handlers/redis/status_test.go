@@ -46,9 +46,9 @@ func with(st Status, change func(*Status)) Status {
 
 func TestParseInfo(t *testing.T) {
 	master := Status{RunID: id40("a"), Version: "7.0.15", Master: true, Priority: 100,
-		Position: Position{Lineage: id40("b"), Offset: 1234}}
-	linked := Status{RunID: id40("a"), Version: "7.0.15", Of: "10.0.0.1:6379", LinkUp: true, Priority: 100,
-		Position: Position{Lineage: id40("b"), Offset: 988}}
+		Position: Position{ReplID: id40("b"), Offset: 1234}}
+	linked := Status{RunID: id40("a"), Version: "7.0.15", MasterAddr: "10.0.0.1:6379", LinkUp: true, Priority: 100,
+		Position: Position{ReplID: id40("b"), Offset: 988}}
 	for _, tt := range []struct {
 		name, text string
 		want       Status
@@ -56,20 +56,20 @@ func TestParseInfo(t *testing.T) {
 		{"a master stands at its own offset", info(nil), master},
 		{"lines may end without a carriage return", strings.ReplaceAll(info(nil), "\r\n", "\n"), master},
 		{"a lineage that continues another names both", info(map[string]string{"master_replid2": id40("c"), "second_repl_offset": "1200"}),
-			with(master, func(s *Status) { s.Position.Lineage2, s.Position.Branch = id40("c"), 1200 })},
+			with(master, func(s *Status) { s.Position.ReplID2, s.Position.ReplID2EndOffset = id40("c"), 1200 })},
 		{"a replica stands at the offset that it has applied", replica(nil), linked},
 		{"a link that is down is not up", replica(map[string]string{"master_link_status": "down"}),
 			with(linked, func(s *Status) { s.LinkUp = false })},
 		{"it tells since when", replica(map[string]string{"master_link_status": "down", "master_link_down_since_seconds": "7"}),
-			with(linked, func(s *Status) { s.LinkUp, s.Down = false, 7 })},
+			with(linked, func(s *Status) { s.LinkUp, s.LinkDownFor = false, 7 })},
 		{"one that was never up has no such time", replica(map[string]string{"master_link_status": "down", "master_link_down_since_seconds": "-1"}),
 			with(linked, func(s *Status) { s.LinkUp = false })},
 		{"a full sync is under way", replica(map[string]string{"master_link_status": "down", "master_sync_in_progress": "1"}),
 			with(linked, func(s *Status) { s.LinkUp, s.Syncing = false, true })},
 		{"an IPv6 master stands in brackets", replica(map[string]string{"master_host": "fd00::1"}),
-			with(linked, func(s *Status) { s.Of = "[fd00::1]:6379" })},
+			with(linked, func(s *Status) { s.MasterAddr = "[fd00::1]:6379" })},
 		{"a parked replica follows the sink", replica(map[string]string{"master_host": "127.0.0.1", "master_port": "1", "master_link_status": "down"}),
-			with(linked, func(s *Status) { s.Of, s.LinkUp = Sink, false })},
+			with(linked, func(s *Status) { s.MasterAddr, s.LinkUp = Sink, false })},
 		{"a server that reads its disk is loading", info(map[string]string{"loading": "1"}),
 			with(master, func(s *Status) { s.Loading = true })},
 		{"keys are those of all databases", info(map[string]string{"db0": "keys=5,expires=1,avg_ttl=0", "db11": "keys=37,expires=0,avg_ttl=0,subexpiry=0"}),
@@ -135,15 +135,15 @@ func TestStatus_Words(t *testing.T) {
 		st   Status
 		want words
 	}{
-		{"a master is neither parked nor linked", Status{Master: true, LinkUp: true, Of: Sink}, words{}},
-		{"a replica of the sink is parked", Status{Of: Sink}, words{Parked: true}},
-		{"a replica whose link is up is linked", Status{Of: "10.0.0.1:6379", LinkUp: true}, words{Linked: true}},
-		{"a replica that is syncing is not linked", Status{Of: "10.0.0.1:6379", LinkUp: true, Syncing: true}, words{}},
+		{"a master is neither parked nor linked", Status{Master: true, LinkUp: true, MasterAddr: Sink}, words{}},
+		{"a replica of the sink is parked", Status{MasterAddr: Sink}, words{Parked: true}},
+		{"a replica whose link is up is linked", Status{MasterAddr: "10.0.0.1:6379", LinkUp: true}, words{Linked: true}},
+		{"a replica that is syncing is not linked", Status{MasterAddr: "10.0.0.1:6379", LinkUp: true, Syncing: true}, words{}},
 		{"an operator's own setting is no fence", Status{Master: true, MinReplicas: 2}, words{}},
 		{"a fence over it is one", Status{Master: true, MinReplicas: fenceOver(2)}, words{Fenced: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if d := cmp.Diff(tt.want, words{tt.st.Fenced(), tt.st.Parked(), tt.st.Linked()}); d != "" {
+			if d := cmp.Diff(tt.want, words{tt.st.Fenced(), tt.st.Parked(), tt.st.Streaming()}); d != "" {
 				t.Error(d)
 			}
 		})
@@ -151,19 +151,19 @@ func TestStatus_Words(t *testing.T) {
 }
 
 func TestPrecedes(t *testing.T) {
-	q := Position{Lineage: "b", Lineage2: "a", Branch: 100, Offset: 150}
+	q := Position{ReplID: "b", ReplID2: "a", ReplID2EndOffset: 100, Offset: 150}
 	for _, tt := range []struct {
 		p    Position
 		want bool
 	}{
-		{Position{Lineage: "b", Offset: 150}, true},
-		{Position{Lineage: "b", Offset: 151}, false},
-		{Position{Lineage: "a", Offset: 99}, true},
-		{Position{Lineage: "a", Offset: 100}, false}, // it has gone on by itself from where the other began a history of its own
-		{Position{Lineage: "c", Offset: 1}, false},
+		{Position{ReplID: "b", Offset: 150}, true},
+		{Position{ReplID: "b", Offset: 151}, false},
+		{Position{ReplID: "a", Offset: 99}, true},
+		{Position{ReplID: "a", Offset: 100}, false}, // it has gone on by itself from where the other began a history of its own
+		{Position{ReplID: "c", Offset: 1}, false},
 		{Position{}, false},
 	} {
-		if got := tt.p.Precedes(q); got != tt.want {
+		if got := tt.p.IsAncestorOf(q); got != tt.want {
 			t.Errorf("%+v precedes: %t", tt.p, got)
 		}
 	}

@@ -8,10 +8,10 @@ import (
 
 // Health is what was last learned of a server.
 type Health struct {
-	Err    error     // why it is unusable; nil when it is usable
-	Denied error     // it lives, and does not let us in: nothing newer is known of it
-	Status Status    // as last read: empty before the first time
-	At     time.Time // when the look that read it began: what was changed later does not show
+	Err       error     // why it is unusable; nil when it is usable
+	AccessErr error     // it lives, and does not let us in: nothing newer is known of it
+	Status    Status    // as last read: empty before the first time
+	At        time.Time // when the look that read it began: what was changed later does not show
 }
 
 // Probe says when a server counts as unusable.
@@ -24,32 +24,32 @@ type Probe struct {
 // retryMin is the first pause before an unusable server is asked again; it doubles up to Probe.Every.
 const retryMin = 100 * time.Millisecond
 
-// askAgain is the longest pause after a connection that ended instead of an answer; the first is short, for a server that has just
+// maxReconnectDelay is the longest pause after a connection that ended instead of an answer; the first is short, for a server that has just
 // been killed refuses the next one.
-const askAgain = 10 * time.Millisecond
+const maxReconnectDelay = 10 * time.Millisecond
 
 // Watch reports the server's health until the context ends: at once, every Probe.Every, whenever poke receives, and
 // within milliseconds of its connection's end. The end of a connection is a question, not an answer (CLIENT KILL, a
 // timeout and an ACL change end connections too): the server is asked again, and only what it says then counts.
 func (s *Server) Watch(ctx context.Context, p Probe, poke <-chan struct{}, report func(Health)) {
 	var last Health
-	var line line
+	var line livenessConn
 	defer line.close()
 	silent, wait, bound, answered := 0, retryMin, p.Timeout, time.Time{}
 	for ctx.Err() == nil {
 		began := time.Now()
-		looking, end := line.over(ctx, answered, s.opt.doubtFor())
-		st, err := s.look(looking, bound)
+		looking, end := line.lookContext(ctx, answered, s.opt.confirmTimeout())
+		st, err := s.check(looking, bound)
 		end()
 		bound = p.Timeout
 		if ctx.Err() != nil {
 			return
 		}
-		last.Denied = nil
-		if denied(err) && last.Status.RunID != "" { // a password that was changed is no reason to take a master from its clients
-			last.Denied, err = err, nil
+		last.AccessErr = nil
+		if accessDenied(err) && last.Status.RunID != "" { // a password that was changed is no reason to take a master from its clients
+			last.AccessErr, err = err, nil
 		}
-		if !Silent(err) {
+		if !Unreachable(err) {
 			silent, answered = 0, time.Now()
 		} else if silent++; silent < p.Failures {
 			line.close()               // it counts once
@@ -61,7 +61,7 @@ func (s *Server) Watch(ctx context.Context, p Probe, poke <-chan struct{}, repor
 		if st.RunID != "" {
 			last.Status, last.At = st, began
 		} else if err == nil && last.Status.RunID == "" {
-			err = errUnknown
+			err = errNotIdentified
 		}
 		last.Err = err
 		report(last)
@@ -73,9 +73,9 @@ func (s *Server) Watch(ctx context.Context, p Probe, poke <-chan struct{}, repor
 		case err != nil:
 			line.close()
 			pause, wait = wait, min(2*wait, p.Every)
-		case line.short(): // Redis serves us, and ends each further connection: no reason to flood it
+		case line.flapping(): // Redis serves us, and ends each further connection: no reason to flood it
 			pause, wait = wait, min(2*wait, p.Every)
-			line.forget()
+			line.reset()
 		default:
 			line.open(ctx, s)
 			wait = retryMin
@@ -85,15 +85,15 @@ func (s *Server) Watch(ctx context.Context, p Probe, poke <-chan struct{}, repor
 		case <-poke:
 		case <-time.After(pause):
 		case <-line.gone:
-			if line.close(); line.silent.After(answered) { // no look was answered since
-				bound = s.opt.doubtFor()
+			if line.close(); line.unanswered.After(answered) { // no look was answered since
+				bound = s.opt.confirmTimeout()
 			}
 		}
 	}
 }
 
-// errUnknown is said of a server that is busy, and has not told yet who it is.
-var errUnknown = errors.New("it is busy, and has not said yet who it is")
+// errNotIdentified is said of a server that is busy, and has not told yet who it is.
+var errNotIdentified = errors.New("it is busy, and has not said yet who it is")
 
 func sleep(ctx context.Context, d time.Duration) bool {
 	select {
@@ -104,16 +104,16 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// look asks whether the server is usable. -BUSY and -MISCONF are answers of a usable server. A connection that ends is no
+// check asks whether the server is usable. -BUSY and -MISCONF are answers of a usable server. A connection that ends is no
 // answer, however often: the server is silent only when it has not answered for the whole timeout. Nor is a login that is
 // refused an answer at once, for whoever changes an ACL user may do so in two steps.
-func (s *Server) look(ctx context.Context, timeout time.Duration) (Status, error) {
+func (s *Server) check(ctx context.Context, timeout time.Duration) (Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	st, err := s.Status(ctx)
-	for pause := askAgain / 16; Silent(err) && !isTimeout(err) && sleep(ctx, pause) || denied(err) && sleep(ctx, retryMin); pause = min(2*pause, askAgain) {
+	for pause := maxReconnectDelay / 16; Unreachable(err) && !isTimeout(err) && sleep(ctx, pause) || accessDenied(err) && sleep(ctx, retryMin); pause = min(2*pause, maxReconnectDelay) {
 		refused := err
-		if st, err = s.Status(ctx); isTimeout(err) && denied(refused) {
+		if st, err = s.Status(ctx); isTimeout(err) && accessDenied(refused) {
 			err = refused
 		}
 	}

@@ -1,0 +1,54 @@
+package agent
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+
+	"github.com/hashicorp/consul/api"
+
+	"resec/commands/catalog"
+	"resec/commands/lock"
+	"resec/handlers"
+)
+
+// lockHeld is in the environment of promote and fence hooks, as in that of handlers under elect.
+const lockHeld = "CONSUL_LOCK_HELD=true"
+
+// notifyPromoted tells hooks that our Redis has become the master that is published.
+func (a *Agent) notifyPromoted(now, before lock.View) {
+	ev := handlers.Event{Type: handlers.TypePromote, Term: now.State.Term()}
+	if m := before.State.Master; m != nil {
+		ev.Previous = &m.Peer
+	}
+	a.hooks.Notify(handlers.TypePromote, ev, lockHeld)
+}
+
+// notifyFenced tells hooks that our Redis was fenced, in its term as master.
+func (a *Agent) notifyFenced(term uint64, reason string) {
+	a.hooks.Notify(handlers.TypeFence, handlers.Event{Type: handlers.TypeFence, Term: term, Reason: reason}, lockHeld)
+}
+
+// notifyFollowing tells hooks, once for each master and term, whom our Redis follows: it may be the master's agent that has
+// made it.
+func (a *Agent) notifyFollowing(k snapshot) {
+	m, follows := followedMaster(k, a.Me.ID)
+	if !follows || m.Peer == a.lastNotifiedMaster {
+		return
+	}
+	a.lastNotifiedMaster = m.Peer
+	a.hooks.Notify(handlers.TypeReplicate, masterEntry(m, a.Registrar.Naming), fmt.Sprintf("CONSUL_INDEX=%d", k.view.Index))
+}
+
+// masterEntry is the published master as `consul watch -type=service` gives its service: the catalogue itself may show that
+// a little later.
+func masterEntry(m lock.Master, n catalog.Naming) []*api.ServiceEntry {
+	host, text, _ := net.SplitHostPort(m.Address)
+	port, _ := strconv.Atoi(text)
+	return []*api.ServiceEntry{{
+		Node: &api.Node{Node: m.Node, Address: host},
+		Service: &api.AgentService{ID: m.ServiceID, Service: n.Name(catalog.Master), Tags: n.Tags(catalog.Master), Address: host, Port: port,
+			Meta: catalog.Meta(m.ID, m.Term, "")},
+		Checks: api.HealthChecks{},
+	}}
+}

@@ -1,0 +1,48 @@
+package agent
+
+import (
+	"testing"
+	"time"
+
+	"resec/handlers/redis"
+)
+
+// A master that hung for less than the limit closes before anybody else can open.
+func TestGapLimit(t *testing.T) {
+	const s = time.Second
+	for _, tt := range []struct{ lag, interval, silent, want time.Duration }{
+		{5 * s, 5 * s, 0, 2500 * time.Millisecond},
+		{60 * s, 5 * s, 0, 6800 * time.Millisecond},
+		{60 * s, s, 0, 800 * time.Millisecond},
+		{s, 5 * s, 0, 500 * time.Millisecond},
+		{5 * s, 5 * s, 2 * s, 1300 * time.Millisecond},
+		{60 * s, 5 * s, 6 * s, 5300 * time.Millisecond},
+		{5 * s, 5 * s, s / 2, 800 * time.Millisecond},
+		{5 * s, s, s / 2, 800 * time.Millisecond},
+		{5 * s, 500 * time.Millisecond, 0, 5 * stallCheckInterval / 2}, // too short to keep the promise
+	} {
+		got := stallLimit(tt.lag, tt.interval, tt.silent)
+		if got != tt.want {
+			t.Errorf("lag %s, interval %s: got %s, want %s", tt.lag, tt.interval, got, tt.want)
+		}
+		closes, opens := tt.lag+2100*time.Millisecond+got+s, tt.interval*3/2+tt.lag+2500*time.Millisecond
+		if early := tt.silent + tt.lag + 2500*time.Millisecond + stallAllowance(tt.lag, tt.interval, tt.silent); tt.silent > 0 {
+			opens = min(opens, early)
+		}
+		if closes > opens && tt.interval >= s {
+			t.Errorf("lag %s, interval %s: it closes %s after the cut, and another opens after %s", tt.lag, tt.interval, closes, opens)
+		}
+	}
+}
+
+func TestSince(t *testing.T) {
+	st := redis.Status{Replicas: []redis.Replica{{Addr: "a", Lag: 0}, {Addr: "b", Lag: 1}, {Addr: "c", Lag: 2}}}
+	for _, tt := range []struct {
+		ago  time.Duration
+		want int
+	}{{0, 0}, {900 * time.Millisecond, 0}, {1500 * time.Millisecond, 1}, {2500 * time.Millisecond, 2}, {time.Minute, 3}} {
+		if got := ackedSince(st, time.Now().Add(-tt.ago)); len(got.Replicas) != tt.want {
+			t.Errorf("%s after a hang %v have acknowledged, not %d", tt.ago, got.Replicas, tt.want)
+		}
+	}
+}

@@ -1,0 +1,43 @@
+package httpapi
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"testing"
+
+	"resec/commands/agent"
+	"resec/commands/metrics"
+)
+
+// Whatever is asked by HTTP: it is answered, and a replica is never called near enough that is too far behind.
+func FuzzPaths(f *testing.F) {
+	f.Add("GET", "/replica", "max_lag_bytes=99")
+	f.Add("GET", "/../status", "%zz")
+	f.Add("POST", "/health", "max_lag_bytes=-1&max_lag_bytes=1000")
+	s, err := Listen(f.Context(), "127.0.0.1:0", metrics.New(), func(context.Context) (any, error) { return "", nil }, slog.New(slog.DiscardHandler))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(s.Close)
+	s.SetReporter(func(context.Context, bool) agent.Report { return linked() })
+	f.Fuzz(func(t *testing.T, method, path, query string) {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Method, r.URL.Path, r.URL.RawQuery = method, path, query
+		w := httptest.NewRecorder()
+		s.routes().ServeHTTP(w, r)
+		most := r.URL.Query()["max_lag_bytes"]
+		if path == "/replica" && w.Code == http.StatusOK && len(most) == 1 {
+			if n, err := strconv.Atoi(most[0]); err == nil && n < 100 {
+				t.Errorf("100 bytes behind is %d for %q", w.Code, query)
+			}
+		}
+		switch w.Code {
+		case 200, 301, 307, 308, 400, 404, 405, 503:
+		default:
+			t.Errorf("%s %q: %d", method, path, w.Code)
+		}
+	})
+}

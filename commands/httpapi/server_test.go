@@ -1,0 +1,143 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"resec/commands/agent"
+	"resec/commands/metrics"
+)
+
+// serve is a server on a port of its own.
+func serve(t *testing.T, status func(context.Context) (any, error)) (*Server, string) {
+	t.Helper()
+	s, err := Listen(t.Context(), "127.0.0.1:0", metrics.New(), status, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s, "http://" + s.addr
+}
+
+func ask(t *testing.T, method, url string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+	if err != nil {
+		t.Error(err)
+		return 0, ""
+	}
+	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	if err != nil {
+		t.Error(err)
+		return 0, ""
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Error(err)
+		return 0, ""
+	}
+	return res.StatusCode, strings.TrimSpace(string(body))
+}
+
+func TestServer_Paths(t *testing.T) {
+	s, url := serve(t, func(context.Context) (any, error) { return map[string]int{"code": 1}, nil })
+	code, body := ask(t, "GET", url+"/health")
+	if code != 503 || body != "the agent starts" {
+		t.Errorf("before the agent is there: %d %s", code, body)
+	}
+	s.SetReporter(func(_ context.Context, behind bool) agent.Report {
+		return linked(func(r *agent.Report) {
+			if !behind {
+				r.Behind = nil
+			}
+		})
+	})
+	for _, tt := range []struct {
+		method, path string
+		code         int
+		body         string
+	}{
+		{"GET", "/health", 200, "replica of a, 100 bytes behind"},
+		{"HEAD", "/health", 200, ""},
+		{"GET", "/master", 503, "redis is a replica of 10.0.0.1:6379"},
+		{"GET", "/replica", 200, "replica of a"},
+		{"GET", "/replica?max_lag_bytes=100", 200, "replica of a, 100 bytes behind"},
+		{"GET", "/replica?max_lag_bytes=99", 503, "redis is 100 bytes behind the master"},
+		{"GET", "/replica?max_lag_bytes=-1", 400, "max_lag_bytes takes a whole number from 0"},
+		{"GET", "/replica?max_lag_bytes=", 400, "max_lag_bytes takes a whole number from 0"},
+		{"GET", "/status", 200, "{\n  \"code\": 1\n}"},
+		{"POST", "/health", 405, "Method Not Allowed"},
+		{"DELETE", "/status", 405, "Method Not Allowed"},
+		{"GET", "/", 404, "404 page not found"},
+		{"GET", "/debug/pprof/", 404, "404 page not found"},
+		{"GET", "/health/", 404, "404 page not found"},
+	} {
+		if code, body := ask(t, tt.method, url+tt.path); code != tt.code || body != tt.body {
+			t.Errorf("%s %s: %d %q, want %d %q", tt.method, tt.path, code, body, tt.code, tt.body)
+		}
+	}
+	if code, body := ask(t, "GET", url+"/metrics"); code != 200 || !strings.Contains(body, "\nresec_replication_behind_bytes 100") {
+		t.Errorf("/metrics: %d %s", code, body)
+	}
+}
+
+func TestServer_StatusWithoutConsul(t *testing.T) {
+	_, url := serve(t, func(context.Context) (any, error) { return nil, errors.New("token 1234 was refused") })
+	if code, body := ask(t, "GET", url+"/status"); code != 503 || body != "consul does not answer" {
+		t.Errorf("%d %s", code, body)
+	}
+}
+
+func TestListen_PortInUse(t *testing.T) {
+	s, _ := serve(t, nil)
+	_, err := Listen(t.Context(), s.addr, nil, nil, slog.New(slog.DiscardHandler))
+	if want := "listen on LISTEN_ADDR " + s.addr + ": bind: address already in use"; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+// Closing takes no longer for one who has said nothing yet, nor for one who waits for a look that hangs, and leaves nothing.
+func TestServer_Close(t *testing.T) {
+	leaks := goleak.IgnoreCurrent()
+	s, url := serve(t, nil)
+	asked := make(chan struct{})
+	s.SetReporter(func(ctx context.Context, _ bool) agent.Report {
+		close(asked)
+		<-ctx.Done()
+		return agent.Report{Why: "ended"}
+	})
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	got := make(chan string, 1)
+	go func() {
+		_, body := ask(t, "GET", url+"/health")
+		got <- body
+	}()
+	<-asked
+	began := time.Now()
+	s.Close()
+	if d := time.Since(began); d > 2*closeFor+time.Second {
+		t.Errorf("it took %s", d)
+	}
+	if body := <-got; body != "ended" {
+		t.Error(body)
+	}
+	if _, err := net.Dial("tcp", s.addr); err == nil {
+		t.Error("it listens on")
+	}
+	s.Close() // again, as a cleanup does
+	goleak.VerifyNone(t, leaks)
+}

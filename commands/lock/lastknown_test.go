@@ -1,0 +1,71 @@
+package lock
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/hashicorp/consul/api"
+
+	"resec/handlers"
+)
+
+func TestMemory(t *testing.T) {
+	led := func(id string) State { return State{Master: &Master{Peer: handlers.Peer{ID: id, Term: 5}}} }
+	shown := func(s State) View { return View{Index: 9, StateIndex: 9, State: s} }
+	free := View{Index: 12, LockIndex: 0}
+	for _, tt := range []struct {
+		name  string
+		saw   []View
+		shown View
+		want  View
+	}{
+		{"before anything was seen a cluster without a state is a new one", nil, free, free},
+		{"a state without a master is none", []View{shown(State{Service: "x"})}, free, free},
+		{"what Consul has counts", []View{shown(led("a"))}, shown(led("b")), shown(led("b"))},
+		{"a state that vanished is remembered", []View{shown(led("a")), shown(led("b"))}, free, View{Index: 12, State: led("b"), FromLastKnown: true}},
+		{"also by the second look", []View{shown(led("a")), free}, free, View{Index: 12, State: led("a"), FromLastKnown: true}},
+		{"and where a member that knew nothing took the lock", []View{shown(led("a"))}, View{Index: 12, StateIndex: 11, Session: "s"},
+			View{Index: 12, StateIndex: 11, Session: "s", State: led("a"), FromLastKnown: true}},
+		{"and one that was damaged", []View{shown(led("a"))}, View{Index: 12, StateIndex: 11, Err: fmt.Errorf("read the state")},
+			View{Index: 12, StateIndex: 11, State: led("a"), FromLastKnown: true}},
+		{"and where the lock is damaged, too", []View{shown(led("a"))}, View{Index: 12, Err: ErrConflict}, View{Index: 12, State: led("a"), FromLastKnown: true}},
+		{"what is damaged is not remembered", []View{shown(led("a")), {Index: 10, StateIndex: 10, State: led("x"), Err: fmt.Errorf("read the state")}}, free,
+			View{Index: 12, State: led("a"), FromLastKnown: true}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := Lock{Key: "k", LastKnown: &LastKnownState{}}
+			for _, v := range tt.saw {
+				l.LastKnown.Fill(v)
+			}
+			if d := cmp.Diff(tt.want, l.LastKnown.Fill(tt.shown), cmpopts.EquateErrors()); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// A state that can be read and names nobody is damaged.
+func TestMemory_NamesNobody(t *testing.T) {
+	l := Lock{Key: "k", LastKnown: &LastKnownState{}}
+	l.LastKnown.Fill(View{State: State{Master: &Master{Peer: handlers.Peer{ID: "a", Address: "a:1", Term: 5}}}})
+	for _, text := range []string{`{"master":{}}`, `{"master":{"id":"b"}}`, `{"master":{"address":"b:1"}}`, `{`, `[]`} {
+		if v := l.Parse(8, api.KVPairs{{Key: "k/state", Value: []byte(text), ModifyIndex: 7}}); !v.FromLastKnown || v.State.Master.ID != "a" || v.Err != nil {
+			t.Errorf("%s gives %+v", text, v)
+		}
+	}
+}
+
+// A write of our own is remembered before a look shows it, and is Consul's state again.
+func TestMemory_OwnWrite(t *testing.T) {
+	l := Lock{Key: "k", LastKnown: &LastKnownState{}}
+	s := State{Master: &Master{Peer: handlers.Peer{ID: "a", Term: 5}}}
+	v := l.after(View{FromLastKnown: true, Err: ErrConflict}, map[string]uint64{"k": 7, "k/state": 7}, "s", "a", s)
+	if v.FromLastKnown || v.Err != nil {
+		t.Errorf("the view is %+v", v)
+	}
+	if v := l.Parse(8, api.KVPairs{}); !v.FromLastKnown || v.State.Master == nil || v.State.Master.ID != "a" {
+		t.Errorf("without a state the view is %+v", v)
+	}
+}

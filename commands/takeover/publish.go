@@ -1,0 +1,52 @@
+package takeover
+
+import (
+	"context"
+
+	"resec/commands/lock"
+	"resec/handlers/redis"
+)
+
+// currentGuard is the guard of a master that goes on as it is.
+func (t Takeover) currentGuard(own redis.Status) lock.MinReplicas {
+	if !t.KeepMembers || t.Guard.Replicas == lock.GuardOff {
+		return lock.MinReplicas{Replicas: lock.GuardOff}
+	}
+	return lock.MinReplicas{Replicas: max(0, own.MinReplicas-t.UncountedReplicas), MaxLag: own.MaxLag}.Effective()
+}
+
+// initialGuard is the one that a new master begins with: those whom we parked are about to attach, unless they need a full sync.
+func (p *run) initialGuard(v lock.View, own redis.Status) (published, set lock.MinReplicas) {
+	if !p.KeepMembers {
+		return lock.MinReplicas{Replicas: lock.GuardOff}, lock.MinReplicas{Replicas: own.MinReplicasUnfenced(), MaxLag: own.MaxLag}
+	}
+	g := lock.GuardState{Policy: p.Guard, OperatorGuard: p.OperatorGuard, Members: v.State.MemberCount(p.Me.ID)}
+	for _, m := range p.parked {
+		if m.err == nil && m.status.Position.IsAncestorOf(own.Position) {
+			g.Attached++
+		}
+	}
+	return g.Desired()
+}
+
+// Publish writes us as the master of the next term.
+func (t Takeover) Publish(ctx context.Context, v lock.View, st redis.Status, guard lock.MinReplicas) (lock.View, error) {
+	me := t.Me
+	me.RunID, me.Guard, me.MaxLag = st.RunID, guard.Replicas, guard.MaxLag
+	if m := v.State.Master; t.ForcedFailover != nil {
+		me.ForceFollow = t.ForcedFailover.ForceFollow
+	} else if m != nil && t.Switchover == nil && m.RunID == st.RunID {
+		me.ForceFollow = m.ForceFollow
+	}
+	s := v.State.WithMaster(me, st.Position)
+	s.Service = t.Service
+	if t.KeepMembers {
+		s = s.WithMasterRecorded()
+	}
+	demote, known := t.Demotion.ops(ctx)
+	v, done, err := t.Lock.Publish(ctx, t.Session.ID, v, s, t.ForcedFailover != nil || t.Switchover != nil, demote)
+	if known {
+		t.Demotion.Applied = err == nil && done
+	}
+	return v, err
+}
