@@ -12,8 +12,8 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/catalog"
+	"resec/commands/cluster"
 	"resec/commands/hooks"
-	"resec/commands/lock"
 	"resec/handlers"
 )
 
@@ -31,7 +31,7 @@ type config struct {
 	interval     time.Duration
 	timeout      time.Duration
 	failures     int
-	guardPolicy  lock.GuardPolicy
+	guardPolicy  cluster.GuardPolicy
 	early        bool
 	listen       string // host:port; empty: nobody is answered
 	hooks        []hooks.Hook
@@ -149,9 +149,9 @@ func (c *config) setFailures(v string) error {
 func (c *config) setGuard(v string) error {
 	switch n, err := strconv.Atoi(v); {
 	case v == "auto":
-		c.guardPolicy.Replicas = lock.GuardAuto
+		c.guardPolicy.Replicas = cluster.GuardAuto
 	case v == "off":
-		c.guardPolicy.Replicas = lock.GuardOff
+		c.guardPolicy.Replicas = cluster.GuardOff
 	case err != nil || n < 1 || n > guardTop:
 		return errBad
 	default:

@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/catalog"
+	"resec/commands/cluster"
 	"resec/commands/lock"
 	"resec/handlers"
 	"resec/handlers/redis"
@@ -107,7 +108,7 @@ func (c *config) close() {
 
 // identify finds out who this member is, for which it asks Consul's agent, for as long as it takes. It returns what
 // it has when the context ends.
-func (c *config) identify(ctx context.Context, client *api.Client, log *slog.Logger) (lock.Master, error) {
+func (c *config) identify(ctx context.Context, client *api.Client, log *slog.Logger) (cluster.Master, error) {
 	if c.lockTTL > 0 && c.lockTTL < 10*time.Second {
 		log.Warn("CONSUL_LOCK_TTL is below 10s, which Consul refuses unless its session_ttl_min allows it", "ttl", c.lockTTL)
 	}
@@ -122,7 +123,7 @@ func (c *config) identify(ctx context.Context, client *api.Client, log *slog.Log
 		}
 		select {
 		case <-ctx.Done():
-			return lock.Master{}, nil
+			return cluster.Master{}, nil
 		case <-time.After(time.Second):
 		}
 	}
@@ -152,12 +153,12 @@ func self(ctx context.Context, client *api.Client) (node, addr string, err error
 }
 
 // me is this member, as it is published.
-func (c *config) me(node, nodeAddr string) lock.Master {
+func (c *config) me(node, nodeAddr string) cluster.Master {
 	host := c.announceHost
 	if host == "" {
 		host = nodeAddr
 	}
-	m := lock.Master{Node: node, ServiceID: c.naming.ServiceID(c.announceHost, c.announcePort)}
+	m := cluster.Master{Node: node, ServiceID: c.naming.ServiceID(c.announceHost, c.announcePort)}
 	m.Peer = handlers.Peer{ID: c.member, Address: net.JoinHostPort(host, strconv.Itoa(c.announcePort))}
 	if m.ID == "" {
 		m.ID = node + "/" + m.ServiceID

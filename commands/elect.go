@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"resec/commands/cluster"
 	"resec/commands/elect"
 	"resec/commands/lock"
 	"resec/commands/takeover"
@@ -106,7 +107,7 @@ func electCode(err error, o electOptions) error {
 		return coded(exitTimeout, err)
 	case errors.Is(err, takeover.ErrLost):
 		return coded(exitLost, err)
-	case errors.Is(err, lock.ErrConflict), errors.Is(err, lock.ErrOtherCluster), errors.Is(err, redis.ErrTooOld):
+	case errors.Is(err, cluster.ErrConflict), errors.Is(err, cluster.ErrOtherCluster), errors.Is(err, redis.ErrTooOld):
 		return coded(exitUsage, err)
 	case errors.Is(err, handlers.ErrExit) && o.child && !o.childCode:
 		return nil

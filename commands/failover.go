@@ -16,6 +16,7 @@ import (
 	"github.com/ryanuber/columnize"
 	"github.com/urfave/cli/v2"
 
+	"resec/commands/cluster"
 	"resec/commands/failover"
 	"resec/commands/lock"
 	"resec/commands/status"
@@ -79,7 +80,7 @@ func (p *program) runFailover(ctx context.Context, cfg *config, o failoverOption
 	if why := failover.IneligibleReason(rows[at], view); why != "" {
 		return fmt.Errorf("%s cannot be made to lead: %s", to, why)
 	}
-	r := lock.Request{To: to}
+	r := cluster.Request{To: to}
 	for _, row := range rows {
 		if row.ID != to {
 			r.ForceFollow = append(r.ForceFollow, row.ID)
@@ -89,7 +90,7 @@ func (p *program) runFailover(ctx context.Context, cfg *config, o failoverOption
 }
 
 // force asks for it, and waits until it is done.
-func (p *program) force(ctx context.Context, l lock.Lock, before lock.View, r lock.Request, timeout time.Duration) error {
+func (p *program) force(ctx context.Context, l lock.Lock, before cluster.View, r cluster.Request, timeout time.Duration) error {
 	end, err := l.CreateRequest(ctx, r)
 	if err != nil {
 		return err
@@ -126,7 +127,7 @@ func (p *program) force(ctx context.Context, l lock.Lock, before lock.View, r lo
 }
 
 // survey asks Consul, then every Redis that it knows of, all at once.
-func (c *config) survey(ctx context.Context, client *api.Client) (lock.View, []status.MemberStatus, error) {
+func (c *config) survey(ctx context.Context, client *api.Client) (cluster.View, []status.MemberStatus, error) {
 	view, err := lock.Lock{Client: client, Key: c.lockKey}.Read(ctx)
 	if err != nil {
 		return view, nil, err
@@ -137,7 +138,7 @@ func (c *config) survey(ctx context.Context, client *api.Client) (lock.View, []s
 	}
 	opt := c.redis("status")
 	opt.Timeout = statusAsk
-	return view, status.Probe(ctx, lock.Members(entries, view), opt), nil
+	return view, status.Probe(ctx, cluster.Members(entries, view), opt), nil
 }
 
 func (p *program) drawRanking(rows []failover.Row) error {

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"resec/commands/catalog"
+	"resec/commands/cluster"
 	"resec/commands/lock"
 	"resec/commands/status"
 	"resec/handlers"
@@ -78,7 +79,7 @@ func (p *program) runForget(ctx context.Context, cfg *config, id string, timeout
 }
 
 // forgettable says why a member cannot be forgotten: it is there.
-func forgettable(id string, v lock.View, answers []status.MemberStatus) error {
+func forgettable(id string, v cluster.View, answers []status.MemberStatus) error {
 	at := slices.IndexFunc(answers, func(a status.MemberStatus) bool { return a.ID == id })
 	_, recorded := v.State.Members[id]
 	switch {

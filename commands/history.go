@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"resec/commands/cluster"
 	"resec/commands/lock"
 )
 
@@ -27,7 +28,7 @@ func (p *program) history() *cli.Command {
 			if asJSON {
 				enc := json.NewEncoder(p.stdout)
 				enc.SetIndent("", "  ")
-				return enc.Encode(append([]lock.Change{}, all...)) // none is [], not null
+				return enc.Encode(append([]cluster.Change{}, all...)) // none is [], not null
 			}
 			lines := []string{"WHEN|FROM|TO|TERM|OUTAGE|CAUSE"}
 			for _, c := range all {

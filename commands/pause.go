@@ -10,11 +10,12 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"resec/commands/catalog"
+	"resec/commands/cluster"
 	"resec/commands/lock"
 )
 
 func (p *program) pause() *cli.Command {
-	var pause lock.Pause
+	var pause cluster.Pause
 	var lasts time.Duration
 	extra := []setting{
 		{name: "for", def: "1h", usage: "it ends by itself after this", takes: duration, set: positive(&lasts)},
@@ -58,7 +59,7 @@ func (p *program) resume() *cli.Command {
 }
 
 // cluster reads the lock's keys, and makes sure that they are this cluster's.
-func (c *config) cluster(ctx context.Context) (l lock.Lock, v lock.View, err error) {
+func (c *config) cluster(ctx context.Context) (l lock.Lock, v cluster.View, err error) {
 	client, err := c.client()
 	if err != nil {
 		return l, v, err

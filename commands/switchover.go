@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"resec/commands/catalog"
+	"resec/commands/cluster"
 	"resec/commands/lock"
 	"resec/commands/takeover"
 )
@@ -23,7 +24,7 @@ const exitRefused = 2
 const askAgain = 20 * time.Millisecond
 
 func (p *program) switchover() *cli.Command {
-	var r lock.Request
+	var r cluster.Request
 	var timeout time.Duration
 	extra := []setting{
 		{name: "to", usage: "the member that shall lead: its id or its address (default: the one that lacks least)", takes: "an id or host:port", set: text(&r.To)},
@@ -41,7 +42,7 @@ func (p *program) switchover() *cli.Command {
 		})
 }
 
-func (p *program) runSwitchover(ctx context.Context, cfg *config, l lock.Lock, r lock.Request, timeout time.Duration) (err error) {
+func (p *program) runSwitchover(ctx context.Context, cfg *config, l lock.Lock, r cluster.Request, timeout time.Duration) (err error) {
 	before, err := l.Read(ctx)
 	switch {
 	case err != nil:
@@ -94,12 +95,12 @@ func (p *program) runSwitchover(ctx context.Context, cfg *config, l lock.Lock, r
 }
 
 // drawSwitchover shows the steps, which the new master's agent writes right after the last of them.
-func (p *program) drawSwitchover(ctx context.Context, l lock.Lock, m lock.Master) error {
+func (p *program) drawSwitchover(ctx context.Context, l lock.Lock, m cluster.Master) error {
 	ctx, cancel := context.WithTimeout(ctx, lock.CallTimeout)
 	defer cancel()
 	for {
 		all, _ := l.History(ctx) // where Consul does not tell it is asked again
-		if at := slices.IndexFunc(all, func(c lock.Change) bool { return c.Term == m.Term }); at >= 0 {
+		if at := slices.IndexFunc(all, func(c cluster.Change) bool { return c.Term == m.Term }); at >= 0 {
 			drawSteps(p.stdout, all[at].Steps)
 			_, err := fmt.Fprintf(p.stdout, "%s is master, term %d: writes were held back for %s\n", m.ID, m.Term, milliseconds(all[at].Outage))
 			return err
@@ -113,7 +114,7 @@ func (p *program) drawSwitchover(ctx context.Context, l lock.Lock, m lock.Master
 	}
 }
 
-func drawSteps(w io.Writer, steps []lock.Step) {
+func drawSteps(w io.Writer, steps []cluster.Step) {
 	for _, s := range steps {
 		if what := takeover.StepDescription(s.Name); what != "" {
 			fmt.Fprintf(w, "%10s  %s\n", milliseconds(s.At), what)

@@ -28,6 +28,14 @@ type Entry struct {
 	Checks []struct{ Status, Output string }
 }
 
+// The states of a check, the best first.
+// Source: https://developer.hashicorp.com/consul/docs/services/usage/checks
+const (
+	CheckPassing  = "passing"
+	CheckWarning  = "warning"
+	CheckCritical = "critical"
+)
+
 // Addr is the host:port of the instance; an IPv6 host stands in brackets.
 func (e Entry) Addr() string {
 	host := e.Service.Address
@@ -51,9 +59,9 @@ func (e Entry) Term() uint64 {
 
 // Status is the worst of the instance's checks: passing, warning or critical.
 func (e Entry) Status() string {
-	worst := "passing"
+	worst := CheckPassing
 	for _, c := range e.Checks {
-		if c.Status == "critical" || c.Status == "warning" && worst == "passing" {
+		if c.Status == CheckCritical || c.Status == CheckWarning && worst == CheckPassing {
 			worst = c.Status
 		}
 	}
@@ -78,7 +86,7 @@ func MasterOf(entries []Entry, tag string) (Entry, bool) {
 		if tag != "" && !slices.Contains(e.Service.Tags, tag) || e.Service.Port <= 0 || e.Service.Port > 65535 {
 			continue
 		}
-		if !found || e.Term() > best.Term() || e.Term() == best.Term() && e.Status() == "passing" && best.Status() != "passing" {
+		if !found || e.Term() > best.Term() || e.Term() == best.Term() && e.Status() == CheckPassing && best.Status() != CheckPassing {
 			best, found = e, true
 		}
 	}

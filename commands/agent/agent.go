@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"resec/commands/catalog"
+	"resec/commands/cluster"
 	"resec/commands/hooks"
 	"resec/commands/lock"
 	"resec/commands/metrics"
@@ -27,12 +28,12 @@ import (
 type Agent struct {
 	Lock          lock.Lock
 	Session       lock.SessionOptions
-	Me            lock.Master // as published
+	Me            cluster.Master // as published
 	Registrar     *catalog.Registrar
 	Redis         *redis.Server // opened by Run
 	Creds         redis.Options // of our Redis; with another address, of the others
 	Probe         redis.Probe
-	Guard         lock.GuardPolicy
+	Guard         cluster.GuardPolicy
 	EarlyTakeover bool             // a holder that is gone is not waited for
 	Metrics       *metrics.Metrics // nil: nothing is counted
 	Log           *slog.Logger
@@ -171,12 +172,12 @@ func (a *Agent) watchLock(ctx context.Context) error {
 }
 
 // observeView takes a view in, unless a newer one is known: the watch and a read of our own race.
-func (a *Agent) observeView(v lock.View) {
+func (a *Agent) observeView(v cluster.View) {
 	a.takeView(v, func(known uint64) bool { return v.Index >= known })
 }
 
 // takeView takes a view in, if the index of the one that is known allows it.
-func (a *Agent) takeView(v lock.View, allows func(known uint64) bool) {
+func (a *Agent) takeView(v cluster.View, allows func(known uint64) bool) {
 	a.known.Update(func(k *snapshot) {
 		if allows(k.view.Index) {
 			k.setView(v)
@@ -187,7 +188,7 @@ func (a *Agent) takeView(v lock.View, allows func(known uint64) bool) {
 
 // setWritten takes in what a write of our own has made of lock and state. The watch may have shown that already, and more; what
 // it has shown of the members stands.
-func (a *Agent) setWritten(v lock.View) {
+func (a *Agent) setWritten(v cluster.View) {
 	a.known.Update(func(k *snapshot) {
 		if v.Index <= k.view.Index {
 			return

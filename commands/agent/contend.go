@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"resec/commands/cluster"
 	"resec/commands/lock"
 )
 
@@ -27,7 +28,7 @@ const (
 // electionDelay is when this member may take the lock that it saw free in the view, while its Redis followed that master: it is
 // parked when that is gone.
 type electionDelay struct {
-	view      lock.View
+	view      cluster.View
 	following string
 	until     time.Time
 }
@@ -37,9 +38,9 @@ func (t electionDelay) stillValid(k snapshot) bool {
 }
 
 // agentReturned tells whether the agent of a published master that had left is there again, or has not gone yet.
-func agentReturned(v lock.View) bool {
+func agentReturned(v cluster.View) bool {
 	m := v.State.Master
-	return m != nil && v.State.Why == lock.WhyLeaving && v.LiveAgents[m.ID].Session != ""
+	return m != nil && v.State.Why == cluster.WhyLeaving && v.LiveAgents[m.ID].Session != ""
 }
 
 // wonLock is how we took the lock.
@@ -102,8 +103,8 @@ func (a *Agent) slowMemberGrace() time.Duration {
 
 // eligibility tells whom the record lets lead, by these answers. No recorded run has answered for long enough after two of the
 // lock's TTLs, for as long as Consul itself waits for a holder.
-func (a *Agent) eligibility(cs []lock.Candidate, s lock.State) lock.Eligibility {
+func (a *Agent) eligibility(cs []cluster.Candidate, s cluster.State) cluster.Eligibility {
 	now := time.Now()
-	a.leaderless = a.leaderless.observe(slices.ContainsFunc(cs, func(c lock.Candidate) bool { return s.Members[c.ID].RunID == c.RunID }), now)
+	a.leaderless = a.leaderless.observe(slices.ContainsFunc(cs, func(c cluster.Candidate) bool { return s.Members[c.ID].RunID == c.RunID }), now)
 	return s.Eligibility(cs, a.leaderless.quietFor(now) >= 2*a.Session.TTL)
 }

@@ -4,13 +4,14 @@ import (
 	"errors"
 	"time"
 
+	"resec/commands/cluster"
 	"resec/commands/lock"
 	"resec/handlers/redis"
 )
 
 // snapshot is all that an agent knows at one moment.
 type snapshot struct {
-	view          lock.View        // of Consul; Index 0: nothing yet
+	view          cluster.View     // of Consul; Index 0: nothing yet
 	paused        bool             // the cluster is, by our clock
 	health        redis.Health     // of our Redis
 	probed        bool             // health is an answer
@@ -49,7 +50,7 @@ func decide(k snapshot, id, service string) (step, string) {
 		return wait, "consul has not answered yet"
 	case k.view.CheckService(service) != nil:
 		return misconfigured, k.view.CheckService(service).Error()
-	case errors.Is(k.view.Err, lock.ErrConflict):
+	case errors.Is(k.view.Err, cluster.ErrConflict):
 		return misconfigured, k.view.Err.Error()
 	case k.view.Err != nil && !holding: // who holds the lock writes the state anew
 		return wait, k.view.Err.Error()
@@ -87,7 +88,7 @@ func decide(k snapshot, id, service string) (step, string) {
 }
 
 // setView takes a view in.
-func (k *snapshot) setView(v lock.View) {
+func (k *snapshot) setView(v cluster.View) {
 	k.view, k.paused = v, v.Pause.Active(time.Now())
 }
 

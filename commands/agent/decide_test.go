@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"resec/commands/cluster"
 	"resec/commands/lock"
 	"resec/commands/takeover"
 	"resec/handlers"
@@ -17,10 +18,10 @@ import (
 // situation is what a healthy replica "me" knows while "a" holds the lock and is published, and it follows "a"; changed.
 func situation(change ...func(*snapshot)) snapshot {
 	k := snapshot{probed: true, session: &lock.Session{ID: "mine"}, registered: true,
-		view: lock.View{Index: 10, Session: "a's", Holder: "a", StateIndex: 9, State: lock.State{Service: "redis-master", Histories: []string{"l"},
-			Members: map[string]lock.MemberRecord{"a": {RunID: "run-a"}, "me": {RunID: "run-me"}},
-			Master:  &lock.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Address: "10.0.0.1:6379", Term: 4}}},
-			LiveAgents: map[string]lock.MemberKey{"a": {Session: "a's", RunID: "run-a"}, "me": {Session: "mine", RunID: "run-me"}}},
+		view: cluster.View{Index: 10, Session: "a's", Holder: "a", StateIndex: 9, State: cluster.State{Service: "redis-master", Histories: []string{"l"},
+			Members: map[string]cluster.MemberRecord{"a": {RunID: "run-a"}, "me": {RunID: "run-me"}},
+			Master:  &cluster.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Address: "10.0.0.1:6379", Term: 4}}},
+			LiveAgents: map[string]cluster.MemberKey{"a": {Session: "a's", RunID: "run-a"}, "me": {Session: "mine", RunID: "run-me"}}},
 		health: redis.Health{Status: redis.Status{RunID: "run-me", Version: "7.0.15", MasterAddr: "10.0.0.1:6379", LinkUp: true, Keys: 1, Priority: 100,
 			Position: redis.Position{ReplID: "l", Offset: 9}}}}
 	for _, f := range change {
@@ -40,9 +41,9 @@ func own(k *snapshot) {
 	k.health.Status.Master, k.health.Status.MasterAddr, k.health.Status.LinkUp = true, "", false
 }
 func fenced(k *snapshot)      { k.health.Status.MinReplicas = math.MaxInt32 }
-func unpublished(k *snapshot) { k.view.State = lock.State{} }
+func unpublished(k *snapshot) { k.view.State = cluster.State{} }
 func unrecorded(k *snapshot) {
-	k.view.State.Members = map[string]lock.MemberRecord{"a": {RunID: "run-a"}}
+	k.view.State.Members = map[string]cluster.MemberRecord{"a": {RunID: "run-a"}}
 }
 func foreign(k *snapshot)   { k.health.Status.Position.ReplID = "z" }
 func empty(k *snapshot)     { k.health.Status.Keys = 0 }
@@ -52,16 +53,16 @@ func gonest(k *snapshot)    { k.failure = masterFailure{run: "run-a", down: true
 func mute(k *snapshot)      { k.failure = masterFailure{run: "run-a", unreachable: true} }
 func guarded(k *snapshot)   { k.view.State.Master.Guard = 1 }
 func asked(id string) func(*snapshot) {
-	return func(k *snapshot) { k.view.Request = &lock.Request{To: id, Session: "operator's"} }
+	return func(k *snapshot) { k.view.Request = &cluster.Request{To: id, Session: "operator's"} }
 }
 func paused(k *snapshot) {
-	k.paused, k.view.Pause = true, &lock.Pause{Until: time.Date(2030, 1, 1, 0, 0, 0, 0, time.Local), Reason: "disks"}
+	k.paused, k.view.Pause = true, &cluster.Pause{Until: time.Date(2030, 1, 1, 0, 0, 0, 0, time.Local), Reason: "disks"}
 }
 
 var pausedText = "paused until " + time.Date(2030, 1, 1, 0, 0, 0, 0, time.Local).Format(time.RFC3339) + ": disks"
 
 func published(k *snapshot) {
-	k.view.State.Master = &lock.Master{Peer: handlers.Peer{ID: "me", RunID: "run-me", Address: "10.0.0.9:6379", Term: 5}}
+	k.view.State.Master = &cluster.Master{Peer: handlers.Peer{ID: "me", RunID: "run-me", Address: "10.0.0.9:6379", Term: 5}}
 }
 
 func TestNext(t *testing.T) {
@@ -75,7 +76,7 @@ func TestNext(t *testing.T) {
 		{"another cluster's state ends the agent, whoever holds the lock", situation(ours, func(k *snapshot) { k.view.State.Service = "cache-master" }), misconfigured,
 			`the state under the lock key is another cluster's: it names the service "cache-master", ours is "redis-master": two clusters need two CONSUL_LOCK_KEYs`},
 		{"a state that names no service is nobody else's", situation(free, unpublished), contend, "the lock is free"},
-		{"a key that is no lock is left alone", situation(free, func(k *snapshot) { k.view.Err = lock.ErrConflict }), misconfigured, lock.ErrConflict.Error()},
+		{"a key that is no lock is left alone", situation(free, func(k *snapshot) { k.view.Err = cluster.ErrConflict }), misconfigured, cluster.ErrConflict.Error()},
 		{"a Redis that may never lead follows all the same", situation(never, parked), follow, "the master is a"},
 		{"but takes no free lock", situation(never, free), ineligible, "its replica-priority is 0"},
 		{"an unusable Redis is made to follow nobody", situation(ill, parked), wait, "redis is unusable: it does not answer"},
@@ -223,9 +224,9 @@ func TestVacancy(t *testing.T) {
 }
 
 func TestOthers(t *testing.T) {
-	v := lock.View{State: lock.State{Master: &lock.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a"}}, Members: map[string]lock.MemberRecord{
+	v := cluster.View{State: cluster.State{Master: &cluster.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a"}}, Members: map[string]cluster.MemberRecord{
 		"a": {RunID: "run-a", Address: "a:1"}, "me": {RunID: "run-me", Address: "me:1"}, "b": {RunID: "run-b", Address: "b:1"}, "c": {RunID: "run-c", Address: "c:1"}}},
-		LiveAgents: map[string]lock.MemberKey{"b": {Session: "b's", RunID: "run-new", Address: "new:1"}, "x": {Session: "x's", RunID: "run-x", Address: "x:1"}}}
+		LiveAgents: map[string]cluster.MemberKey{"b": {Session: "b's", RunID: "run-new", Address: "new:1"}, "x": {Session: "x's", RunID: "run-x", Address: "x:1"}}}
 	want := []takeover.RecordedPeer{ // the recorded ones but us, where their agents say that they are
 		{ID: "a", Address: "a:1"},
 		{ID: "b", Address: "new:1", Session: "b's"},
@@ -237,19 +238,19 @@ func TestOthers(t *testing.T) {
 }
 
 func TestUnsettled(t *testing.T) {
-	rec := func(id string) lock.MemberRecord {
-		return lock.MemberRecord{RunID: "run-" + id, Address: id + ":1", InSyncTerm: 3}
+	rec := func(id string) cluster.MemberRecord {
+		return cluster.MemberRecord{RunID: "run-" + id, Address: id + ":1", InSyncTerm: 3}
 	}
-	here := func(id string) lock.MemberKey {
-		return lock.MemberKey{Session: id + "'s", RunID: "run-" + id, Address: id + ":1"}
+	here := func(id string) cluster.MemberKey {
+		return cluster.MemberKey{Session: id + "'s", RunID: "run-" + id, Address: id + ":1"}
 	}
 	joining, new, moved := rec("joining"), here("new"), here("moved")
 	earlier := rec("earlier")
 	earlier.InSyncTerm = 2
 	joining.CatchingUp, new.RunID, moved.Address = true, "run-2", "elsewhere:1"
-	v := lock.View{State: lock.State{Master: &lock.Master{Peer: handlers.Peer{ID: "me", Term: 3}}, Members: map[string]lock.MemberRecord{"me": rec("me"), "settled": rec("settled"), "joining": joining, "new": rec("new"),
+	v := cluster.View{State: cluster.State{Master: &cluster.Master{Peer: handlers.Peer{ID: "me", Term: 3}}, Members: map[string]cluster.MemberRecord{"me": rec("me"), "settled": rec("settled"), "joining": joining, "new": rec("new"),
 		"moved": rec("moved"), "dead": rec("dead"), "gone": rec("gone"), "earlier": earlier}},
-		LiveAgents: map[string]lock.MemberKey{"settled": here("settled"), "joining": here("joining"), "new": new, "moved": moved,
+		LiveAgents: map[string]cluster.MemberKey{"settled": here("settled"), "joining": here("joining"), "new": new, "moved": moved,
 			"dead": {RunID: "run-dead"}, "newcomer": here("newcomer"), "earlier": here("earlier"), "departed": {RunID: "run-departed"}}}
 	if d := cmp.Diff([]string{"dead", "earlier", "gone", "joining", "moved", "new", "newcomer"}, pendingMembers(v, "me")); d != "" {
 		t.Error(d)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"resec/commands/cluster"
 	"resec/commands/failpoint"
 	"resec/commands/lock"
 	"resec/handlers/redis"
@@ -67,16 +68,16 @@ func (a *Agent) stepGuard(ctx context.Context, k snapshot, r leaderTerm, odd *un
 	}
 	members, strangers := countReplicas(st, k.view, a.Me.ID, a.links.has, a.Guard)
 	*odd = odd.observe(strangers, time.Now())
-	g := lock.GuardState{Policy: a.Guard, OperatorGuard: k.operator.MinReplicas, Members: k.view.State.MemberCount(a.Me.ID), Attached: members, UnknownReplicas: odd.count,
-		Published: k.view.State.Guard(), Set: lock.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}}
+	g := cluster.GuardState{Policy: a.Guard, OperatorGuard: k.operator.MinReplicas, Members: k.view.State.MemberCount(a.Me.ID), Attached: members, UnknownReplicas: odd.count,
+		Published: k.view.State.Guard(), Set: cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}}
 	do, to := g.NextStep()
-	if do == lock.GuardDone {
+	if do == cluster.GuardDone {
 		return false, nil
 	}
 	// Before a fence is lifted Consul is to confirm that the lock is ours: a challenger that holds it has fenced us rightly.
-	if do == lock.GuardPublish || st.Fenced() {
+	if do == cluster.GuardPublish || st.Fenced() {
 		s := k.view.State
-		if do == lock.GuardPublish {
+		if do == cluster.GuardPublish {
 			s = s.WithGuard(to)
 		}
 		v, err := a.Lock.Write(ctx, r.session, k.view, s)
@@ -85,7 +86,7 @@ func (a *Agent) stepGuard(ctx context.Context, k snapshot, r leaderTerm, odd *un
 		}
 		a.setWritten(v)
 	}
-	if do == lock.GuardPublish {
+	if do == cluster.GuardPublish {
 		failpoint.Hit("guard-published")
 		return true, nil
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"resec/commands/cluster"
 	"resec/commands/failpoint"
 	"resec/commands/lock"
 	"resec/commands/takeover"
@@ -81,7 +82,7 @@ func (a *Agent) transferToNext(ctx context.Context, k snapshot, s *lock.Session,
 		return to, false, err
 	}
 	state := k.view.State
-	state.Why = lock.WhyLeaving
+	state.Why = cluster.WhyLeaving
 	v, err := a.Lock.Transfer(soon, s.ID, k.view, to, state)
 	switch {
 	case err == nil:
@@ -142,8 +143,8 @@ func (a *Agent) successor(ctx context.Context, k snapshot, tried map[string]bool
 	return successor(cs, k, a.Me, tried), nil
 }
 
-func successor(cs []lock.Candidate, k snapshot, me lock.Master, tried map[string]bool) string {
-	for _, c := range lock.Rank(cs, k.view.State, lock.RecordedOnly) {
+func successor(cs []cluster.Candidate, k snapshot, me cluster.Master, tried map[string]bool) string {
+	for _, c := range cluster.Rank(cs, k.view.State, cluster.RecordedOnly) {
 		if c.ID != me.ID && !tried[c.ID] && k.view.LiveAgents[c.ID].Session != "" && c.Streaming() && c.MasterAddr == me.Address {
 			return c.ID
 		}

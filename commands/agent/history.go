@@ -4,12 +4,12 @@ import (
 	"context"
 	"time"
 
-	"resec/commands/lock"
+	"resec/commands/cluster"
 	"resec/commands/takeover"
 )
 
 // recordTakeover counts the steps of a take-over that is done, and has a change of mastership remembered.
-func (a *Agent) recordTakeover(ctx context.Context, before snapshot, after lock.View, began time.Time, steps []lock.Step) {
+func (a *Agent) recordTakeover(ctx context.Context, before snapshot, after cluster.View, began time.Time, steps []cluster.Step) {
 	last := time.Duration(0)
 	for _, s := range steps {
 		a.Metrics.Step(s.Name, s.At-last)
@@ -25,7 +25,7 @@ func (a *Agent) recordTakeover(ctx context.Context, before snapshot, after lock.
 }
 
 // appendHistory writes a change of mastership to the history.
-func (a *Agent) appendHistory(ctx context.Context, c lock.Change) {
+func (a *Agent) appendHistory(ctx context.Context, c cluster.Change) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finalCallTimeout) // we may be about to leave
 	defer cancel()
 	if err := a.Lock.AppendHistory(ctx, c); err != nil {
@@ -35,9 +35,9 @@ func (a *Agent) appendHistory(ctx context.Context, c lock.Change) {
 
 // mastershipChange is what a take-over, done just now, has changed; nothing where our Redis was the master before. The lock is free since
 // then, or it was passed, or lost while the master went on.
-func mastershipChange(before snapshot, after lock.View, since, began time.Time, steps []lock.Step) (c lock.Change, moved bool) {
+func mastershipChange(before snapshot, after cluster.View, since, began time.Time, steps []cluster.Step) (c cluster.Change, moved bool) {
 	old, now := before.view.State.Master, after.State.Master
-	c = lock.Change{At: time.Now().UTC().Truncate(time.Millisecond), To: now.ID, Term: now.Term, Cause: causeOf(before), Steps: steps}
+	c = cluster.Change{At: time.Now().UTC().Truncate(time.Millisecond), To: now.ID, Term: now.Term, Cause: causeOf(before), Steps: steps}
 	if old == nil {
 		return c, true
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/catalog"
-	"resec/commands/lock"
+	"resec/commands/cluster"
 	"resec/handlers"
 )
 
@@ -16,7 +16,7 @@ import (
 const lockHeld = "CONSUL_LOCK_HELD=true"
 
 // notifyPromoted tells hooks that our Redis has become the master that is published.
-func (a *Agent) notifyPromoted(now, before lock.View) {
+func (a *Agent) notifyPromoted(now, before cluster.View) {
 	ev := handlers.Event{Type: handlers.TypePromote, Term: now.State.Term()}
 	if m := before.State.Master; m != nil {
 		ev.Previous = &m.Peer
@@ -42,7 +42,7 @@ func (a *Agent) notifyFollowing(k snapshot) {
 
 // masterEntry is the published master as `consul watch -type=service` gives its service: the catalogue itself may show that
 // a little later.
-func masterEntry(m lock.Master, n catalog.Naming) []*api.ServiceEntry {
+func masterEntry(m cluster.Master, n catalog.Naming) []*api.ServiceEntry {
 	host, text, _ := net.SplitHostPort(m.Address)
 	port, _ := strconv.Atoi(text)
 	return []*api.ServiceEntry{{

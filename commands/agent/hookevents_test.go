@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"resec/commands/catalog"
-	"resec/commands/lock"
+	"resec/commands/cluster"
 	"resec/handlers"
 )
 
@@ -20,7 +20,7 @@ func TestMasterEntry(t *testing.T) {
 		{"an IPv6 address", "[::1]:6379", "", catalog.Naming{Prefix: "redis"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			m := lock.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Address: tt.addr, Term: 4}, Node: "n", ServiceID: "s"}
+			m := cluster.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Address: tt.addr, Term: 4}, Node: "n", ServiceID: "s"}
 			data, err := json.Marshal(masterEntry(m, tt.naming))
 			if err != nil {
 				t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/catalog"
+	"resec/commands/cluster"
 	"resec/commands/failpoint"
 	"resec/commands/lock"
 	"resec/commands/takeover"
@@ -36,7 +37,7 @@ func (a *Agent) runTerm(ctx context.Context, k snapshot) error {
 			a.Log.Error("the promotion failed; the lock is given back", "err", err)
 		}
 		release() // who watches the old master has to park our Redis again, also where Consul hangs
-		a.release(ctx, lock.CallTimeout, k.session.ID, lock.WhyFailed, err.Error())
+		a.release(ctx, lock.CallTimeout, k.session.ID, cluster.WhyFailed, err.Error())
 		a.probeSoon()
 		return err
 	}
@@ -71,7 +72,7 @@ func (a *Agent) runTerm(ctx context.Context, k snapshot) error {
 var errNotOurs = errors.New("the lock is not ours")
 
 // takeOver makes our Redis the master, unless it goes on to be.
-func (a *Agent) takeOver(ctx context.Context, k snapshot, trace *takeover.Timeline, demotion *takeover.CatalogDemotion) (lock.View, func(), error) {
+func (a *Agent) takeOver(ctx context.Context, k snapshot, trace *takeover.Timeline, demotion *takeover.CatalogDemotion) (cluster.View, func(), error) {
 	failpoint.Hit("elected")
 	if resumesTerm(k, a.Me.ID) {
 		return k.view, func() {}, nil
@@ -133,8 +134,8 @@ func (a *Agent) takeOver(ctx context.Context, k snapshot, trace *takeover.Timeli
 }
 
 // confirmEligible asks again whether the record binds nobody.
-func (a *Agent) confirmEligible(k snapshot) func(context.Context, lock.State) error {
-	return func(ctx context.Context, s lock.State) error {
+func (a *Agent) confirmEligible(k snapshot) func(context.Context, cluster.State) error {
+	return func(ctx context.Context, s cluster.State) error {
 		k.view.State = s // it knows of histories that began as we caught up
 		cs, _, err := a.surveyAndNote(ctx, k)
 		if err != nil {
@@ -159,17 +160,17 @@ func (a *Agent) finishTerm(ctx context.Context, s *lock.Session, r leaderTerm, w
 			a.Log.Error("the new redis could not be parked", "err", err)
 		}
 		a.probeSoon()
-	case why.release == lock.WhyFrozen:
+	case why.release == cluster.WhyFrozen:
 		failpoint.Hit("frozen")
 		if err := a.emergencyFence.Send(ctx); err != nil {
 			a.Log.Error("redis is frozen, and fence and park could not be sent to it", "err", err)
-			why.release = lock.WhyUnhealthy
+			why.release = cluster.WhyUnhealthy
 		} else {
 			a.Log.Warn("redis is frozen: fence and park wait in its socket")
 			a.notifyFenced(r.term, why.text)
 		}
 		failpoint.Hit("blind")
-	case why.release == "" && !why.keepLock && a.Guard.Replicas == lock.GuardOff && !a.known.Load().view.Free() && !a.known.Load().paused: // the lease was all there is
+	case why.release == "" && !why.keepLock && a.Guard.Replicas == cluster.GuardOff && !a.known.Load().view.Free() && !a.known.Load().paused: // the lease was all there is
 		if err := a.Redis.Fence(ctx); err != nil {
 			a.Log.Error("the lock is lost, and redis could not be fenced", "err", err)
 		} else {

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"resec/commands/catalog"
-	"resec/commands/lock"
+	"resec/commands/cluster"
 	"resec/handlers"
 	"resec/handlers/redis"
 )
@@ -38,7 +38,7 @@ func TestOver(t *testing.T) {
 		{"not by a fence", reigning(fenced), false, endReason{}},
 		{"not by a look at Redis that is older than the reign", reigning(demoted(since.Add(-1))), false, endReason{}},
 		{"when the state was deleted or changed by hand", reigning(unpublished), true, endReason{text: "the lock or the state does not name us any more: somebody has changed it"}},
-		{"when Redis was made a replica by hand", reigning(demoted(since.Add(1))), true, endReason{release: lock.WhyUnhealthy, text: "redis was made a replica of b:1"}},
+		{"when Redis was made a replica by hand", reigning(demoted(since.Add(1))), true, endReason{release: cluster.WhyUnhealthy, text: "redis was made a replica of b:1"}},
 		{"when its run was changed by hand", reigning(func(k *snapshot) { k.view.State.Master.RunID = "x" }), true, endReason{text: "the lock or the state does not name us any more: somebody has changed it"}},
 		{"when the lock is free", reigning(free, func(k *snapshot) { k.view.Index = 11 }), true, endReason{text: "the lock is lost, and free"}},
 		{"when the lock is another's", reigning(func(k *snapshot) { k.view.Index, k.view.Session, k.view.Holder = 11, "a's", "a" }), true, endReason{text: "the lock is held by a"}},
@@ -50,11 +50,11 @@ func TestOver(t *testing.T) {
 		{"not by what becomes of Redis while the cluster is paused", reigning(paused, func(k *snapshot) { k.health.Status.RunID = "run-new" }), false, endReason{}},
 		{"not by a request while the cluster is paused", reigning(paused, asked("a")), false, endReason{}},
 		{"when the lock is lost while the cluster is paused", reigning(paused, free, func(k *snapshot) { k.view.Index = 11 }), true, endReason{text: "the lock is lost, and free"}},
-		{"when Redis is gone", reigning(func(k *snapshot) { k.health.Err = fmt.Errorf("dial: %w", syscall.ECONNREFUSED) }), true, endReason{release: lock.WhyDead, text: "redis is gone"}},
-		{"when Redis does not answer", reigning(ill), true, endReason{release: lock.WhyFrozen, text: "redis is frozen: it does not answer"}},
+		{"when Redis is gone", reigning(func(k *snapshot) { k.health.Err = fmt.Errorf("dial: %w", syscall.ECONNREFUSED) }), true, endReason{release: cluster.WhyDead, text: "redis is gone"}},
+		{"when Redis does not answer", reigning(ill), true, endReason{release: cluster.WhyFrozen, text: "redis is frozen: it does not answer"}},
 		{"when Redis is unusable", reigning(func(k *snapshot) { k.health.Err = redis.ErrLoading }), true,
-			endReason{release: lock.WhyUnhealthy, text: "redis is unusable: redis is loading its data set"}},
-		{"when Redis was restarted", reigning(func(k *snapshot) { k.health.Status.RunID = "run-new" }), true, endReason{release: lock.WhyDead, text: "redis was restarted: it is a new one", parkRedis: true}},
+			endReason{release: cluster.WhyUnhealthy, text: "redis is unusable: redis is loading its data set"}},
+		{"when Redis was restarted", reigning(func(k *snapshot) { k.health.Status.RunID = "run-new" }), true, endReason{release: cluster.WhyDead, text: "redis was restarted: it is a new one", parkRedis: true}},
 		{"a lost lock is not given back, whatever else is wrong", reigning(free, ill, func(k *snapshot) { k.view.Index = 11 }), true, endReason{text: "the lock is lost, and free"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -79,7 +79,7 @@ func TestResumes(t *testing.T) {
 		{"not where nobody is", reigning(adopted, unpublished), false},
 		{"not after Redis was restarted", reigning(adopted, func(k *snapshot) { k.health.Status.RunID = "run-new" }), false},
 		{"not over a replica", reigning(adopted, func(k *snapshot) { k.health.Status.Master = false }), false},
-		{"not after it was given up once", reigning(adopted, func(k *snapshot) { k.view.State.Why = lock.WhyUnhealthy }), false},
+		{"not after it was given up once", reigning(adopted, func(k *snapshot) { k.view.State.Why = cluster.WhyUnhealthy }), false},
 		{"not where an operator wants something of us", reigning(adopted, asked("me")), false},
 		{"not over a master that is fenced", reigning(adopted, fenced), false},
 	} {
@@ -131,8 +131,8 @@ func TestEntry(t *testing.T) {
 }
 
 // member is a linked replica as a candidate; of equal ones the first id ranks first.
-func member(id string, change ...func(*lock.Candidate)) lock.Candidate {
-	c := lock.Candidate{ID: id, AgentAlive: true, InCatalog: true, Status: redis.Status{RunID: "run-" + id, LinkUp: true, Keys: 1, Priority: 100}}
+func member(id string, change ...func(*cluster.Candidate)) cluster.Candidate {
+	c := cluster.Candidate{ID: id, AgentAlive: true, InCatalog: true, Status: redis.Status{RunID: "run-" + id, LinkUp: true, Keys: 1, Priority: 100}}
 	for _, f := range change {
 		f(&c)
 	}
@@ -140,23 +140,23 @@ func member(id string, change ...func(*lock.Candidate)) lock.Candidate {
 }
 
 func TestPatience(t *testing.T) {
-	incumbent := func(c *lock.Candidate) { c.Master = true }
-	untended := func(c *lock.Candidate) { c.AgentAlive = false }
-	vanished := func(c *lock.Candidate) { c.InCatalog = false }
-	unfit := func(c *lock.Candidate) { c.Loading = true }
-	keyless := func(c *lock.Candidate) { c.Keys = 0 }
-	reborn := func(c *lock.Candidate) { c.RunID = "run-new" }
-	s := lock.State{Master: &lock.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a"}}, Members: map[string]lock.MemberRecord{}}
+	incumbent := func(c *cluster.Candidate) { c.Master = true }
+	untended := func(c *cluster.Candidate) { c.AgentAlive = false }
+	vanished := func(c *cluster.Candidate) { c.InCatalog = false }
+	unfit := func(c *cluster.Candidate) { c.Loading = true }
+	keyless := func(c *cluster.Candidate) { c.Keys = 0 }
+	reborn := func(c *cluster.Candidate) { c.RunID = "run-new" }
+	s := cluster.State{Master: &cluster.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a"}}, Members: map[string]cluster.MemberRecord{}}
 	for _, id := range []string{"a", "b", "c", "d"} {
-		s.Members[id] = lock.MemberRecord{RunID: "run-" + id}
+		s.Members[id] = cluster.MemberRecord{RunID: "run-" + id}
 	}
 	gaveUp := s
-	gaveUp.Why = lock.WhyLeaving
+	gaveUp.Why = cluster.WhyLeaving
 	const ms = time.Millisecond
-	claims := func(id string, s lock.State, cs ...lock.Candidate) candidacy {
-		binds := lock.RecordedOnly
+	claims := func(id string, s cluster.State, cs ...cluster.Candidate) candidacy {
+		binds := cluster.RecordedOnly
 		if s.Master == nil {
-			binds = lock.AnyMember
+			binds = cluster.AnyMember
 		}
 		return candidacy{candidates: cs, state: s, id: id, eligibility: binds, slowMemberGrace: 3 * time.Second, bootstrapDelay: 2 * time.Second}
 	}
@@ -173,8 +173,8 @@ func TestPatience(t *testing.T) {
 		{"who has become unfit takes nothing", claims("b", s, member("b", unfit), member("c")), -1, "redis may not lead: it is loading its data"},
 		{"who does not answer itself leaves it to the others", claims("b", s, member("c")), masterReclaimTime, "our redis has just become unfit"},
 		{"who was restarted takes nothing", claims("b", s, member("b", reborn), member("c")), -1, "redis may not lead: it was restarted since it was recorded"},
-		{"unless the record binds nobody", with(claims("b", s, member("b", reborn)), func(c *candidacy) { c.eligibility = lock.AnyMember }), 0, ""},
-		{"who then ranks second leaves the first the time to be ready", with(claims("b", s, member("b", reborn, keyless), member("c", reborn)), func(c *candidacy) { c.eligibility = lock.AnyMember }),
+		{"unless the record binds nobody", with(claims("b", s, member("b", reborn)), func(c *candidacy) { c.eligibility = cluster.AnyMember }), 0, ""},
+		{"who then ranks second leaves the first the time to be ready", with(claims("b", s, member("b", reborn, keyless), member("c", reborn)), func(c *candidacy) { c.eligibility = cluster.AnyMember }),
 			2 * time.Second, "c ranks first"},
 		{"who is not recorded takes nothing", claims("x", s, member("x", keyless), member("c")), -1, "redis may not lead: it is not recorded: no master of this cluster has seen it"},
 		{"nor does a stranger", claims("x", s, member("x"), member("c")), -1, "redis may not lead: its data were never this cluster's"},
@@ -191,12 +191,12 @@ func TestPatience(t *testing.T) {
 		{"nor one whose agent is dead", claims("b", s, member("a", incumbent, untended), member("b")), 0, "a ranks first"},
 		{"except while Consul settles, when checks say nothing", with(claims("b", s, member("a", incumbent, untended), member("b")), func(c *candidacy) { c.consulSettling = true }),
 			3 * time.Second, "the master a answers"},
-		{"before anybody was published a master is no incumbent", claims("b", lock.State{}, member("a", incumbent), member("b")), 250 * ms, "a ranks first"},
-		{"before the first master an empty one leaves time for one with data to come", claims("b", lock.State{}, member("b", keyless)), 2 * time.Second,
+		{"before anybody was published a master is no incumbent", claims("b", cluster.State{}, member("a", incumbent), member("b")), 250 * ms, "a ranks first"},
+		{"before the first master an empty one leaves time for one with data to come", claims("b", cluster.State{}, member("b", keyless)), 2 * time.Second,
 			"our redis is empty, and another that has data may be about to come"},
-		{"but not for ever", with(claims("b", lock.State{}, member("b", keyless)), func(c *candidacy) { c.leaderlessFor = 2 * time.Second }), 0, ""},
-		{"one with data begins at once", claims("b", lock.State{}, member("a", keyless), member("b")), 0, ""},
-		{"and while one is loading", with(claims("b", lock.State{}, member("b", keyless), member("a", unfit)), func(c *candidacy) { c.leaderlessFor = time.Hour }), 500 * ms,
+		{"but not for ever", with(claims("b", cluster.State{}, member("b", keyless)), func(c *candidacy) { c.leaderlessFor = 2 * time.Second }), 0, ""},
+		{"one with data begins at once", claims("b", cluster.State{}, member("a", keyless), member("b")), 0, ""},
+		{"and while one is loading", with(claims("b", cluster.State{}, member("b", keyless), member("a", unfit)), func(c *candidacy) { c.leaderlessFor = time.Hour }), 500 * ms,
 			"our redis is empty, and a is loading"},
 		{"who ranks first looks again while one that may be fresher is silent", with(claims("b", s, member("b")), func(c *candidacy) { c.unanswered = []string{"c"} }), 500 * ms,
 			"c does not answer, and may be fresher"},

@@ -4,13 +4,14 @@ import (
 	"context"
 	"time"
 
+	"resec/commands/cluster"
 	"resec/commands/lock"
 )
 
 // fenceWithoutLease fences the master that we are, or still are, when the last lease under which we held the lock is over, where there is
 // no guard to close it. Once Consul is back, and the lock ours, the guard's keeper lifts that.
 func (a *Agent) fenceWithoutLease(ctx context.Context) {
-	if a.Guard.Replicas != lock.GuardOff {
+	if a.Guard.Replicas != cluster.GuardOff {
 		return
 	}
 	var lease lock.Lease

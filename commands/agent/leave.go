@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"resec/commands/cluster"
 	"resec/commands/failpoint"
 	"resec/commands/lock"
 	"resec/handlers/redis"
@@ -75,7 +76,7 @@ func (a *Agent) handOverAndRelease(ctx context.Context, s *lock.Session, r leade
 	if k := a.known.Load(); away == nil && k.paused {
 		a.Log.Warn("mastership is not handed over: the cluster is " + k.view.Pause.String())
 		a.leaveWritable(ctx, s, nil)
-		a.release(ctx, remaining(ctx), s.ID, lock.WhyLeaving, "the agent leaves")
+		a.release(ctx, remaining(ctx), s.ID, cluster.WhyLeaving, "the agent leaves")
 		return nil
 	}
 	if away != nil {
@@ -158,7 +159,7 @@ func (a *Agent) logGuardLeft(why error) {
 
 // guardDiffers tells whether our Redis has another guard than its operator's.
 func (a *Agent) guardDiffers(k snapshot, st redis.Status) bool {
-	return k.operator.run == st.RunID && (lock.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}) != k.operator.MinReplicas
+	return k.operator.run == st.RunID && (cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}) != k.operator.MinReplicas
 }
 
 func (a *Agent) removeGuard(ctx context.Context, k snapshot, s *lock.Session, run string) error {
@@ -172,7 +173,7 @@ func (a *Agent) removeGuard(ctx context.Context, k snapshot, s *lock.Session, ru
 	} else if err == nil {
 		err = a.restoreSettings(ctx, k.operator)
 	}
-	if free := a.Lock.Release(ctx, s.ID, v, lock.WhyLeaving); !errors.Is(free, lock.ErrChanged) { // or it was lost by itself
+	if free := a.Lock.Release(ctx, s.ID, v, cluster.WhyLeaving); !errors.Is(free, lock.ErrChanged) { // or it was lost by itself
 		err = errors.Join(err, free)
 	}
 	return err
@@ -180,7 +181,7 @@ func (a *Agent) removeGuard(ctx context.Context, k snapshot, s *lock.Session, ru
 
 // reacquire is the lock under our session, where that holds it, or under another, where it is free: ours may have been lost just
 // now. It waits for a lock that is held for a session of ours that is no more. What it returns ends the session that it made.
-func (a *Agent) reacquire(ctx context.Context, s *lock.Session, run string) (_ *lock.Session, v lock.View, end func(), err error) {
+func (a *Agent) reacquire(ctx context.Context, s *lock.Session, run string) (_ *lock.Session, v cluster.View, end func(), err error) {
 	end = func() {}
 	var fresh *lock.Session
 	for {
@@ -218,7 +219,7 @@ func (a *Agent) reacquire(ctx context.Context, s *lock.Session, run string) (_ *
 // cause says why a leaving agent gives the lock back.
 func cause(k snapshot) string {
 	if redis.Refused(k.health.Err) {
-		return lock.WhyDead
+		return cluster.WhyDead
 	}
-	return lock.WhyLeaving
+	return cluster.WhyLeaving
 }

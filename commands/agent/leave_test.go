@@ -3,43 +3,43 @@ package agent
 import (
 	"testing"
 
-	"resec/commands/lock"
+	"resec/commands/cluster"
 	"resec/handlers"
 	"resec/handlers/redis"
 )
 
 // The lock is passed to a linked replica whose agent lives, the furthest of them.
 func TestSuccessor(t *testing.T) {
-	me := lock.Master{Peer: handlers.Peer{ID: "me", RunID: "run-me", Address: "me:1", Term: 5}}
-	k := snapshot{view: lock.View{State: lock.State{Master: &me, Histories: []string{"l"}, Members: map[string]lock.MemberRecord{
+	me := cluster.Master{Peer: handlers.Peer{ID: "me", RunID: "run-me", Address: "me:1", Term: 5}}
+	k := snapshot{view: cluster.View{State: cluster.State{Master: &me, Histories: []string{"l"}, Members: map[string]cluster.MemberRecord{
 		"me": {RunID: "run-me"}, "a": {RunID: "run-a"}, "b": {RunID: "run-b"}, "tried": {RunID: "run-tried"}, "j": {RunID: "run-j", CatchingUp: true}, "dead": {RunID: "run-dead"}}},
-		LiveAgents: map[string]lock.MemberKey{"a": {Session: "a's"}, "b": {Session: "b's"}, "tried": {Session: "tried's"}, "j": {Session: "j's"}}}}
-	c := func(id string, offset int64, change ...func(*lock.Candidate)) lock.Candidate {
-		c := lock.Candidate{ID: id, AgentAlive: true, Status: redis.Status{RunID: "run-" + id, MasterAddr: "me:1", LinkUp: true, Priority: 100, Keys: 1,
+		LiveAgents: map[string]cluster.MemberKey{"a": {Session: "a's"}, "b": {Session: "b's"}, "tried": {Session: "tried's"}, "j": {Session: "j's"}}}}
+	c := func(id string, offset int64, change ...func(*cluster.Candidate)) cluster.Candidate {
+		c := cluster.Candidate{ID: id, AgentAlive: true, Status: redis.Status{RunID: "run-" + id, MasterAddr: "me:1", LinkUp: true, Priority: 100, Keys: 1,
 			Position: redis.Position{ReplID: "l", Offset: offset}}}
 		for _, f := range change {
 			f(&c)
 		}
 		return c
 	}
-	own := c("me", 9, func(c *lock.Candidate) { c.Master, c.MasterAddr, c.LinkUp = true, "", false })
-	parked := func(c *lock.Candidate) { c.MasterAddr, c.LinkUp = redis.Sink, false }
-	elsewhere := func(c *lock.Candidate) { c.MasterAddr = "x:1" }
-	never := func(c *lock.Candidate) { c.Priority = 0 }
+	own := c("me", 9, func(c *cluster.Candidate) { c.Master, c.MasterAddr, c.LinkUp = true, "", false })
+	parked := func(c *cluster.Candidate) { c.MasterAddr, c.LinkUp = redis.Sink, false }
+	elsewhere := func(c *cluster.Candidate) { c.MasterAddr = "x:1" }
+	never := func(c *cluster.Candidate) { c.Priority = 0 }
 	for _, tt := range []struct {
 		name string
-		cs   []lock.Candidate
+		cs   []cluster.Candidate
 		want string
 	}{
-		{"the furthest", []lock.Candidate{own, c("a", 7), c("b", 8)}, "b"},
-		{"nobody", []lock.Candidate{own}, ""},
-		{"not one whose agent is dead", []lock.Candidate{own, c("dead", 9), c("a", 7)}, "a"},
-		{"nor one that gave the lock back", []lock.Candidate{own, c("tried", 9), c("a", 7)}, "a"},
-		{"nor one that joins", []lock.Candidate{own, c("j", 9)}, ""},
-		{"nor one that is never to lead", []lock.Candidate{own, c("a", 9, never), c("b", 7)}, "b"},
-		{"nor one that is parked", []lock.Candidate{own, c("a", 9, parked)}, ""},
-		{"nor one that follows another", []lock.Candidate{own, c("a", 9, elsewhere)}, ""},
-		{"nor a run that is not the recorded one", []lock.Candidate{own, c("a", 9, func(c *lock.Candidate) { c.RunID = "new" })}, ""},
+		{"the furthest", []cluster.Candidate{own, c("a", 7), c("b", 8)}, "b"},
+		{"nobody", []cluster.Candidate{own}, ""},
+		{"not one whose agent is dead", []cluster.Candidate{own, c("dead", 9), c("a", 7)}, "a"},
+		{"nor one that gave the lock back", []cluster.Candidate{own, c("tried", 9), c("a", 7)}, "a"},
+		{"nor one that joins", []cluster.Candidate{own, c("j", 9)}, ""},
+		{"nor one that is never to lead", []cluster.Candidate{own, c("a", 9, never), c("b", 7)}, "b"},
+		{"nor one that is parked", []cluster.Candidate{own, c("a", 9, parked)}, ""},
+		{"nor one that follows another", []cluster.Candidate{own, c("a", 9, elsewhere)}, ""},
+		{"nor a run that is not the recorded one", []cluster.Candidate{own, c("a", 9, func(c *cluster.Candidate) { c.RunID = "new" })}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := successor(tt.cs, k, me, map[string]bool{"tried": true}); got != tt.want {
@@ -52,15 +52,15 @@ func TestSuccessor(t *testing.T) {
 // The operator's own settings are those that Redis had before any of us changed them.
 func TestFound_Learn(t *testing.T) {
 	its := func(run string, replicas, lag int) operatorSettings {
-		return operatorSettings{run, lock.MinReplicas{Replicas: replicas, MaxLag: lag}}
+		return operatorSettings{run, cluster.MinReplicas{Replicas: replicas, MaxLag: lag}}
 	}
 	noted := func(run string) func(*snapshot) {
 		return func(k *snapshot) {
-			k.view.LiveAgents = map[string]lock.MemberKey{"me": {RunID: run, OperatorGuard: lock.MinReplicas{Replicas: 3, MaxLag: 7}}}
+			k.view.LiveAgents = map[string]cluster.MemberKey{"me": {RunID: run, OperatorGuard: cluster.MinReplicas{Replicas: 3, MaxLag: 7}}}
 		}
 	}
 	base := func(change ...func(*snapshot)) snapshot {
-		k := snapshot{view: lock.View{Index: 9}}
+		k := snapshot{view: cluster.View{Index: 9}}
 		k.health.Status = redis.Status{RunID: "r", MinReplicas: 1, MaxLag: 5}
 		for _, f := range change {
 			f(&k)

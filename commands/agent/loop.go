@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"resec/commands/catalog"
+	"resec/commands/cluster"
 	"resec/commands/lock"
 	"resec/commands/takeover"
 	"resec/handlers"
@@ -96,7 +97,7 @@ func (a *Agent) execute(ctx context.Context, k snapshot, todo step, why string) 
 	case lead:
 		err = a.runTerm(ctx, k)
 	case stepDown:
-		a.release(ctx, lock.CallTimeout, k.session.ID, lock.WhyUnhealthy, why)
+		a.release(ctx, lock.CallTimeout, k.session.ID, cluster.WhyUnhealthy, why)
 		again = minStepRetry
 	case transferLock:
 		err = a.transferLock(ctx, k)
@@ -214,7 +215,7 @@ func (a *Agent) reconcileLocal(ctx context.Context, k snapshot) {
 		a.Log.Warn("replica-read-only was not yes: a replica took writes; it is set")
 		a.probeSoon()
 	}
-	if is := (lock.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}); k.operator.run == st.RunID && !st.Fenced() && is != k.operator.MinReplicas && k.operator.persisted(k, a.Me.ID) {
+	if is := (cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}); k.operator.run == st.RunID && !st.Fenced() && is != k.operator.MinReplicas && k.operator.persisted(k, a.Me.ID) {
 		a.restoreSettings(ctx, k.operator)
 	}
 }

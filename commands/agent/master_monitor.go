@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"resec/commands/lock"
+	"resec/commands/cluster"
 	"resec/handlers/redis"
 )
 
@@ -26,16 +26,16 @@ func (a *Agent) watchMaster(ctx context.Context) {
 }
 
 // followedMaster is the published master, where our Redis follows it.
-func followedMaster(k snapshot, id string) (lock.Master, bool) {
+func followedMaster(k snapshot, id string) (cluster.Master, bool) {
 	m, st := k.view.State.Master, k.health.Status
 	if m == nil || m.ID == id || st.Master || st.MasterAddr != m.Address {
-		return lock.Master{}, false
+		return cluster.Master{}, false
 	}
 	return *m, true
 }
 
 // masterToMonitor is the master to be watched: whom our Redis follows, or, to be missed early, would follow if it were not parked.
-func (a *Agent) masterToMonitor(k snapshot) (lock.Master, bool) {
+func (a *Agent) masterToMonitor(k snapshot) (cluster.Master, bool) {
 	m, follows := followedMaster(k, a.Me.ID)
 	if s := k.view.State; a.EarlyTakeover && !follows && s.Master != nil && s.Master.ID != a.Me.ID && k.health.Status.Parked() {
 		return *s.Master, true
@@ -50,7 +50,7 @@ const peerPingInterval = time.Second
 const failureProbeInterval = time.Second
 
 // monitor watches one master until our Redis follows another, or none.
-func (a *Agent) monitor(ctx context.Context, m lock.Master) {
+func (a *Agent) monitor(ctx context.Context, m cluster.Master) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	opt := a.Creds
@@ -103,7 +103,7 @@ func isDown(h redis.Health, run string) bool {
 }
 
 // park parks our Redis, if it still follows that master.
-func (a *Agent) park(ctx context.Context, m lock.Master, why string) {
+func (a *Agent) park(ctx context.Context, m cluster.Master, why string) {
 	st, err := a.Redis.Status(ctx)
 	if err != nil || st.Master || st.MasterAddr != m.Address || a.isLeading() { // a take-over of ours deals with it
 		return

@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
+	"resec/commands/cluster"
 	"resec/commands/failpoint"
-	"resec/commands/lock"
 )
 
 // rewriteAfter is how long a view may take to show what we said. No index tells whether it should: Consul's falls when it has
@@ -16,7 +16,7 @@ const rewriteAfter = time.Second
 // knows whom to record, and a holder to whom the lock can be passed. With it stands what the operator had set before we
 // changed anything, for whoever is this member's agent next.
 func (a *Agent) keepMemberKey(ctx context.Context) {
-	var said lock.MemberKey
+	var said cluster.MemberKey
 	var at time.Time
 	ours := false // the key, or it may be
 	defer func() {
@@ -59,17 +59,17 @@ func (a *Agent) keepMemberKey(ctx context.Context) {
 }
 
 // memberKey is what is to be said; without a session nothing.
-func memberKey(k snapshot, me lock.Master) lock.MemberKey {
+func memberKey(k snapshot, me cluster.Master) cluster.MemberKey {
 	if k.session == nil || k.health.Status.RunID == "" || k.operator.run != k.health.Status.RunID {
-		return lock.MemberKey{}
+		return cluster.MemberKey{}
 	}
-	return lock.MemberKey{Session: k.session.ID, RunID: k.health.Status.RunID, Address: me.Address, OperatorGuard: k.operator.MinReplicas}
+	return cluster.MemberKey{Session: k.session.ID, RunID: k.health.Status.RunID, Address: me.Address, OperatorGuard: k.operator.MinReplicas}
 }
 
 // operatorSettings is the operator's guard on our Redis, as a run of it had it.
 type operatorSettings struct {
 	run string // empty: not known yet
-	lock.MinReplicas
+	cluster.MinReplicas
 }
 
 // discover is the operator's guard once Redis and Consul have answered: what our predecessor noted of this run, or else what is
@@ -82,7 +82,7 @@ func (o operatorSettings) discover(k snapshot, id string) operatorSettings {
 	if p, noted := k.view.LiveAgents[id]; noted && p.RunID == st.RunID {
 		return operatorSettings{st.RunID, p.OperatorGuard}
 	}
-	return operatorSettings{st.RunID, lock.MinReplicas{Replicas: st.MinReplicasUnfenced(), MaxLag: st.MaxLag}}
+	return operatorSettings{st.RunID, cluster.MinReplicas{Replicas: st.MinReplicasUnfenced(), MaxLag: st.MaxLag}}
 }
 
 // persisted tells whether the operator's guard stands in Consul, so that it is not lost with this process.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"resec/commands/cluster"
 	"resec/commands/lock"
 	"resec/commands/takeover"
 	"resec/handlers/redis"
@@ -33,7 +34,7 @@ type masterFailure struct {
 }
 
 // updateFailure learns how a master is.
-func (a *Agent) updateFailure(m lock.Master, h redis.Health) {
+func (a *Agent) updateFailure(m cluster.Master, h redis.Health) {
 	was, is := a.known.Load().failure, masterFailure{run: m.RunID, down: isDown(h, m.RunID), unreachable: redis.Unreachable(h.Err)}
 	switch {
 	case !is.down && !is.unreachable:
@@ -88,7 +89,7 @@ func (a *Agent) preempt(ctx context.Context, k snapshot) (again time.Duration, e
 	if !k.health.Status.Parked() {
 		err = a.detach(looking, m)
 	}
-	var cs []lock.Candidate
+	var cs []cluster.Candidate
 	var silent []string
 	if err == nil {
 		cs, silent, err = a.surveyAndNote(looking, k)
@@ -99,7 +100,7 @@ func (a *Agent) preempt(ctx context.Context, k snapshot) (again time.Duration, e
 	if err != nil {
 		return 0, err
 	}
-	if slices.ContainsFunc(cs, func(c lock.Candidate) bool { return c.ID == m.ID && c.RunID == m.RunID }) {
+	if slices.ContainsFunc(cs, func(c cluster.Candidate) bool { return c.ID == m.ID && c.RunID == m.RunID }) {
 		a.known.Update(func(k *snapshot) { k.failure = masterFailure{} })
 		return surveyInterval, nil
 	}
@@ -153,7 +154,7 @@ func (a *Agent) untilViewChanges(ctx context.Context, was snapshot) (context.Con
 
 // detach parks our Redis, so that a silent master's guard closes it, if one more look says the same: one that was silent at the
 // last may have been out of reach, and be back.
-func (a *Agent) detach(ctx context.Context, m *lock.Master) error {
+func (a *Agent) detach(ctx context.Context, m *cluster.Master) error {
 	if st, err := a.probe(ctx, m.Address, false); err == nil && st.RunID == m.RunID {
 		return nil
 	}
@@ -166,12 +167,12 @@ func (a *Agent) detach(ctx context.Context, m *lock.Master) error {
 }
 
 // stallAllowance is the function of that name, for a master.
-func (a *Agent) stallAllowance(m *lock.Master) time.Duration {
+func (a *Agent) stallAllowance(m *cluster.Master) time.Duration {
 	return stallAllowance(time.Duration(m.MaxLag)*time.Second, a.Registrar.Interval, a.detectionTime())
 }
 
 // untilProven is how long to look again until it is proven that the master accepts no writes; 0: it is.
-func (b *failureEvidence) untilProven(s lock.State, closed time.Duration, now time.Time) time.Duration {
+func (b *failureEvidence) untilProven(s cluster.State, closed time.Duration, now time.Time) time.Duration {
 	if !b.downSince.IsZero() {
 		return max(0, confirmDownDelay-now.Sub(b.downSince))
 	}
@@ -184,7 +185,7 @@ func (b *failureEvidence) untilProven(s lock.State, closed time.Duration, now ti
 }
 
 // observe takes in what a member answered.
-func (b *failureEvidence) observe(id string, m *lock.Master, st redis.Status, err error, at time.Time) {
+func (b *failureEvidence) observe(id string, m *cluster.Master, st redis.Status, err error, at time.Time) {
 	if b.detached == nil || m == nil {
 		return
 	}
@@ -205,8 +206,8 @@ func (b *failureEvidence) observe(id string, m *lock.Master, st redis.Status, er
 }
 
 // rank is how many rank before us whose agents live; negative: we may not lead.
-func (a *Agent) rank(cs []lock.Candidate, k snapshot) int {
+func (a *Agent) rank(cs []cluster.Candidate, k snapshot) int {
 	s := k.view.State
-	ranked := slices.DeleteFunc(lock.Rank(cs, s, lock.RecordedOnly), func(c lock.Candidate) bool { return c.ID != a.Me.ID && k.view.LiveAgents[c.ID].Session == "" })
-	return slices.IndexFunc(ranked, func(c lock.Candidate) bool { return c.ID == a.Me.ID })
+	ranked := slices.DeleteFunc(cluster.Rank(cs, s, cluster.RecordedOnly), func(c cluster.Candidate) bool { return c.ID != a.Me.ID && k.view.LiveAgents[c.ID].Session == "" })
+	return slices.IndexFunc(ranked, func(c cluster.Candidate) bool { return c.ID == a.Me.ID })
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"resec/commands/lock"
+	"resec/commands/cluster"
 	"resec/commands/takeover"
 	"resec/handlers"
 	"resec/handlers/redis"
@@ -15,8 +15,8 @@ import (
 
 // A holder's session is ended on evidence alone: two looks at an address at which nothing listens, or a guard that has closed.
 func TestBereavement(t *testing.T) {
-	m := &lock.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Address: "10.0.0.1:6379"}, Guard: 1, MaxLag: 5}
-	three := map[string]lock.MemberRecord{"a": {}, "b": {}, "me": {}}
+	m := &cluster.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Address: "10.0.0.1:6379"}, Guard: 1, MaxLag: 5}
+	three := map[string]cluster.MemberRecord{"a": {}, "b": {}, "me": {}}
 	refused, silent := fmt.Errorf("dial: %w", syscall.ECONNREFUSED), errors.New("i/o timeout")
 	parked := redis.Status{RunID: "r", MasterAddr: redis.Sink}
 	look := func(b *failureEvidence, of redis.Status, err error, others ...string) {
@@ -47,7 +47,7 @@ func TestBereavement(t *testing.T) {
 			if !b.downSince.IsZero() {
 				at = b.downSince
 			}
-			if got := b.untilProven(lock.State{Master: m, Members: three}, takeover.GuardCloseTime(m), at.Add(tt.after)); got != tt.want {
+			if got := b.untilProven(cluster.State{Master: m, Members: three}, takeover.GuardCloseTime(m), at.Add(tt.after)); got != tt.want {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}
 		})
@@ -66,7 +66,7 @@ func TestBereavement(t *testing.T) {
 	} {
 		b := &failureEvidence{run: "run-a", detached: takeover.NewDetachTracker()}
 		began := time.Now()
-		s := lock.State{Master: &lock.Master{Peer: m.Peer, Guard: tt.guard, MaxLag: 5}, Members: three}
+		s := cluster.State{Master: &cluster.Master{Peer: m.Peer, Guard: tt.guard, MaxLag: 5}, Members: three}
 		closed := takeover.GuardCloseTime(s.Master)
 		for d := time.Duration(0); d <= closed; d += 100 * time.Millisecond {
 			for _, id := range tt.who {

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/catalog"
+	"resec/commands/cluster"
 	"resec/commands/lock"
 	"resec/handlers"
 	"resec/handlers/redis"
@@ -52,7 +53,7 @@ func (a *Agent) keepMembers(ctx context.Context, r leaderTerm) {
 }
 
 // fingerprint is what a view says of members, in one string to compare.
-func fingerprint(v lock.View, ids []string) string {
+func fingerprint(v cluster.View, ids []string) string {
 	var out strings.Builder
 	for _, id := range ids {
 		fmt.Fprintln(&out, id, v.LiveAgents[id], v.State.Members[id])
@@ -62,7 +63,7 @@ func fingerprint(v lock.View, ids []string) string {
 
 // pendingMembers are the members whose place in the record may have to change: who is present and not recorded as it is, and
 // who is recorded and gone.
-func pendingMembers(v lock.View, me string) (ids []string) {
+func pendingMembers(v cluster.View, me string) (ids []string) {
 	for id, p := range v.LiveAgents {
 		r, recorded := v.State.Members[id]
 		if id != me && p.Session != "" && (!recorded || r.CatchingUp || r.InSyncTerm != v.State.Term() || r.RunID != p.RunID || r.Address != p.Address) {
@@ -82,15 +83,15 @@ func pendingMembers(v lock.View, me string) (ids []string) {
 }
 
 // updateMembers looks at members, and writes the record where it is another then.
-func (a *Agent) updateMembers(ctx context.Context, v lock.View, session string, ids []string) error {
+func (a *Agent) updateMembers(ctx context.Context, v cluster.View, session string, ids []string) error {
 	own, err := a.Redis.Status(ctx) // first: who has reached this position later has caught up
 	if err != nil || !own.Master || own.RunID != v.State.Master.RunID {
 		return err // it is the master no longer
 	}
-	seen := make([]lock.MemberObservation, len(ids))
+	seen := make([]cluster.MemberObservation, len(ids))
 	var wg sync.WaitGroup
 	for i, id := range ids {
-		seen[i] = lock.MemberObservation{ID: id, MemberKey: v.LiveAgents[id]}
+		seen[i] = cluster.MemberObservation{ID: id, MemberKey: v.LiveAgents[id]}
 		if seen[i].Session == "" {
 			if seen[i].InCatalog, err = a.inCatalog(ctx, id); err != nil {
 				return err
@@ -119,7 +120,7 @@ func (a *Agent) updateMembers(ctx context.Context, v lock.View, session string, 
 }
 
 // replicatesFromUs tells whether a member without an agent replicates from our Redis.
-func (a *Agent) replicatesFromUs(ctx context.Context, v lock.View, id string, own redis.Status) bool {
+func (a *Agent) replicatesFromUs(ctx context.Context, v cluster.View, id string, own redis.Status) bool {
 	r := v.State.Members[id]
 	if slices.ContainsFunc(own.Replicas, func(o redis.Replica) bool { return o.Addr == r.Address }) {
 		return true
@@ -145,7 +146,7 @@ func (a *Agent) inCatalog(ctx context.Context, id string) (bool, error) {
 
 // listedMaster is another member whom the catalogue calls the master; nil: nobody. One whose agent lives, and is not present
 // under this lock, is another cluster's, or has not said yet that it is here.
-func (a *Agent) listedMaster(v lock.View, entries []handlers.Entry) (*lock.Master, error) {
+func (a *Agent) listedMaster(v cluster.View, entries []handlers.Entry) (*cluster.Master, error) {
 	entries = slices.DeleteFunc(entries, func(e handlers.Entry) bool {
 		return e.ID() == "" || e.ID() == a.Me.ID || !a.Registrar.Naming.Matches(e, catalog.Master)
 	})
@@ -156,11 +157,11 @@ func (a *Agent) listedMaster(v lock.View, entries []handlers.Entry) (*lock.Maste
 	case e.Status() != api.HealthCritical && v.LiveAgents[e.ID()].Session == "":
 		return nil, fmt.Errorf("%s is listed as the master by an agent that lives, and that is not under this lock: two clusters need two service names", e.ID())
 	}
-	return &lock.Master{Peer: handlers.Peer{ID: e.ID(), Address: e.Addr(), Term: e.Term()}}, nil
+	return &cluster.Master{Peer: handlers.Peer{ID: e.ID(), Address: e.Addr(), Term: e.Term()}}, nil
 }
 
 // formatRecord is a record in one line.
-func formatRecord(record map[string]lock.MemberRecord) string {
+func formatRecord(record map[string]cluster.MemberRecord) string {
 	var out []string
 	for _, id := range slices.Sorted(maps.Keys(record)) {
 		joining := ""

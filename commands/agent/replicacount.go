@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"resec/commands/lock"
+	"resec/commands/cluster"
 	"resec/handlers/redis"
 )
 
@@ -64,7 +64,7 @@ func (l *replicaLinks) probeAll() {
 // countReplicas tells how many recorded members keep up with our Redis, and how many others may count for its guard as well. Those
 // say nothing of where the cluster is: a challenger counts members. A replica is a member's by its announced address; where
 // none has that, for there may be a NAT between, by what the member's own Redis says.
-func countReplicas(st redis.Status, v lock.View, me string, says func(id string) bool, policy lock.GuardPolicy) (members, strangers int) {
+func countReplicas(st redis.Status, v cluster.View, me string, says func(id string) bool, policy cluster.GuardPolicy) (members, strangers int) {
 	by := map[string]redis.Replica{}
 	nameless := 0
 	for _, r := range st.Replicas {
@@ -113,7 +113,7 @@ func (s unknownReplicas) observe(n int, now time.Time) unknownReplicas {
 }
 
 // memberAtAddr is the recorded member whose Redis is announced at an address.
-func memberAtAddr(v lock.View, me, addr string) string {
+func memberAtAddr(v cluster.View, me, addr string) string {
 	for id, r := range v.State.Members {
 		if id != me && cmp.Or(v.LiveAgents[id].Address, r.Address) == addr {
 			return id

@@ -4,13 +4,13 @@ import (
 	"testing"
 	"time"
 
-	"resec/commands/lock"
+	"resec/commands/cluster"
 	"resec/handlers/redis"
 )
 
 func TestAttached(t *testing.T) {
-	v := lock.View{State: lock.State{Members: map[string]lock.MemberRecord{"me": {Address: "m:1"}, "a": {Address: "a:1"}, "b": {Address: "old:1"}}},
-		LiveAgents: map[string]lock.MemberKey{"b": {Address: "b:1"}}}
+	v := cluster.View{State: cluster.State{Members: map[string]cluster.MemberRecord{"me": {Address: "m:1"}, "a": {Address: "a:1"}, "b": {Address: "old:1"}}},
+		LiveAgents: map[string]cluster.MemberKey{"b": {Address: "b:1"}}}
 	replica := func(addr string, lag int) redis.Replica { return redis.Replica{Addr: addr, Online: true, Lag: lag} }
 	syncing := redis.Replica{Addr: "a:1"}
 	for _, tt := range []struct {
@@ -30,7 +30,7 @@ func TestAttached(t *testing.T) {
 		{"one that is listed twice is one, the fresher", []redis.Replica{replica("a:1", 4), replica("a:1", 0)}, "a", 1, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			members, strangers := countReplicas(redis.Status{Replicas: tt.replicas}, v, "me", func(id string) bool { return id == tt.says }, lock.GuardPolicy{MaxLag: 5})
+			members, strangers := countReplicas(redis.Status{Replicas: tt.replicas}, v, "me", func(id string) bool { return id == tt.says }, cluster.GuardPolicy{MaxLag: 5})
 			if members != tt.members || strangers != tt.strangers {
 				t.Errorf("got %d members, %d strangers; want %d, %d", members, strangers, tt.members, tt.strangers)
 			}

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"resec/commands/lock"
+	"resec/commands/cluster"
 	"resec/commands/takeover"
 	"resec/handlers/redis"
 )
@@ -143,7 +143,7 @@ func (a *Agent) parkAt(ctx context.Context, addr string) error {
 }
 
 // isRecordedRun tells whether a run is that of a recorded member. One that was restarted is attached before its new run is recorded.
-func isRecordedRun(v lock.View, run string) bool {
+func isRecordedRun(v cluster.View, run string) bool {
 	for id, r := range v.State.Members {
 		if run != "" && (r.RunID == run || v.LiveAgents[id].RunID == run) {
 			return true

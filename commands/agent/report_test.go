@@ -11,12 +11,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"resec/commands/lock"
+	"resec/commands/cluster"
 	"resec/handlers/redis"
 )
 
 func level(k *snapshot) {
-	k.view.State.Members = map[string]lock.MemberRecord{"a": {RunID: "run-a", InSyncTerm: 4}, "me": {RunID: "run-me", InSyncTerm: 4}}
+	k.view.State.Members = map[string]cluster.MemberRecord{"a": {RunID: "run-a", InSyncTerm: 4}, "me": {RunID: "run-me", InSyncTerm: 4}}
 }
 
 func TestReport(t *testing.T) {

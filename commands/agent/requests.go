@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"resec/commands/cluster"
 	"resec/commands/lock"
 	"resec/handlers/redis"
 )
@@ -37,8 +38,8 @@ func (a *Agent) keepRequests(ctx context.Context, r leaderTerm) {
 }
 
 // answerRequest decides on one. What it writes comes back with the watch.
-func (a *Agent) answerRequest(ctx context.Context, k snapshot, q lock.Request) error {
-	cs, _, err := a.survey(ctx, k, func(lock.Member, redis.Status, error, time.Time) {}) // beside the loop
+func (a *Agent) answerRequest(ctx context.Context, k snapshot, q cluster.Request) error {
+	cs, _, err := a.survey(ctx, k, func(cluster.Member, redis.Status, error, time.Time) {}) // beside the loop
 	if err != nil {
 		return err
 	}
@@ -50,13 +51,13 @@ func (a *Agent) answerRequest(ctx context.Context, k snapshot, q lock.Request) e
 }
 
 // decideSwitchover accepts a plan, with the id of the member that is to lead, or says why not.
-func decideSwitchover(q lock.Request, cs []lock.Candidate, k snapshot, me lock.Master) lock.Request {
-	refuse := func(format string, args ...any) lock.Request {
+func decideSwitchover(q cluster.Request, cs []cluster.Candidate, k snapshot, me cluster.Master) cluster.Request {
+	refuse := func(format string, args ...any) cluster.Request {
 		q.Answer = fmt.Sprintf(format, args...) // of one that was accepted before, why it failed
 		return q
 	}
-	members := lock.Members(nil, k.view)
-	own := slices.IndexFunc(cs, func(c lock.Candidate) bool { return c.ID == me.ID })
+	members := cluster.Members(nil, k.view)
+	own := slices.IndexFunc(cs, func(c cluster.Candidate) bool { return c.ID == me.ID })
 	switch {
 	case k.paused:
 		return refuse("the cluster is %s", k.view.Pause)
@@ -69,13 +70,13 @@ func decideSwitchover(q lock.Request, cs []lock.Candidate, k snapshot, me lock.M
 			return refuse("no member is fit to lead")
 		}
 	default:
-		at := slices.IndexFunc(members, func(m lock.Member) bool { return m.ID == q.To || m.Address == q.To })
+		at := slices.IndexFunc(members, func(m cluster.Member) bool { return m.ID == q.To || m.Address == q.To })
 		if at < 0 {
 			return refuse("there is no member %s", q.To)
 		}
 		q.To = members[at].ID
 	}
-	at := slices.IndexFunc(cs, func(c lock.Candidate) bool { return c.ID == q.To })
+	at := slices.IndexFunc(cs, func(c cluster.Candidate) bool { return c.ID == q.To })
 	switch {
 	case q.To == me.ID:
 		return refuse("%s is the master already", q.To)
@@ -86,7 +87,7 @@ func decideSwitchover(q lock.Request, cs []lock.Candidate, k snapshot, me lock.M
 	}
 	c := cs[at]
 	behind := cs[own].Position.Offset - c.Position.Offset
-	switch why := c.IneligibleReason(k.view.State, lock.RecordedOnly); {
+	switch why := c.IneligibleReason(k.view.State, cluster.RecordedOnly); {
 	case why != "":
 		return refuse("%s may not lead: %s", q.To, why)
 	case !c.Streaming() || c.MasterAddr != me.Address || c.Position.ReplID != cs[own].Position.ReplID:

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"resec/commands/catalog"
-	"resec/commands/lock"
+	"resec/commands/cluster"
 	"resec/handlers/redis"
 )
 
@@ -54,7 +54,7 @@ func stateAttrs(k snapshot, id, service string, shown catalog.Entry, now time.Ti
 	return []any{
 		"redis_answers", k.probed && k.health.Err == nil, "redis_error", redis.Summary(k.health.Err), "run_id", st.RunID, "role", role,
 		"follows", st.MasterAddr, "link_up", st.LinkUp, "syncing", st.Syncing, "lineage", st.Position.ReplID, "offset", st.Position.Offset,
-		"replicas", len(st.Replicas), "fenced", st.Fenced(), "guard_set", guardText(lock.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}),
+		"replicas", len(st.Replicas), "fenced", st.Fenced(), "guard_set", guardText(cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}),
 		"guard_published", guardText(v.State.Guard()), "guard_operators", guardText(k.operator.MinReplicas),
 		"session", session, "lease_left", left, "lock_holder", holder, "published", master, "term", v.State.Term(),
 		"record", formatMembers(v.State.Members), "registered", k.registered, "registered_as", shown.Role, "check", shown.Status, "output", shown.Output,
@@ -62,15 +62,15 @@ func stateAttrs(k snapshot, id, service string, shown catalog.Entry, now time.Ti
 	}
 }
 
-func guardText(s lock.MinReplicas) string {
-	if s.Replicas == lock.GuardOff {
+func guardText(s cluster.MinReplicas) string {
+	if s.Replicas == cluster.GuardOff {
 		return "off"
 	}
 	return fmt.Sprintf("%d within %ds", s.Replicas, s.MaxLag)
 }
 
 // formatMembers is each member with its recorded run, and whether it has caught up.
-func formatMembers(record map[string]lock.MemberRecord) string {
+func formatMembers(record map[string]cluster.MemberRecord) string {
 	var out []string
 	for _, id := range slices.Sorted(maps.Keys(record)) {
 		text := id + "=" + record[id].RunID

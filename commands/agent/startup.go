@@ -9,7 +9,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/catalog"
-	"resec/commands/lock"
+	"resec/commands/cluster"
 	"resec/handlers"
 	"resec/handlers/redis"
 )
@@ -52,7 +52,7 @@ func (a *Agent) duplicateMember(ctx context.Context) string {
 }
 
 // double says which living instance, other than our own, has our id, or our place under another id.
-func double(entries []handlers.Entry, me lock.Master) string {
+func double(entries []handlers.Entry, me cluster.Master) string {
 	for _, e := range entries {
 		place := e.Node.Node == me.Node && e.Service.ID == me.ServiceID
 		if e.ID() == "" || e.Status() == api.HealthCritical || (e.ID() == me.ID) == place {
@@ -102,7 +102,7 @@ func (a *Agent) connect(ctx context.Context) (why string, err error) {
 }
 
 // idInUse says that another Redis works under our id, whose lock is therefore not a predecessor's.
-func (a *Agent) idInUse(ctx context.Context, m *lock.Master, run string) string {
+func (a *Agent) idInUse(ctx context.Context, m *cluster.Master, run string) string {
 	if m == nil || m.ID != a.Me.ID || m.RunID == run {
 		return ""
 	}

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"resec/commands/lock"
+	"resec/commands/cluster"
 	"resec/commands/takeover"
 	"resec/handlers"
 	"resec/handlers/redis"
@@ -21,8 +21,8 @@ import (
 //
 // It names apart who is silent and may be the freshest: recorded as level, with an agent that lives; and a master that may
 // refuse us alone.
-func (a *Agent) surveyAndNote(ctx context.Context, k snapshot) (cs []lock.Candidate, silent []string, err error) {
-	return a.survey(ctx, k, func(m lock.Member, st redis.Status, err error, at time.Time) {
+func (a *Agent) surveyAndNote(ctx context.Context, k snapshot) (cs []cluster.Candidate, silent []string, err error) {
+	return a.survey(ctx, k, func(m cluster.Member, st redis.Status, err error, at time.Time) {
 		a.evidence.observe(m.ID, k.view.State.Master, st, err, at)
 		if master := k.view.State.Master; master != nil && master.ID == m.ID && m.Check == "passing" {
 			a.masterCheck = checkPassing{master.RunID, time.Now()}
@@ -31,17 +31,17 @@ func (a *Agent) surveyAndNote(ctx context.Context, k snapshot) (cs []lock.Candid
 }
 
 // survey asks, and has each answer noted, with when it came.
-func (a *Agent) survey(ctx context.Context, k snapshot, note func(m lock.Member, st redis.Status, err error, at time.Time)) (cs []lock.Candidate, silent []string, err error) {
+func (a *Agent) survey(ctx context.Context, k snapshot, note func(m cluster.Member, st redis.Status, err error, at time.Time)) (cs []cluster.Candidate, silent []string, err error) {
 	type answer struct {
 		st  redis.Status
 		err error
 		at  time.Time
 	}
-	said := map[lock.Member]*answer{} // by id and address
+	said := map[cluster.Member]*answer{} // by id and address
 	var wg sync.WaitGroup
-	look := func(members []lock.Member) {
+	look := func(members []cluster.Member) {
 		for _, m := range members {
-			who, is := lock.Member{ID: m.ID, Address: m.Address}, &answer{}
+			who, is := cluster.Member{ID: m.ID, Address: m.Address}, &answer{}
 			if said[who] != nil {
 				continue
 			}
@@ -73,15 +73,15 @@ func (a *Agent) survey(ctx context.Context, k snapshot, note func(m lock.Member,
 	if err != nil {
 		return nil, nil, err
 	}
-	note(lock.Member{ID: a.Me.ID, Check: lock.NotInCatalog}, own, ownErr, at)
+	note(cluster.Member{ID: a.Me.ID, Check: cluster.NotInCatalog}, own, ownErr, at)
 	if ownErr == nil { // or else the watch on it will say so; the others go first
-		cs = append(cs, lock.Candidate{ID: a.Me.ID, AgentAlive: true, InCatalog: true, Status: own})
+		cs = append(cs, cluster.Candidate{ID: a.Me.ID, AgentAlive: true, InCatalog: true, Status: own})
 	}
 	for _, m := range members {
-		is := said[lock.Member{ID: m.ID, Address: m.Address}]
+		is := said[cluster.Member{ID: m.ID, Address: m.Address}]
 		note(m, is.st, is.err, is.at)
 		if is.err == nil {
-			cs = append(cs, lock.Candidate{ID: m.ID, AgentAlive: m.AgentAlive(), InCatalog: m.InCatalog(), Status: is.st})
+			cs = append(cs, cluster.Candidate{ID: m.ID, AgentAlive: m.AgentAlive(), InCatalog: m.InCatalog(), Status: is.st})
 			continue
 		}
 		a.Log.Debug("no candidate", "member", m.ID, "err", is.err)
@@ -112,18 +112,18 @@ func (p checkPassing) isFresh(run string) bool {
 
 // networkMayReject tells whether a master that refuses us may live, and the network be what rejects: the lock is free without a word, and
 // its agent, which would say that it is dead, still passes its check.
-func networkMayReject(v lock.View, m lock.Member) bool {
+func networkMayReject(v cluster.View, m cluster.Member) bool {
 	return v.Free() && v.State.Why == "" && v.State.Master != nil && v.State.Master.ID == m.ID && m.InCatalog() && m.AgentAlive()
 }
 
 // knownMembers are all other members that are known of, and whom our Redis follows.
-func (a *Agent) knownMembers(k snapshot, entries []handlers.Entry) []lock.Member {
-	members := lock.Members(entries, k.view)
+func (a *Agent) knownMembers(k snapshot, entries []handlers.Entry) []cluster.Member {
+	members := cluster.Members(entries, k.view)
 	own := k.health.Status
-	if of := own.MasterAddr; !own.Master && of != redis.Sink && !slices.ContainsFunc(members, func(m lock.Member) bool { return m.Address == of }) {
-		members = append(members, lock.Member{ID: of, Address: of, Check: lock.NotInCatalog})
+	if of := own.MasterAddr; !own.Master && of != redis.Sink && !slices.ContainsFunc(members, func(m cluster.Member) bool { return m.Address == of }) {
+		members = append(members, cluster.Member{ID: of, Address: of, Check: cluster.NotInCatalog})
 	}
-	return slices.DeleteFunc(members, func(m lock.Member) bool { return m.ID == a.Me.ID })
+	return slices.DeleteFunc(members, func(m cluster.Member) bool { return m.ID == a.Me.ID })
 }
 
 // knownUnresponsive tells whether a member is the master, and known not to answer: to its own agent, or to the watch on it.
@@ -142,7 +142,7 @@ func (a *Agent) probe(ctx context.Context, addr string, hopeless bool) (redis.St
 }
 
 // recordedPeers are the recorded members that a take-over parks.
-func recordedPeers(v lock.View, me string) (out []takeover.RecordedPeer) {
+func recordedPeers(v cluster.View, me string) (out []takeover.RecordedPeer) {
 	for _, id := range slices.Sorted(maps.Keys(v.State.Members)) {
 		r, p := v.State.Members[id], v.LiveAgents[id]
 		if id == me {

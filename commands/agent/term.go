@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
+	"resec/commands/cluster"
 	"resec/commands/failpoint"
-	"resec/commands/lock"
 	"resec/handlers/redis"
 )
 
@@ -64,17 +64,17 @@ func termEnded(k snapshot, r leaderTerm) (endReason, bool) {
 		return endReason{text: "the state was deleted or damaged by hand: it is published anew", keepLock: true}, true
 	case k.paused: // whatever our Redis is made to do
 	case redis.Refused(h.Err):
-		return endReason{release: lock.WhyDead, text: "redis is gone"}, true
+		return endReason{release: cluster.WhyDead, text: "redis is gone"}, true
 	case redis.Unreachable(h.Err):
-		return endReason{release: lock.WhyFrozen, text: "redis is frozen: " + redis.Summary(h.Err)}, true
+		return endReason{release: cluster.WhyFrozen, text: "redis is frozen: " + redis.Summary(h.Err)}, true
 	case h.Err != nil:
-		return endReason{release: lock.WhyUnhealthy, text: "redis is unusable: " + redis.Summary(h.Err)}, true
+		return endReason{release: cluster.WhyUnhealthy, text: "redis is unusable: " + redis.Summary(h.Err)}, true
 	case h.Status.RunID != r.run:
-		return endReason{release: lock.WhyDead, text: "redis was restarted: it is a new one", parkRedis: true}, true
+		return endReason{release: cluster.WhyDead, text: "redis was restarted: it is a new one", parkRedis: true}, true
 	case k.view.Index >= r.index && k.view.Request.Active() && (k.view.Request.To == r.id || otherRequested(k, r.id)):
 		return endReason{text: "an operator wants " + k.view.Request.To, keepLock: true}, true
 	case h.At.After(r.since) && !h.Status.Master:
-		return endReason{release: lock.WhyUnhealthy, text: "redis was made a replica of " + h.Status.MasterAddr}, true
+		return endReason{release: cluster.WhyUnhealthy, text: "redis was made a replica of " + h.Status.MasterAddr}, true
 	}
 	return endReason{}, false
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"resec/commands/catalog"
+	"resec/commands/cluster"
 	"resec/commands/lock"
 	"resec/commands/observable"
 	"resec/commands/watch"
@@ -30,7 +31,7 @@ type Election struct {
 	Lock      lock.Lock
 	Session   lock.SessionOptions
 	Naming    catalog.Naming
-	Me        lock.Master
+	Me        cluster.Master
 	Registrar *catalog.Registrar // nil: the master service is not registered
 	Redis     *redis.Server
 	Creds     redis.Options
@@ -49,7 +50,7 @@ type Election struct {
 
 // snapshot is what an election knows.
 type snapshot struct {
-	view        lock.View
+	view        cluster.View
 	health      redis.Health
 	probed      bool // health is an answer
 	sessionLost bool // Consul says that our session is no more
@@ -156,7 +157,7 @@ func (e *Election) contendWith(ctx context.Context, s *lock.Session, timeout <-c
 		switch why := e.notContendingReason(k); {
 		case k.sessionLost:
 			return true, nil
-		case errors.Is(k.view.Err, lock.ErrConflict):
+		case errors.Is(k.view.Err, cluster.ErrConflict):
 			return false, k.view.Err
 		case foreign != nil:
 			return false, foreign

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/catalog"
+	"resec/commands/cluster"
 	"resec/commands/lock"
 	"resec/commands/takeover"
 	"resec/handlers"
@@ -18,7 +19,7 @@ import (
 )
 
 // runAsHolder is the state in which the lock is ours; leaving it fences, deregisters, and gives the lock back.
-func (e *Election) runAsHolder(ctx context.Context, s *lock.Session, v lock.View) (err error) {
+func (e *Election) runAsHolder(ctx context.Context, s *lock.Session, v cluster.View) (err error) {
 	e.Log.Info("elected", "key", e.Lock.Key, "term", v.State.Term()+1)
 	held, lose := context.WithCancelCause(ctx)
 	guarded := make(chan struct{})
@@ -112,7 +113,7 @@ func (e *Election) watchLock(ctx context.Context, s *lock.Session) error {
 }
 
 // promote invokes the promote handler, and publishes.
-func (e *Election) promote(ctx context.Context, s *lock.Session, v lock.View) (lock.View, error) {
+func (e *Election) promote(ctx context.Context, s *lock.Session, v cluster.View) (cluster.View, error) {
 	t := takeover.Takeover{Lock: e.Lock, Session: s, Me: e.Me, Service: e.Naming.Name(catalog.Master), Redis: e.Redis, Creds: e.Creds, Log: e.Log}
 	if e.Handler == nil {
 		v, finish, err := t.Run(ctx, v)
@@ -134,7 +135,7 @@ func (e *Election) promote(ctx context.Context, s *lock.Session, v lock.View) (l
 	if err != nil {
 		e.Log.Warn("published without its run id: the redis that the handler promoted does not answer here", "err", err)
 	}
-	return t.Publish(ctx, v, st, lock.MinReplicas{Replicas: lock.GuardOff})
+	return t.Publish(ctx, v, st, cluster.MinReplicas{Replicas: cluster.GuardOff})
 }
 
 // demotedByHand tells whether our Redis, once promoted, was made a replica again.
@@ -143,7 +144,7 @@ func (e *Election) demotedByHand(h redis.Health) bool {
 	return since != nil && h.At.After(*since) && !h.Status.Master
 }
 
-func previous(v lock.View) *handlers.Peer {
+func previous(v cluster.View) *handlers.Peer {
 	if v.State.Master == nil {
 		return nil
 	}
@@ -161,7 +162,7 @@ func (e *Election) invoke(ctx context.Context, ev handlers.Event) error {
 // fenceAndRelease fences and gives the lock back. The fence has what is left of the lease, and never less than a moment: a
 // master that may have a successor must not be left writable.
 func (e *Election) fenceAndRelease(ctx context.Context, s *lock.Session, cause error) error {
-	why := lock.WhyLeaving
+	why := cluster.WhyLeaving
 	if cause != nil {
 		why = cause.Error()
 	}

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 
-	"resec/commands/lock"
+	"resec/commands/cluster"
 	"resec/commands/status"
 	"resec/handlers/redis"
 )
@@ -20,15 +20,15 @@ type Row struct {
 }
 
 // Rows is every member, those who may lead first, in the order in which they would take a free lock.
-func Rows(v lock.View, answers []status.MemberStatus) []Row {
+func Rows(v cluster.View, answers []status.MemberStatus) []Row {
 	cs := status.Candidates(answers)
 	binds := v.State.Eligibility(cs, false)
-	ranked := lock.Rank(cs, v.State, binds)
+	ranked := cluster.Rank(cs, v.State, binds)
 	rows := make([]Row, len(answers))
 	for i, a := range answers {
 		r := Row{ID: a.ID, Address: a.Address, Status: a.Status}
-		r.Rank = 1 + slices.IndexFunc(ranked, func(c lock.Candidate) bool { return c.ID == a.ID })
-		c := lock.Candidate{ID: a.ID, Status: a.Status}
+		r.Rank = 1 + slices.IndexFunc(ranked, func(c cluster.Candidate) bool { return c.ID == a.ID })
+		c := cluster.Candidate{ID: a.ID, Status: a.Status}
 		switch {
 		case a.Err != nil:
 			r.Why = redis.Summary(a.Err)
@@ -38,7 +38,7 @@ func Rows(v lock.View, answers []status.MemberStatus) []Row {
 			r.Why = "is the master"
 		case v.LiveAgents[a.ID].Session == "":
 			r.Why = "its agent is dead"
-		case binds == lock.AnyMember && len(v.State.Members) > 0:
+		case binds == cluster.AnyMember && len(v.State.Members) > 0:
 			r.Why = "the record binds nobody: all were restarted"
 		}
 		rows[i] = r
@@ -57,14 +57,14 @@ func unranked(r Row) int {
 }
 
 // IneligibleReason says why not even an operator's force can make a member lead; nothing where it can.
-func IneligibleReason(r Row, v lock.View) string {
+func IneligibleReason(r Row, v cluster.View) string {
 	switch {
 	case r.Status.RunID == "":
 		return r.Why
 	case v.LiveAgents[r.ID].Session == "":
 		return "it has no agent that lives, to promote it"
 	}
-	return lock.Candidate{ID: r.ID, Status: r.Status}.UnusableReason()
+	return cluster.Candidate{ID: r.ID, Status: r.Status}.UnusableReason()
 }
 
 // DataLoss is what each other member loses when it is made to follow to, a line each. What does not answer now is not known.

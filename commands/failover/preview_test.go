@@ -6,26 +6,26 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"resec/commands/lock"
+	"resec/commands/cluster"
 	"resec/commands/status"
 	"resec/handlers"
 	"resec/handlers/redis"
 )
 
 // view is a cluster whose master is a; b has caught up, j joins; the agents of all but c live.
-func view() lock.View {
-	rec := func(id string, joining bool) lock.MemberRecord {
-		return lock.MemberRecord{RunID: "run-" + id, CatchingUp: joining}
+func view() cluster.View {
+	rec := func(id string, joining bool) cluster.MemberRecord {
+		return cluster.MemberRecord{RunID: "run-" + id, CatchingUp: joining}
 	}
-	here := func(id string) lock.MemberKey { return lock.MemberKey{Session: id + "'s", RunID: "run-" + id} }
-	return lock.View{Index: 9, Session: "a's", Holder: "a", StateIndex: 8,
-		LiveAgents: map[string]lock.MemberKey{"a": here("a"), "b": here("b"), "j": here("j"), "x": here("x"), "s": here("s")},
-		State: lock.State{Histories: []string{"l"}, Master: &lock.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Address: "a:1", Term: 4}},
-			Members: map[string]lock.MemberRecord{"a": rec("a", false), "b": rec("b", false), "c": rec("c", false), "j": rec("j", true), "s": rec("s", false)}}}
+	here := func(id string) cluster.MemberKey { return cluster.MemberKey{Session: id + "'s", RunID: "run-" + id} }
+	return cluster.View{Index: 9, Session: "a's", Holder: "a", StateIndex: 8,
+		LiveAgents: map[string]cluster.MemberKey{"a": here("a"), "b": here("b"), "j": here("j"), "x": here("x"), "s": here("s")},
+		State: cluster.State{Histories: []string{"l"}, Master: &cluster.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Address: "a:1", Term: 4}},
+			Members: map[string]cluster.MemberRecord{"a": rec("a", false), "b": rec("b", false), "c": rec("c", false), "j": rec("j", true), "s": rec("s", false)}}}
 }
 
 func answer(id string, offset int64, change ...func(*redis.Status)) status.MemberStatus {
-	a := status.MemberStatus{Member: lock.Member{ID: id, Address: id + ":1", Check: "passing"}, Status: redis.Status{RunID: "run-" + id, MasterAddr: "a:1", LinkUp: true,
+	a := status.MemberStatus{Member: cluster.Member{ID: id, Address: id + ":1", Check: "passing"}, Status: redis.Status{RunID: "run-" + id, MasterAddr: "a:1", LinkUp: true,
 		Keys: 10, Dataset: 500, Priority: 100, Position: redis.Position{ReplID: "l", Offset: offset}}}
 	for _, f := range change {
 		f(&a.Status)
@@ -39,7 +39,7 @@ func empty(s *redis.Status)   { s.Keys, s.Dataset, s.Position = 0, 0, redis.Posi
 func never(s *redis.Status)   { s.Priority = 0 }
 
 func silent(id string) status.MemberStatus {
-	return status.MemberStatus{Member: lock.Member{ID: id, Address: id + ":1", Check: "critical"}, Err: errors.New("timeout")}
+	return status.MemberStatus{Member: cluster.Member{ID: id, Address: id + ":1", Check: "critical"}, Err: errors.New("timeout")}
 }
 
 func answers() []status.MemberStatus {

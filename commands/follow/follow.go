@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"resec/commands/catalog"
+	"resec/commands/cluster"
 	"resec/commands/lock"
 	"resec/commands/observable"
 	"resec/commands/watch"
@@ -45,7 +46,7 @@ type snapshot struct {
 	digest  string // of what matters in it to a handler outside of this process
 	entries []handlers.Entry
 	run     string // the run id of our Redis, where that is watched
-	view    lock.View
+	view    cluster.View
 }
 
 // handledKey is what one successful call of the handler settles: this event, for this run of Redis.
@@ -129,7 +130,7 @@ func (f *Follower) onEvent(index uint64, answer any) error {
 // selectMaster is whom the built-in handler makes Redis follow, and a digest of what that depends on: address, port, id, term
 // and run; empty where there is nobody. Where a master is published beside the lock, only its entry counts: anybody can
 // register a service.
-func selectMaster(entries []handlers.Entry, published *lock.Master, tag string) (to handlers.Target, digest string, err error) {
+func selectMaster(entries []handlers.Entry, published *cluster.Master, tag string) (to handlers.Target, digest string, err error) {
 	m, ok := handlers.MasterOf(entries, tag)
 	if !ok {
 		return to, "", nil

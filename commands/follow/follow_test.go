@@ -7,7 +7,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/catalog"
-	"resec/commands/lock"
+	"resec/commands/cluster"
 	"resec/commands/observable"
 	"resec/handlers"
 )
@@ -92,12 +92,12 @@ func TestChoose(t *testing.T) {
 		return e
 	}
 	a, b := entry("a", "10.0.0.1", "2"), entry("b", "10.0.0.2", "1")
-	published := &lock.Master{Peer: handlers.Peer{ID: "b", RunID: "run-b"}}
+	published := &cluster.Master{Peer: handlers.Peer{ID: "b", RunID: "run-b"}}
 	const refused = "refused: the service names another master than the published one, b"
 	for _, tt := range []struct {
 		name      string
 		entries   []handlers.Entry
-		published *lock.Master
+		published *cluster.Master
 		want      handlers.Target
 		digest    string
 		err       string
@@ -146,7 +146,7 @@ func TestLearn(t *testing.T) {
 
 func TestDue(t *testing.T) {
 	situation := func(change ...func(*snapshot)) snapshot {
-		k := snapshot{index: 7, event: []byte("[]\n"), digest: "d", run: "r", view: lock.View{Index: 8, Session: "s", Holder: "a"}}
+		k := snapshot{index: 7, event: []byte("[]\n"), digest: "d", run: "r", view: cluster.View{Index: 8, Session: "s", Holder: "a"}}
 		for _, f := range change {
 			f(&k)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"resec/commands/cluster"
 	"resec/handlers/redis"
 )
 
@@ -31,9 +32,9 @@ func FuzzParse(f *testing.F) {
 			t.Error("a pause says nothing")
 		}
 		st := redis.Status{RunID: "r", Position: redis.Position{ReplID: "x", ReplID2: "y", ReplID2EndOffset: 3, Offset: 4}, Priority: 100}
-		cs := []Candidate{{ID: "a", Status: st}, {ID: "b", Status: redis.Status{RunID: "q"}}}
+		cs := []cluster.Candidate{{ID: "a", Status: st}, {ID: "b", Status: redis.Status{RunID: "q"}}}
 		for _, quiet := range []bool{false, true} {
-			for _, c := range Rank(cs, v.State, v.State.Eligibility(cs, quiet)) {
+			for _, c := range cluster.Rank(cs, v.State, v.State.Eligibility(cs, quiet)) {
 				if c.IneligibleReason(v.State, v.State.Eligibility(cs, quiet)) != "" {
 					t.Errorf("%s is ranked, and unfit", c.ID)
 				}
@@ -48,6 +49,6 @@ func FuzzParse(f *testing.F) {
 		if _, err := json.Marshal(v.State.AliasHistory(v.State.ResolvePosition(st))); err != nil {
 			t.Errorf("what was read cannot be written again: %v", err)
 		}
-		Members(nil, v)
+		cluster.Members(nil, v)
 	})
 }

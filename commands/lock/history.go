@@ -5,38 +5,22 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/hashicorp/consul/api"
+
+	"resec/commands/cluster"
 )
 
 // maxHistoryChanges is how many changes are kept.
 const maxHistoryChanges = 20
 
-// Change is one change of mastership, as the new master's agent saw it.
-type Change struct {
-	At     time.Time     `json:"at"` // when writes were let in
-	From   string        `json:"from,omitempty"`
-	To     string        `json:"to"`
-	Term   uint64        `json:"term"`
-	Cause  string        `json:"cause"`
-	Outage time.Duration `json:"outage_ns"` // from when the fault was seen, or writes were held back, until they were let in
-	Steps  []Step        `json:"steps,omitempty"`
-}
-
-// Step is one of a take-over, and when it was done.
-type Step struct {
-	Name string        `json:"step"`
-	At   time.Duration `json:"at_ns"` // since the take-over began
-}
-
 // History are the last changes, the newest last.
-func (l Lock) History(ctx context.Context) ([]Change, error) {
+func (l Lock) History(ctx context.Context) ([]cluster.Change, error) {
 	all, _, err := l.history(ctx)
 	return all, err
 }
 
-func (l Lock) history(ctx context.Context) (all []Change, index uint64, err error) {
+func (l Lock) history(ctx context.Context) (all []cluster.Change, index uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	p, _, err := l.Client.KV().Get(historyKey(l.Key), (&api.QueryOptions{RequireConsistent: true}).WithContext(ctx))
@@ -53,7 +37,7 @@ func (l Lock) history(ctx context.Context) (all []Change, index uint64, err erro
 }
 
 // AppendHistory adds a change. It is written after the master is in service: a history is worth no delay.
-func (l Lock) AppendHistory(ctx context.Context, c Change) error {
+func (l Lock) AppendHistory(ctx context.Context, c cluster.Change) error {
 	for range 3 { // two masters in a row may write at the same time
 		all, index, err := l.history(ctx)
 		if err != nil {

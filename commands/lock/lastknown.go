@@ -1,5 +1,9 @@
 package lock
 
+import (
+	"resec/commands/cluster"
+)
+
 import "sync"
 
 // LastKnownState is the last state with a master in it that this process has seen. One that vanishes, or cannot be read any more, was
@@ -8,12 +12,12 @@ import "sync"
 // remembers nothing.
 type LastKnownState struct {
 	mu    sync.Mutex
-	state State
+	state cluster.State
 }
 
 // Fill remembers what a view shows, and puts into one that shows no master what is remembered: whoever acquires the lock
 // writes it back.
-func (m *LastKnownState) Fill(v View) View {
+func (m *LastKnownState) Fill(v cluster.View) cluster.View {
 	if m == nil {
 		return v
 	}

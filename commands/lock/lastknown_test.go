@@ -8,31 +8,34 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/hashicorp/consul/api"
 
+	"resec/commands/cluster"
 	"resec/handlers"
 )
 
 func TestMemory(t *testing.T) {
-	led := func(id string) State { return State{Master: &Master{Peer: handlers.Peer{ID: id, Term: 5}}} }
-	shown := func(s State) View { return View{Index: 9, StateIndex: 9, State: s} }
-	free := View{Index: 12, LockIndex: 0}
+	led := func(id string) cluster.State {
+		return cluster.State{Master: &cluster.Master{Peer: handlers.Peer{ID: id, Term: 5}}}
+	}
+	shown := func(s cluster.State) cluster.View { return cluster.View{Index: 9, StateIndex: 9, State: s} }
+	free := cluster.View{Index: 12, LockIndex: 0}
 	for _, tt := range []struct {
 		name  string
-		saw   []View
-		shown View
-		want  View
+		saw   []cluster.View
+		shown cluster.View
+		want  cluster.View
 	}{
 		{"before anything was seen a cluster without a state is a new one", nil, free, free},
-		{"a state without a master is none", []View{shown(State{Service: "x"})}, free, free},
-		{"what Consul has counts", []View{shown(led("a"))}, shown(led("b")), shown(led("b"))},
-		{"a state that vanished is remembered", []View{shown(led("a")), shown(led("b"))}, free, View{Index: 12, State: led("b"), FromLastKnown: true}},
-		{"also by the second look", []View{shown(led("a")), free}, free, View{Index: 12, State: led("a"), FromLastKnown: true}},
-		{"and where a member that knew nothing took the lock", []View{shown(led("a"))}, View{Index: 12, StateIndex: 11, Session: "s"},
-			View{Index: 12, StateIndex: 11, Session: "s", State: led("a"), FromLastKnown: true}},
-		{"and one that was damaged", []View{shown(led("a"))}, View{Index: 12, StateIndex: 11, Err: fmt.Errorf("read the state")},
-			View{Index: 12, StateIndex: 11, State: led("a"), FromLastKnown: true}},
-		{"and where the lock is damaged, too", []View{shown(led("a"))}, View{Index: 12, Err: ErrConflict}, View{Index: 12, State: led("a"), FromLastKnown: true}},
-		{"what is damaged is not remembered", []View{shown(led("a")), {Index: 10, StateIndex: 10, State: led("x"), Err: fmt.Errorf("read the state")}}, free,
-			View{Index: 12, State: led("a"), FromLastKnown: true}},
+		{"a state without a master is none", []cluster.View{shown(cluster.State{Service: "x"})}, free, free},
+		{"what Consul has counts", []cluster.View{shown(led("a"))}, shown(led("b")), shown(led("b"))},
+		{"a state that vanished is remembered", []cluster.View{shown(led("a")), shown(led("b"))}, free, cluster.View{Index: 12, State: led("b"), FromLastKnown: true}},
+		{"also by the second look", []cluster.View{shown(led("a")), free}, free, cluster.View{Index: 12, State: led("a"), FromLastKnown: true}},
+		{"and where a member that knew nothing took the lock", []cluster.View{shown(led("a"))}, cluster.View{Index: 12, StateIndex: 11, Session: "s"},
+			cluster.View{Index: 12, StateIndex: 11, Session: "s", State: led("a"), FromLastKnown: true}},
+		{"and one that was damaged", []cluster.View{shown(led("a"))}, cluster.View{Index: 12, StateIndex: 11, Err: fmt.Errorf("read the state")},
+			cluster.View{Index: 12, StateIndex: 11, State: led("a"), FromLastKnown: true}},
+		{"and where the lock is damaged, too", []cluster.View{shown(led("a"))}, cluster.View{Index: 12, Err: cluster.ErrConflict}, cluster.View{Index: 12, State: led("a"), FromLastKnown: true}},
+		{"what is damaged is not remembered", []cluster.View{shown(led("a")), {Index: 10, StateIndex: 10, State: led("x"), Err: fmt.Errorf("read the state")}}, free,
+			cluster.View{Index: 12, State: led("a"), FromLastKnown: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := Lock{Key: "k", LastKnown: &LastKnownState{}}
@@ -49,7 +52,7 @@ func TestMemory(t *testing.T) {
 // A state that can be read and names nobody is damaged.
 func TestMemory_NamesNobody(t *testing.T) {
 	l := Lock{Key: "k", LastKnown: &LastKnownState{}}
-	l.LastKnown.Fill(View{State: State{Master: &Master{Peer: handlers.Peer{ID: "a", Address: "a:1", Term: 5}}}})
+	l.LastKnown.Fill(cluster.View{State: cluster.State{Master: &cluster.Master{Peer: handlers.Peer{ID: "a", Address: "a:1", Term: 5}}}})
 	for _, text := range []string{`{"master":{}}`, `{"master":{"id":"b"}}`, `{"master":{"address":"b:1"}}`, `{`, `[]`} {
 		if v := l.Parse(8, api.KVPairs{{Key: "k/state", Value: []byte(text), ModifyIndex: 7}}); !v.FromLastKnown || v.State.Master.ID != "a" || v.Err != nil {
 			t.Errorf("%s gives %+v", text, v)
@@ -60,8 +63,8 @@ func TestMemory_NamesNobody(t *testing.T) {
 // A write of our own is remembered before a look shows it, and is Consul's state again.
 func TestMemory_OwnWrite(t *testing.T) {
 	l := Lock{Key: "k", LastKnown: &LastKnownState{}}
-	s := State{Master: &Master{Peer: handlers.Peer{ID: "a", Term: 5}}}
-	v := l.after(View{FromLastKnown: true, Err: ErrConflict}, map[string]uint64{"k": 7, "k/state": 7}, "s", "a", s)
+	s := cluster.State{Master: &cluster.Master{Peer: handlers.Peer{ID: "a", Term: 5}}}
+	v := l.after(cluster.View{FromLastKnown: true, Err: cluster.ErrConflict}, map[string]uint64{"k": 7, "k/state": 7}, "s", "a", s)
 	if v.FromLastKnown || v.Err != nil {
 		t.Errorf("the view is %+v", v)
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/hashicorp/consul/api"
+
+	"resec/commands/cluster"
 )
 
 // Flag marks a lock key, as Consul's own API marks it: `consul lock` refuses a key without it.
@@ -16,10 +18,6 @@ import (
 const Flag uint64 = 0x2ddccbc058a50c18
 
 var (
-	// ErrConflict is returned for a key that is in use for something other than a lock.
-	ErrConflict = errors.New("the lock key is in use, and not as a lock")
-	// ErrOtherCluster is returned for a state that belongs to another cluster.
-	ErrOtherCluster = errors.New("the state under the lock key is another cluster's")
 	// ErrChanged is returned when a transaction found the lock or the state other than its writer knew it.
 	ErrChanged = errors.New("the lock or the state has changed meanwhile")
 	// ErrDenied is returned when the ACL token does not suffice; its text names the permission that is missing.
@@ -35,29 +33,29 @@ type Lock struct {
 }
 
 // Read looks once.
-func (l Lock) Read(ctx context.Context) (View, error) {
+func (l Lock) Read(ctx context.Context) (cluster.View, error) {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	pairs, meta, err := l.Client.KV().List(l.Key, (&api.QueryOptions{RequireConsistent: true}).WithContext(ctx))
 	if err != nil {
-		return View{}, fmt.Errorf("read the lock %s: %w", l.Key, err)
+		return cluster.View{}, fmt.Errorf("read the lock %s: %w", l.Key, err)
 	}
 	if meta.ResultsFilteredByACLs && len(pairs) == 0 { // it may be another's key that begins so
 		if _, _, err := l.Client.KV().Get(l.Key, (&api.QueryOptions{}).WithContext(ctx)); err != nil {
-			return View{}, fmt.Errorf("read the lock %s: %w", l.Key, err)
+			return cluster.View{}, fmt.Errorf("read the lock %s: %w", l.Key, err)
 		}
 	}
 	return l.Parse(meta.LastIndex, pairs), nil
 }
 
 // Parse is the package's Parse of the lock's own key, with the state as it is remembered.
-func (l Lock) Parse(index uint64, pairs api.KVPairs) View {
+func (l Lock) Parse(index uint64, pairs api.KVPairs) cluster.View {
 	return l.LastKnown.Fill(Parse(l.Key, index, pairs))
 }
 
 // Acquire takes the lock and writes s, provided that the state is still the one of the view. It returns the view with
 // the lock held. ErrMoved: the state is not, or the lock is held, or in a lock delay.
-func (l Lock) Acquire(ctx context.Context, session string, v View, s State) (View, error) {
+func (l Lock) Acquire(ctx context.Context, session string, v cluster.View, s cluster.State) (cluster.View, error) {
 	cas, err := l.cas(v, s)
 	var at map[string]uint64
 	if err == nil {
@@ -70,7 +68,7 @@ func (l Lock) Acquire(ctx context.Context, session string, v View, s State) (Vie
 }
 
 // after is the view once a transaction of ours has written lock and state.
-func (l Lock) after(v View, at map[string]uint64, session, holder string, s State) View {
+func (l Lock) after(v cluster.View, at map[string]uint64, session, holder string, s cluster.State) cluster.View {
 	v.LockIndex, v.StateIndex, v.Session, v.Holder, v.State, v.FromLastKnown = at[l.Key], at[StateKey(l.Key)], session, holder, s, false
 	v.Index, v.Err = max(v.Index, v.LockIndex, v.StateIndex), nil
 	return l.LastKnown.Fill(v)
@@ -78,7 +76,7 @@ func (l Lock) after(v View, at map[string]uint64, session, holder string, s Stat
 
 // Write replaces the state that the view shows, and returns the view with it. ErrMoved: somebody else wrote it, or the
 // session does not hold the lock. After any other error the state may have been written.
-func (l Lock) Write(ctx context.Context, session string, v View, s State) (View, error) {
+func (l Lock) Write(ctx context.Context, session string, v cluster.View, s cluster.State) (cluster.View, error) {
 	return l.write(ctx, session, v, s)
 }
 
@@ -88,7 +86,7 @@ func (l Lock) TxnIfHeld(ctx context.Context, session string, ops ...*api.TxnOp) 
 	return err
 }
 
-func (l Lock) write(ctx context.Context, session string, v View, s State, more ...*api.TxnOp) (View, error) {
+func (l Lock) write(ctx context.Context, session string, v cluster.View, s cluster.State, more ...*api.TxnOp) (cluster.View, error) {
 	cas, err := l.cas(v, s)
 	var at map[string]uint64
 	if err == nil { // the lock again: somebody may have overwritten its value
@@ -102,7 +100,7 @@ func (l Lock) write(ctx context.Context, session string, v View, s State, more .
 
 // Transfer hands the lock from our session to another member's in one transaction: at no time is it free. ErrMoved: the
 // state is another by now, we hold the lock no longer, or that session is gone.
-func (l Lock) Transfer(ctx context.Context, session string, v View, id string, s State) (View, error) {
+func (l Lock) Transfer(ctx context.Context, session string, v cluster.View, id string, s cluster.State) (cluster.View, error) {
 	to := v.LiveAgents[id].Session
 	cas, err := l.cas(v, s)
 	var at map[string]uint64
@@ -116,7 +114,7 @@ func (l Lock) Transfer(ctx context.Context, session string, v View, id string, s
 }
 
 // Release gives the lock back, and says why in the state if it is still the one that the view shows.
-func (l Lock) Release(ctx context.Context, session string, v View, why string) error {
+func (l Lock) Release(ctx context.Context, session string, v cluster.View, why string) error {
 	err := l.ReleaseWithReason(ctx, session, v, why)
 	if errors.Is(err, ErrChanged) {
 		if _, err = l.commit(ctx, l.unlock(session)); err != nil {
@@ -128,7 +126,7 @@ func (l Lock) Release(ctx context.Context, session string, v View, why string) e
 
 // ReleaseWithReason gives the lock back, and says why in the state. ErrMoved: the state is not the one that the view shows, or the lock is not
 // ours; nothing has changed.
-func (l Lock) ReleaseWithReason(ctx context.Context, session string, v View, why string) error {
+func (l Lock) ReleaseWithReason(ctx context.Context, session string, v cluster.View, why string) error {
 	v.State.Why = why
 	cas, err := l.cas(v, v.State)
 	if err == nil {
@@ -141,7 +139,7 @@ func (l Lock) ReleaseWithReason(ctx context.Context, session string, v View, why
 }
 
 // PutMember says that this member is here, for as long as its session lives.
-func (l Lock) PutMember(ctx context.Context, p MemberKey) error {
+func (l Lock) PutMember(ctx context.Context, p cluster.MemberKey) error {
 	data, err := json.Marshal(p)
 	if err == nil {
 		_, err = l.commit(ctx, &api.KVTxnOp{Verb: api.KVLock, Key: memberKey(l.Key, l.Member), Value: data, Session: p.Session})
@@ -175,7 +173,7 @@ func (l Lock) held(session string) *api.KVTxnOp {
 }
 
 // cas replaces the state that the view shows; where it shows none there must be none.
-func (l Lock) cas(v View, s State) (*api.KVTxnOp, error) {
+func (l Lock) cas(v cluster.View, s cluster.State) (*api.KVTxnOp, error) {
 	data, err := json.Marshal(s)
 	if err != nil {
 		return nil, err

@@ -4,32 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/hashicorp/consul/api"
+
+	"resec/commands/cluster"
 )
 
-// Pause is maintenance: nobody is promoted, re-pointed, parked or fenced while it stands.
-type Pause struct {
-	Until  time.Time `json:"until"`
-	Since  time.Time `json:"since"`
-	Reason string    `json:"reason,omitempty"`
-}
-
-// Active tells whether it stands, by this machine's clock.
-func (p *Pause) Active(now time.Time) bool { return p != nil && now.Before(p.Until) }
-
-func (p *Pause) String() string {
-	text := "paused until " + p.Until.Local().Format(time.RFC3339)
-	if p.Reason != "" {
-		text += ": " + p.Reason
-	}
-	return text
-}
-
 // parsePause reads a pause; what cannot be read is none.
-func parsePause(value []byte) *Pause {
-	p := &Pause{}
+func parsePause(value []byte) *cluster.Pause {
+	p := &cluster.Pause{}
 	if json.Unmarshal(value, p) != nil {
 		return nil
 	}
@@ -37,7 +20,7 @@ func parsePause(value []byte) *Pause {
 }
 
 // Pause pauses the cluster, or changes a pause that stands.
-func (l Lock) Pause(ctx context.Context, p Pause) error {
+func (l Lock) Pause(ctx context.Context, p cluster.Pause) error {
 	data, err := json.Marshal(p)
 	if err == nil {
 		_, err = l.commit(ctx, &api.KVTxnOp{Verb: api.KVSet, Key: pauseKey(l.Key), Value: data})

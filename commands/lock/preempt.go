@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
+
+	"resec/commands/cluster"
 )
 
 // lockDelayRetries is how often a lock is tried that a session's end has just freed: Consul keeps it back for the session's lock delay,
@@ -15,7 +17,7 @@ const lockDelayRetries = 5
 
 // Preempt ends the session that holds the lock in the view, and takes the lock, as Acquire does. Exactly that session: where the
 // lock or the state is not what the view shows any more, nothing is done. ErrMoved: so it was, or another was faster.
-func (l Lock) Preempt(ctx context.Context, session string, v View, s State) (View, error) {
+func (l Lock) Preempt(ctx context.Context, session string, v cluster.View, s cluster.State) (cluster.View, error) {
 	is, err := l.Read(ctx)
 	switch {
 	case err != nil:

@@ -9,26 +9,13 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
+
+	"resec/commands/cluster"
 )
 
-// Request is an operator's: that member shall be master. It lives with the session of who asks.
-type Request struct {
-	To          string   `json:"to,omitempty"`       // id; in a plan that nobody has accepted also an address, or nothing
-	ForceFollow []string `json:"overrule,omitempty"` // by force: ids that shall follow, whatever that wipes
-	Planned     bool     `json:"planned,omitempty"`  // not by force: the master's agent decides, and nothing is lost
-	DryRun      bool     `json:"dry_run,omitempty"`  // it says only how it would decide
-	Accepted    bool     `json:"accepted,omitempty"` // by the master's agent
-	Answer      string   `json:"answer,omitempty"`   // why it is not done, or what a dry run has found; it is over then
-	Session     string   `json:"-"`
-	Index       uint64   `json:"-"` // of its last change
-}
-
-// Active tells whether the lock is to be passed because of it.
-func (r *Request) Active() bool { return r != nil && (!r.Planned || r.Accepted) }
-
 // parseRequest reads a request; one whose session is gone, or that names nobody to be forced, is none. One that is over is apart.
-func parseRequest(p *api.KVPair) (open, over *Request) {
-	r := &Request{}
+func parseRequest(p *api.KVPair) (open, over *cluster.Request) {
+	r := &cluster.Request{}
 	if p.Session == "" || json.Unmarshal(p.Value, r) != nil || r.To == "" && !r.Planned {
 		return nil, nil
 	}
@@ -39,7 +26,7 @@ func parseRequest(p *api.KVPair) (open, over *Request) {
 }
 
 // AnswerRequest writes what has become of a request. ErrMoved: its asker is gone, or somebody else has replied.
-func (l Lock) AnswerRequest(ctx context.Context, r Request) error {
+func (l Lock) AnswerRequest(ctx context.Context, r cluster.Request) error {
 	data, err := json.Marshal(r)
 	if err == nil {
 		_, err = l.commit(ctx, &api.KVTxnOp{Verb: api.KVCheckSession, Key: requestKey(l.Key), Session: r.Session},
@@ -58,7 +45,7 @@ var ErrRequestPending = errors.New("another request is under way")
 const requestTTL = 10 * time.Second
 
 // CreateRequest makes a request. It stands until the function that it returns is called, or the member has done it.
-func (l Lock) CreateRequest(ctx context.Context, r Request) (end func(context.Context) error, err error) {
+func (l Lock) CreateRequest(ctx context.Context, r cluster.Request) (end func(context.Context) error, err error) {
 	data, err := json.Marshal(r)
 	if err != nil {
 		return nil, err

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"resec/commands/lock"
+	"resec/commands/cluster"
 	"resec/handlers"
 	"resec/handlers/redis"
 )
@@ -50,13 +50,13 @@ type Member struct {
 
 // MemberStatus is what one member's Redis said.
 type MemberStatus struct {
-	lock.Member
+	cluster.Member
 	Status redis.Status
 	Err    error
 }
 
 // Probe asks every member's Redis, all at once.
-func Probe(ctx context.Context, members []lock.Member, opt redis.Options) []MemberStatus {
+func Probe(ctx context.Context, members []cluster.Member, opt redis.Options) []MemberStatus {
 	out := make([]MemberStatus, len(members))
 	var wg sync.WaitGroup
 	for i, m := range members {
@@ -73,7 +73,7 @@ func Probe(ctx context.Context, members []lock.Member, opt redis.Options) []Memb
 }
 
 // New draws the conclusions.
-func New(v lock.View, answers []MemberStatus) Report {
+func New(v cluster.View, answers []MemberStatus) Report {
 	r := Report{Holder: v.Holder, Term: v.State.Term()}
 	if v.Free() {
 		r.Holder = ""
@@ -101,10 +101,10 @@ func New(v lock.View, answers []MemberStatus) Report {
 }
 
 // Candidates are those who answered.
-func Candidates(answers []MemberStatus) (cs []lock.Candidate) {
+func Candidates(answers []MemberStatus) (cs []cluster.Candidate) {
 	for _, a := range answers {
 		if a.Err == nil {
-			cs = append(cs, lock.Candidate{ID: a.ID, AgentAlive: a.AgentAlive(), InCatalog: a.InCatalog(), Status: a.Status})
+			cs = append(cs, cluster.Candidate{ID: a.ID, AgentAlive: a.AgentAlive(), InCatalog: a.InCatalog(), Status: a.Status})
 		}
 	}
 	return cs
@@ -112,20 +112,20 @@ func Candidates(answers []MemberStatus) (cs []lock.Candidate) {
 
 // barred says why a member is kept from following, or, where there is no master, from leading. Its agent says so in its
 // check as well, but Consul's servers may learn of that minutes later.
-func barred(a MemberStatus, s lock.State, master *redis.Status, binds lock.Eligibility) string {
+func barred(a MemberStatus, s cluster.State, master *redis.Status, binds cluster.Eligibility) string {
 	if a.Err != nil || a.Status.Master && !a.Status.Fenced() {
 		return ""
 	}
 	if why := s.RefuseFollowReason(a.ID, a.Status); why != "" && a.Status.MasterAddr != s.Master.Address {
 		return why
 	}
-	if why := (lock.Candidate{ID: a.ID, Status: a.Status}).IneligibleReason(s, binds); master == nil && s.Master != nil && why != "" {
+	if why := (cluster.Candidate{ID: a.ID, Status: a.Status}).IneligibleReason(s, binds); master == nil && s.Master != nil && why != "" {
 		return "may not lead: " + why
 	}
 	return ""
 }
 
-func member(a MemberStatus, holder string, s lock.State, master *redis.Status) Member {
+func member(a MemberStatus, holder string, s cluster.State, master *redis.Status) Member {
 	m := Member{ID: a.ID, Address: a.Address, Role: "unknown", Holder: holder != "" && a.ID == holder, Term: a.Term, Check: a.Check}
 	if a.Err != nil {
 		m.Note = a.Err.Error()
@@ -147,7 +147,7 @@ func member(a MemberStatus, holder string, s lock.State, master *redis.Status) M
 		m.Note = "refuses writes: it has fewer replicas than its guard needs"
 	case st.Master && (s.Master == nil || st.RunID != s.Master.RunID):
 		m.Note = "a master that is not the published one"
-	case m.Check == lock.NotInCatalog:
+	case m.Check == cluster.NotInCatalog:
 		m.Note = "not in the catalogue"
 	case m.Check != "passing":
 		m.Note = cmp.Or(strings.TrimSpace(a.Output), "its check is "+m.Check)
@@ -158,16 +158,16 @@ func member(a MemberStatus, holder string, s lock.State, master *redis.Status) M
 }
 
 // guard is what a server's min-replicas-to-write amounts to.
-func guard(st redis.Status, s lock.State) string {
+func guard(st redis.Status, s cluster.State) string {
 	switch {
 	case st.Fenced():
 		return "fence"
 	case !st.Master:
 		return ""
-	case s.Guard().Replicas == lock.GuardOff:
+	case s.Guard().Replicas == cluster.GuardOff:
 		return "off"
 	}
-	needs := lock.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}.Effective().Replicas
+	needs := cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}.Effective().Replicas
 	if needs == 0 {
 		return "none"
 	}
@@ -189,7 +189,7 @@ func link(st redis.Status) string {
 }
 
 // verdict is one line.
-func verdict(v lock.View, members []Member, master *redis.Status) (int, string) {
+func verdict(v cluster.View, members []Member, master *redis.Status) (int, string) {
 	switch {
 	case v.Err != nil:
 		return NoMaster, "no master: " + v.Err.Error()

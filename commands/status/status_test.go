@@ -7,25 +7,25 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"resec/commands/lock"
+	"resec/commands/cluster"
 	"resec/handlers"
 	"resec/handlers/redis"
 )
 
 // view is the lock held by "a", which is published.
-func view(change ...func(*lock.View)) lock.View {
-	v := lock.View{Index: 9, Session: "s", Holder: "a", StateIndex: 8, State: lock.State{Master: &lock.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Address: "a:6379", Term: 4}}}}
+func view(change ...func(*cluster.View)) cluster.View {
+	v := cluster.View{Index: 9, Session: "s", Holder: "a", StateIndex: 8, State: cluster.State{Master: &cluster.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Address: "a:6379", Term: 4}}}}
 	for _, f := range change {
 		f(&v)
 	}
 	return v
 }
 
-func free(v *lock.View) { v.Session = "" }
+func free(v *cluster.View) { v.Session = "" }
 
 // replica is the answer of a linked replica, 10 bytes behind; master is the published one's.
 func replica(id string, change ...func(*MemberStatus)) MemberStatus {
-	a := MemberStatus{Member: lock.Member{ID: id, Address: id + ":6379", Check: "passing", Output: "replica of a:6379", Term: 4}, Status: redis.Status{
+	a := MemberStatus{Member: cluster.Member{ID: id, Address: id + ":6379", Check: "passing", Output: "replica of a:6379", Term: 4}, Status: redis.Status{
 		RunID: "run-" + id, Version: "7.0.15", MasterAddr: "a:6379", LinkUp: true, Position: redis.Position{ReplID: "l", Offset: 90}}}
 	for _, f := range change {
 		f(&a)
@@ -60,7 +60,7 @@ func check(status, output string) func(*MemberStatus) {
 func TestNew_Verdict(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
-		view    lock.View
+		view    cluster.View
 		answers []MemberStatus
 		code    int
 		verdict string
@@ -80,9 +80,9 @@ func TestNew_Verdict(t *testing.T) {
 		{"one that is fenced is none", view(), []MemberStatus{master(fenced)}, NoMaster, "no master: the published one, a, refuses writes"},
 		{"one whose replicas are gone refuses writes", view(), []MemberStatus{master(guarded(1))}, NoMaster, "no master: the published one, a, refuses writes for want of replicas"},
 		{"one that has enough does not", view(), []MemberStatus{master(guarded(1), attached), replica("b")}, Healthy, "healthy: master a, term 4, 1 linked replicas"},
-		{"before the first one there is none", lock.View{Index: 9}, []MemberStatus{replica("b")}, NoMaster, "no master: none was ever published under this lock key"},
+		{"before the first one there is none", cluster.View{Index: 9}, []MemberStatus{replica("b")}, NoMaster, "no master: none was ever published under this lock key"},
 		{"no members at all", view(), nil, NoMaster, "no master: the published one, a, is not to be found"},
-		{"a lock that cannot be read comes first", view(func(v *lock.View) { v.Err = lock.ErrConflict }), []MemberStatus{master()}, NoMaster, "no master: the lock key is in use, and not as a lock"},
+		{"a lock that cannot be read comes first", view(func(v *cluster.View) { v.Err = cluster.ErrConflict }), []MemberStatus{master()}, NoMaster, "no master: the lock key is in use, and not as a lock"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := New(tt.view, tt.answers)
@@ -132,12 +132,12 @@ func TestNew_Members(t *testing.T) {
 func TestNew_Holder(t *testing.T) {
 	for _, tt := range []struct {
 		name, want string
-		view       lock.View
+		view       cluster.View
 		held       bool
 	}{
 		{"who holds the lock", "a", view(), true},
 		{"a lock that is free has no holder, whatever stands in it", "", view(free), false},
-		{"a holder that is no member", "Consul Lock", view(func(v *lock.View) { v.Holder = "Consul Lock" }), false},
+		{"a holder that is no member", "Consul Lock", view(func(v *cluster.View) { v.Holder = "Consul Lock" }), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := New(tt.view, []MemberStatus{master()})
@@ -150,9 +150,9 @@ func TestNew_Holder(t *testing.T) {
 
 // Why a member is kept from following or leading, as its own agent would say.
 func TestNew_Barred(t *testing.T) {
-	known := view(func(v *lock.View) {
+	known := view(func(v *cluster.View) {
 		v.State.Histories = []string{"l"}
-		v.State.Members = map[string]lock.MemberRecord{"a": {RunID: "run-a"}, "b": {RunID: "run-b"}, "c": {RunID: "run-c", CatchingUp: true}}
+		v.State.Members = map[string]cluster.MemberRecord{"a": {RunID: "run-a"}, "b": {RunID: "run-b"}, "c": {RunID: "run-c", CatchingUp: true}}
 	})
 	foreign := func(a *MemberStatus) { a.Status.Keys, a.Status.Position.ReplID = 7, "z" }
 	fit := func(a *MemberStatus) { a.Status.Priority = 100 }
@@ -182,9 +182,9 @@ func TestNew_Barred(t *testing.T) {
 func promotedNot(a *MemberStatus) { a.Status.Master = false }
 
 func TestNew_Guard(t *testing.T) {
-	off := view(func(v *lock.View) { v.State.Master.Guard = lock.GuardOff })
+	off := view(func(v *cluster.View) { v.State.Master.Guard = cluster.GuardOff })
 	for _, tt := range []struct {
-		view lock.View
+		view cluster.View
 		a    MemberStatus
 		want string
 	}{

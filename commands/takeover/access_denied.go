@@ -8,25 +8,25 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"resec/commands/lock"
+	"resec/commands/cluster"
 	"resec/handlers"
 	"resec/handlers/redis"
 )
 
 // treatAsUnreachable tells whether who does not let us see who he is may be treated as silent: his guard, if it is the old master, closes it all
 // the same. While we receive its stream it is the old master.
-func (p *run) treatAsUnreachable(v lock.View, old *lock.Master, received bool, err error) bool {
-	return redis.AccessDenied(err) && (p.ForcedFailover != nil || v.State.MasterReportedGone(old.ID) || old.Guard != lock.GuardOff && !received)
+func (p *run) treatAsUnreachable(v cluster.View, old *cluster.Master, received bool, err error) bool {
+	return redis.AccessDenied(err) && (p.ForcedFailover != nil || v.State.MasterReportedGone(old.ID) || old.Guard != cluster.GuardOff && !received)
 }
 
 // receivesFrom tells whether a Redis receives the master's stream.
-func receivesFrom(st redis.Status, m *lock.Master) bool {
+func receivesFrom(st redis.Status, m *cluster.Master) bool {
 	return st.Streaming() && st.MasterAddr == m.Address
 }
 
 // refuseIfServing returns an error where the old master does not let us see it, and somebody receives its stream: it serves its clients, and
 // nobody is to be parked for that. A Redis at its maxclients hangs up.
-func (p *run) refuseIfServing(ctx context.Context, v lock.View, own redis.Status) error {
+func (p *run) refuseIfServing(ctx context.Context, v cluster.View, own redis.Status) error {
 	m := v.State.Master
 	if m == nil || m.RunID == own.RunID || p.ForcedFailover != nil || v.State.MasterReportedGone(m.ID) || p.UnresponsiveRun == m.RunID {
 		return nil

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"time"
 
-	"resec/commands/lock"
+	"resec/commands/cluster"
 	"resec/handlers"
 	"resec/handlers/redis"
 )
 
 // attachToOld makes our Redis a linked replica of the old master, where it is not, so that there is something to wait for.
-func (p *run) attachToOld(ctx context.Context, old *lock.Master, own, master redis.Status) error {
+func (p *run) attachToOld(ctx context.Context, old *cluster.Master, own, master redis.Status) error {
 	if own.Streaming() && own.Position.ReplID == master.Position.ReplID {
 		return nil
 	}

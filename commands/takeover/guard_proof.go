@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"resec/commands/lock"
+	"resec/commands/cluster"
 	"resec/handlers/redis"
 )
 
@@ -26,7 +26,7 @@ const (
 )
 
 // GuardCloseTime is how long enough members must not have followed a silent master, so that its guard has closed it.
-func GuardCloseTime(m *lock.Master) time.Duration {
+func GuardCloseTime(m *cluster.Master) time.Duration {
 	return time.Duration(m.MaxLag)*time.Second + guardCloseMargin
 }
 
@@ -41,9 +41,9 @@ type guardProof struct {
 // awaitGuardProof gathers evidence that a silent master's guard has closed it: enough of the recorded members, ourselves included, are
 // parked by us or gone, and so long that Redis counts none of them. A lease that is over is no proof, but with GUARD=off it
 // is all there is. It looks once, and tells whether that is enough; an error where it will not be.
-func (p *run) awaitGuardProof(ctx context.Context, v lock.View, old *lock.Master, proof *guardProof) (closed bool, err error) {
+func (p *run) awaitGuardProof(ctx context.Context, v cluster.View, old *cluster.Master, proof *guardProof) (closed bool, err error) {
 	need := v.State.DetachQuorum()
-	trusted := p.ForcedFailover != nil || v.State.MasterReportedGone(old.ID) || old.Guard == lock.GuardOff
+	trusted := p.ForcedFailover != nil || v.State.MasterReportedGone(old.ID) || old.Guard == cluster.GuardOff
 	if need == 0 && !trusted { // whoever is left where it is may follow it on
 		return false, fmt.Errorf("%w (its guard is not known, or none)", errGuardUnproven)
 	}
@@ -61,7 +61,7 @@ func (p *run) awaitGuardProof(ctx context.Context, v lock.View, old *lock.Master
 	case v.State.MasterReportedGone(old.ID):
 		p.Log.Info("the old master is silent, and its own agent has seen to it", "master", old.ID, "why", v.State.Why)
 		return true, nil
-	case old.Guard == lock.GuardOff:
+	case old.Guard == cluster.GuardOff:
 		p.Log.Warn("the old master is silent, and has no guard: only the end of its lease speaks for it", "master", old.ID)
 		return true, nil
 	}
@@ -116,7 +116,7 @@ func (p *run) sendFence(ctx context.Context) {
 }
 
 // refreshDetached parks whom it can, and notes who does not follow the old master.
-func (p *run) refreshDetached(ctx context.Context, v lock.View) {
+func (p *run) refreshDetached(ctx context.Context, v cluster.View) {
 	p.note(ctx, p.Me.ID, p.Redis.Status)
 	if st, err := p.Redis.Status(ctx); err == nil && !st.Parked() && !st.Master && p.Redis.Park(ctx) == nil {
 		p.note(ctx, p.Me.ID, p.Redis.Status)

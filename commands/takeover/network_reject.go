@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"resec/commands/lock"
+	"resec/commands/cluster"
 )
 
 // errNetworkRejects is returned where our Redis says that the master lives at whose address nobody lets us in.
@@ -17,7 +17,7 @@ const linkDownTimeout = 500 * time.Millisecond
 
 // verifyLinkDown makes sure that our Redis has lost its link to a master that refuses us: the link ends with the master. Where that
 // master's own agent has found it dead nothing is left to be asked.
-func (p *run) verifyLinkDown(ctx context.Context, v lock.View, old *lock.Master) error {
+func (p *run) verifyLinkDown(ctx context.Context, v cluster.View, old *cluster.Master) error {
 	if p.ForcedFailover != nil || v.State.MasterReportedGone(old.ID) {
 		return nil
 	}
@@ -38,7 +38,7 @@ func (p *run) verifyLinkDown(ctx context.Context, v lock.View, old *lock.Master)
 
 // parkImpostor parks who came up as a master at the published one's address, and is none of the cluster's: clients write to it. It is not
 // made to follow us: its own agent does that, where it has one.
-func (p *run) parkImpostor(ctx context.Context, old *lock.Master) error {
+func (p *run) parkImpostor(ctx context.Context, old *cluster.Master) error {
 	if err := p.checkLease(); err != nil {
 		return err
 	}

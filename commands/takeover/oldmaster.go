@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"time"
 
-	"resec/commands/lock"
+	"resec/commands/cluster"
 	"resec/handlers"
 	"resec/handlers/redis"
 )
@@ -33,10 +33,10 @@ const KnownDeadTimeout = 50 * time.Millisecond
 const anyInstance = "any"
 
 // stopOldMaster ends the published master's reign: nil error means that it accepts no writes.
-func (p *run) stopOldMaster(ctx context.Context, v lock.View, own redis.Status) error {
+func (p *run) stopOldMaster(ctx context.Context, v cluster.View, own redis.Status) error {
 	old := v.State.Master
 	if old == nil && !own.Master && !own.Parked() { // Consul has lost its data, and our Redis knows its master still
-		old = &lock.Master{Peer: handlers.Peer{ID: own.MasterAddr, Address: own.MasterAddr, RunID: anyInstance}}
+		old = &cluster.Master{Peer: handlers.Peer{ID: own.MasterAddr, Address: own.MasterAddr, RunID: anyInstance}}
 	}
 	listed := old == nil && p.CatalogMaster != nil
 	if listed {
@@ -62,7 +62,7 @@ var errUnrelated = errors.New("its history is not ours, and no state says that i
 
 // awaitOldMaster asks the old master until it has answered, is known to be gone, or is proven to be closed. listed: nothing but the
 // catalogue names it.
-func (p *run) awaitOldMaster(ctx context.Context, v lock.View, old *lock.Master, own redis.Status, listed bool) (err error) {
+func (p *run) awaitOldMaster(ctx context.Context, v cluster.View, old *cluster.Master, own redis.Status, listed bool) (err error) {
 	opt, bound := p.Creds, p.firstProbeTimeout(v, old)
 	opt.Addr = old.Address
 	opening, cancel := context.WithTimeout(ctx, bound) // a frozen one lets us connect, and does not greet us
@@ -100,7 +100,7 @@ func (p *run) awaitOldMaster(ctx context.Context, v lock.View, old *lock.Master,
 			return p.verifyLinkDown(ctx, v, old)
 		case !redis.Unreachable(err) && !p.treatAsUnreachable(v, old, received, err): // it lives, and would go on taking writes
 			return err
-		case p.Switchover != nil || v.State.Why == lock.WhyLeaving && v.LiveAgents[old.ID].Session != "":
+		case p.Switchover != nil || v.State.Why == cluster.WhyLeaving && v.LiveAgents[old.ID].Session != "":
 			return fmt.Errorf("it is out of reach from here, and its agent, which lives, has not given it up: %w", err)
 		}
 		p.old.deniesAccess = redis.AccessDenied(err)
@@ -116,7 +116,7 @@ func (p *run) awaitOldMaster(ctx context.Context, v lock.View, old *lock.Master,
 }
 
 // firstProbeTimeout is how long the old master is waited for at first.
-func (p *run) firstProbeTimeout(v lock.View, old *lock.Master) time.Duration {
+func (p *run) firstProbeTimeout(v cluster.View, old *cluster.Master) time.Duration {
 	switch {
 	case v.State.MasterReportedGone(old.ID):
 		return KnownDeadTimeout
@@ -135,7 +135,7 @@ func (p *run) probeOld(ctx context.Context, bound time.Duration) (redis.Status, 
 
 // drainAndPark parks a master that answers, once nothing of it is missing here; an operator's force does not wait for what we were
 // not receiving.
-func (p *run) drainAndPark(ctx context.Context, old *lock.Master, own, st redis.Status) (err error) {
+func (p *run) drainAndPark(ctx context.Context, old *cluster.Master, own, st redis.Status) (err error) {
 	defer func() {
 		if err != nil {
 			p.parkIfMasterDown(ctx)

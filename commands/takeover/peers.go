@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"resec/commands/lock"
+	"resec/commands/cluster"
 	"resec/handlers/redis"
 )
 
@@ -41,7 +41,7 @@ func (p *run) each(f func(*parkedPeer)) {
 }
 
 // parkPeers parks every recorded member within reach but the published master.
-func (p *run) parkPeers(ctx context.Context, v lock.View) {
+func (p *run) parkPeers(ctx context.Context, v cluster.View) {
 	for _, o := range p.Peers {
 		if m := v.State.Master; m == nil || m.ID != o.ID { // the published master is dealt with apart
 			p.parked = append(p.parked, &parkedPeer{RecordedPeer: o})
@@ -54,7 +54,7 @@ func (p *run) parkPeers(ctx context.Context, v lock.View) {
 	})
 }
 
-func (p *run) parkPeer(ctx context.Context, v lock.View, m *parkedPeer) (err error) {
+func (p *run) parkPeer(ctx context.Context, v cluster.View, m *parkedPeer) (err error) {
 	opt := p.Creds
 	opt.Addr, opt.Timeout = m.Address, peerTimeout
 	if m.server, err = redis.Open(ctx, opt); err != nil {
@@ -82,19 +82,19 @@ func (p *run) parkPeer(ctx context.Context, v lock.View, m *parkedPeer) (err err
 
 // yieldOrCatchUp makes sure that nothing that a sealed member has is missing here. Where it is, that member is passed the lock,
 // or, with its agent dead, we catch up from it.
-func (p *run) yieldOrCatchUp(ctx context.Context, v lock.View) (lock.View, error) {
+func (p *run) yieldOrCatchUp(ctx context.Context, v cluster.View) (cluster.View, error) {
 	own, err := p.Redis.Status(ctx)
 	if err != nil {
 		return v, err
 	}
-	byID, others := map[string]*parkedPeer{}, []lock.Candidate(nil)
+	byID, others := map[string]*parkedPeer{}, []cluster.Candidate(nil)
 	for _, m := range p.parked {
 		if m.err == nil {
 			byID[m.ID] = m
-			others = append(others, lock.Candidate{ID: m.ID, Status: m.status})
+			others = append(others, cluster.Candidate{ID: m.ID, Status: m.status})
 		}
 	}
-	found, more := lock.Freshest(lock.Candidate{ID: p.Me.ID, Status: own}, others, v.State, p.eligibility)
+	found, more := cluster.Freshest(cluster.Candidate{ID: p.Me.ID, Status: own}, others, v.State, p.eligibility)
 	best := byID[found.ID]
 	switch {
 	case !more:
@@ -113,7 +113,7 @@ func (p *run) yieldOrCatchUp(ctx context.Context, v lock.View) (lock.View, error
 
 // waitForSlowPeers waits for members that were silent when they were to be parked, and whose agents live: they may only be slow, and hold what
 // we lack. Where the old master has answered, or is our own, nobody does, and it is not to be called.
-func (p *run) waitForSlowPeers(ctx context.Context, v lock.View) error {
+func (p *run) waitForSlowPeers(ctx context.Context, v cluster.View) error {
 	for time.Now().Before(p.WaitForSlowUntil) {
 		var slow atomic.Bool
 		p.each(func(m *parkedPeer) {
@@ -147,7 +147,7 @@ func (t Takeover) parkSelf(ctx context.Context) error {
 
 // catchUp takes over what a parked member has whose agent is dead. A parked one serves no sync, so it is master for that
 // time, fenced.
-func (p *run) catchUp(ctx context.Context, v lock.View, m *parkedPeer) (_ lock.View, err error) {
+func (p *run) catchUp(ctx context.Context, v cluster.View, m *parkedPeer) (_ cluster.View, err error) {
 	p.Timeline.step("catchup")
 	p.Log.Info("another is fresher, and its agent is not there to lead: we catch up from it", "member", m.ID, "offset", m.status.Position.Offset)
 	if err := p.parkSelf(ctx); err != nil {

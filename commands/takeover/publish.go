@@ -3,24 +3,24 @@ package takeover
 import (
 	"context"
 
-	"resec/commands/lock"
+	"resec/commands/cluster"
 	"resec/handlers/redis"
 )
 
 // currentGuard is the guard of a master that goes on as it is.
-func (t Takeover) currentGuard(own redis.Status) lock.MinReplicas {
-	if !t.KeepMembers || t.Guard.Replicas == lock.GuardOff {
-		return lock.MinReplicas{Replicas: lock.GuardOff}
+func (t Takeover) currentGuard(own redis.Status) cluster.MinReplicas {
+	if !t.KeepMembers || t.Guard.Replicas == cluster.GuardOff {
+		return cluster.MinReplicas{Replicas: cluster.GuardOff}
 	}
-	return lock.MinReplicas{Replicas: max(0, own.MinReplicas-t.UncountedReplicas), MaxLag: own.MaxLag}.Effective()
+	return cluster.MinReplicas{Replicas: max(0, own.MinReplicas-t.UncountedReplicas), MaxLag: own.MaxLag}.Effective()
 }
 
 // initialGuard is the one that a new master begins with: those whom we parked are about to attach, unless they need a full sync.
-func (p *run) initialGuard(v lock.View, own redis.Status) (published, set lock.MinReplicas) {
+func (p *run) initialGuard(v cluster.View, own redis.Status) (published, set cluster.MinReplicas) {
 	if !p.KeepMembers {
-		return lock.MinReplicas{Replicas: lock.GuardOff}, lock.MinReplicas{Replicas: own.MinReplicasUnfenced(), MaxLag: own.MaxLag}
+		return cluster.MinReplicas{Replicas: cluster.GuardOff}, cluster.MinReplicas{Replicas: own.MinReplicasUnfenced(), MaxLag: own.MaxLag}
 	}
-	g := lock.GuardState{Policy: p.Guard, OperatorGuard: p.OperatorGuard, Members: v.State.MemberCount(p.Me.ID)}
+	g := cluster.GuardState{Policy: p.Guard, OperatorGuard: p.OperatorGuard, Members: v.State.MemberCount(p.Me.ID)}
 	for _, m := range p.parked {
 		if m.err == nil && m.status.Position.IsAncestorOf(own.Position) {
 			g.Attached++
@@ -30,7 +30,7 @@ func (p *run) initialGuard(v lock.View, own redis.Status) (published, set lock.M
 }
 
 // Publish writes us as the master of the next term.
-func (t Takeover) Publish(ctx context.Context, v lock.View, st redis.Status, guard lock.MinReplicas) (lock.View, error) {
+func (t Takeover) Publish(ctx context.Context, v cluster.View, st redis.Status, guard cluster.MinReplicas) (cluster.View, error) {
 	me := t.Me
 	me.RunID, me.Guard, me.MaxLag = st.RunID, guard.Replicas, guard.MaxLag
 	if m := v.State.Master; t.ForcedFailover != nil {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"resec/commands/cluster"
 	"resec/commands/failpoint"
 	"resec/commands/lock"
 	"resec/handlers"
@@ -30,7 +31,7 @@ var ErrYielded = errors.New("the lock was passed to a fresher member")
 type Takeover struct {
 	Lock     lock.Lock
 	Session  *lock.Session
-	Me       lock.Master // as published; the run id and the term are filled in
+	Me       cluster.Master // as published; the run id and the term are filled in
 	Service  string
 	Redis    *redis.Server
 	Creds    redis.Options
@@ -39,21 +40,21 @@ type Takeover struct {
 
 	// What an agent knows of the cluster; an election without one knows no members, and keeps no record.
 	KeepMembers        bool
-	Peers              []RecordedPeer                          // the recorded members but ourselves
-	ConfirmEligible    func(context.Context, lock.State) error // nil, where the record binds nobody at this moment
-	Guard              lock.GuardPolicy
-	OperatorGuard      lock.MinReplicas // the operator's guard on our Redis
-	CatalogMaster      *lock.Master     // whom the catalogue calls the master, where the state names none; nil: nobody
-	UncountedReplicas  int              // replicas of our Redis that no challenger counts
-	Demotion           *CatalogDemotion // nil: nobody is
-	HandedOff          bool             // we had passed the lock to a successor that gave up, and may have left a pause
-	StallAllowance     time.Duration    // added to what a silent master's guard takes
-	Detached           *DetachTracker   // what is known already of who follows nobody; nil: nothing
-	MasterCheckPassing bool             // the published master's check passed just now: clients are sent to its address, whoever is there
-	UnresponsiveRun    string           // the run of a master that is known to be silent; empty: none
-	WaitForSlowUntil   time.Time        // until when a member whose Redis is silent is waited for, if its agent lives: it may be the freshest
-	ForcedFailover     *lock.Request    // an operator wants it, whatever we hold; nil: the protocol decides
-	Switchover         *lock.Request    // an operator wants it, by the protocol
+	Peers              []RecordedPeer                             // the recorded members but ourselves
+	ConfirmEligible    func(context.Context, cluster.State) error // nil, where the record binds nobody at this moment
+	Guard              cluster.GuardPolicy
+	OperatorGuard      cluster.MinReplicas // the operator's guard on our Redis
+	CatalogMaster      *cluster.Master     // whom the catalogue calls the master, where the state names none; nil: nobody
+	UncountedReplicas  int                 // replicas of our Redis that no challenger counts
+	Demotion           *CatalogDemotion    // nil: nobody is
+	HandedOff          bool                // we had passed the lock to a successor that gave up, and may have left a pause
+	StallAllowance     time.Duration       // added to what a silent master's guard takes
+	Detached           *DetachTracker      // what is known already of who follows nobody; nil: nothing
+	MasterCheckPassing bool                // the published master's check passed just now: clients are sent to its address, whoever is there
+	UnresponsiveRun    string              // the run of a master that is known to be silent; empty: none
+	WaitForSlowUntil   time.Time           // until when a member whose Redis is silent is waited for, if its agent lives: it may be the freshest
+	ForcedFailover     *cluster.Request    // an operator wants it, whatever we hold; nil: the protocol decides
+	Switchover         *cluster.Request    // an operator wants it, by the protocol
 }
 
 // RecordedPeer is a recorded member.
@@ -68,15 +69,15 @@ type run struct {
 	began       time.Time // no earlier than it was elected
 	parked      []*parkedPeer
 	old         *oldMaster
-	background  sync.WaitGroup   // what goes on once we are published
-	eligibility lock.Eligibility // Void: the record does not let us lead, so we were elected because it binds nobody, or keep none
+	background  sync.WaitGroup      // what goes on once we are published
+	eligibility cluster.Eligibility // Void: the record does not let us lead, so we were elected because it binds nobody, or keep none
 }
 
 // Run ends the published master's reign, promotes, publishes and lets writes in. It returns the view after publishing, and
 // what waits until nothing is left to do for the others, or the context ends; that is to be called in any case. On an error
 // the old master is as it was, or parked if nothing of it was missing here; ours refuses writes. Whoever has the lock next
 // takes over from there.
-func (t Takeover) Run(ctx context.Context, v lock.View) (_ lock.View, finish func(), err error) {
+func (t Takeover) Run(ctx context.Context, v cluster.View) (_ cluster.View, finish func(), err error) {
 	if t.Detached == nil {
 		t.Detached = NewDetachTracker()
 	}
@@ -126,7 +127,7 @@ func (t Takeover) Run(ctx context.Context, v lock.View) (_ lock.View, finish fun
 
 // enableWrites lets writes in. At the same time, for the guard waits for them, the others are made to follow: by the time that this
 // returns, if the process is to end.
-func (p *run) enableWrites(ctx, on context.Context, s lock.State, set lock.MinReplicas) error {
+func (p *run) enableWrites(ctx, on context.Context, s cluster.State, set cluster.MinReplicas) error {
 	leaving := ctx.Err() != nil
 	if leaving {
 		ctx = on
@@ -151,10 +152,10 @@ func (p *run) enableWrites(ctx, on context.Context, s lock.State, set lock.MinRe
 
 // takeOver is the one order, until we are published; from when the old master accepts no writes, it goes on for as long as the
 // second context. It returns the guard that is to be set then.
-func (p *run) takeOver(ctx, on context.Context, v lock.View, own redis.Status) (_ lock.View, set lock.MinReplicas, err error) {
+func (p *run) takeOver(ctx, on context.Context, v cluster.View, own redis.Status) (_ cluster.View, set cluster.MinReplicas, err error) {
 	bar := v.State.NotRecordedReason(p.Me.ID, own.RunID)
 	if p.ForcedFailover == nil && (!p.KeepMembers || bar != "") {
-		p.eligibility = lock.AnyMember
+		p.eligibility = cluster.AnyMember
 	}
 	if err := p.refuseIfServing(ctx, v, own); err != nil {
 		return v, set, err
@@ -208,7 +209,7 @@ func (t Takeover) checkLease() error {
 }
 
 // repoint makes those that we parked follow us, in case their agents are not there to do it.
-func (p *run) repoint(ctx context.Context, s lock.State) {
+func (p *run) repoint(ctx context.Context, s cluster.State) {
 	own := sync.OnceValues(func() (redis.Status, error) { return p.Redis.Status(ctx) }) // it may have been restarted since, empty
 	var reading sync.WaitGroup
 	defer reading.Wait()

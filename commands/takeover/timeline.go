@@ -4,15 +4,15 @@ import (
 	"sync"
 	"time"
 
+	"resec/commands/cluster"
 	"resec/commands/failpoint"
-	"resec/commands/lock"
 )
 
 // Timeline is when the steps of a take-over were done. A nil Trace keeps none.
 type Timeline struct {
 	mu    sync.Mutex
 	began time.Time
-	steps []lock.Step
+	steps []cluster.Step
 }
 
 // NewTimeline begins one now.
@@ -22,25 +22,25 @@ func NewTimeline() *Timeline { return &Timeline{began: time.Now()} }
 func (t *Timeline) step(name string) {
 	if t != nil {
 		t.mu.Lock()
-		t.steps = append(t.steps, lock.Step{Name: name, At: time.Since(t.began)})
+		t.steps = append(t.steps, cluster.Step{Name: name, At: time.Since(t.began)})
 		t.mu.Unlock()
 	}
 	failpoint.Hit(name)
 }
 
 // Steps are those done by now.
-func (t *Timeline) Steps() []lock.Step {
+func (t *Timeline) Steps() []cluster.Step {
 	if t == nil {
 		return nil
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return append([]lock.Step(nil), t.steps...)
+	return append([]cluster.Step(nil), t.steps...)
 }
 
 // Outage is for how long writes were held back, where the old master answered; otherwise since the fault was noticed, so long
 // before the take-over began.
-func Outage(steps []lock.Step, before time.Duration) time.Duration {
+func Outage(steps []cluster.Step, before time.Duration) time.Duration {
 	at := map[string]time.Duration{}
 	for _, s := range steps {
 		at[s.Name] = s.At

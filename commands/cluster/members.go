@@ -1,10 +1,8 @@
-package lock
+package cluster
 
 import (
 	"maps"
 	"slices"
-
-	"github.com/hashicorp/consul/api"
 
 	"resec/handlers"
 )
@@ -30,7 +28,7 @@ const NotInCatalog = "none"
 
 // AgentAlive tells whether the member's agent lives, as far as Consul knows. One that died leaves a critical check, and one
 // that left says so; a member that has vanished from the catalogue is one whose Consul agent left, or lost its data.
-func (m Member) AgentAlive() bool { return m.Check != api.HealthCritical }
+func (m Member) AgentAlive() bool { return m.Check != handlers.CheckCritical }
 
 // InCatalog tells whether the catalogue has the member.
 func (m Member) InCatalog() bool { return m.Check != NotInCatalog }

@@ -1,4 +1,4 @@
-package lock
+package cluster
 
 // The guard is min-replicas-to-write, with min-replicas-max-lag: a master that has lost its replicas to another refuses
 // writes by itself, with its agent dead and Consul gone. What a challenger counts on is the published guard, so at every

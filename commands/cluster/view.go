@@ -1,14 +1,17 @@
-package lock
+package cluster
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
-
-	"github.com/hashicorp/consul/api"
 
 	"resec/handlers/redis"
+)
+
+var (
+	// ErrConflict is returned for a key that is in use for something other than a lock.
+	ErrConflict = errors.New("the lock key is in use, and not as a lock")
+	// ErrOtherCluster is returned for a state that belongs to another cluster.
+	ErrOtherCluster = errors.New("the state under the lock key is another cluster's")
 )
 
 // View is the lock and the state as one read found them.
@@ -43,13 +46,6 @@ func (v View) CheckService(service string) error {
 	return nil
 }
 
-// Where what belongs to the lock at key stands beside it.
-func StateKey(key string) string      { return key + "/state" }
-func memberKey(key, id string) string { return key + "/members/" + id }
-func requestKey(key string) string    { return key + "/failover" }
-func pauseKey(key string) string      { return key + "/pause" }
-func historyKey(key string) string    { return key + "/history" }
-
 // IsMembers tells whether a Redis that answers at a member's address is that member's: its run is the recorded or the published
 // one, or the one that its agent speaks of, or its history is the cluster's. Addresses are used again by others. Before the
 // first master anybody is who he is said to be.
@@ -64,50 +60,4 @@ func (v View) IsMembers(id string, st redis.Status) bool {
 func (v View) MayHoldNewerData(id string) bool {
 	r, recorded := v.State.Members[id]
 	return recorded && !r.CatchingUp && v.LiveAgents[id].Session != "" && !v.State.MasterReportedGone(id)
-}
-
-// Parse reads what a list of the keys below the lock's own gave.
-func Parse(key string, index uint64, pairs api.KVPairs) View {
-	v, odd := View{Index: index}, false
-	for _, p := range pairs {
-		switch p.Key {
-		case key:
-			odd = p.Flags != Flag
-			v.LockIndex = p.ModifyIndex
-			if v.Session = p.Session; v.Session != "" {
-				v.Holder = string(p.Value)
-			}
-		case StateKey(key):
-			v.StateIndex = p.ModifyIndex
-			if err := json.Unmarshal(p.Value, &v.State); err != nil {
-				v.Err = errors.Join(v.Err, fmt.Errorf("read the state at %s: %w", p.Key, err))
-			} else if m := v.State.Master; m != nil && (m.ID == "" || m.Address == "") {
-				v.Err = errors.Join(v.Err, fmt.Errorf("read the state at %s: its master has no id or no address", p.Key))
-			}
-		case requestKey(key):
-			v.Request, v.Answered = parseRequest(p)
-		case pauseKey(key):
-			v.Pause = parsePause(p.Value)
-		default:
-			v.parseMember(key, p)
-		}
-	}
-	// Beside a state of ours an odd key is still our lock, on which somebody has run `consul kv put`.
-	if odd && v.StateIndex == 0 {
-		v.Err = fmt.Errorf("%w: %s", ErrConflict, key)
-	}
-	return v
-}
-
-// parseMember reads a member's key. What is no member's is left out.
-func (v *View) parseMember(key string, p *api.KVPair) {
-	id, below := strings.CutPrefix(p.Key, memberKey(key, ""))
-	m := MemberKey{Session: p.Session}
-	if !below || id == "" || json.Unmarshal(p.Value, &m) != nil {
-		return
-	}
-	if v.LiveAgents == nil {
-		v.LiveAgents = map[string]MemberKey{}
-	}
-	v.LiveAgents[id] = m
 }
