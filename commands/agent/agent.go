@@ -47,7 +47,7 @@ type Agent struct {
 	probeNow           chan struct{}                    // asks for a look at our Redis now
 	verifySession      chan struct{}                    // asks whether our session still stands
 	delay              electionDelay
-	leaderless         leaderless
+	leaderless         cluster.Leaderless
 	masterCheck        checkPassing // at the last look at all
 	hooks              *hooks.Runner
 	lastNotifiedMaster handlers.Peer // whom our Redis follows, as hooks were told
@@ -87,8 +87,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.Session.CheckDeadline = &lock.RenewalDeadline{}
 	a.Registrar.Updated = func(sent time.Time, ttl time.Duration) {
 		a.Session.CheckDeadline.Extend(sent, ttl)
-		if !a.known.Load().registered {
-			a.known.Update(func(k *snapshot) { k.registered = true })
+		if !a.known.Load().Registered {
+			a.known.Update(func(k *snapshot) { k.Registered = true })
 		}
 	}
 	a.Registrar.Confirm = a.confirmMaster
@@ -155,7 +155,7 @@ func (a *Agent) watchLock(ctx context.Context) error {
 	return watch.Run(ctx, a.Lock.Client, params, func(index uint64, answer any) {
 		pairs, _ := answer.(api.KVPairs)
 		v := a.Lock.Parse(index, pairs)
-		known := a.known.Load().view.Index
+		known := a.known.Load().View.Index
 		if v.Index >= known {
 			a.observeView(v)
 		} else if v, err := a.Lock.Read(ctx); err == nil { // it is late, or Consul has forgotten what was deleted: its index falls then
@@ -163,9 +163,9 @@ func (a *Agent) watchLock(ctx context.Context) error {
 		}
 	}, func(err error) {
 		if err == nil { // what comes may be older than what we know: Consul may have lost its data
-			a.known.Update(func(k *snapshot) { k.view.Index, k.consulDown, k.consulUpSince = 0, false, time.Now() })
-		} else if !a.known.Load().consulDown { // a call of another kind may get through before
-			a.known.Update(func(k *snapshot) { k.consulDown = true })
+			a.known.Update(func(k *snapshot) { k.View.Index, k.ConsulDown, k.ConsulUpSince = 0, false, time.Now() })
+		} else if !a.known.Load().ConsulDown { // a call of another kind may get through before
+			a.known.Update(func(k *snapshot) { k.ConsulDown = true })
 		}
 		said(err)
 	})
@@ -179,8 +179,8 @@ func (a *Agent) observeView(v cluster.View) {
 // takeView takes a view in, if the index of the one that is known allows it.
 func (a *Agent) takeView(v cluster.View, allows func(known uint64) bool) {
 	a.known.Update(func(k *snapshot) {
-		if allows(k.view.Index) {
-			k.setView(v)
+		if allows(k.View.Index) {
+			k.SetView(v)
 			a.revoke(func(held string) bool { return held != v.Session })
 		}
 	})
@@ -190,13 +190,13 @@ func (a *Agent) takeView(v cluster.View, allows func(known uint64) bool) {
 // it has shown of the members stands.
 func (a *Agent) setWritten(v cluster.View) {
 	a.known.Update(func(k *snapshot) {
-		if v.Index <= k.view.Index {
+		if v.Index <= k.View.Index {
 			return
 		}
-		if v.LiveAgents = k.view.LiveAgents; v.Request != nil { // it was not granted by this write
-			v.Request = k.view.Request
+		if v.LiveAgents = k.View.LiveAgents; v.Request != nil { // it was not granted by this write
+			v.Request = k.View.Request
 		}
-		k.setView(v)
+		k.SetView(v)
 		a.revoke(func(held string) bool { return held != v.Session })
 	})
 }
@@ -216,6 +216,20 @@ func (a *Agent) watchRedis(ctx context.Context) {
 			a.Log.Info("redis is healthy", "redis", a.Redis.Addr(), "version", h.Status.Version, "run_id", h.Status.RunID)
 		}
 		was, began = is, false
-		a.known.Update(func(k *snapshot) { k.health, k.probed = h, true })
+		a.known.Update(func(k *snapshot) { k.Health, k.Probed = h, true })
 	})
+}
+
+// snapshot is all that the agent knows at one moment.
+type snapshot struct {
+	cluster.Snapshot
+	session *lock.Session // ours; nil: there is none
+}
+
+// setSession notes our session; nil: there is none.
+func (k *snapshot) setSession(s *lock.Session) {
+	k.session, k.SessionID = s, ""
+	if s != nil {
+		k.SessionID = s.ID
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"resec/commands/catalog"
+	"resec/commands/cluster"
 	"resec/commands/lock"
 	"resec/commands/watch"
 	"resec/handlers"
@@ -15,7 +16,7 @@ import (
 // watchStaleMasters demotes who is listed as a master beside us, for as long as the lock is ours. The one before us was demoted as we were
 // published; but the Consul agent beside it, which was told of a master last, tells its servers so again where it compares
 // notes with them, or has just been on its way, and a dead agent takes nothing back.
-func (a *Agent) watchStaleMasters(ctx context.Context, r leaderTerm) {
+func (a *Agent) watchStaleMasters(ctx context.Context, r cluster.Term) {
 	params := map[string]any{"type": "service", "service": a.Registrar.Naming.Name(catalog.Master), "passingonly": true}
 	err := watch.Run(ctx, a.Lock.Client, params, func(_ uint64, answer any) {
 		entries, err := catalog.Entries(answer)
@@ -43,15 +44,15 @@ func (a *Agent) watchStaleMasters(ctx context.Context, r leaderTerm) {
 }
 
 // demoteStale demotes those of a cluster's members who are listed as the master of an earlier term.
-func (a *Agent) demoteStale(ctx context.Context, entries []handlers.Entry, r leaderTerm) (err error) {
-	v := a.known.Load().view
+func (a *Agent) demoteStale(ctx context.Context, entries []handlers.Entry, r cluster.Term) (err error) {
+	v := a.known.Load().View
 	old := slices.DeleteFunc(slices.Clone(entries), func(e handlers.Entry) bool {
 		_, recorded := v.State.Members[e.ID()]
 		_, present := v.LiveAgents[e.ID()]
-		return e.Term() >= r.term || !recorded && !present
+		return e.Term() >= r.Number || !recorded && !present
 	})
 	for _, op := range a.Registrar.Naming.DemoteOps(old, a.Me.Node, a.Me.ServiceID) {
-		e := a.Lock.TxnIfHeld(ctx, r.session, op)
+		e := a.Lock.TxnIfHeld(ctx, r.Session, op)
 		if errors.Is(e, lock.ErrChanged) { // the lock has, or the entry: then there is more to come
 			e = nil
 		} else if e == nil {

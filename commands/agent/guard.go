@@ -18,16 +18,16 @@ const guardInterval, alertInterval, alertPeriod = time.Second, 5 * time.Millisec
 // keepGuard keeps the guard of the master that we are for as long as our reign lasts. It alone sets it: one command is
 // under way at a time, and each is decided by what Redis says just before it. So one that timed out has been done, or never
 // will be, by the time the next is: a Redis that goes on reads what waits on its old connections before it greets a new one.
-func (a *Agent) keepGuard(ctx context.Context, r leaderTerm, lost <-chan struct{}) {
+func (a *Agent) keepGuard(ctx context.Context, r cluster.Term, lost <-chan struct{}) {
 	said, alert, ready := "", time.Time{}, time.Time{}
-	odd := unknownReplicas{count: -1}
+	odd := cluster.UnknownReplicas{Count: -1}
 	for ctx.Err() == nil {
 		k, changed := a.known.Watch()
 		again := guardInterval
 		if time.Now().Before(alert) {
 			again = alertInterval
-		} else if !odd.since.IsZero() {
-			again = unknownReplicaGrace / 3
+		} else if !odd.Since.IsZero() {
+			again = cluster.UnknownReplicaGrace / 3
 		}
 		if time.Since(ready) >= guardInterval {
 			if err := a.emergencyFence.Connect(ctx); err != nil {
@@ -35,7 +35,7 @@ func (a *Agent) keepGuard(ctx context.Context, r leaderTerm, lost <-chan struct{
 			}
 			ready = time.Now()
 		}
-		if k.view.State.Term() == r.term && k.operator.persisted(k, a.Me.ID) {
+		if k.View.State.Term() == r.Number && k.Operator.Persisted(k.Snapshot, a.Me.ID) {
 			moved, err := a.stepGuard(ctx, k, r, &odd)
 			switch {
 			case moved:
@@ -57,30 +57,30 @@ func (a *Agent) keepGuard(ctx context.Context, r leaderTerm, lost <-chan struct{
 }
 
 // stepGuard takes one step towards the guard as it should be, and tells whether it took one.
-func (a *Agent) stepGuard(ctx context.Context, k snapshot, r leaderTerm, odd *unknownReplicas) (bool, error) {
+func (a *Agent) stepGuard(ctx context.Context, k snapshot, r cluster.Term, odd *cluster.UnknownReplicas) (bool, error) {
 	st, err := a.Redis.Status(ctx)
-	if err != nil || !st.Master || st.RunID != r.run {
+	if err != nil || !st.Master || st.RunID != r.RunID {
 		return false, err
 	}
-	if replicaFingerprint(st) != replicaFingerprint(k.health.Status) {
+	if cluster.ReplicaFingerprint(st) != cluster.ReplicaFingerprint(k.Health.Status) {
 		a.probeSoon() // who is new may not be one of us
 		a.links.probeAll()
 	}
-	members, strangers := countReplicas(st, k.view, a.Me.ID, a.links.has, a.Guard)
-	*odd = odd.observe(strangers, time.Now())
-	g := cluster.GuardState{Policy: a.Guard, OperatorGuard: k.operator.MinReplicas, Members: k.view.State.MemberCount(a.Me.ID), Attached: members, UnknownReplicas: odd.count,
-		Published: k.view.State.Guard(), Set: cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}}
+	members, strangers := cluster.CountReplicas(st, k.View, a.Me.ID, a.links.has, a.Guard)
+	*odd = odd.Observe(strangers, time.Now())
+	g := cluster.GuardState{Policy: a.Guard, OperatorGuard: k.Operator.MinReplicas, Members: k.View.State.MemberCount(a.Me.ID), Attached: members, UnknownReplicas: odd.Count,
+		Published: k.View.State.Guard(), Set: cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}}
 	do, to := g.NextStep()
 	if do == cluster.GuardDone {
 		return false, nil
 	}
 	// Before a fence is lifted Consul is to confirm that the lock is ours: a challenger that holds it has fenced us rightly.
 	if do == cluster.GuardPublish || st.Fenced() {
-		s := k.view.State
+		s := k.View.State
 		if do == cluster.GuardPublish {
 			s = s.WithGuard(to)
 		}
-		v, err := a.Lock.Write(ctx, r.session, k.view, s)
+		v, err := a.Lock.Write(ctx, r.Session, k.View, s)
 		if err != nil {
 			return false, err
 		}
@@ -98,7 +98,7 @@ func (a *Agent) stepGuard(ctx context.Context, k snapshot, r leaderTerm, odd *un
 	}
 	failpoint.Hit("guard-set")
 	if st.Fenced() {
-		a.Log.Warn("redis was fenced while it is the master: the fence is lifted", "term", r.term)
+		a.Log.Warn("redis was fenced while it is the master: the fence is lifted", "term", r.Number)
 	}
 	a.Log.Info("the guard is set", "min_replicas", to.Replicas, "max_lag", to.MaxLag, "was", g.Set.Replicas, "members", g.Members, "attached", g.Attached, "strangers", g.UnknownReplicas)
 	a.probeSoon()

@@ -23,34 +23,34 @@ const successorActTimeout, reclaimReserve = takeover.DrainTimeout + 200*time.Mil
 // handOver passes the lock to the member that lacks least, and waits until that, or whoever has it then, is published. From one
 // that gives it back, for it is told to leave, too, or that does nothing with it, it takes it again, and tries the next. It
 // returns who that is; nobody and no error where there is none to pass it to.
-func (a *Agent) handOver(ctx context.Context, s *lock.Session, r leaderTerm) (to string, err error) {
+func (a *Agent) handOver(ctx context.Context, s *lock.Session, r cluster.Term) (to string, err error) {
 	tried := map[string]bool{}
 	var holder string // the session that was passed the lock, or got it since
 	var late time.Time
 	end, _ := ctx.Deadline()
 	for passed := false; ; {
 		k, changed := a.known.Watch()
-		if k.view.Session != holder {
-			holder, late = k.view.Session, time.Now().Add(min(successorActTimeout, max(minHandover, time.Until(end)-reclaimReserve)))
+		if k.View.Session != holder {
+			holder, late = k.View.Session, time.Now().Add(min(successorActTimeout, max(minHandover, time.Until(end)-reclaimReserve)))
 		}
-		switch m := k.view.State.Master; {
-		case m != nil && m.ID != a.Me.ID && m.Term > r.term && (k.view.Free() || m.ID == k.view.Holder):
+		switch m := k.View.State.Master; {
+		case m != nil && m.ID != a.Me.ID && m.Term > r.Number && (k.View.Free() || m.ID == k.View.Holder):
 			return m.ID, nil
-		case k.view.Session == s.ID && !passed:
-			if redis.Refused(k.health.Err) || time.Until(end) < reclaimReserve+minHandover { // of a dead one the freshest finds out by himself
+		case k.View.Session == s.ID && !passed:
+			if redis.Refused(k.Health.Err) || time.Until(end) < reclaimReserve+minHandover { // of a dead one the freshest finds out by himself
 				return "", nil
 			}
 			if to, passed, err = a.transferToNext(ctx, k, s, tried); err != nil || to == "" {
 				return to, err
 			}
 			continue
-		case !passed && k.view.Index != 0 && k.view.Free():
+		case !passed && k.View.Index != 0 && k.View.Free():
 			return "", errNotOurs
-		case passed && k.view.Index != 0 && (k.view.Free() || k.view.Session == s.ID || time.Now().After(late) && a.redisUntouched(ctx, k, s)):
+		case passed && k.View.Index != 0 && (k.View.Free() || k.View.Session == s.ID || time.Now().After(late) && a.redisUntouched(ctx, k, s)):
 			term, err := a.reclaim(ctx, k, s)
 			if err == nil {
-				a.Log.Warn("the lock was given back, or taken from one that did nothing with it, and is ours again", "holder", k.view.Holder, "term", term)
-				passed, r.term = false, term
+				a.Log.Warn("the lock was given back, or taken from one that did nothing with it, and is ours again", "holder", k.View.Holder, "term", term)
+				passed, r.Number = false, term
 				continue
 			} else if errors.Is(err, takeover.ErrYielded) {
 				continue
@@ -81,9 +81,9 @@ func (a *Agent) transferToNext(ctx context.Context, k snapshot, s *lock.Session,
 	if to, err = a.successor(soon, k, tried); err != nil || to == "" {
 		return to, false, err
 	}
-	state := k.view.State
+	state := k.View.State
 	state.Why = cluster.WhyLeaving
-	v, err := a.Lock.Transfer(soon, s.ID, k.view, to, state)
+	v, err := a.Lock.Transfer(soon, s.ID, k.View, to, state)
 	switch {
 	case err == nil:
 		failpoint.Hit("passed")
@@ -117,16 +117,16 @@ func (a *Agent) redisUntouched(ctx context.Context, k snapshot, s *lock.Session)
 // has the lock yet loses it: it lets no write in before it has published itself under that.
 func (a *Agent) reclaim(ctx context.Context, k snapshot, s *lock.Session) (term uint64, err error) {
 	k.session, a.handedOff = s, true
-	if k.view.Session != s.ID {
+	if k.View.Session != s.ID {
 		take := a.Lock.Preempt
-		if k.view.Free() {
+		if k.View.Free() {
 			take = a.Lock.Acquire
 		}
-		if k.view, err = take(ctx, s.ID, k.view, k.view.State); err != nil {
+		if k.View, err = take(ctx, s.ID, k.View, k.View.State); err != nil {
 			return 0, err
 		}
-		a.setWritten(k.view)
-		a.won = wonLock{k.view.LockIndex, time.Now()}
+		a.setWritten(k.View)
+		a.won = wonLock{k.View.LockIndex, time.Now()}
 	}
 	v, finish, err := a.takeOver(ctx, k, takeover.NewTimeline(), nil)
 	a.background.Go(finish)
@@ -140,14 +140,5 @@ func (a *Agent) successor(ctx context.Context, k snapshot, tried map[string]bool
 	if err != nil {
 		return "", err
 	}
-	return successor(cs, k, a.Me, tried), nil
-}
-
-func successor(cs []cluster.Candidate, k snapshot, me cluster.Master, tried map[string]bool) string {
-	for _, c := range cluster.Rank(cs, k.view.State, cluster.RecordedOnly) {
-		if c.ID != me.ID && !tried[c.ID] && k.view.LiveAgents[c.ID].Session != "" && c.Streaming() && c.MasterAddr == me.Address {
-			return c.ID
-		}
-	}
-	return ""
+	return cluster.Successor(cs, k.Snapshot, a.Me, tried), nil
 }

@@ -15,9 +15,9 @@ func (a *Agent) recordTakeover(ctx context.Context, before snapshot, after clust
 		a.Metrics.Step(s.Name, s.At-last)
 		last = s.At
 	}
-	since := a.leaderless.since
-	if m := before.failure; before.view.State.Master != nil && m.run == before.view.State.Master.RunID && !m.since.IsZero() && (since.IsZero() || m.since.Before(since)) {
-		since = m.since // long before the lock was free, where its agent died, too
+	since := a.leaderless.Since
+	if m := before.Failure; before.View.State.Master != nil && m.RunID == before.View.State.Master.RunID && !m.Since.IsZero() && (since.IsZero() || m.Since.Before(since)) {
+		since = m.Since // long before the lock was free, where its agent died, too
 	}
 	if c, moved := mastershipChange(before, after, since, began, steps); moved {
 		a.background.Go(func() { a.appendHistory(ctx, c) })
@@ -36,7 +36,7 @@ func (a *Agent) appendHistory(ctx context.Context, c cluster.Change) {
 // mastershipChange is what a take-over, done just now, has changed; nothing where our Redis was the master before. The lock is free since
 // then, or it was passed, or lost while the master went on.
 func mastershipChange(before snapshot, after cluster.View, since, began time.Time, steps []cluster.Step) (c cluster.Change, moved bool) {
-	old, now := before.view.State.Master, after.State.Master
+	old, now := before.View.State.Master, after.State.Master
 	c = cluster.Change{At: time.Now().UTC().Truncate(time.Millisecond), To: now.ID, Term: now.Term, Cause: causeOf(before), Steps: steps}
 	if old == nil {
 		return c, true
@@ -50,7 +50,7 @@ func mastershipChange(before snapshot, after cluster.View, since, began time.Tim
 
 // causeOf is the cause of a take-over, as far as its winner knows.
 func causeOf(k snapshot) string {
-	switch r, s := k.view.Request, k.view.State; {
+	switch r, s := k.View.Request, k.View.State; {
 	case r.Active() && r.Planned:
 		return "switchover"
 	case r.Active():

@@ -32,12 +32,12 @@ func (a *Agent) notifyFenced(term uint64, reason string) {
 // notifyFollowing tells hooks, once for each master and term, whom our Redis follows: it may be the master's agent that has
 // made it.
 func (a *Agent) notifyFollowing(k snapshot) {
-	m, follows := followedMaster(k, a.Me.ID)
+	m, follows := cluster.FollowedMaster(k.Snapshot, a.Me.ID)
 	if !follows || m.Peer == a.lastNotifiedMaster {
 		return
 	}
 	a.lastNotifiedMaster = m.Peer
-	a.hooks.Notify(handlers.TypeReplicate, masterEntry(m, a.Registrar.Naming), fmt.Sprintf("CONSUL_INDEX=%d", k.view.Index))
+	a.hooks.Notify(handlers.TypeReplicate, masterEntry(m, a.Registrar.Naming), fmt.Sprintf("CONSUL_INDEX=%d", k.View.Index))
 }
 
 // masterEntry is the published master as `consul watch -type=service` gives its service: the catalogue itself may show that

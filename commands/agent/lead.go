@@ -42,12 +42,12 @@ func (a *Agent) runTerm(ctx context.Context, k snapshot) error {
 		return err
 	}
 	a.highestTerm = v.State.Term()
-	r := leaderTerm{id: a.Me.ID, session: k.session.ID, index: v.Index, term: v.State.Term(), run: v.State.Master.RunID, since: time.Now()}
-	a.Log.Info("promoted", "redis", a.Redis.Addr(), "term", r.term, "took", r.since.Sub(began).Round(time.Millisecond))
+	r := cluster.Term{ID: a.Me.ID, Session: k.session.ID, Index: v.Index, Number: v.State.Term(), RunID: v.State.Master.RunID, Since: time.Now()}
+	a.Log.Info("promoted", "redis", a.Redis.Addr(), "term", r.Number, "took", r.Since.Sub(began).Round(time.Millisecond))
 	a.setWritten(v)
 	a.recordTakeover(ctx, k, v, began, trace.Steps())
-	a.leaderless = leaderless{} // the next one begins as this reign ends
-	a.known.Update(func(k *snapshot) { k.hasLed = true })
+	a.leaderless = cluster.Leaderless{} // the next one begins as this reign ends
+	a.known.Update(func(k *snapshot) { k.HasLed = true })
 	a.probeSoon()
 	lost := make(chan struct{})
 	a.background.Go(func() { a.keepGuard(held, r, lost) })
@@ -74,61 +74,61 @@ var errNotOurs = errors.New("the lock is not ours")
 // takeOver makes our Redis the master, unless it goes on to be.
 func (a *Agent) takeOver(ctx context.Context, k snapshot, trace *takeover.Timeline, demotion *takeover.CatalogDemotion) (cluster.View, func(), error) {
 	failpoint.Hit("elected")
-	if resumesTerm(k, a.Me.ID) {
-		return k.view, func() {}, nil
+	if cluster.ResumesTerm(k.Snapshot, a.Me.ID) {
+		return k.View, func() {}, nil
 	}
 	taken := a.won
-	if a.won = (wonLock{}); k.view.LockIndex != taken.index {
-		if taken.leaderlessSince = time.Now(); k.failure.run != "" && !k.failure.since.IsZero() && k.view.State.Master != nil && k.failure.run == k.view.State.Master.RunID {
-			taken.leaderlessSince = k.failure.since
+	if a.won = (wonLock{}); k.View.LockIndex != taken.index {
+		if taken.leaderlessSince = time.Now(); k.Failure.RunID != "" && !k.Failure.Since.IsZero() && k.View.State.Master != nil && k.Failure.RunID == k.View.State.Master.RunID {
+			taken.leaderlessSince = k.Failure.Since
 		}
 		// The view may be old, and the lock another's by now, who is the master then.
 		v, err := a.Lock.Read(ctx)
 		if err != nil {
-			return k.view, func() {}, err
+			return k.View, func() {}, err
 		}
 		if a.observeView(v); v.Session != k.session.ID {
 			return v, func() {}, errNotOurs
 		}
-		k.view = v
+		k.View = v
 	}
-	a.highestTerm = max(a.highestTerm, k.view.State.Term())
+	a.highestTerm = max(a.highestTerm, k.View.State.Term())
 	me := a.Me
 	me.Term = a.highestTerm
 	t := takeover.Takeover{Lock: a.Lock, Session: k.session, Me: me, Redis: a.Redis, Creds: a.Creds, Log: a.Log,
-		Service: a.Registrar.Naming.Name(catalog.Master), KeepMembers: true, Peers: recordedPeers(k.view, a.Me.ID), ConfirmEligible: a.confirmEligible(k),
-		Guard: a.Guard, OperatorGuard: k.operator.MinReplicas, Timeline: trace, Demotion: demotion, Detached: a.evidence.detached, HandedOff: a.handedOff, WaitForSlowUntil: taken.leaderlessSince.Add(a.slowMemberGrace())}
-	if m := k.view.State.Master; m != nil {
+		Service: a.Registrar.Naming.Name(catalog.Master), KeepMembers: true, Peers: recordedPeers(k.View, a.Me.ID), ConfirmEligible: a.confirmEligible(k),
+		Guard: a.Guard, OperatorGuard: k.Operator.MinReplicas, Timeline: trace, Demotion: demotion, Detached: a.evidence.detached, HandedOff: a.handedOff, WaitForSlowUntil: taken.leaderlessSince.Add(a.slowMemberGrace())}
+	if m := k.View.State.Master; m != nil {
 		t.StallAllowance, t.MasterCheckPassing = a.stallAllowance(m), a.masterCheck.isFresh(m.RunID)
 	}
-	if k.failure.unreachable {
-		t.UnresponsiveRun = k.failure.run
+	if k.Failure.Unreachable {
+		t.UnresponsiveRun = k.Failure.RunID
 	}
-	_, t.UncountedReplicas = countReplicas(k.health.Status, k.view, a.Me.ID, a.links.has, a.Guard)
-	switch r := k.view.Request; {
+	_, t.UncountedReplicas = cluster.CountReplicas(k.Health.Status, k.View, a.Me.ID, a.links.has, a.Guard)
+	switch r := k.View.Request; {
 	case !r.Active() || r.To != a.Me.ID:
 	case r.Planned:
 		t.Switchover = r
 	default:
 		t.ForcedFailover = r
 	}
-	if k.view.State.Master == nil { // the state may have been deleted, and we were started since
+	if k.View.State.Master == nil { // the state may have been deleted, and we were started since
 		entries, err := a.Registrar.Naming.Instances(ctx, a.Lock.Client)
 		if err != nil {
-			return k.view, func() {}, err
+			return k.View, func() {}, err
 		}
-		if t.CatalogMaster, err = a.listedMaster(k.view, entries); err != nil {
-			return k.view, func() {}, err
+		if t.CatalogMaster, err = a.listedMaster(k.View, entries); err != nil {
+			return k.View, func() {}, err
 		}
 		if t.CatalogMaster != nil {
 			t.Me.Term = max(t.Me.Term, t.CatalogMaster.Term)
 		}
 	}
-	v, finish, err := t.Run(ctx, k.view)
+	v, finish, err := t.Run(ctx, k.View)
 	if err == nil {
 		a.handedOff = false
 		a.Metrics.Promoted()
-		a.notifyPromoted(v, k.view)
+		a.notifyPromoted(v, k.View)
 	}
 	return v, finish, err
 }
@@ -136,7 +136,7 @@ func (a *Agent) takeOver(ctx context.Context, k snapshot, trace *takeover.Timeli
 // confirmEligible asks again whether the record binds nobody.
 func (a *Agent) confirmEligible(k snapshot) func(context.Context, cluster.State) error {
 	return func(ctx context.Context, s cluster.State) error {
-		k.view.State = s // it knows of histories that began as we caught up
+		k.View.State = s // it knows of histories that began as we caught up
 		cs, _, err := a.surveyAndNote(ctx, k)
 		if err != nil {
 			return err
@@ -152,64 +152,53 @@ func (a *Agent) confirmEligible(k snapshot) func(context.Context, cluster.State)
 }
 
 // finishTerm is done when a reign is over.
-func (a *Agent) finishTerm(ctx context.Context, s *lock.Session, r leaderTerm, why endReason) {
-	a.Log.Warn("no longer master", "term", r.term, "why", why)
+func (a *Agent) finishTerm(ctx context.Context, s *lock.Session, r cluster.Term, why cluster.EndReason) {
+	a.Log.Warn("no longer master", "term", r.Number, "why", why)
 	switch {
-	case why.parkRedis:
+	case why.ParkRedis:
 		if err := a.Redis.Park(ctx); err != nil {
 			a.Log.Error("the new redis could not be parked", "err", err)
 		}
 		a.probeSoon()
-	case why.release == cluster.WhyFrozen:
+	case why.Release == cluster.WhyFrozen:
 		failpoint.Hit("frozen")
 		if err := a.emergencyFence.Send(ctx); err != nil {
 			a.Log.Error("redis is frozen, and fence and park could not be sent to it", "err", err)
-			why.release = cluster.WhyUnhealthy
+			why.Release = cluster.WhyUnhealthy
 		} else {
 			a.Log.Warn("redis is frozen: fence and park wait in its socket")
-			a.notifyFenced(r.term, why.text)
+			a.notifyFenced(r.Number, why.Text)
 		}
 		failpoint.Hit("blind")
-	case why.release == "" && !why.keepLock && a.Guard.Replicas == cluster.GuardOff && !a.known.Load().view.Free() && !a.known.Load().paused: // the lease was all there is
+	case why.Release == "" && !why.KeepLock && a.Guard.Replicas == cluster.GuardOff && !a.known.Load().View.Free() && !a.known.Load().Paused: // the lease was all there is
 		if err := a.Redis.Fence(ctx); err != nil {
 			a.Log.Error("the lock is lost, and redis could not be fenced", "err", err)
 		} else {
-			a.notifyFenced(r.term, why.text)
+			a.notifyFenced(r.Number, why.Text)
 		}
 	}
 	switch {
-	case why.keepLock: // the lock stays ours
-	case why.shuttingDown:
+	case why.KeepLock: // the lock stays ours
+	case why.ShuttingDown:
 		_ = a.handOverAndRelease(ctx, s, r) // a lock that was lost is taken again when all is restored
-	case why.release == "":
+	case why.Release == "":
 		signal(a.verifySession) // the session may be what was lost
 	default:
-		a.release(ctx, lock.CallTimeout, s.ID, why.release, why.text)
+		a.release(ctx, lock.CallTimeout, s.ID, why.Release, why.Text)
 	}
 }
 
 // transferLock hands the lock to the member that an operator wants.
 func (a *Agent) transferLock(ctx context.Context, k snapshot) error {
-	v, err := a.Lock.Transfer(ctx, k.session.ID, k.view, k.view.Request.To, k.view.State)
+	v, err := a.Lock.Transfer(ctx, k.session.ID, k.View, k.View.Request.To, k.View.State)
 	if err != nil {
 		a.Log.Warn("the lock could not be passed", "err", err)
 		return err
 	}
 	a.handedOff = true
-	a.Log.Warn("the lock is passed, as an operator wants", "to", k.view.Request.To)
+	a.Log.Warn("the lock is passed, as an operator wants", "to", k.View.Request.To)
 	a.setWritten(v)
 	return nil
-}
-
-// resumesTerm tells whether the reign is our predecessor's, and goes on as it is, in the same term.
-func resumesTerm(k snapshot, id string) bool {
-	return k.adopted == k.session.ID && !k.view.FromLastKnown && k.view.Request == nil && k.view.State.Why == "" && k.view.State.Master != nil && isServingMaster(k, id)
-}
-
-// isServingMaster tells whether our Redis is the published master, and accepts writes.
-func isServingMaster(k snapshot, id string) bool {
-	m, st := k.view.State.Master, k.health.Status
-	return m != nil && m.ID == id && m.RunID == st.RunID && st.Master && !st.Fenced()
 }
 
 // release gives the lock back. Why a holder gave it up counts where that was published: others that failed to take over
@@ -217,7 +206,7 @@ func isServingMaster(k snapshot, id string) bool {
 func (a *Agent) release(ctx context.Context, within time.Duration, session, why, text string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
-	if v := a.known.Load().view; v.Session == session && v.State.Master != nil && v.State.Master.ID == a.Me.ID && !v.Request.Active() &&
+	if v := a.known.Load().View; v.Session == session && v.State.Master != nil && v.State.Master.ID == a.Me.ID && !v.Request.Active() &&
 		a.Lock.ReleaseWithReason(ctx, session, v, why) == nil { // what we know is mostly the newest, and to ask first would double the time
 		a.Log.Info("the lock is given back", "why", text)
 		if v, err := a.Lock.Read(ctx); err == nil { // or the watch shows it

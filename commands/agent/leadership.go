@@ -29,7 +29,7 @@ func (a *Agent) leadershipContext(ctx context.Context, session string) (context.
 	a.leadership.Lock()
 	a.leadership.session, a.leadership.cancel = session, cancel
 	a.leadership.Unlock()
-	if v := a.known.Load().view; v.Index != 0 && v.Session != session {
+	if v := a.known.Load().View; v.Index != 0 && v.Session != session {
 		cancel(takeover.ErrLost)
 	}
 	return ctx, func() {

@@ -17,11 +17,11 @@ func (a *Agent) fenceWithoutLease(ctx context.Context) {
 	var lease lock.Lease
 	for armed := false; ctx.Err() == nil; {
 		k, changed := a.known.Watch()
-		if s := k.session; s != nil && k.view.Session == s.ID && s.Lease.Left(time.Now()) > 0 {
+		if s := k.session; s != nil && k.View.Session == s.ID && s.Lease.Left(time.Now()) > 0 {
 			lease, armed = s.Lease, true
 		}
 		left := lease.Left(time.Now())
-		if armed && left == 0 && !k.paused {
+		if armed && left == 0 && !k.Paused {
 			armed = !a.fenceOnLeaseEnd(ctx)
 		}
 		var end <-chan time.Time
@@ -50,7 +50,7 @@ func (a *Agent) fenceOnLeaseEnd(ctx context.Context) bool {
 		return false
 	}
 	a.Log.Warn("the lease is over, and there is no guard: redis is fenced")
-	a.notifyFenced(a.known.Load().view.State.Term(), "the lease is over")
+	a.notifyFenced(a.known.Load().View.State.Term(), "the lease is over")
 	a.probeSoon()
 	return true
 }

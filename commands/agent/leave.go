@@ -65,7 +65,7 @@ const minCallTimeout = 200 * time.Millisecond
 // would from any master that answers. Where nobody can have it our Redis stays writable, and the lock is given back.
 //
 // An error: the lock was lost before it was passed.
-func (a *Agent) handOverAndRelease(ctx context.Context, s *lock.Session, r leaderTerm) error {
+func (a *Agent) handOverAndRelease(ctx context.Context, s *lock.Session, r cluster.Term) error {
 	ctx, done := a.shutdownContext(ctx)
 	defer done()
 	end, _ := ctx.Deadline()
@@ -73,8 +73,8 @@ func (a *Agent) handOverAndRelease(ctx context.Context, s *lock.Session, r leade
 	defer cancel()
 	failpoint.Hit("leaving")
 	away := a.consulError(ctx)
-	if k := a.known.Load(); away == nil && k.paused {
-		a.Log.Warn("mastership is not handed over: the cluster is " + k.view.Pause.String())
+	if k := a.known.Load(); away == nil && k.Paused {
+		a.Log.Warn("mastership is not handed over: the cluster is " + k.View.Pause.String())
 		a.leaveWritable(ctx, s, nil)
 		a.release(ctx, remaining(ctx), s.ID, cluster.WhyLeaving, "the agent leaves")
 		return nil
@@ -159,7 +159,7 @@ func (a *Agent) logGuardLeft(why error) {
 
 // guardDiffers tells whether our Redis has another guard than its operator's.
 func (a *Agent) guardDiffers(k snapshot, st redis.Status) bool {
-	return k.operator.run == st.RunID && (cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}) != k.operator.MinReplicas
+	return k.Operator.RunID == st.RunID && (cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}) != k.Operator.MinReplicas
 }
 
 func (a *Agent) removeGuard(ctx context.Context, k snapshot, s *lock.Session, run string) error {
@@ -168,10 +168,10 @@ func (a *Agent) removeGuard(ctx context.Context, k snapshot, s *lock.Session, ru
 	if err != nil {
 		return err
 	}
-	if v, err = a.Lock.Write(ctx, s.ID, v, v.State.WithGuard(k.operator.Effective())); errors.Is(err, lock.ErrChanged) {
+	if v, err = a.Lock.Write(ctx, s.ID, v, v.State.WithGuard(k.Operator.Effective())); errors.Is(err, lock.ErrChanged) {
 		return err // tried again, before anybody else has the lock
 	} else if err == nil {
-		err = a.restoreSettings(ctx, k.operator)
+		err = a.restoreSettings(ctx, k.Operator)
 	}
 	if free := a.Lock.Release(ctx, s.ID, v, cluster.WhyLeaving); !errors.Is(free, lock.ErrChanged) { // or it was lost by itself
 		err = errors.Join(err, free)
@@ -218,7 +218,7 @@ func (a *Agent) reacquire(ctx context.Context, s *lock.Session, run string) (_ *
 
 // cause says why a leaving agent gives the lock back.
 func cause(k snapshot) string {
-	if redis.Refused(k.health.Err) {
+	if redis.Refused(k.Health.Err) {
 		return cluster.WhyDead
 	}
 	return cluster.WhyLeaving

@@ -18,32 +18,32 @@ import (
 func (a *Agent) loop(ctx context.Context) error {
 	for {
 		k, changed := a.known.Watch()
-		if errors.Is(k.health.Err, redis.ErrTooOld) {
-			return k.health.Err
+		if errors.Is(k.Health.Err, redis.ErrTooOld) {
+			return k.Health.Err
 		}
 		a.advertise(k, 0)
 		a.notifyFollowing(k)
 		a.reconcileLocal(ctx, k)
-		if a.leaderless = a.leaderless.advance(k, time.Now()); a.leaderless.term != a.failedTerm { // what failed before was another matter
-			a.failedTerm, a.failures = a.leaderless.term, 0
+		if a.leaderless = a.leaderless.Advance(k.Snapshot, time.Now()); a.leaderless.Term != a.failedTerm { // what failed before was another matter
+			a.failedTerm, a.failures = a.leaderless.Term, 0
 		}
-		todo, why := decide(k, a.Me.ID, a.Registrar.Naming.Name(catalog.Master))
-		if todo == misconfigured {
+		todo, why := cluster.Decide(k.Snapshot, a.Me.ID, a.Registrar.Naming.Name(catalog.Master))
+		if todo == cluster.Misconfigured {
 			return errors.New(why)
 		}
-		if todo != contend && todo != preempt {
+		if todo != cluster.Contend && todo != cluster.Preempt {
 			a.delay = electionDelay{} // the lock is no longer as free as it was
 		}
 		again, err := a.execute(ctx, k, todo, why)
 		if err != nil {
 			a.failures++
-		} else if todo != wait && todo != ineligible && todo != contend { // to have the lock is not yet a success
+		} else if todo != cluster.Wait && todo != cluster.Ineligible && todo != cluster.Contend { // to have the lock is not yet a success
 			a.failures = 0
 		}
-		if todo == lead && err == nil && ctx.Err() == nil {
+		if todo == cluster.Lead && err == nil && ctx.Err() == nil {
 			continue
 		}
-		if todo == lead { // what it changed itself is no news
+		if todo == cluster.Lead { // what it changed itself is no news
 			k, changed = a.known.Watch()
 		}
 		if !a.waitForNext(ctx, k, changed, again, err) {
@@ -70,7 +70,7 @@ func (a *Agent) waitForNext(ctx context.Context, was snapshot, changed <-chan st
 			return true
 		case <-changed:
 			var k snapshot
-			if k, changed = a.known.Watch(); err == nil || !k.view.SameLock(was.view) || k.session != was.session {
+			if k, changed = a.known.Watch(); err == nil || !k.View.SameLock(was.View) || k.session != was.session {
 				return true
 			}
 		}
@@ -78,32 +78,32 @@ func (a *Agent) waitForNext(ctx context.Context, was snapshot, changed <-chan st
 }
 
 // execute carries one step out. An error has been logged.
-func (a *Agent) execute(ctx context.Context, k snapshot, todo step, why string) (again time.Duration, err error) {
+func (a *Agent) execute(ctx context.Context, k snapshot, todo cluster.Action, why string) (again time.Duration, err error) {
 	switch todo {
-	case wait:
-		a.logOnce(why, k.view.Err != nil)
-	case ineligible:
+	case cluster.Wait:
+		a.logOnce(why, k.View.Err != nil)
+	case cluster.Ineligible:
 		a.setReason("redis may not lead: " + why)
-	case contend:
+	case cluster.Contend:
 		if again, err = a.contend(ctx, k); errors.Is(err, lock.ErrChanged) {
 			a.Log.Debug("the lock is not to be had", "err", err)
 		} else if err != nil && err.Error() != a.lastLogged && ctx.Err() == nil {
 			a.Log.Warn("the lock is not to be had; trying on", "err", err)
 			a.lastLogged = err.Error()
 		}
-	case preempt:
+	case cluster.Preempt:
 		a.setReason(why)
 		again, err = a.preempt(ctx, k)
-	case lead:
+	case cluster.Lead:
 		err = a.runTerm(ctx, k)
-	case stepDown:
+	case cluster.StepDown:
 		a.release(ctx, lock.CallTimeout, k.session.ID, cluster.WhyUnhealthy, why)
 		again = minStepRetry
-	case transferLock:
+	case cluster.TransferLock:
 		err = a.transferLock(ctx, k)
-	case follow:
+	case cluster.Follow:
 		err = a.follow(ctx, k)
-	case park:
+	case cluster.Park:
 		err = a.parkAndWait(ctx, k, why)
 	}
 	return again, err
@@ -123,8 +123,8 @@ func (a *Agent) logOnce(why string, bad bool) {
 
 // follow makes our Redis a replica of the published master.
 func (a *Agent) follow(ctx context.Context, k snapshot) error {
-	m := k.view.State.Master
-	to := handlers.Target{Addr: m.Address, RunID: m.RunID, Force: k.view.State.ForcedToFollow(a.Me.ID),
+	m := k.View.State.Master
+	to := handlers.Target{Addr: m.Address, RunID: m.RunID, Force: k.View.State.ForcedToFollow(a.Me.ID),
 		Confirm: func(ctx context.Context) error { return a.confirmHolder(ctx, k) }}
 	res, err := handlers.Replicate(ctx, a.Redis, to, a.Creds)
 	if errors.Is(err, lock.ErrChanged) {
@@ -145,7 +145,7 @@ func (a *Agent) follow(ctx context.Context, k snapshot) error {
 		a.Log.Info("following", "master", m.ID, "addr", m.Address, "term", m.Term)
 		a.probeSoon()
 	}
-	if errors.Is(err, handlers.ErrRefused) && !k.health.Status.Parked() || err != nil && !res.Changed && unelectedMaster(k) { // that needs nobody's word
+	if errors.Is(err, handlers.ErrRefused) && !k.Health.Status.Parked() || err != nil && !res.Changed && cluster.UnelectedMaster(k.Snapshot) { // that needs nobody's word
 		return errors.Join(err, a.parkAndWait(ctx, k, why))
 	}
 	return err
@@ -163,7 +163,7 @@ func (a *Agent) confirmHolder(ctx context.Context, k snapshot) error {
 	switch m := v.State.Master; {
 	case err != nil:
 		return fmt.Errorf("%w: %w", errUnconfirmed, err)
-	case v.Session != k.view.Session || m == nil || m.RunID != k.view.State.Master.RunID:
+	case v.Session != k.View.Session || m == nil || m.RunID != k.View.State.Master.RunID:
 		a.observeView(v)
 		return lock.ErrChanged
 	case time.Since(began) > takeover.FollowConfirmTimeout: // this process hung
@@ -175,10 +175,10 @@ func (a *Agent) confirmHolder(ctx context.Context, k snapshot) error {
 // parkAndWait parks our Redis until it may follow somebody.
 func (a *Agent) parkAndWait(ctx context.Context, k snapshot, why string) error {
 	a.setReason(why)
-	if k.health.Status.Parked() {
+	if k.Health.Status.Parked() {
 		return nil
 	}
-	if run := k.health.Status.RunID; unelectedMaster(k) && a.warnedRunID != run {
+	if run := k.Health.Status.RunID; cluster.UnelectedMaster(k.Snapshot) && a.warnedRunID != run {
 		a.warnedRunID = run
 		a.Log.Warn("redis came up as a master; start it with `--replicaof 127.0.0.1 1`, so that it takes no writes before it is elected",
 			"redis", a.Redis.Addr())
@@ -192,10 +192,10 @@ func (a *Agent) parkAndWait(ctx context.Context, k snapshot, why string) error {
 
 // setReason remembers, and logs once, why our Redis is not made to follow or to lead; nothing when it is.
 func (a *Agent) setReason(why string) {
-	if why == a.known.Load().reason {
+	if why == a.known.Load().Reason {
 		return
 	}
-	a.known.Update(func(k *snapshot) { k.reason = why })
+	a.known.Update(func(k *snapshot) { k.Reason = why })
 	if why != "" {
 		a.Log.Warn("waiting", "why", why)
 	}
@@ -203,8 +203,8 @@ func (a *Agent) setReason(why string) {
 
 // reconcileLocal puts right what somebody set on our Redis by hand, and takes the guard off one that is no master any more.
 func (a *Agent) reconcileLocal(ctx context.Context, k snapshot) {
-	st := k.health.Status
-	if k.health.Err != nil || !k.probed || st.Master || k.paused {
+	st := k.Health.Status
+	if k.Health.Err != nil || !k.Probed || st.Master || k.Paused {
 		return
 	}
 	if st.ReplicaWritable {
@@ -215,8 +215,8 @@ func (a *Agent) reconcileLocal(ctx context.Context, k snapshot) {
 		a.Log.Warn("replica-read-only was not yes: a replica took writes; it is set")
 		a.probeSoon()
 	}
-	if is := (cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}); k.operator.run == st.RunID && !st.Fenced() && is != k.operator.MinReplicas && k.operator.persisted(k, a.Me.ID) {
-		a.restoreSettings(ctx, k.operator)
+	if is := (cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}); k.Operator.RunID == st.RunID && !st.Fenced() && is != k.Operator.MinReplicas && k.Operator.Persisted(k.Snapshot, a.Me.ID) {
+		a.restoreSettings(ctx, k.Operator)
 	}
 }
 

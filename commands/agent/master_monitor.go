@@ -25,19 +25,10 @@ func (a *Agent) watchMaster(ctx context.Context) {
 	}
 }
 
-// followedMaster is the published master, where our Redis follows it.
-func followedMaster(k snapshot, id string) (cluster.Master, bool) {
-	m, st := k.view.State.Master, k.health.Status
-	if m == nil || m.ID == id || st.Master || st.MasterAddr != m.Address {
-		return cluster.Master{}, false
-	}
-	return *m, true
-}
-
 // masterToMonitor is the master to be watched: whom our Redis follows, or, to be missed early, would follow if it were not parked.
 func (a *Agent) masterToMonitor(k snapshot) (cluster.Master, bool) {
-	m, follows := followedMaster(k, a.Me.ID)
-	if s := k.view.State; a.EarlyTakeover && !follows && s.Master != nil && s.Master.ID != a.Me.ID && k.health.Status.Parked() {
+	m, follows := cluster.FollowedMaster(k.Snapshot, a.Me.ID)
+	if s := k.View.State; a.EarlyTakeover && !follows && s.Master != nil && s.Master.ID != a.Me.ID && k.Health.Status.Parked() {
 		return *s.Master, true
 	}
 	return m, follows
@@ -76,7 +67,7 @@ func (a *Agent) monitor(ctx context.Context, m cluster.Master) {
 			if a.EarlyTakeover {
 				a.updateFailure(m, h)
 			}
-			if isDown(h, m.RunID) {
+			if cluster.InstanceDown(h, m.RunID) {
 				a.park(ctx, m, redis.Summary(h.Err))
 			}
 		})
@@ -95,11 +86,6 @@ func (a *Agent) monitor(ctx context.Context, m cluster.Master) {
 	}
 	cancel()
 	<-done
-}
-
-// isDown tells whether a master's run is over: nothing listens, or another run answers. A silent one may live.
-func isDown(h redis.Health, run string) bool {
-	return redis.Refused(h.Err) || redis.Replied(h.Err) && h.Status.RunID != "" && h.Status.RunID != run
 }
 
 // park parks our Redis, if it still follows that master.

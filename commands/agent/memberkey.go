@@ -31,14 +31,14 @@ func (a *Agent) keepMemberKey(ctx context.Context) {
 	}()
 	for ctx.Err() == nil {
 		k, changed := a.known.Watch()
-		if mine := k.operator.discover(k, a.Me.ID); mine != k.operator {
-			a.known.Update(func(k *snapshot) { k.operator = mine })
+		if mine := k.Operator.Discover(k.Snapshot, a.Me.ID); mine != k.Operator {
+			a.known.Update(func(k *snapshot) { k.Operator = mine })
 			continue
 		}
 		var again <-chan time.Time
-		say := memberKey(k, a.Me)
-		ours = ours || say.Session != "" && k.view.LiveAgents[a.Me.ID].Session == say.Session // our predecessor's, whose session we have
-		if say.Session != "" && k.view.Index != 0 && k.view.LiveAgents[a.Me.ID] != say {
+		say := cluster.OwnMemberKey(k.Snapshot, a.Me)
+		ours = ours || say.Session != "" && k.View.LiveAgents[a.Me.ID].Session == say.Session // our predecessor's, whose session we have
+		if say.Session != "" && k.View.Index != 0 && k.View.LiveAgents[a.Me.ID] != say {
 			if say != said || time.Since(at) >= rewriteAfter {
 				said, at, ours = say, time.Now(), true
 				if err := a.Lock.PutMember(context.WithoutCancel(ctx), say); err != nil {
@@ -56,37 +56,4 @@ func (a *Agent) keepMemberKey(ctx context.Context) {
 		case <-again:
 		}
 	}
-}
-
-// memberKey is what is to be said; without a session nothing.
-func memberKey(k snapshot, me cluster.Master) cluster.MemberKey {
-	if k.session == nil || k.health.Status.RunID == "" || k.operator.run != k.health.Status.RunID {
-		return cluster.MemberKey{}
-	}
-	return cluster.MemberKey{Session: k.session.ID, RunID: k.health.Status.RunID, Address: me.Address, OperatorGuard: k.operator.MinReplicas}
-}
-
-// operatorSettings is the operator's guard on our Redis, as a run of it had it.
-type operatorSettings struct {
-	run string // empty: not known yet
-	cluster.MinReplicas
-}
-
-// discover is the operator's guard once Redis and Consul have answered: what our predecessor noted of this run, or else what is
-// set, or under a fence was.
-func (o operatorSettings) discover(k snapshot, id string) operatorSettings {
-	st := k.health.Status
-	if k.view.Index == 0 || st.RunID == "" || st.RunID == o.run {
-		return o
-	}
-	if p, noted := k.view.LiveAgents[id]; noted && p.RunID == st.RunID {
-		return operatorSettings{st.RunID, p.OperatorGuard}
-	}
-	return operatorSettings{st.RunID, cluster.MinReplicas{Replicas: st.MinReplicasUnfenced(), MaxLag: st.MaxLag}}
-}
-
-// persisted tells whether the operator's guard stands in Consul, so that it is not lost with this process.
-func (o operatorSettings) persisted(k snapshot, id string) bool {
-	p := k.view.LiveAgents[id]
-	return o.run != "" && p.RunID == o.run && p.OperatorGuard == o.MinReplicas
 }

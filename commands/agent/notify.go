@@ -22,7 +22,7 @@ func (a *Agent) keepNotified(ctx context.Context, over <-chan struct{}) {
 		k, changed := a.known.Watch()
 		e, shown := a.advertised.Watch()
 		var lines []string
-		if !ready && k.registered && k.probed && k.health.Err == nil {
+		if !ready && k.Registered && k.Probed && k.Health.Err == nil {
 			ready = true
 			lines = append(lines, "READY=1")
 		}

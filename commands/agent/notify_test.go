@@ -36,9 +36,9 @@ func TestKeepNotified(t *testing.T) {
 	done.Go(func() { a.keepNotified(ctx, over) })
 	a.setAdvertised(catalog.Entry{Output: "not started yet: redis is\nunhealthy"})
 	hears("STATUS=not started yet: redis is unhealthy")
-	a.known.Update(func(k *snapshot) { k.registered = true }) // its Redis has not answered
-	a.known.Update(func(k *snapshot) { k.probed, k.health.Err = true, takeover.ErrOtherInstance })
-	a.known.Update(func(k *snapshot) { k.health.Err = nil })
+	a.known.Update(func(k *snapshot) { k.Registered = true }) // its Redis has not answered
+	a.known.Update(func(k *snapshot) { k.Probed, k.Health.Err = true, takeover.ErrOtherInstance })
+	a.known.Update(func(k *snapshot) { k.Health.Err = nil })
 	hears("READY=1")
 	a.setAdvertised(catalog.Entry{Output: "replica of a", Meta: map[string]string{"term": "4"}})
 	hears("STATUS=replica of a")

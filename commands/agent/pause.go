@@ -9,21 +9,21 @@ import (
 func (a *Agent) watchPause(ctx context.Context) {
 	for said := false; ctx.Err() == nil; {
 		k, changed := a.known.Watch()
-		if on := k.view.Pause.Active(time.Now()); on != k.paused {
-			a.known.Update(func(k *snapshot) { k.setView(k.view) })
+		if on := k.View.Pause.Active(time.Now()); on != k.Paused {
+			a.known.Update(func(k *snapshot) { k.SetView(k.View) })
 			continue
 		}
-		if k.paused != said {
-			said = k.paused
+		if k.Paused != said {
+			said = k.Paused
 			if said {
-				a.Log.Warn("the cluster is "+k.view.Pause.String(), "since", k.view.Pause.Since)
+				a.Log.Warn("the cluster is "+k.View.Pause.String(), "since", k.View.Pause.Since)
 			} else {
 				a.Log.Warn("the cluster is paused no longer")
 			}
 		}
 		var over <-chan time.Time
-		if k.paused {
-			over = time.After(time.Until(k.view.Pause.Until))
+		if k.Paused {
+			over = time.After(time.Until(k.View.Pause.Until))
 		}
 		select {
 		case <-ctx.Done():

@@ -24,43 +24,24 @@ import (
 // both find nothing there: its own agent, where it lives, needs some ten milliseconds to give the lock up, and says why.
 const confirmDownDelay = 300 * time.Millisecond
 
-// masterFailure is a published master as the watch on it sees it.
-type masterFailure struct {
-	run         string // of the master; empty: none is watched
-	down        bool   // nothing listens, or another run answers
-	unreachable bool
-	since       time.Time // it is one of both
-	downSince   time.Time // it is gone
-}
-
 // updateFailure learns how a master is.
 func (a *Agent) updateFailure(m cluster.Master, h redis.Health) {
-	was, is := a.known.Load().failure, masterFailure{run: m.RunID, down: isDown(h, m.RunID), unreachable: redis.Unreachable(h.Err)}
+	was, is := a.known.Load().Failure, cluster.MasterFailure{RunID: m.RunID, Down: cluster.InstanceDown(h, m.RunID), Unreachable: redis.Unreachable(h.Err)}
 	switch {
-	case !is.down && !is.unreachable:
-	case was.run == is.run && !was.since.IsZero():
-		is.since = was.since
+	case !is.Down && !is.Unreachable:
+	case was.RunID == is.RunID && !was.Since.IsZero():
+		is.Since = was.Since
 	default:
-		is.since = time.Now()
+		is.Since = time.Now()
 	}
-	if was.run == is.run && was.down && is.down {
-		is.downSince = was.downSince
-	} else if is.down {
-		is.downSince = time.Now()
+	if was.RunID == is.RunID && was.Down && is.Down {
+		is.DownSince = was.DownSince
+	} else if is.Down {
+		is.DownSince = time.Now()
 	}
 	if was != is {
-		a.known.Update(func(k *snapshot) { k.failure = is })
+		a.known.Update(func(k *snapshot) { k.Failure = is })
 	}
-}
-
-// masterFailed tells whether the published master, whose session holds the lock, is gone or silent, and our Redis might be the next.
-func masterFailed(k snapshot, id string) bool {
-	m, st := k.view.State.Master, k.health.Status
-	if m == nil || m.ID == id || m.ID != k.view.Holder || k.failure.run != m.RunID || !k.failure.down && !k.failure.unreachable {
-		return false
-	}
-	return k.session != nil && unusableReason(k.health) == "" && k.view.State.NotRecordedReason(id, st.RunID) == "" && !k.view.Request.Active() &&
-		!st.Master && (st.MasterAddr == m.Address || st.Parked()) && (k.failure.down || k.view.State.DetachQuorum() > 0)
 }
 
 // failureEvidence is what is known of one master that is missing.
@@ -74,19 +55,19 @@ type failureEvidence struct {
 
 // preempt ends the session of a holder that is gone, and takes the lock, when that is proven and it is our turn.
 func (a *Agent) preempt(ctx context.Context, k snapshot) (again time.Duration, err error) {
-	m := k.view.State.Master
+	m := k.View.State.Master
 	if k.session.Lease.Left(time.Now()) == 0 { // with the lock we could do nothing
-		return surveyInterval, nil
+		return cluster.SurveyInterval, nil
 	}
-	if b := &a.evidence; b.run != m.RunID || b.index != k.view.LockIndex {
-		*b = failureEvidence{index: k.view.LockIndex, run: m.RunID, detached: takeover.NewDetachTracker(), downSince: k.failure.downSince, lastProbe: k.failure.downSince}
+	if b := &a.evidence; b.run != m.RunID || b.index != k.View.LockIndex {
+		*b = failureEvidence{index: k.View.LockIndex, run: m.RunID, detached: takeover.NewDetachTracker(), downSince: k.Failure.DownSince, lastProbe: k.Failure.DownSince}
 	}
-	if left := k.failure.downSince; !left.IsZero() && time.Since(left) < confirmDownDelay { // its agent is at it, if it lives
+	if left := k.Failure.DownSince; !left.IsZero() && time.Since(left) < confirmDownDelay { // its agent is at it, if it lives
 		return confirmDownDelay - time.Since(left), nil
 	}
 	looking, end := a.untilViewChanges(ctx, k)
 	defer end()
-	if !k.health.Status.Parked() {
+	if !k.Health.Status.Parked() {
 		err = a.detach(looking, m)
 	}
 	var cs []cluster.Candidate
@@ -101,26 +82,26 @@ func (a *Agent) preempt(ctx context.Context, k snapshot) (again time.Duration, e
 		return 0, err
 	}
 	if slices.ContainsFunc(cs, func(c cluster.Candidate) bool { return c.ID == m.ID && c.RunID == m.RunID }) {
-		a.known.Update(func(k *snapshot) { k.failure = masterFailure{} })
-		return surveyInterval, nil
+		a.known.Update(func(k *snapshot) { k.Failure = cluster.MasterFailure{} })
+		return cluster.SurveyInterval, nil
 	}
 	now := time.Now()
-	wait := a.evidence.untilProven(k.view.State, takeover.GuardCloseTime(m)+a.stallAllowance(m), now)
+	wait := a.evidence.untilProven(k.View.State, takeover.GuardCloseTime(m)+a.stallAllowance(m), now)
 	if wait > 0 {
 		return wait, nil
 	}
 	slow := slices.ContainsFunc(silent, func(id string) bool { return id != m.ID }) // and may be fresher
 	rank := a.rank(cs, k)
-	if rank < 0 || slow && now.Sub(k.failure.since) < a.slowMemberGrace() {
+	if rank < 0 || slow && now.Sub(k.Failure.Since) < a.slowMemberGrace() {
 		return takeover.ProbeInterval, nil
 	}
-	if wait = time.Duration(rank) * stagger; wait > 0 && !a.delay.stillValid(k) {
-		a.delay = electionDelay{k.view, k.health.Status.MasterAddr, now.Add(wait)}
+	if wait = time.Duration(rank) * cluster.Stagger; wait > 0 && !a.delay.stillValid(k) {
+		a.delay = electionDelay{k.View, k.Health.Status.MasterAddr, now.Add(wait)}
 	}
 	if wait > 0 && now.Before(a.delay.until) {
 		return min(takeover.ProbeInterval, a.delay.until.Sub(now)), nil
 	}
-	v, err := a.Lock.Preempt(context.WithoutCancel(ctx), k.session.ID, k.view, k.view.State.AliasHistory(k.view.State.ResolvePosition(k.health.Status)))
+	v, err := a.Lock.Preempt(context.WithoutCancel(ctx), k.session.ID, k.View, k.View.State.AliasHistory(k.View.State.ResolvePosition(k.Health.Status)))
 	if err != nil {
 		if errors.Is(err, lock.ErrChanged) {
 			a.Log.Debug("the lock is not to be had", "err", err)
@@ -128,8 +109,8 @@ func (a *Agent) preempt(ctx context.Context, k snapshot) (again time.Duration, e
 		}
 		return 0, err
 	}
-	a.won = wonLock{v.LockIndex, k.failure.since}
-	a.Log.Warn("elected early: the master is missing, and its agent does not say so", "key", a.Lock.Key, "master", m.ID, "session", k.view.Session)
+	a.won = wonLock{v.LockIndex, k.Failure.Since}
+	a.Log.Warn("elected early: the master is missing, and its agent does not say so", "key", a.Lock.Key, "master", m.ID, "session", k.View.Session)
 	a.setWritten(v)
 	return 0, nil
 }
@@ -140,7 +121,7 @@ func (a *Agent) untilViewChanges(ctx context.Context, was snapshot) (context.Con
 	a.background.Go(func() {
 		for ctx.Err() == nil {
 			k, changed := a.known.Watch()
-			if !k.view.SameLock(was.view) {
+			if !k.View.SameLock(was.View) {
 				cancel()
 			}
 			select {
@@ -168,7 +149,7 @@ func (a *Agent) detach(ctx context.Context, m *cluster.Master) error {
 
 // stallAllowance is the function of that name, for a master.
 func (a *Agent) stallAllowance(m *cluster.Master) time.Duration {
-	return stallAllowance(time.Duration(m.MaxLag)*time.Second, a.Registrar.Interval, a.detectionTime())
+	return cluster.StallAllowance(time.Duration(m.MaxLag)*time.Second, a.Registrar.Interval, a.detectionTime())
 }
 
 // untilProven is how long to look again until it is proven that the master accepts no writes; 0: it is.
@@ -207,7 +188,7 @@ func (b *failureEvidence) observe(id string, m *cluster.Master, st redis.Status,
 
 // rank is how many rank before us whose agents live; negative: we may not lead.
 func (a *Agent) rank(cs []cluster.Candidate, k snapshot) int {
-	s := k.view.State
-	ranked := slices.DeleteFunc(cluster.Rank(cs, s, cluster.RecordedOnly), func(c cluster.Candidate) bool { return c.ID != a.Me.ID && k.view.LiveAgents[c.ID].Session == "" })
+	s := k.View.State
+	ranked := slices.DeleteFunc(cluster.Rank(cs, s, cluster.RecordedOnly), func(c cluster.Candidate) bool { return c.ID != a.Me.ID && k.View.LiveAgents[c.ID].Session == "" })
 	return slices.IndexFunc(ranked, func(c cluster.Candidate) bool { return c.ID == a.Me.ID })
 }

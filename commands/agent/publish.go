@@ -8,12 +8,13 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/catalog"
+	"resec/commands/cluster"
 	"resec/handlers/redis"
 )
 
 // advertise says in the catalogue what we are. reign is the term under which our Redis is master, 0 where it is not.
 func (a *Agent) advertise(k snapshot, reign uint64) {
-	if !k.probed || k.view.Index == 0 {
+	if !k.Probed || k.View.Index == 0 {
 		return
 	}
 	e := serviceEntry(k, reign, a.Me.ID)
@@ -55,10 +56,10 @@ const maxMetaBytes = 512
 
 // serviceEntry decides what is published.
 func serviceEntry(k snapshot, reign uint64, id string) catalog.Entry {
-	st, term := k.health.Status, k.view.State.Term()
-	_, follows := followedMaster(k, id)
+	st, term := k.Health.Status, k.View.State.Term()
+	_, follows := cluster.FollowedMaster(k.Snapshot, id)
 	e := catalog.Entry{Role: catalog.Replica, Status: api.HealthWarning}
-	if m := k.view.State.Master; k.paused && (k.health.Err != nil || !st.Master || m == nil || st.RunID != m.RunID) {
+	if m := k.View.State.Master; k.Paused && (k.Health.Err != nil || !st.Master || m == nil || st.RunID != m.RunID) {
 		reign = 0 // what the pause has kept of it is the lock
 	}
 	switch {
@@ -68,13 +69,13 @@ func serviceEntry(k snapshot, reign uint64, id string) catalog.Entry {
 	case reign != 0:
 		e.Role, term, e.Status = catalog.Master, reign, api.HealthPassing
 		e.Output = fmt.Sprintf("master, term %d", reign)
-	case k.health.Err == nil && isServingMaster(k, id) && (k.view.Free() && k.hasLed || k.view.Holder == id):
+	case k.Health.Err == nil && cluster.IsServingMaster(k.Snapshot, id) && (k.View.Free() && k.HasLed || k.View.Holder == id):
 		e.Role, e.Status = catalog.Master, api.HealthPassing // its lock is lost, and it is the first to take it again; after a start it has to first
 		e.Output = fmt.Sprintf("master, term %d, without its lock", term)
-	case k.health.Err != nil:
-		e.Status, e.Output = api.HealthCritical, "redis is unusable: "+redis.Summary(k.health.Err)
-	case k.reason != "" && (!follows || k.view.Free()): // one that failed after all was done is over
-		e.Output = k.reason
+	case k.Health.Err != nil:
+		e.Status, e.Output = api.HealthCritical, "redis is unusable: "+redis.Summary(k.Health.Err)
+	case k.Reason != "" && (!follows || k.View.Free()): // one that failed after all was done is over
+		e.Output = k.Reason
 	case st.Master:
 		e.Output = "master on its own; waits for an election"
 	case st.Parked():
@@ -86,12 +87,12 @@ func serviceEntry(k snapshot, reign uint64, id string) catalog.Entry {
 	default:
 		e.Status, e.Output = api.HealthPassing, "replica of "+st.MasterAddr
 	}
-	if k.health.AccessErr != nil {
+	if k.Health.AccessErr != nil {
 		e.Output += "; redis does not let resec in"
 	}
 	e.Meta = map[string]string{"term": fmt.Sprint(term), "version": st.Version}
-	if e.Output == k.reason && k.reason != "" { // of a check's output alone Consul's servers learn minutes later
-		e.Meta["why"] = k.reason[:min(len(k.reason), maxMetaBytes)]
+	if e.Output == k.Reason && k.Reason != "" { // of a check's output alone Consul's servers learn minutes later
+		e.Meta["why"] = k.Reason[:min(len(k.Reason), maxMetaBytes)]
 	}
 	return e
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -24,18 +23,18 @@ import (
 const minMembersRetry = 50 * time.Millisecond
 
 // keepMembers keeps the record of the cluster's members for as long as our reign lasts.
-func (a *Agent) keepMembers(ctx context.Context, r leaderTerm) {
+func (a *Agent) keepMembers(ctx context.Context, r cluster.Term) {
 	said, done, pause, due := "", "", minMembersRetry, time.Time{}
 	for ctx.Err() == nil {
 		k, changed := a.known.Watch()
 		var again <-chan time.Time
-		ids, lineage := pendingMembers(k.view, a.Me.ID), unlistedHistory(k)
-		if k.view.State.Term() == r.term && (len(ids) > 0 || lineage != "") {
-			if now := fingerprint(k.view, ids) + lineage; now != done { // something is new
+		ids, lineage := cluster.PendingMembers(k.View, a.Me.ID), cluster.UnlistedHistory(k.Snapshot)
+		if k.View.State.Term() == r.Number && (len(ids) > 0 || lineage != "") {
+			if now := cluster.MembersFingerprint(k.View, ids) + lineage; now != done { // something is new
 				done, pause, due = now, minMembersRetry, time.Time{}
 			}
 			if !time.Now().Before(due) {
-				err := a.updateMembers(ctx, k.view, r.session, ids)
+				err := a.updateMembers(ctx, k.View, r.Session, ids)
 				if err != nil && !errors.Is(err, lock.ErrChanged) && ctx.Err() == nil && err.Error() != said {
 					a.Log.Warn("the record of members could not be kept", "err", err)
 					said = err.Error()
@@ -50,36 +49,6 @@ func (a *Agent) keepMembers(ctx context.Context, r leaderTerm) {
 		case <-again:
 		}
 	}
-}
-
-// fingerprint is what a view says of members, in one string to compare.
-func fingerprint(v cluster.View, ids []string) string {
-	var out strings.Builder
-	for _, id := range ids {
-		fmt.Fprintln(&out, id, v.LiveAgents[id], v.State.Members[id])
-	}
-	return out.String()
-}
-
-// pendingMembers are the members whose place in the record may have to change: who is present and not recorded as it is, and
-// who is recorded and gone.
-func pendingMembers(v cluster.View, me string) (ids []string) {
-	for id, p := range v.LiveAgents {
-		r, recorded := v.State.Members[id]
-		if id != me && p.Session != "" && (!recorded || r.CatchingUp || r.InSyncTerm != v.State.Term() || r.RunID != p.RunID || r.Address != p.Address) {
-			ids = append(ids, id)
-		}
-	}
-	for id := range v.State.Members {
-		if id != me && v.LiveAgents[id].Session == "" {
-			ids = append(ids, id)
-		}
-	}
-	if _, recorded := v.State.Members[me]; !recorded {
-		ids = append(ids, me)
-	}
-	slices.Sort(ids)
-	return ids
 }
 
 // updateMembers looks at members, and writes the record where it is another then.
@@ -114,7 +83,7 @@ func (a *Agent) updateMembers(ctx context.Context, v cluster.View, session strin
 	if err != nil {
 		return err
 	}
-	a.Log.Info("recorded", "members", formatRecord(s.Members))
+	a.Log.Info("recorded", "members", cluster.FormatMembers(s.Members))
 	a.setWritten(after)
 	return nil
 }
@@ -127,15 +96,6 @@ func (a *Agent) replicatesFromUs(ctx context.Context, v cluster.View, id string,
 	}
 	st, err := a.probe(ctx, r.Address, false)
 	return err == nil && !st.Master && st.MasterAddr == v.State.Master.Address && v.IsMembers(id, st)
-}
-
-// unlistedHistory is our Redis's lineage, where the chain lacks it.
-func unlistedHistory(k snapshot) string {
-	st, m := k.health.Status, k.view.State.Master
-	if l := st.Position.ReplID; st.Master && m != nil && st.RunID == m.RunID && !slices.Contains(k.view.State.Histories, l) {
-		return l
-	}
-	return ""
 }
 
 // inCatalog tells whether the catalogue lists a member.
@@ -158,17 +118,4 @@ func (a *Agent) listedMaster(v cluster.View, entries []handlers.Entry) (*cluster
 		return nil, fmt.Errorf("%s is listed as the master by an agent that lives, and that is not under this lock: two clusters need two service names", e.ID())
 	}
 	return &cluster.Master{Peer: handlers.Peer{ID: e.ID(), Address: e.Addr(), Term: e.Term()}}, nil
-}
-
-// formatRecord is a record in one line.
-func formatRecord(record map[string]cluster.MemberRecord) string {
-	var out []string
-	for _, id := range slices.Sorted(maps.Keys(record)) {
-		joining := ""
-		if record[id].CatchingUp {
-			joining = " (joining)"
-		}
-		out = append(out, fmt.Sprintf("%s %.8s%s", id, record[id].RunID, joining))
-	}
-	return strings.Join(out, ", ")
 }

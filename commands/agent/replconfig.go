@@ -22,8 +22,8 @@ func (a *Agent) keepReplicationConfig(ctx context.Context) {
 	var has replicationConfig
 	for ctx.Err() == nil {
 		k, changed := a.known.Watch()
-		if k.probed && k.view.Index > 0 && k.view.Err == nil && k.view.CheckService(service) == nil {
-			has = a.configureReplication(ctx, k.health, has)
+		if k.Probed && k.View.Index > 0 && k.View.Err == nil && k.View.CheckService(service) == nil {
+			has = a.configureReplication(ctx, k.Health, has)
 		}
 		select {
 		case <-ctx.Done():

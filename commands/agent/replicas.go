@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -25,7 +24,7 @@ func (a *Agent) watchReplicas(ctx context.Context, lost chan<- struct{}) {
 	for ctx.Err() == nil {
 		k, changed := a.known.Watch()
 		want := map[string]bool{}
-		for _, o := range recordedPeers(k.view, a.Me.ID) {
+		for _, o := range recordedPeers(k.View, a.Me.ID) {
 			want[o.Address] = true
 			if stops[o.Address] == nil {
 				one, stop := context.WithCancel(ctx)
@@ -60,7 +59,7 @@ func (a *Agent) watchReplica(ctx context.Context, id, addr string, lost chan<- s
 	look, end := a.links.watch(id)
 	defer end()
 	s.Watch(ctx, a.Probe, look, func(h redis.Health) {
-		own := a.known.Load().health.Status.Position.ReplID
+		own := a.known.Load().Health.Status.Position.ReplID
 		changed := a.links.set(id, h.Err == nil && h.Status.Streaming() && h.Status.Position.ReplID == own)
 		if is := h.Err == nil; is != was || changed {
 			was = is
@@ -72,21 +71,13 @@ func (a *Agent) watchReplica(ctx context.Context, id, addr string, lost chan<- s
 	})
 }
 
-// replicaFingerprint are the addresses of those who replicate from a server, and who of them is past its sync, in one string to compare.
-func replicaFingerprint(st redis.Status) (out string) {
-	for _, r := range st.Replicas {
-		out += fmt.Sprint(r.Addr, r.Online, " ")
-	}
-	return out
-}
-
 // watchUnknownReplicas looks at who replicates from us whenever that has changed, and again after an interval where it could not be told.
 func (a *Agent) watchUnknownReplicas(ctx context.Context) {
 	said := map[string]bool{} // addresses
 	for known := ""; ctx.Err() == nil; {
 		k, changed := a.known.Watch()
 		var again <-chan time.Time
-		if now := replicaFingerprint(k.health.Status); now != known && !k.paused {
+		if now := cluster.ReplicaFingerprint(k.Health.Status); now != known && !k.Paused {
 			if a.parkUnknownReplicas(ctx, k, said) {
 				known = now
 				continue
@@ -106,14 +97,14 @@ func (a *Agent) watchUnknownReplicas(ctx context.Context) {
 // set higher by it. It tells whether all is well now.
 func (a *Agent) parkUnknownReplicas(ctx context.Context, k snapshot, said map[string]bool) (done bool) {
 	done = true
-	own := k.health.Status.Position.ReplID
-	for _, r := range k.health.Status.Replicas {
-		if memberAtAddr(k.view, a.Me.ID, r.Addr) != "" {
+	own := k.Health.Status.Position.ReplID
+	for _, r := range k.Health.Status.Replicas {
+		if cluster.MemberAtAddr(k.View, a.Me.ID, r.Addr) != "" {
 			continue
 		}
 		st, err := a.probe(ctx, r.Addr, false)
 		switch {
-		case err == nil && isRecordedRun(k.view, st.RunID):
+		case err == nil && cluster.IsRecordedInstance(k.View, st.RunID):
 			continue
 		case err == nil && (st.Master || !st.LinkUp || st.Position.ReplID != own):
 			err = takeover.ErrOtherInstance
@@ -140,14 +131,4 @@ func (a *Agent) parkAt(ctx context.Context, addr string) error {
 	}
 	defer s.Close()
 	return s.Park(ctx)
-}
-
-// isRecordedRun tells whether a run is that of a recorded member. One that was restarted is attached before its new run is recorded.
-func isRecordedRun(v cluster.View, run string) bool {
-	for id, r := range v.State.Members {
-		if run != "" && (r.RunID == run || v.LiveAgents[id].RunID == run) {
-			return true
-		}
-	}
-	return false
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"resec/commands/cluster"
 	"resec/handlers/redis"
 )
 
@@ -38,7 +39,7 @@ func (a *Agent) Report(ctx context.Context, behind bool) Report {
 	defer cancel()
 	var master *redis.Status
 	var wg sync.WaitGroup
-	if s := a.known.Load().view.State; behind && s.Master != nil && s.Master.ID != a.Me.ID {
+	if s := a.known.Load().View.State; behind && s.Master != nil && s.Master.ID != a.Me.ID {
 		wg.Go(func() {
 			if st, err := a.probe(ctx, s.Master.Address, s.MasterReportedGone(s.Master.ID)); err == nil {
 				master = &st
@@ -48,7 +49,7 @@ func (a *Agent) Report(ctx context.Context, behind bool) Report {
 	own, err := a.Redis.Status(ctx)
 	wg.Wait()
 	k := a.known.Load() // after the look: what was lost meanwhile is lost
-	if h := k.health; err != nil && redis.Replied(err) && h.Err == nil && h.Status.RunID != "" {
+	if h := k.Health; err != nil && redis.Replied(err) && h.Err == nil && h.Status.RunID != "" {
 		own, err = h.Status, nil // it is busy, or does not let us in: what it said last stands
 	}
 	r := report(k, a.Me.ID, own, err, master, time.Now())
@@ -58,8 +59,8 @@ func (a *Agent) Report(ctx context.Context, behind bool) Report {
 
 // report draws the conclusions.
 func report(k snapshot, id string, own redis.Status, err error, master *redis.Status, now time.Time) Report {
-	s := k.view.State
-	r := Report{Term: s.Term(), Redis: own, Holds: k.session != nil && k.view.Session == k.session.ID || k.view.Free() && k.hasLed && isServingMaster(k, id)}
+	s := k.View.State
+	r := Report{Term: s.Term(), Redis: own, Holds: k.HoldsLock() || k.View.Free() && k.HasLed && cluster.IsServingMaster(k.Snapshot, id)}
 	if k.session != nil {
 		r.Lease = k.session.Lease.Left(now)
 	}

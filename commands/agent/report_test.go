@@ -15,8 +15,8 @@ import (
 	"resec/handlers/redis"
 )
 
-func level(k *snapshot) {
-	k.view.State.Members = map[string]cluster.MemberRecord{"a": {RunID: "run-a", InSyncTerm: 4}, "me": {RunID: "run-me", InSyncTerm: 4}}
+func level(k *cluster.Snapshot) {
+	k.View.State.Members = map[string]cluster.MemberRecord{"a": {RunID: "run-a", InSyncTerm: 4}, "me": {RunID: "run-me", InSyncTerm: 4}}
 }
 
 func TestReport(t *testing.T) {
@@ -46,24 +46,24 @@ func TestReport(t *testing.T) {
 		{"one whose offset does not compare", situation(level), nil, theirs(func(s *redis.Status) { s.Position.ReplID = "z" }), with(replica, func(r *Report) { r.Behind = nil })},
 		{"one that is ahead by what came between the looks", situation(level), nil, theirs(func(s *redis.Status) { s.Position.Offset = 1 }), with(replica, func(r *Report) { r.Behind = new(int64) })},
 		{"one that was not seen level in this term", situation(), nil, theirs(), with(replica, func(r *Report) { r.Lacks = unseen })},
-		{"one that is not recorded", situation(unrecorded), nil, theirs(), with(replica, func(r *Report) { r.Lacks = "it is not recorded: no master of this cluster has seen it" })},
-		{"one that was restarted", situation(level, restarted), nil, theirs(), with(replica, func(r *Report) { r.Lacks = "it was restarted since it was recorded" })},
-		{"one that is parked", situation(level, parked), nil, theirs(), with(replica, func(r *Report) { r.Follows = false })},
-		{"one of a cluster without a state", situation(unpublished), nil, nil, Report{}},
-		{"a master under its lock", situation(level, ours, own, published), nil, nil, with(master, func(r *Report) { r.Lacks = unseen })},
-		{"one that has lost the lock", situation(level, free, own, published), nil, nil, with(master, func(r *Report) { r.Holds, r.Lacks = false, unseen })},
-		{"one that is about to take it again", situation(level, free, own, published, func(k *snapshot) { k.hasLed = true }), nil, nil, with(master, func(r *Report) { r.Lacks = unseen })},
-		{"one that has lost its session", situation(level, ours, own, published, sessionless), nil, nil, with(master, func(r *Report) { r.Holds, r.Lacks = false, unseen })},
-		{"one that holds the lock and is not published yet", situation(level, ours, own), nil, theirs(), Report{Term: 4, Master: "a", Holds: true}},
-		{"a master that was restarted", situation(level, ours, own, published, restarted), nil, nil,
+		{"one that is not recorded", situation(notRecorded), nil, theirs(), with(replica, func(r *Report) { r.Lacks = "it is not recorded: no master of this cluster has seen it" })},
+		{"one that was restarted", situation(level, restartedRedis), nil, theirs(), with(replica, func(r *Report) { r.Lacks = "it was restarted since it was recorded" })},
+		{"one that is parked", situation(level, parkedRedis), nil, theirs(), with(replica, func(r *Report) { r.Follows = false })},
+		{"one of a cluster without a state", situation(noState), nil, nil, Report{}},
+		{"a master under its lock", situation(level, holdingLock, promoted, publishedOwn), nil, nil, with(master, func(r *Report) { r.Lacks = unseen })},
+		{"one that has lost the lock", situation(level, lockFree, promoted, publishedOwn), nil, nil, with(master, func(r *Report) { r.Holds, r.Lacks = false, unseen })},
+		{"one that is about to take it again", situation(level, lockFree, promoted, publishedOwn, func(k *cluster.Snapshot) { k.HasLed = true }), nil, nil, with(master, func(r *Report) { r.Lacks = unseen })},
+		{"one that has lost its session", situation(level, holdingLock, promoted, publishedOwn, withoutSession), nil, nil, with(master, func(r *Report) { r.Holds, r.Lacks = false, unseen })},
+		{"one that holds the lock and is not published yet", situation(level, holdingLock, promoted), nil, theirs(), Report{Term: 4, Master: "a", Holds: true}},
+		{"a master that was restarted", situation(level, holdingLock, promoted, publishedOwn, restartedRedis), nil, nil,
 			with(master, func(r *Report) { r.Published, r.Lacks = false, "it was restarted since it was recorded" })},
 		{"a redis that is gone", situation(level), fmt.Errorf("dial: %w", syscall.ECONNREFUSED), theirs(), with(replica, func(r *Report) { r.Why = "redis is unusable: it refuses connections" })},
 		{"one that says nothing", situation(level), errors.New("timeout"), theirs(), with(replica, func(r *Report) { r.Why = "redis is unusable: it does not answer" })},
-		{"one that loads", situation(level, func(k *snapshot) { k.health.Status.Loading = true }), nil, theirs(),
+		{"one that loads", situation(level, func(k *cluster.Snapshot) { k.Health.Status.Loading = true }), nil, theirs(),
 			with(replica, func(r *Report) { r.Why = "redis is unusable: redis is loading its data set" })},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := report(tt.k, "me", tt.k.health.Status, tt.err, tt.master, time.Now())
+			got := report(tt.k, "me", tt.k.Health.Status, tt.err, tt.master, time.Now())
 			if d := cmp.Diff(tt.want, got, cmpopts.IgnoreFields(Report{}, "Redis")); d != "" {
 				t.Error(d)
 			}

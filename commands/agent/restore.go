@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"resec/commands/cluster"
 	"resec/commands/failpoint"
 	"resec/handlers/redis"
 )
@@ -18,12 +19,12 @@ func (a *Agent) restore(ctx context.Context) {
 	if err != nil && !redis.Refused(err) {
 		a.logGuardLeft(err)
 	}
-	if err != nil || k.operator.run != st.RunID {
+	if err != nil || k.Operator.RunID != st.RunID {
 		return // it is gone, or a new one, with nothing of ours on it
 	}
-	k.health.Status = st
+	k.Health.Status = st
 	a.notifyFollowing(k) // a successor, where there is one
-	if m := k.view.State.Master; st.Master && m != nil && m.RunID == st.RunID {
+	if m := k.View.State.Master; st.Master && m != nil && m.RunID == st.RunID {
 		if st, err = a.handOverLate(ctx, k, st); err != nil {
 			if !redis.Refused(err) {
 				a.logGuardLeft(err)
@@ -44,7 +45,7 @@ func (a *Agent) restore(ctx context.Context) {
 		}
 	}
 	if a.guardDiffers(k, st) && (!st.Master || st.Fenced()) {
-		_ = a.restoreSettings(ctx, k.operator) // it has said so
+		_ = a.restoreSettings(ctx, k.Operator) // it has said so
 	}
 	failpoint.Hit("restored")
 }
@@ -61,7 +62,7 @@ func (a *Agent) handOverLate(ctx context.Context, k snapshot, st redis.Status) (
 	defer end()
 	if kept == nil {
 		a.setWritten(v)
-		kept = a.handOverAndRelease(ctx, s, leaderTerm{id: a.Me.ID, session: s.ID, run: st.RunID, index: v.Index, term: v.State.Term()})
+		kept = a.handOverAndRelease(ctx, s, cluster.Term{ID: a.Me.ID, Session: s.ID, RunID: st.RunID, Index: v.Index, Number: v.State.Term()})
 	}
 	st, err := a.waitUntilReplica(ctx)
 	if err == nil && st.Master && kept != nil {
@@ -75,7 +76,7 @@ func (a *Agent) waitUntilReplica(ctx context.Context) (redis.Status, error) {
 	for end := time.Now().Add(successorTimeout); ; {
 		k := a.known.Load()
 		st, err := a.Redis.Status(ctx)
-		m, others := k.view.State.Master, !k.view.Free() && k.view.Holder != a.Me.ID
+		m, others := k.View.State.Master, !k.View.Free() && k.View.Holder != a.Me.ID
 		if err != nil || a.guardLeftBehind.Load() || m == nil || !others || !st.Master && st.MasterAddr == m.Address && !st.Fenced() || time.Now().After(end) {
 			return st, err
 		}
@@ -88,7 +89,7 @@ func (a *Agent) waitUntilReplica(ctx context.Context) (redis.Status, error) {
 }
 
 // restoreSettings sets what the operator had.
-func (a *Agent) restoreSettings(ctx context.Context, o operatorSettings) error {
+func (a *Agent) restoreSettings(ctx context.Context, o cluster.OperatorSettings) error {
 	err := a.Redis.SetGuard(ctx, o.Replicas, o.MaxLag)
 	if err != nil {
 		a.Log.Warn("the operator's own min-replicas settings could not be set", "err", err)

@@ -16,7 +16,7 @@ func (a *Agent) keepSession(ctx context.Context) {
 	for ctx.Err() == nil {
 		k, changed := a.known.Watch()
 		var retry <-chan time.Time
-		if k.registered && k.probed && k.health.Err == nil {
+		if k.Registered && k.Probed && k.Health.Err == nil {
 			s, err := a.session(ctx, k, lost)
 			if err == nil {
 				said, wait = "", minSessionRetry
@@ -41,7 +41,7 @@ func (a *Agent) keepSession(ctx context.Context) {
 // session makes a session, or takes over the one that our predecessor left: that which holds our member's key, and the
 // lock where it was elected. One that holds the lock for another run of Redis is ended.
 func (a *Agent) session(ctx context.Context, k snapshot, lost string) (*lock.Session, error) {
-	m, v := k.view.State.Master, k.view
+	m, v := k.View.State.Master, k.View
 	prior, holds := v.LiveAgents[a.Me.ID].Session, !v.Free() && v.Holder == a.Me.ID
 	if holds {
 		prior = v.Session
@@ -63,11 +63,11 @@ func (a *Agent) session(ctx context.Context, k snapshot, lost string) (*lock.Ses
 		m, holds = v.State.Master, v.Session == lost
 		a.Log.Warn("the session that was lost is there: consul's server had not read its own log yet", "session", lost)
 	}
-	if why := cmp.Or(a.duplicateMember(ctx), a.idInUse(ctx, m, k.health.Status.RunID)); why != "" {
+	if why := cmp.Or(a.duplicateMember(ctx), a.idInUse(ctx, m, k.Health.Status.RunID)); why != "" {
 		return nil, errors.New(why)
 	}
 	s := lock.Adopt(a.Lock.Client, prior, a.Session)
-	if holds && prior != lost && (m == nil || m.ID != a.Me.ID || m.RunID != k.health.Status.RunID) {
+	if holds && prior != lost && (m == nil || m.ID != a.Me.ID || m.RunID != k.Health.Status.RunID) {
 		if err := s.Destroy(ctx); err != nil {
 			return nil, err
 		}
@@ -75,7 +75,7 @@ func (a *Agent) session(ctx context.Context, k snapshot, lost string) (*lock.Ses
 		return lock.NewSession(context.WithoutCancel(ctx), a.Lock.Client, a.Session)
 	}
 	a.Log.Info("adopted the predecessor's session", "session", s.ID, "lock", holds)
-	a.known.Update(func(k *snapshot) { k.adopted = s.ID })
+	a.known.Update(func(k *snapshot) { k.Adopted = s.ID })
 	signal(a.verifySession)
 	return s, nil
 }
@@ -86,9 +86,9 @@ const minSessionRetry = 100 * time.Millisecond
 
 // underSession renews a session until it is lost, whose id it then returns, or the agent leaves, and destroys it then.
 func (a *Agent) underSession(ctx context.Context, s *lock.Session) (lost string) {
-	a.known.Update(func(k *snapshot) { k.session = s })
+	a.known.Update(func(k *snapshot) { k.setSession(s) })
 	err := s.Keep(ctx, a.verifySession, a.Log)
-	a.known.Update(func(k *snapshot) { k.session = nil })
+	a.known.Update(func(k *snapshot) { k.setSession(nil) })
 	if errors.Is(err, lock.ErrSessionLost) {
 		a.Log.Warn("the session is lost", "session", s.ID)
 		a.revoke(func(held string) bool { return held == s.ID })

@@ -34,7 +34,7 @@ func (a *Agent) dumpOnSignal(over <-chan struct{}) {
 
 // stateAttrs is all that is known, as the arguments of a log line.
 func stateAttrs(k snapshot, id, service string, shown catalog.Entry, now time.Time) []any {
-	st, v := k.health.Status, k.view
+	st, v := k.Health.Status, k.View
 	role := "replica"
 	if st.Master {
 		role = "master"
@@ -50,15 +50,15 @@ func stateAttrs(k snapshot, id, service string, shown catalog.Entry, now time.Ti
 	if m := v.State.Master; m != nil {
 		master = m.ID
 	}
-	_, why := decide(k, id, service)
+	_, why := cluster.Decide(k.Snapshot, id, service)
 	return []any{
-		"redis_answers", k.probed && k.health.Err == nil, "redis_error", redis.Summary(k.health.Err), "run_id", st.RunID, "role", role,
+		"redis_answers", k.Probed && k.Health.Err == nil, "redis_error", redis.Summary(k.Health.Err), "run_id", st.RunID, "role", role,
 		"follows", st.MasterAddr, "link_up", st.LinkUp, "syncing", st.Syncing, "lineage", st.Position.ReplID, "offset", st.Position.Offset,
 		"replicas", len(st.Replicas), "fenced", st.Fenced(), "guard_set", guardText(cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}),
-		"guard_published", guardText(v.State.Guard()), "guard_operators", guardText(k.operator.MinReplicas),
+		"guard_published", guardText(v.State.Guard()), "guard_operators", guardText(k.Operator.MinReplicas),
 		"session", session, "lease_left", left, "lock_holder", holder, "published", master, "term", v.State.Term(),
-		"record", formatMembers(v.State.Members), "registered", k.registered, "registered_as", shown.Role, "check", shown.Status, "output", shown.Output,
-		"refusal", k.reason, "next", why, "consul_index", v.Index,
+		"record", formatMembers(v.State.Members), "registered", k.Registered, "registered_as", shown.Role, "check", shown.Status, "output", shown.Output,
+		"refusal", k.Reason, "next", why, "consul_index", v.Index,
 	}
 }
 

@@ -21,16 +21,16 @@ func TestState(t *testing.T) {
 		{"a linked replica", situation(), said{"redis_answers": "true", "run_id": "run-me", "role": "replica", "follows": "10.0.0.1:6379", "link_up": "true",
 			"offset": "9", "fenced": "false", "session": "mine", "lease_left": "0s", "lock_holder": "a", "published": "a", "term": "4", "record": "a=run-a, me=run-me",
 			"registered": "true", "registered_as": "slave", "check": "passing", "output": "replica of a", "next": "following a", "consul_index": "10"}},
-		{"a master with a guard", reigning(func(k *snapshot) {
-			k.health.Status.MinReplicas, k.health.Status.MaxLag, k.view.State.Master.Guard = 1, 5, cluster.GuardOff
+		{"a master with a guard", leading(func(k *cluster.Snapshot) {
+			k.Health.Status.MinReplicas, k.Health.Status.MaxLag, k.View.State.Master.Guard = 1, 5, cluster.GuardOff
 		}),
 			said{"role": "master", "guard_set": "1 within 5s", "guard_published": "off", "lock_holder": "me", "next": "the lock is ours"}},
-		{"a fenced one", reigning(fenced), said{"fenced": "true"}},
+		{"a fenced one", leading(fencedRedis), said{"fenced": "true"}},
 		{"nothing is known", snapshot{}, said{"redis_answers": "false", "session": "none", "lock_holder": "nobody", "published": "nobody", "next": "consul has not answered yet"}},
-		{"why it waits", situation(func(k *snapshot) { k.health.Err, k.reason = redis.ErrLoading, "no master" }),
+		{"why it waits", situation(func(k *cluster.Snapshot) { k.Health.Err, k.Reason = redis.ErrLoading, "no master" }),
 			said{"redis_answers": "false", "redis_error": "redis is loading its data set", "refusal": "no master", "next": "redis is unusable: redis is loading its data set"}},
-		{"who has not caught up", situation(func(k *snapshot) {
-			k.view.State.Members = map[string]cluster.MemberRecord{"b": {RunID: "run-b", CatchingUp: true}, "a": {RunID: "run-a"}}
+		{"who has not caught up", situation(func(k *cluster.Snapshot) {
+			k.View.State.Members = map[string]cluster.MemberRecord{"b": {RunID: "run-b", CatchingUp: true}, "a": {RunID: "run-a"}}
 		}), said{"record": "a=run-a, b=run-b (joining)"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

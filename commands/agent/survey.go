@@ -23,8 +23,8 @@ import (
 // refuse us alone.
 func (a *Agent) surveyAndNote(ctx context.Context, k snapshot) (cs []cluster.Candidate, silent []string, err error) {
 	return a.survey(ctx, k, func(m cluster.Member, st redis.Status, err error, at time.Time) {
-		a.evidence.observe(m.ID, k.view.State.Master, st, err, at)
-		if master := k.view.State.Master; master != nil && master.ID == m.ID && m.Check == "passing" {
+		a.evidence.observe(m.ID, k.View.State.Master, st, err, at)
+		if master := k.View.State.Master; master != nil && master.ID == m.ID && m.Check == "passing" {
 			a.masterCheck = checkPassing{master.RunID, time.Now()}
 		}
 	})
@@ -47,8 +47,8 @@ func (a *Agent) survey(ctx context.Context, k snapshot, note func(m cluster.Memb
 			}
 			said[who] = is
 			wg.Go(func() {
-				is.st, is.err = a.probe(ctx, m.Address, k.knownUnresponsive(m.ID))
-				if is.at = time.Now(); is.err == nil && !k.view.IsMembers(m.ID, is.st) {
+				is.st, is.err = a.probe(ctx, m.Address, k.KnownUnresponsive(m.ID))
+				if is.at = time.Now(); is.err == nil && !k.View.IsMembers(m.ID, is.st) {
 					is.err = takeover.ErrOtherInstance
 				}
 			})
@@ -56,7 +56,7 @@ func (a *Agent) survey(ctx context.Context, k snapshot, note func(m cluster.Memb
 	}
 	look(a.knownMembers(k, nil))
 	var entries []handlers.Entry
-	if !k.catalogNotNeeded(a.Me.ID) {
+	if !k.CatalogNotNeeded(a.Me.ID) {
 		entries, err = a.Registrar.Naming.Instances(ctx, a.Lock.Client)
 	}
 	members := a.knownMembers(k, entries)
@@ -67,7 +67,7 @@ func (a *Agent) survey(ctx context.Context, k snapshot, note func(m cluster.Memb
 	if ctx.Err() != nil { // what was cut short says nothing of anybody
 		return nil, nil, context.Cause(ctx)
 	}
-	if err == nil && entries == nil && ownErr == nil && own.RunID != k.health.Status.RunID { // then it may not suffice
+	if err == nil && entries == nil && ownErr == nil && own.RunID != k.Health.Status.RunID { // then it may not suffice
 		err = errors.New("our redis was restarted while others were asked")
 	}
 	if err != nil {
@@ -85,18 +85,11 @@ func (a *Agent) survey(ctx context.Context, k snapshot, note func(m cluster.Memb
 			continue
 		}
 		a.Log.Debug("no candidate", "member", m.ID, "err", is.err)
-		if redis.Unreachable(is.err) && !takeover.Down(is.err) && k.view.MayHoldNewerData(m.ID) || redis.Refused(is.err) && networkMayReject(k.view, m) {
+		if redis.Unreachable(is.err) && !takeover.Down(is.err) && k.View.MayHoldNewerData(m.ID) || redis.Refused(is.err) && cluster.NetworkMayReject(k.View, m) {
 			silent = append(silent, m.ID)
 		}
 	}
 	return cs, silent, nil
-}
-
-// catalogNotNeeded tells whether nothing of the catalogue counts: the master's own agent has given it up, and our Redis is recorded, so
-// that nobody leads who is not. Three calls are most of what a failover takes.
-func (k snapshot) catalogNotNeeded(id string) bool {
-	s := k.view.State
-	return s.Master != nil && s.Master.ID != id && s.MasterReportedGone(s.Master.ID) && s.NotRecordedReason(id, k.health.Status.RunID) == ""
 }
 
 // checkPassing is a published master's run whose entry in the catalogue passed its check: clients are sent to its address.
@@ -110,26 +103,14 @@ func (p checkPassing) isFresh(run string) bool {
 	return p.run == run && time.Since(p.at) < 2*time.Second
 }
 
-// networkMayReject tells whether a master that refuses us may live, and the network be what rejects: the lock is free without a word, and
-// its agent, which would say that it is dead, still passes its check.
-func networkMayReject(v cluster.View, m cluster.Member) bool {
-	return v.Free() && v.State.Why == "" && v.State.Master != nil && v.State.Master.ID == m.ID && m.InCatalog() && m.AgentAlive()
-}
-
 // knownMembers are all other members that are known of, and whom our Redis follows.
 func (a *Agent) knownMembers(k snapshot, entries []handlers.Entry) []cluster.Member {
-	members := cluster.Members(entries, k.view)
-	own := k.health.Status
+	members := cluster.Members(entries, k.View)
+	own := k.Health.Status
 	if of := own.MasterAddr; !own.Master && of != redis.Sink && !slices.ContainsFunc(members, func(m cluster.Member) bool { return m.Address == of }) {
 		members = append(members, cluster.Member{ID: of, Address: of, Check: cluster.NotInCatalog})
 	}
 	return slices.DeleteFunc(members, func(m cluster.Member) bool { return m.ID == a.Me.ID })
-}
-
-// knownUnresponsive tells whether a member is the master, and known not to answer: to its own agent, or to the watch on it.
-func (k snapshot) knownUnresponsive(id string) bool {
-	s := k.view.State
-	return s.MasterReportedGone(id) || s.Master != nil && s.Master.ID == id && k.failure.unreachable && k.failure.run == s.Master.RunID
 }
 
 // probe asks another's Redis, once and not for long; one that is not expected to answer not longer than for a moment.

@@ -1,4 +1,4 @@
-package agent
+package cluster
 
 import (
 	"testing"
@@ -19,14 +19,14 @@ func TestGapLimit(t *testing.T) {
 		{60 * s, 5 * s, 6 * s, 5300 * time.Millisecond},
 		{5 * s, 5 * s, s / 2, 800 * time.Millisecond},
 		{5 * s, s, s / 2, 800 * time.Millisecond},
-		{5 * s, 500 * time.Millisecond, 0, 5 * stallCheckInterval / 2}, // too short to keep the promise
+		{5 * s, 500 * time.Millisecond, 0, 5 * StallCheckInterval / 2}, // too short to keep the promise
 	} {
-		got := stallLimit(tt.lag, tt.interval, tt.silent)
+		got := StallLimit(tt.lag, tt.interval, tt.silent)
 		if got != tt.want {
 			t.Errorf("lag %s, interval %s: got %s, want %s", tt.lag, tt.interval, got, tt.want)
 		}
 		closes, opens := tt.lag+2100*time.Millisecond+got+s, tt.interval*3/2+tt.lag+2500*time.Millisecond
-		if early := tt.silent + tt.lag + 2500*time.Millisecond + stallAllowance(tt.lag, tt.interval, tt.silent); tt.silent > 0 {
+		if early := tt.silent + tt.lag + 2500*time.Millisecond + StallAllowance(tt.lag, tt.interval, tt.silent); tt.silent > 0 {
 			opens = min(opens, early)
 		}
 		if closes > opens && tt.interval >= s {
@@ -41,7 +41,7 @@ func TestSince(t *testing.T) {
 		ago  time.Duration
 		want int
 	}{{0, 0}, {900 * time.Millisecond, 0}, {1500 * time.Millisecond, 1}, {2500 * time.Millisecond, 2}, {time.Minute, 3}} {
-		if got := ackedSince(st, time.Now().Add(-tt.ago)); len(got.Replicas) != tt.want {
+		if got := AckedSince(st, time.Now().Add(-tt.ago)); len(got.Replicas) != tt.want {
 			t.Errorf("%s after a hang %v have acknowledged, not %d", tt.ago, got.Replicas, tt.want)
 		}
 	}

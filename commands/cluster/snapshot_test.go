@@ -1,4 +1,4 @@
-package agent
+package cluster
 
 import (
 	"errors"
@@ -23,7 +23,7 @@ func TestGone(t *testing.T) {
 		{"not when it is silent: it may live", redis.Health{Status: run("a"), Err: errors.New("timeout")}, false},
 		{"not before it said who it is", redis.Health{}, false},
 	} {
-		if got := isDown(tt.h, "a"); got != tt.want {
+		if got := InstanceDown(tt.h, "a"); got != tt.want {
 			t.Errorf("%s: got %t", tt.name, got)
 		}
 	}
@@ -32,16 +32,16 @@ func TestGone(t *testing.T) {
 func TestLeader(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		k    snapshot
+		k    Snapshot
 		ok   bool
 	}{
 		{"the published master that our Redis follows", situation(), true},
-		{"not one that it does not follow", situation(parked), false},
-		{"not where our Redis is a master", situation(own), false},
-		{"not where we are published", situation(published), false},
-		{"not where nobody is", situation(unpublished), false},
+		{"not one that it does not follow", situation(parkedRedis), false},
+		{"not where our Redis is a master", situation(promoted), false},
+		{"not where we are published", situation(publishedOwn), false},
+		{"not where nobody is", situation(noState), false},
 	} {
-		if _, ok := followedMaster(tt.k, "me"); ok != tt.ok {
+		if _, ok := FollowedMaster(tt.k, "me"); ok != tt.ok {
 			t.Errorf("%s: got %t", tt.name, ok)
 		}
 	}

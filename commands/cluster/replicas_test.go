@@ -1,18 +1,17 @@
-package agent
+package cluster
 
 import (
 	"testing"
 	"time"
 
-	"resec/commands/cluster"
 	"resec/handlers/redis"
 )
 
 func TestAttached(t *testing.T) {
-	v := cluster.View{State: cluster.State{Members: map[string]cluster.MemberRecord{"me": {Address: "m:1"}, "a": {Address: "a:1"}, "b": {Address: "old:1"}}},
-		LiveAgents: map[string]cluster.MemberKey{"b": {Address: "b:1"}}}
+	v := View{State: State{Members: map[string]MemberRecord{"me": {Address: "m:1"}, "a": {Address: "a:1"}, "b": {Address: "old:1"}}},
+		LiveAgents: map[string]MemberKey{"b": {Address: "b:1"}}}
 	replica := func(addr string, lag int) redis.Replica { return redis.Replica{Addr: addr, Online: true, Lag: lag} }
-	syncing := redis.Replica{Addr: "a:1"}
+	syncingRedis := redis.Replica{Addr: "a:1"}
 	for _, tt := range []struct {
 		name               string
 		replicas           []redis.Replica
@@ -22,7 +21,7 @@ func TestAttached(t *testing.T) {
 		{"nobody", nil, "", 0, 0},
 		{"both members, by where they are announced now", []redis.Replica{replica("a:1", 0), replica("b:1", 1)}, "", 2, 0},
 		{"one that lags does not keep up", []redis.Replica{replica("a:1", 4), replica("b:1", 3)}, "", 1, 0},
-		{"nor does one that syncs", []redis.Replica{syncing}, "a", 0, 0},
+		{"nor does one that syncs", []redis.Replica{syncingRedis}, "a", 0, 0},
 		{"somebody else is a stranger", []redis.Replica{replica("a:1", 0), replica("x:1", 0), replica("y:0", 0)}, "", 1, 2},
 		{"unless it acknowledges nothing", []redis.Replica{replica("a:1", 0), replica("x:0", 60)}, "", 1, 0},
 		{"behind a NAT a member is known by its own word", []redis.Replica{replica("nat:1", 0), replica("b:1", 0)}, "a", 2, 0},
@@ -30,7 +29,7 @@ func TestAttached(t *testing.T) {
 		{"one that is listed twice is one, the fresher", []redis.Replica{replica("a:1", 4), replica("a:1", 0)}, "a", 1, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			members, strangers := countReplicas(redis.Status{Replicas: tt.replicas}, v, "me", func(id string) bool { return id == tt.says }, cluster.GuardPolicy{MaxLag: 5})
+			members, strangers := CountReplicas(redis.Status{Replicas: tt.replicas}, v, "me", func(id string) bool { return id == tt.says }, GuardPolicy{MaxLag: 5})
 			if members != tt.members || strangers != tt.strangers {
 				t.Errorf("got %d members, %d strangers; want %d, %d", members, strangers, tt.members, tt.strangers)
 			}
@@ -41,7 +40,7 @@ func TestAttached(t *testing.T) {
 // Redis drops the link of a member that has died a moment after that member stopped to speak for it.
 func TestStrange(t *testing.T) {
 	at := time.Now()
-	s := unknownReplicas{count: -1}
+	s := UnknownReplicas{Count: -1}
 	for _, tt := range []struct {
 		after   time.Duration
 		is, set int
@@ -54,8 +53,8 @@ func TestStrange(t *testing.T) {
 		{330, 3, 3},
 		{340, 0, 0}, // those that leave at once
 	} {
-		if s = s.observe(tt.is, at.Add(tt.after*time.Millisecond)); s.count != tt.set {
-			t.Errorf("after %d ms the guard is set for %d of %d strangers, not %d", tt.after, s.count, tt.is, tt.set)
+		if s = s.Observe(tt.is, at.Add(tt.after*time.Millisecond)); s.Count != tt.set {
+			t.Errorf("after %d ms the guard is set for %d of %d strangers, not %d", tt.after, s.Count, tt.is, tt.set)
 		}
 	}
 }

@@ -1,0 +1,111 @@
+package cluster
+
+import (
+	"testing"
+	"time"
+
+	"resec/handlers"
+	"resec/handlers/redis"
+)
+
+// The lock is passed to a linked replica whose agent lives, the furthest of them.
+func TestSuccessor(t *testing.T) {
+	me := Master{Peer: handlers.Peer{ID: "me", RunID: "run-me", Address: "me:1", Term: 5}}
+	k := Snapshot{View: View{State: State{Master: &me, Histories: []string{"l"}, Members: map[string]MemberRecord{
+		"me": {RunID: "run-me"}, "a": {RunID: "run-a"}, "b": {RunID: "run-b"}, "tried": {RunID: "run-tried"}, "j": {RunID: "run-j", CatchingUp: true}, "dead": {RunID: "run-dead"}}},
+		LiveAgents: map[string]MemberKey{"a": {Session: "a's"}, "b": {Session: "b's"}, "tried": {Session: "tried's"}, "j": {Session: "j's"}}}}
+	c := func(id string, offset int64, change ...func(*Candidate)) Candidate {
+		c := Candidate{ID: id, AgentAlive: true, Status: redis.Status{RunID: "run-" + id, MasterAddr: "me:1", LinkUp: true, Priority: 100, Keys: 1,
+			Position: redis.Position{ReplID: "l", Offset: offset}}}
+		for _, f := range change {
+			f(&c)
+		}
+		return c
+	}
+	promoted := c("me", 9, func(c *Candidate) { c.Master, c.MasterAddr, c.LinkUp = true, "", false })
+	parkedRedis := func(c *Candidate) { c.MasterAddr, c.LinkUp = redis.Sink, false }
+	elsewhere := func(c *Candidate) { c.MasterAddr = "x:1" }
+	neverPromoted := func(c *Candidate) { c.Priority = 0 }
+	for _, tt := range []struct {
+		name string
+		cs   []Candidate
+		want string
+	}{
+		{"the furthest", []Candidate{promoted, c("a", 7), c("b", 8)}, "b"},
+		{"nobody", []Candidate{promoted}, ""},
+		{"not one whose agent is dead", []Candidate{promoted, c("dead", 9), c("a", 7)}, "a"},
+		{"nor one that gave the lock back", []Candidate{promoted, c("tried", 9), c("a", 7)}, "a"},
+		{"nor one that joins", []Candidate{promoted, c("j", 9)}, ""},
+		{"nor one that is never to lead", []Candidate{promoted, c("a", 9, neverPromoted), c("b", 7)}, "b"},
+		{"nor one that is parked", []Candidate{promoted, c("a", 9, parkedRedis)}, ""},
+		{"nor one that follows another", []Candidate{promoted, c("a", 9, elsewhere)}, ""},
+		{"nor a run that is not the recorded one", []Candidate{promoted, c("a", 9, func(c *Candidate) { c.RunID = "new" })}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := Successor(tt.cs, k, me, map[string]bool{"tried": true}); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestDecide(t *testing.T) {
+	me := Master{Peer: handlers.Peer{ID: "me", RunID: "run-me", Address: "10.0.0.9:6379"}}
+	k := leading(func(k *Snapshot) {
+		k.View.State.Members = map[string]MemberRecord{"me": {RunID: "run-me"}, "a": {RunID: "run-a"}, "b": {RunID: "run-b"}, "gone": {RunID: "run-gone"}}
+		k.View.LiveAgents = map[string]MemberKey{"me": {Session: "mine", Address: me.Address}, "a": {Session: "a's", RunID: "run-a", Address: "10.0.0.1:6379"},
+			"b": {Session: "b's", RunID: "run-b", Address: "10.0.0.2:6379"}, "gone": {RunID: "run-gone"}}
+	})
+	at := func(id string, offset int64, change ...func(*redis.Status)) Candidate {
+		st := redis.Status{RunID: "run-" + id, MasterAddr: me.Address, LinkUp: true, Keys: 1, Priority: 100, Position: redis.Position{ReplID: "l", Offset: offset}}
+		for _, f := range change {
+			f(&st)
+		}
+		return Candidate{ID: id, AgentAlive: true, InCatalog: true, Status: st}
+	}
+	master := at("me", 1000, func(s *redis.Status) { s.Master, s.MasterAddr, s.LinkUp = true, "", false })
+	unlinked := func(s *redis.Status) { s.LinkUp = false }
+	for _, tt := range []struct {
+		name     string
+		ask      Request
+		cs       []Candidate
+		change   func(*Snapshot)
+		to, says string // says nothing: accepted
+	}{
+		{"by id", Request{To: "b"}, []Candidate{master, at("a", 1000), at("b", 990)}, nil, "b", ""},
+		{"by address", Request{To: "10.0.0.2:6379"}, []Candidate{master, at("a", 1000), at("b", 990)}, nil, "b", ""},
+		{"whoever lacks least", Request{}, []Candidate{master, at("b", 990), at("a", 1000)}, nil, "a", ""},
+		{"nobody is fit", Request{}, []Candidate{master, at("b", 990, unlinked)}, nil, "", "no member is fit to lead"},
+		{"unknown", Request{To: "x"}, []Candidate{master, at("a", 1000)}, nil, "x", "there is no member x"},
+		{"the master", Request{To: "me"}, []Candidate{master, at("a", 1000)}, nil, "me", "me is the master already"},
+		{"without an agent", Request{To: "gone"}, []Candidate{master, at("gone", 1000)}, nil, "gone", "gone has no agent that lives"},
+		{"silent", Request{To: "a"}, []Candidate{master}, nil, "a", "the redis of a does not answer, or is another"},
+		{"not linked", Request{To: "a"}, []Candidate{master, at("a", 1000, unlinked)}, nil, "a", "a is not linked to the master"},
+		{"another history", Request{To: "a"}, []Candidate{master, at("a", 1000, func(s *redis.Status) { s.Position.ReplID = "z" })}, nil, "a", "a is not linked to the master"},
+		{"too far behind", Request{To: "a"}, []Candidate{at("me", 5<<20, func(s *redis.Status) { s.Master = true }), at("a", 1)}, nil, "a", "a is too far behind: 5242879 bytes"},
+		{"joining", Request{To: "a"}, []Candidate{master, at("a", 1)}, func(k *Snapshot) { k.View.State.Members["a"] = MemberRecord{RunID: "run-a", CatchingUp: true} }, "a",
+			"a may not lead: it has not caught up with the master"},
+		{"against its priority", Request{To: "a"}, []Candidate{master, at("a", 1000, func(s *redis.Status) { s.Priority = 0 })}, nil, "a", "a may not lead: its replica-priority is 0"},
+		{"the master refuses writes", Request{To: "a"}, []Candidate{at("me", 1000), at("a", 1000)}, nil, "a", "the master me does not accept writes"},
+		{"paused", Request{To: "a"}, []Candidate{master, at("a", 1000)}, pausedCluster, "a",
+			"the cluster is paused until " + time.Date(2030, 1, 1, 0, 0, 0, 0, time.Local).Format(time.RFC3339) + ": disks"},
+		{"accepted, and its agent has died since", Request{To: "gone", Accepted: true}, []Candidate{master}, nil, "gone", "the agent of gone is gone"},
+		{"a dry run", Request{To: "b", DryRun: true}, []Candidate{master, at("b", 990)}, nil, "b", "b would lead: it is linked, and 10 bytes behind"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			now := k
+			now.View.State.Members = map[string]MemberRecord{}
+			for id, r := range k.View.State.Members {
+				now.View.State.Members[id] = r
+			}
+			if tt.change != nil {
+				tt.change(&now)
+			}
+			tt.ask.Planned = true
+			got := DecideSwitchover(tt.ask, tt.cs, now, me)
+			if got.To != tt.to || got.Answer != tt.says || got.Accepted != (tt.says == "" || tt.ask.DryRun || tt.ask.Accepted) {
+				t.Errorf("got %+v, want %q, %q", got, tt.to, tt.says)
+			}
+		})
+	}
+}
