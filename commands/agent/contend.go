@@ -10,85 +10,148 @@ import (
 	"resec/commands/lock"
 )
 
-const (
-	// probeTimeout bounds the look at the others' Redis servers. One that is slower is no candidate.
-	probeTimeout = 300 * time.Millisecond
-)
+// contender gets the lock: it surveys the members, waits for this member's turn, and acquires the lock or preempts its
+// holder. It is the controller's, and runs in the controller's goroutine alone.
+type contender struct {
+	a *Agent
 
-// electionDelay is when this member may take the lock that it saw free in the view, while its Redis followed that master: it is
-// parked when that is gone.
+	delay       electionDelay
+	leaderless  cluster.Leaderless
+	evidence    failureEvidence
+	masterCheck checkPassing // at the last survey
+	highestTerm uint64       // that we know of: the state may be deleted by hand
+	handedOff   bool         // the lock was transferred to another member, which may have held our clients back
+}
+
+// electionDelay is the earliest time at which this member may acquire the free lock. It is valid only while the lock and our
+// Redis's replication target are unchanged: Redis is parked when its master is down.
 type electionDelay struct {
 	view      cluster.View
 	following string
 	until     time.Time
 }
 
-func (t electionDelay) stillValid(k snapshot) bool {
-	return !t.until.IsZero() && t.view.SameLock(k.View) && t.following == k.Health.Status.MasterAddr && cluster.AgentReturned(t.view) == cluster.AgentReturned(k.View)
+func (d electionDelay) stillValid(k snapshot) bool {
+	return !d.until.IsZero() && d.view.SameLock(k.View) && d.following == k.Health.Status.MasterAddr &&
+		cluster.AgentReturned(d.view) == cluster.AgentReturned(k.View)
 }
 
-// wonLock is how we took the lock.
+// wonLock is a lock that contending has won.
 type wonLock struct {
-	index           uint64    // of the lock
-	leaderlessSince time.Time // there is no master: who is silent is waited for from there on
+	lockIndex       uint64    // of the lock key's change that gave it to us
+	leaderlessSince time.Time // an unreachable member is waited for from then on
 }
 
-// contend takes the lock when it is this member's turn; until then it returns when that will be.
-func (a *Agent) contend(ctx context.Context, k snapshot) (again time.Duration, err error) {
-	if k.session.Lease.Left(time.Now()) == 0 { // with it we could do nothing
-		a.logOnce("the lock is free, and our lease is over", false)
-		return cluster.SurveyInterval, nil
+// survey asks all members, and keeps what the answers prove of the published master.
+func (c *contender) survey(ctx context.Context, k snapshot) (survey, error) {
+	s, err := c.a.surveyMembers(ctx, k)
+	if err != nil {
+		return survey{}, err
 	}
-	forced := k.View.Request.Active() && k.View.Request.To == a.Me.ID
-	if !forced && !a.delay.stillValid(k) {
-		cs, silent, err := a.surveyAndNote(ctx, k)
+	master := k.View.State.Master
+	for _, is := range s.answers {
+		c.evidence.observe(is, master)
+		if master != nil && master.ID == is.member.ID && is.member.Check == "passing" {
+			c.masterCheck = checkPassing{master.RunID, time.Now()}
+		}
+	}
+	return s, nil
+}
+
+// contend acquires the free lock if it is this member's turn; until then it returns when that will be. It returns the lock
+// that it won; nil: it did not. lock.ErrChanged: another member was faster.
+func (c *contender) contend(ctx context.Context, k snapshot) (won *wonLock, again time.Duration, err error) {
+	if k.leaseLeft(time.Now()) == 0 { // with the lock we could do nothing
+		return nil, cluster.SurveyInterval, nil
+	}
+	forced := k.View.Request.Active() && k.View.Request.To == c.a.Me.ID
+	if !forced {
+		if again, err = c.wait(ctx, k); err != nil || again > 0 {
+			return nil, again, err
+		}
+	}
+	c.delay = electionDelay{}
+	v, err := c.a.Lock.Acquire(context.WithoutCancel(ctx), k.SessionID, k.View, aliased(k))
+	if err != nil {
+		if errors.Is(err, lock.ErrChanged) {
+			signal(c.a.verifySession) // the session may be what is lost
+		}
+		return nil, 0, err
+	}
+	c.a.setReason("")
+	c.a.Log.Info("elected; taking over", "event", "elected", "key", c.a.Lock.Key, "term", max(c.highestTerm, v.State.Term())+1)
+	c.a.setWritten(v)
+	return &wonLock{v.LockIndex, c.leaderless.Since}, 0, nil
+}
+
+// wait returns for how long this member must not acquire the lock yet; 0: it is its turn.
+func (c *contender) wait(ctx context.Context, k snapshot) (time.Duration, error) {
+	if !c.delay.stillValid(k) {
+		s, err := c.survey(ctx, k)
 		if err != nil {
 			return 0, err
 		}
-		c := cluster.Candidacy{Candidates: cs, Unanswered: silent, State: k.View.State, ID: a.Me.ID, Eligibility: a.eligibility(cs, k.View.State),
-			MasterReturned: cluster.AgentReturned(k.View), ConsulSettling: k.ConsulDown || time.Since(k.ConsulUpSince) < cluster.MasterReclaimTime, LeaderlessFor: time.Since(a.leaderless.Since), SlowMemberGrace: a.slowMemberGrace(), BootstrapDelay: a.bootstrapDelay()}
-		v := c.AcquireDelay()
-		a.Log.Debug("ranked", "candidates", c.String(), "wait", v.Wait, "why", v.Why)
-		if v.Ineligible {
-			a.setReason(v.Why)
+		claim := c.candidacy(k, s)
+		d := claim.AcquireDelay()
+		c.a.Log.Debug("candidates are ranked", "event", "candidates_ranked", "candidates", claim.String(), "wait", d.Wait, "why", d.Why)
+		if d.Ineligible {
+			c.a.setReason(d.Why)
 		}
-		if v.Retry {
-			return v.Wait, nil
+		if d.Retry {
+			return d.Wait, nil
 		}
-		a.delay = electionDelay{k.View, k.Health.Status.MasterAddr, time.Now().Add(v.Wait)}
+		c.delay = electionDelay{k.View, k.Health.Status.MasterAddr, time.Now().Add(d.Wait)}
 	}
-	if d := time.Until(a.delay.until); !forced && d > 0 {
-		return d, nil
-	}
-	a.delay = electionDelay{}
-	v, err := a.Lock.Acquire(context.WithoutCancel(ctx), k.session.ID, k.View, k.View.State.AliasHistory(k.View.State.ResolvePosition(k.Health.Status)))
-	if err != nil {
-		if errors.Is(err, lock.ErrChanged) {
-			signal(a.verifySession) // the session may be what has gone
-		}
-		return 0, err
-	}
-	a.setReason("")
-	a.won = wonLock{v.LockIndex, a.leaderless.Since}
-	a.Log.Info("elected", "key", a.Lock.Key, "term", max(a.highestTerm, v.State.Term())+1)
-	a.setWritten(v)
-	return 0, nil
+	return max(0, time.Until(c.delay.until)), nil
 }
 
-// bootstrapDelay is within which an agent that was started at the same time has looked at its Redis, registered and made a
-// session: an empty Redis waits for one with data before it begins a cluster.
-func (a *Agent) bootstrapDelay() time.Duration { return 2 * a.Registrar.Interval }
-
-// slowMemberGrace is within which another agent has seen that its Redis is silent, and given up its session: that Redis may only be
-// slow, and the freshest.
-func (a *Agent) slowMemberGrace() time.Duration {
-	return time.Duration(a.Probe.Failures)*a.Probe.Timeout + time.Second
+// candidacy is what this member knows when the lock is free.
+func (c *contender) candidacy(k snapshot, s survey) cluster.Candidacy {
+	return cluster.Candidacy{ID: c.a.Me.ID, Candidates: s.candidates, Unanswered: s.unanswered, State: k.View.State,
+		Eligibility:    c.eligibility(s.candidates, k.View.State),
+		MasterReturned: cluster.AgentReturned(k.View),
+		ConsulSettling: k.ConsulDown || time.Since(k.ConsulUpSince) < cluster.MasterReclaimTime,
+		LeaderlessFor:  time.Since(c.leaderless.Since), SlowMemberGrace: c.slowMemberGrace(), BootstrapDelay: c.bootstrapDelay()}
 }
 
-// eligibility tells whom the record lets lead, by these answers. No recorded run has answered for long enough after two of the
-// lock's TTLs, for as long as Consul itself waits for a holder.
-func (a *Agent) eligibility(cs []cluster.Candidate, s cluster.State) cluster.Eligibility {
+// bootstrapDelay is how long an empty Redis waits before it founds a cluster, so that an agent started at the same time
+// whose Redis has data can register first.
+func (c *contender) bootstrapDelay() time.Duration { return 2 * c.a.Registrar.Interval }
+
+// slowMemberGrace bounds how long the election waits for a member that does not answer but whose agent is alive: its Redis
+// may just be slow and may hold the newest data. After that its own agent has dropped its session.
+func (c *contender) slowMemberGrace() time.Duration {
+	return time.Duration(c.a.Probe.Failures)*c.a.Probe.Timeout + time.Second
+}
+
+// eligibility is which members may lead, by these answers. If no recorded instance has answered for two of the lock's TTLs,
+// as long as Consul itself waits for a holder, it is a cold start.
+func (c *contender) eligibility(cs []cluster.Candidate, s cluster.State) cluster.Eligibility {
 	now := time.Now()
-	a.leaderless = a.leaderless.Observe(slices.ContainsFunc(cs, func(c cluster.Candidate) bool { return s.Members[c.ID].RunID == c.RunID }), now)
-	return s.Eligibility(cs, a.leaderless.QuietFor(now) >= 2*a.Session.TTL)
+	recorded := func(c cluster.Candidate) bool { return s.Members[c.ID].RunID == c.RunID }
+	c.leaderless = c.leaderless.Observe(slices.ContainsFunc(cs, recorded), now)
+	return s.Eligibility(cs, c.leaderless.QuietFor(now) >= 2*c.a.Session.TTL)
+}
+
+// confirmEligible surveys again whether our Redis may still lead although no recorded instance does.
+func (c *contender) confirmEligible(k snapshot) func(context.Context, cluster.State) error {
+	return func(ctx context.Context, s cluster.State) error {
+		k.View.State = s // it knows of histories that began as we caught up
+		found, err := c.survey(ctx, k)
+		if err != nil {
+			return err
+		}
+		may := c.eligibility(found.candidates, s)
+		for _, is := range found.candidates {
+			if why := is.IneligibleReason(s, may); is.ID == c.a.Me.ID && why != "" {
+				return errors.New(why)
+			}
+		}
+		return nil
+	}
+}
+
+// aliased is the state with our data's history noted as continuing a known one, as it is written with the lock.
+func aliased(k snapshot) cluster.State {
+	return k.View.State.AliasHistory(k.View.State.ResolvePosition(k.Health.Status))
 }

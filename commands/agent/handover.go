@@ -13,132 +13,202 @@ import (
 	"resec/handlers/redis"
 )
 
-// minHandover is what a successor needs that does something: less is no time to pass the lock for.
-const minHandover = 500 * time.Millisecond
+const (
+	// minHandover is the least time a successor needs to take over. With less left, the lock is not transferred.
+	minHandover = 500 * time.Millisecond
+	// successorActTimeout is how long a successor may hold the lock without publishing itself: it may wait for our last bytes.
+	successorActTimeout = takeover.DrainTimeout + 200*time.Millisecond
+	// reclaimReserve is the last part of handoverBudget: in it the lock is taken again rather than transferred.
+	reclaimReserve = 400 * time.Millisecond
+)
 
-// successorActTimeout is how long a successor may hold the lock and not publish itself: it may wait for our last bytes for ReachFor. In
-// takeFor, the last of leaveFor, the lock is not passed, but taken again. actFor + takeFor < leaveFor.
-const successorActTimeout, reclaimReserve = takeover.DrainTimeout + 200*time.Millisecond, 400 * time.Millisecond
+const _ = uint(handoverBudget - successorActTimeout - reclaimReserve)
 
-// handOver passes the lock to the member that lacks least, and waits until that, or whoever has it then, is published. From one
-// that gives it back, for it is told to leave, too, or that does nothing with it, it takes it again, and tries the next. It
-// returns who that is; nobody and no error where there is none to pass it to.
-func (a *Agent) handOver(ctx context.Context, s *lock.Session, r cluster.Term) (to string, err error) {
-	tried := map[string]bool{}
-	var holder string // the session that was passed the lock, or got it since
-	var late time.Time
-	end, _ := ctx.Deadline()
-	for passed := false; ; {
-		k, changed := a.known.Watch()
-		if k.View.Session != holder {
-			holder, late = k.View.Session, time.Now().Add(min(successorActTimeout, max(minHandover, time.Until(end)-reclaimReserve)))
-		}
-		switch m := k.View.State.Master; {
-		case m != nil && m.ID != a.Me.ID && m.Term > r.Number && (k.View.Free() || m.ID == k.View.Holder):
+// handover is one attempt to hand mastership over to another member.
+type handover struct {
+	c       *controller
+	session *lock.Session
+	term    uint64 // of the term that we hand over; reclaiming the lock begins another
+	tried   map[string]bool
+
+	to          string    // the member that the lock was transferred to last
+	transferred bool      // and we have not reclaimed it
+	holder      string    // the session that holds the lock
+	actBy       time.Time // until then that holder may act
+}
+
+// handOver transfers the lock to the member that lacks least, and waits until that member, or whichever has the lock then, is
+// published. If the successor gives the lock back, because it stops, too, or does nothing with it, we take the lock again and try
+// the next one. It returns the id of the new master; empty without an error: no member can have the lock.
+func (c *controller) handOver(ctx context.Context, s *lock.Session, term cluster.Term) (to string, err error) {
+	h := &handover{c: c, session: s, term: term.Number, tried: map[string]bool{}}
+	for {
+		k, changed := c.a.known.Watch()
+		h.note(ctx, k)
+		if m := k.View.State.Master; h.done(k, m) {
 			return m.ID, nil
-		case k.View.Session == s.ID && !passed:
-			if redis.Refused(k.Health.Err) || time.Until(end) < reclaimReserve+minHandover { // of a dead one the freshest finds out by himself
-				return "", nil
-			}
-			if to, passed, err = a.transferToNext(ctx, k, s, tried); err != nil || to == "" {
-				return to, err
-			}
+		}
+		progress, end, err := h.step(ctx, k)
+		if end || err != nil {
+			return h.to, err
+		}
+		if progress {
 			continue
-		case !passed && k.View.Index != 0 && k.View.Free():
-			return "", errNotOurs
-		case passed && k.View.Index != 0 && (k.View.Free() || k.View.Session == s.ID || time.Now().After(late) && a.redisUntouched(ctx, k, s)):
-			term, err := a.reclaim(ctx, k, s)
-			if err == nil {
-				a.Log.Warn("the lock was given back, or taken from one that did nothing with it, and is ours again", "holder", k.View.Holder, "term", term)
-				passed, r.Number = false, term
-				continue
-			} else if errors.Is(err, takeover.ErrYielded) {
-				continue
-			} else if !errors.Is(err, lock.ErrChanged) && !errors.Is(err, errNotOurs) {
-				return to, err
-			}
 		}
-		look := minStepRetry
-		if d := time.Until(late); d > 0 {
-			look = min(look, d)
-		}
-		select {
-		case <-ctx.Done():
-			return to, errors.New("the successor has not published itself")
-		case <-changed:
-		case <-time.After(look): // a change of the session alone is no news
-			if away := a.consulError(ctx); away != nil {
-				return to, fmt.Errorf("%w: %w", errConsulDown, away)
-			}
+		if err := h.wait(ctx, changed); err != nil {
+			return h.to, err
 		}
 	}
 }
 
-// transferToNext passes the lock to the next one that was not tried; where it has moved meanwhile it only takes in how it is now.
-func (a *Agent) transferToNext(ctx context.Context, k snapshot, s *lock.Session, tried map[string]bool) (to string, passed bool, err error) {
+// note notes a new holder, and until when it may act.
+func (h *handover) note(ctx context.Context, k snapshot) {
+	if k.View.Session == h.holder {
+		return
+	}
+	end, _ := ctx.Deadline()
+	h.holder = k.View.Session
+	h.actBy = time.Now().Add(min(successorActTimeout, max(minHandover, time.Until(end)-reclaimReserve)))
+}
+
+// done reports whether another member is published as the master.
+func (h *handover) done(k snapshot, m *cluster.Master) bool {
+	return m != nil && m.ID != h.c.a.Me.ID && m.Term > h.term && (k.View.Free() || m.ID == k.View.Holder)
+}
+
+// step transfers the lock if it is ours, or reclaims it from a successor that does not act. progress: look again at once. end:
+// there is nothing more to try.
+func (h *handover) step(ctx context.Context, k snapshot) (progress, end bool, err error) {
+	if k.View.Session == h.session.ID && !h.transferred {
+		deadline, _ := ctx.Deadline()
+		if redis.Refused(k.Health.Err) || time.Until(deadline) < reclaimReserve+minHandover { // after a dead master the members elect by themselves
+			h.to = ""
+			return false, true, nil
+		}
+		err := h.transferToNext(ctx, k)
+		return true, h.to == "", err
+	}
+	if k.View.Index == 0 {
+		return false, false, nil
+	}
+	if !h.transferred {
+		if k.View.Free() {
+			h.to = ""
+			return false, true, errNotHolder
+		}
+		return false, false, nil
+	}
+	returned := k.View.Free() || k.View.Session == h.session.ID
+	if !returned && (time.Now().Before(h.actBy) || !h.redisUntouched(ctx, k)) {
+		return false, false, nil
+	}
+	return h.tryReclaim(ctx, k)
+}
+
+// tryReclaim takes the lock again.
+func (h *handover) tryReclaim(ctx context.Context, k snapshot) (progress, end bool, err error) {
+	term, err := h.reclaim(ctx, k)
+	switch {
+	case err == nil:
+		h.c.a.Log.Warn("successor did not take over; the lock is ours again and the next member is tried", "event", "lock_reclaimed", "holder", k.View.Holder, "term", term)
+		h.transferred, h.term = false, term
+		return true, false, nil
+	case errors.Is(err, takeover.ErrYielded):
+		return true, false, nil
+	case errors.Is(err, lock.ErrChanged), errors.Is(err, errNotHolder):
+		return false, false, nil
+	}
+	return false, false, err
+}
+
+// wait returns on the next change, or when it is time to look again. It returns an error if the time for the handover is over, or
+// Consul is down.
+func (h *handover) wait(ctx context.Context, changed <-chan struct{}) error {
+	look := minStepRetry
+	if d := time.Until(h.actBy); d > 0 {
+		look = min(look, d)
+	}
+	select {
+	case <-ctx.Done():
+		return errors.New("the successor has not published itself")
+	case <-changed:
+	case <-time.After(look): // a change of the session alone is not seen
+		if down := h.c.a.consulError(ctx); down != nil {
+			return fmt.Errorf("%w: %w", errConsulDown, down)
+		}
+	}
+	return nil
+}
+
+// transferToNext transfers the lock to the next member that was not tried; none: to is empty. If the lock has changed meanwhile it
+// only takes the view as it is now.
+func (h *handover) transferToNext(ctx context.Context, k snapshot) error {
+	a := h.c.a
 	soon, cancel := context.WithTimeout(ctx, consulProbeTimeout)
 	defer cancel()
-	if to, err = a.successor(soon, k, tried); err != nil || to == "" {
-		return to, false, err
+	s, err := h.c.contender.survey(soon, k)
+	if err != nil {
+		h.to = ""
+		return err
+	}
+	if h.to = cluster.Successor(s.candidates, k.Snapshot, a.Me, h.tried); h.to == "" {
+		return nil
 	}
 	state := k.View.State
 	state.Why = cluster.WhyLeaving
-	v, err := a.Lock.Transfer(soon, s.ID, k.View, to, state)
-	switch {
-	case err == nil:
+	v, err := a.Lock.Transfer(soon, h.session.ID, k.View, h.to, state)
+	if err == nil {
 		failpoint.Hit("passed")
-		a.Log.Info("the lock is passed", "to", to)
-		passed, tried[to] = true, true
-	case !errors.Is(err, lock.ErrChanged):
-		return to, false, err
-	default:
-		if away := a.consulError(ctx); away != nil {
-			return to, false, fmt.Errorf("%w: %w", errConsulDown, away)
-		}
-		if v, err = a.Lock.Read(ctx); err != nil {
-			return to, false, err
-		}
+		a.Log.Info("lock is transferred; the member takes over", "event", "lock_transferred", "to", h.to)
+		h.transferred, h.tried[h.to] = true, true
+	} else if !errors.Is(err, lock.ErrChanged) {
+		return err
+	} else if down := a.consulError(ctx); down != nil {
+		return fmt.Errorf("%w: %w", errConsulDown, down)
+	} else if v, err = a.Lock.Read(ctx); err != nil {
+		return err
 	}
 	a.observeView(v)
-	return to, passed, nil
+	return nil
 }
 
-// redisUntouched tells whether the lock may be taken from a successor that has it: our Redis is as we left it, and so is our session. One
-// that has fenced or parked our Redis is at work, and may go on with that, whoever has the lock by then.
-func (a *Agent) redisUntouched(ctx context.Context, k snapshot, s *lock.Session) bool {
-	if k.session == nil || k.session.ID != s.ID {
+// redisUntouched reports whether the lock may be taken from a successor that has it: our Redis is as we left it, and so is our
+// session. A successor that has fenced or parked our Redis is at work, and may continue with that, whichever member has the lock by
+// then.
+func (h *handover) redisUntouched(ctx context.Context, k snapshot) bool {
+	if k.SessionID != h.session.ID {
 		return false
 	}
-	st, err := a.Redis.Status(ctx)
+	st, err := h.c.a.local.status(ctx)
 	return err == nil && st.Master && !st.Fenced()
 }
 
-// reclaim makes our Redis the master again, whatever a successor that gave up has done to it, and returns the new term. One that
-// has the lock yet loses it: it lets no write in before it has published itself under that.
-func (a *Agent) reclaim(ctx context.Context, k snapshot, s *lock.Session) (term uint64, err error) {
-	k.session, a.handedOff = s, true
-	if k.View.Session != s.ID {
-		take := a.Lock.Preempt
+// reclaim makes our Redis the master again, whatever a successor that gave up has done to it, and returns the new term. A successor
+// that still has the lock loses it: it enables no writes before it has published itself under that lock.
+func (h *handover) reclaim(ctx context.Context, k snapshot) (term uint64, err error) {
+	c := h.c
+	c.contender.handedOff = true
+	var won *wonLock // nil: the successor has given the lock back to us
+	if k.View.Session != h.session.ID {
+		take := c.a.Lock.Preempt
 		if k.View.Free() {
-			take = a.Lock.Acquire
+			take = c.a.Lock.Acquire
 		}
-		if k.View, err = take(ctx, s.ID, k.View, k.View.State); err != nil {
+		if k.View, err = take(ctx, h.session.ID, k.View, k.View.State); err != nil {
 			return 0, err
 		}
-		a.setWritten(k.View)
-		a.won = wonLock{k.View.LockIndex, time.Now()}
+		c.a.setWritten(k.View)
+		won = &wonLock{k.View.LockIndex, time.Now()}
 	}
-	v, finish, err := a.takeOver(ctx, k, takeover.NewTimeline(), nil)
-	a.background.Go(finish)
-	a.setWritten(v)
-	return v.State.Term(), err
-}
-
-// successor is the member that a master that leaves is to pass the lock to; empty: there is none that was not tried.
-func (a *Agent) successor(ctx context.Context, k snapshot, tried map[string]bool) (string, error) {
-	cs, _, err := a.surveyAndNote(ctx, k)
-	if err != nil {
-		return "", err
+	k.setSession(h.session)
+	t := newLeaderTerm(c, k)
+	c.a.local.setLeading(true)
+	defer c.a.local.setLeading(false)
+	done, err := t.takeOver(ctx, k, won, takeover.NewTimeline(), nil)
+	if done == nil {
+		return 0, err
 	}
-	return cluster.Successor(cs, k.Snapshot, a.Me, tried), nil
+	h.c.background.Go(done.Wait)
+	c.a.setWritten(done.View)
+	return done.View.State.Term(), err
 }

@@ -8,45 +8,35 @@ import (
 	"resec/commands/failpoint"
 )
 
-// rewriteAfter is how long a view may take to show what we said. No index tells whether it should: Consul's falls when it has
-// lost its data.
+// rewriteAfter is how long a view may take to show what we wrote. No index tells whether it should: Consul's index falls when
+// Consul has lost its data.
 const rewriteAfter = time.Second
 
-// keepMemberKey says in Consul, under our session, which run of Redis we stand beside and where: so the master's agent
-// knows whom to record, and a holder to whom the lock can be passed. With it stands what the operator had set before we
-// changed anything, for whoever is this member's agent next.
+// keepMemberKey writes in Consul, under our session, which instance of Redis this agent manages and where: so the master's
+// agent knows which member to record, and a holder knows to which session the lock can be transferred. With it stands what the
+// operator had set before we changed anything, for the next agent of this member.
 func (a *Agent) keepMemberKey(ctx context.Context) {
-	var said cluster.MemberKey
+	var written cluster.MemberKey
 	var at time.Time
-	ours := false // the key, or it may be
+	ours := false // the key is, or may be, in Consul
 	defer func() {
-		if !ours || a.guardLeftBehind.Load() { // whoever comes next is to know what the operator had
-			return
-		}
-		bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.finalCallTimeout())
-		defer cancel()
-		if err := a.Lock.DeleteMember(bye, a.Me.ID); err != nil {
-			a.Log.Warn("the member's key is left", "err", err)
+		if ours && !a.shutdown.guardLeftBehind.Load() { // otherwise the next agent needs what the operator had
+			a.deleteMemberKey(ctx)
 		}
 	}()
 	for ctx.Err() == nil {
 		k, changed := a.known.Watch()
-		if mine := k.Operator.Discover(k.Snapshot, a.Me.ID); mine != k.Operator {
-			a.known.Update(func(k *snapshot) { k.Operator = mine })
+		if own := k.Operator.Discover(k.Snapshot, a.Me.ID); own != k.Operator {
+			a.known.Update(func(k *snapshot) { k.Operator = own })
 			continue
 		}
 		var again <-chan time.Time
-		say := cluster.OwnMemberKey(k.Snapshot, a.Me)
-		ours = ours || say.Session != "" && k.View.LiveAgents[a.Me.ID].Session == say.Session // our predecessor's, whose session we have
-		if say.Session != "" && k.View.Index != 0 && k.View.LiveAgents[a.Me.ID] != say {
-			if say != said || time.Since(at) >= rewriteAfter {
-				said, at, ours = say, time.Now(), true
-				if err := a.Lock.PutMember(context.WithoutCancel(ctx), say); err != nil {
-					a.Log.Debug("our presence could not be said", "err", err)
-					signal(a.verifySession) // the session may be gone
-				} else {
-					failpoint.Hit("joined")
-				}
+		want, shown := cluster.OwnMemberKey(k.Snapshot, a.Me), k.View.LiveAgents[a.Me.ID]
+		ours = ours || want.Session != "" && shown.Session == want.Session // our predecessor's, whose session we have adopted
+		if want.Session != "" && k.View.Index != 0 && shown != want {
+			if want != written || time.Since(at) >= rewriteAfter {
+				written, at, ours = want, time.Now(), true
+				a.writeMemberKey(ctx, want)
 			}
 			again = time.After(rewriteAfter - time.Since(at))
 		}
@@ -55,5 +45,22 @@ func (a *Agent) keepMemberKey(ctx context.Context) {
 		case <-changed:
 		case <-again:
 		}
+	}
+}
+
+func (a *Agent) writeMemberKey(ctx context.Context, key cluster.MemberKey) {
+	if err := a.Lock.PutMember(context.WithoutCancel(ctx), key); err != nil {
+		a.Log.Debug("cannot write the member key, retrying", "event", "member_key_failed", "err", err)
+		signal(a.verifySession) // the session may be lost
+		return
+	}
+	failpoint.Hit("joined")
+}
+
+func (a *Agent) deleteMemberKey(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.shutdown.finalCallTimeout())
+	defer cancel()
+	if err := a.Lock.DeleteMember(ctx, a.Me.ID); err != nil {
+		a.Log.Warn("cannot delete the member key; it goes with its session", "event", "member_key_left", "member", a.Me.ID, "err", err)
 	}
 }

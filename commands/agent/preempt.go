@@ -10,117 +10,157 @@ import (
 	"resec/commands/cluster"
 	"resec/commands/lock"
 	"resec/commands/takeover"
-	"resec/handlers/redis"
 )
 
-// Early take-over. The agent of a dead master ends its session, unless it died too: then Consul waits for the check's TTL, or
-// for twice the session's. A replica's agent ends that session before, on the evidence on which a take-over would go on that
-// had the lock already: nothing listens at the master's address, or another run does; or the master is silent, and enough
-// members follow nobody for so long that its guard has closed it. What is wrong with that evidence (a network that rejects) is
-// wrong with the take-over's, which asks the old master once more before all else; ending a session adds nothing to it, for no
-// safety rests on the lock, and a holder that lives takes it again at once.
+// Early takeover. The agent of a dead master ends its session, unless it died too: then Consul waits for the check's TTL, or
+// for twice the session's. A replica's agent ends that session before, on the evidence on which a takeover would continue
+// that had the lock already: nothing listens at the master's address, or another instance does; or the master is
+// unreachable, and enough members have been detached for so long that its guard has closed it. What is wrong with that
+// evidence (a network that rejects) is wrong with the takeover's, which asks the old master once more before all else. No
+// safety rests on the lock, and a holder that is alive takes it again at once.
 
-// confirmDownDelay is from when the watch finds nothing at the master's address until the others are asked, and between two looks that
-// both find nothing there: its own agent, where it lives, needs some ten milliseconds to give the lock up, and says why.
+// confirmDownDelay is the time from when the monitor finds the master down until the members are surveyed, and between two
+// surveys that both find it down: the master's own agent, if alive, needs some ten milliseconds to release the lock.
 const confirmDownDelay = 300 * time.Millisecond
 
-// updateFailure learns how a master is.
-func (a *Agent) updateFailure(m cluster.Master, h redis.Health) {
-	was, is := a.known.Load().Failure, cluster.MasterFailure{RunID: m.RunID, Down: cluster.InstanceDown(h, m.RunID), Unreachable: redis.Unreachable(h.Err)}
-	switch {
-	case !is.Down && !is.Unreachable:
-	case was.RunID == is.RunID && !was.Since.IsZero():
-		is.Since = was.Since
-	default:
-		is.Since = time.Now()
-	}
-	if was.RunID == is.RunID && was.Down && is.Down {
-		is.DownSince = was.DownSince
-	} else if is.Down {
-		is.DownSince = time.Now()
-	}
-	if was != is {
-		a.known.Update(func(k *snapshot) { k.Failure = is })
-	}
-}
-
-// failureEvidence is what is known of one master that is missing.
+// failureEvidence is what is known of one published master that is down or unreachable.
 type failureEvidence struct {
-	index     uint64 // of the lock
-	run       string
-	detached  *takeover.DetachTracker
-	downSince time.Time // since when each look found nothing at its address; zero: the last did not
-	lastProbe time.Time // of those looks
+	lockIndex uint64
+	runID     string
+	detached  *cluster.DetachTracker // nil: nothing was observed yet
+	downSince time.Time              // since then each survey found it down; zero: the last did not
+	lastProbe time.Time              // of those surveys
 }
 
-// preempt ends the session of a holder that is gone, and takes the lock, when that is proven and it is our turn.
-func (a *Agent) preempt(ctx context.Context, k snapshot) (again time.Duration, err error) {
+// observe takes what a member answered.
+func (e *failureEvidence) observe(is answer, m *cluster.Master) {
+	if e.detached == nil || m == nil {
+		return
+	}
+	if is.member.ID != m.ID {
+		e.detached.Observe(is.member.ID, is.status, is.err, is.at)
+		return
+	}
+	if is.at.Sub(e.lastProbe) > 4*confirmDownDelay { // what was before is no first look to this one
+		e.downSince = time.Time{}
+	}
+	e.lastProbe = is.at
+	answers := is.err == nil && is.status.RunID == e.runID
+	if answers || is.err != nil && !cluster.Down(is.err) {
+		e.downSince = time.Time{}
+	} else {
+		e.downSince = earliest(e.downSince, is.at)
+	}
+}
+
+// untilProven is how long to survey again until it is proven that the master accepts no writes; 0: it is.
+func (e *failureEvidence) untilProven(s cluster.State, guardCloses time.Duration, now time.Time) time.Duration {
+	if !e.downSince.IsZero() {
+		return max(0, confirmDownDelay-now.Sub(e.downSince))
+	}
+	need := s.DetachQuorum()
+	isMaster := func(id string) bool { return id == s.Master.ID }
+	others := slices.DeleteFunc(slices.Collect(maps.Keys(s.Members)), isMaster)
+	if need > 0 && e.detached.CountDetached(now, guardCloses, others...) >= need {
+		return 0
+	}
+	return takeover.ProbeInterval
+}
+
+// preempt ends the session of a holder that is proven down or closed, and acquires the lock, if it is this member's turn.
+// It returns the lock that it won; nil: it did not, or not yet.
+func (c *contender) preempt(ctx context.Context, k snapshot) (won *wonLock, again time.Duration, err error) {
 	m := k.View.State.Master
-	if k.session.Lease.Left(time.Now()) == 0 { // with the lock we could do nothing
-		return cluster.SurveyInterval, nil
+	if k.leaseLeft(time.Now()) == 0 { // with the lock we could do nothing
+		return nil, cluster.SurveyInterval, nil
 	}
-	if b := &a.evidence; b.run != m.RunID || b.index != k.View.LockIndex {
-		*b = failureEvidence{index: k.View.LockIndex, run: m.RunID, detached: takeover.NewDetachTracker(), downSince: k.Failure.DownSince, lastProbe: k.Failure.DownSince}
+	if e := &c.evidence; e.runID != m.RunID || e.lockIndex != k.View.LockIndex {
+		*e = failureEvidence{lockIndex: k.View.LockIndex, runID: m.RunID, detached: cluster.NewDetachTracker(),
+			downSince: k.Failure.DownSince, lastProbe: k.Failure.DownSince}
 	}
-	if left := k.Failure.DownSince; !left.IsZero() && time.Since(left) < confirmDownDelay { // its agent is at it, if it lives
-		return confirmDownDelay - time.Since(left), nil
+	if d := k.Failure.DownSince; !d.IsZero() && time.Since(d) < confirmDownDelay { // its own agent releases the lock, if alive
+		return nil, confirmDownDelay - time.Since(d), nil
 	}
-	looking, end := a.untilViewChanges(ctx, k)
+	unchanged, end := c.untilViewChanges(ctx, k)
 	defer end()
+	if again, err = c.proveFailure(unchanged, k); unchanged.Err() != nil { // the lock changed, as when its own agent releases it
+		return nil, 0, nil
+	}
+	if err != nil || again > 0 {
+		return nil, again, err
+	}
+	v, err := c.a.Lock.Preempt(context.WithoutCancel(ctx), k.SessionID, k.View, aliased(k))
+	if errors.Is(err, lock.ErrChanged) {
+		c.a.Log.Debug("lock changed before it could be preempted", "event", "preempt_lost", "err", err)
+		return nil, takeover.ProbeInterval, nil
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	c.a.Log.Warn("early takeover: master is down or unreachable but its session still held the lock; its session is destroyed", "event", "elected_early",
+		"key", c.a.Lock.Key, "master", m.ID, "addr", m.Address, "session", k.View.Session)
+	c.a.setWritten(v)
+	return &wonLock{v.LockIndex, k.Failure.Since}, 0, nil
+}
+
+// proveFailure surveys the members, and returns how long to wait before the next survey; 0: the failure is proven, and it is
+// this member's turn.
+func (c *contender) proveFailure(ctx context.Context, k snapshot) (again time.Duration, err error) {
+	m := k.View.State.Master
 	if !k.Health.Status.Parked() {
-		err = a.detach(looking, m)
+		if err := c.detach(ctx, m); err != nil {
+			return 0, err
+		}
 	}
-	var cs []cluster.Candidate
-	var silent []string
-	if err == nil {
-		cs, silent, err = a.surveyAndNote(looking, k)
-	}
-	if looking.Err() != nil { // as its own agent does when it gives the lock up: that is the shorter way
-		return 0, nil
-	}
+	s, err := c.survey(ctx, k)
 	if err != nil {
 		return 0, err
 	}
-	if slices.ContainsFunc(cs, func(c cluster.Candidate) bool { return c.ID == m.ID && c.RunID == m.RunID }) {
-		a.known.Update(func(k *snapshot) { k.Failure = cluster.MasterFailure{} })
+	alive := func(is cluster.Candidate) bool { return is.ID == m.ID && is.RunID == m.RunID }
+	if slices.ContainsFunc(s.candidates, alive) {
+		c.a.known.Update(func(k *snapshot) { k.Failure = cluster.MasterFailure{} })
 		return cluster.SurveyInterval, nil
 	}
 	now := time.Now()
-	wait := a.evidence.untilProven(k.View.State, takeover.GuardCloseTime(m)+a.stallAllowance(m), now)
-	if wait > 0 {
+	if wait := c.evidence.untilProven(k.View.State, takeover.GuardCloseTime(m)+c.a.stallAllowance(m), now); wait > 0 {
 		return wait, nil
 	}
-	slow := slices.ContainsFunc(silent, func(id string) bool { return id != m.ID }) // and may be fresher
-	rank := a.rank(cs, k)
-	if rank < 0 || slow && now.Sub(k.Failure.Since) < a.slowMemberGrace() {
+	rank := livingRank(s.candidates, k.View, c.a.Me.ID)
+	slow := slices.ContainsFunc(s.unanswered, func(id string) bool { return id != m.ID }) // it may hold newer data
+	if rank < 0 || slow && now.Sub(k.Failure.Since) < c.slowMemberGrace() {
 		return takeover.ProbeInterval, nil
 	}
-	if wait = time.Duration(rank) * cluster.Stagger; wait > 0 && !a.delay.stillValid(k) {
-		a.delay = electionDelay{k.View, k.Health.Status.MasterAddr, now.Add(wait)}
-	}
-	if wait > 0 && now.Before(a.delay.until) {
-		return min(takeover.ProbeInterval, a.delay.until.Sub(now)), nil
-	}
-	v, err := a.Lock.Preempt(context.WithoutCancel(ctx), k.session.ID, k.View, k.View.State.AliasHistory(k.View.State.ResolvePosition(k.Health.Status)))
-	if err != nil {
-		if errors.Is(err, lock.ErrChanged) {
-			a.Log.Debug("the lock is not to be had", "err", err)
-			return takeover.ProbeInterval, nil
-		}
-		return 0, err
-	}
-	a.won = wonLock{v.LockIndex, k.Failure.Since}
-	a.Log.Warn("elected early: the master is missing, and its agent does not say so", "key", a.Lock.Key, "master", m.ID, "session", k.View.Session)
-	a.setWritten(v)
-	return 0, nil
+	return c.turn(k, rank, now), nil
 }
 
-// untilViewChanges is a context for what is worth nothing any more once lock or state have changed.
-func (a *Agent) untilViewChanges(ctx context.Context, was snapshot) (context.Context, context.CancelFunc) {
+// turn is how long a member of that rank waits before it preempts.
+func (c *contender) turn(k snapshot, rank int, now time.Time) time.Duration {
+	wait := time.Duration(rank) * cluster.Stagger
+	if wait == 0 {
+		return 0
+	}
+	if !c.delay.stillValid(k) {
+		c.delay = electionDelay{k.View, k.Health.Status.MasterAddr, now.Add(wait)}
+	}
+	return max(0, min(takeover.ProbeInterval, c.delay.until.Sub(now)))
+}
+
+// livingRank is how many members with a live agent rank before us; negative: we may not lead.
+func livingRank(cs []cluster.Candidate, v cluster.View, me string) int {
+	dead := func(c cluster.Candidate) bool { return c.ID != me && v.LiveAgents[c.ID].Session == "" }
+	ranked := slices.DeleteFunc(cluster.Rank(cs, v.State, cluster.RecordedOnly), dead)
+	return slices.IndexFunc(ranked, func(c cluster.Candidate) bool { return c.ID == me })
+}
+
+// untilViewChanges is a context that ends once the lock or the state has changed. The function that it returns ends it, and
+// must be called.
+func (c *contender) untilViewChanges(ctx context.Context, was snapshot) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	a.background.Go(func() {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
 		for ctx.Err() == nil {
-			k, changed := a.known.Watch()
+			k, changed := c.a.known.Watch()
 			if !k.View.SameLock(was.View) {
 				cancel()
 			}
@@ -129,66 +169,25 @@ func (a *Agent) untilViewChanges(ctx context.Context, was snapshot) (context.Con
 			case <-changed:
 			}
 		}
-	})
-	return ctx, cancel
+	}()
+	return ctx, func() { cancel(); <-ended }
 }
 
-// detach parks our Redis, so that a silent master's guard closes it, if one more look says the same: one that was silent at the
-// last may have been out of reach, and be back.
-func (a *Agent) detach(ctx context.Context, m *cluster.Master) error {
-	if st, err := a.probe(ctx, m.Address, false); err == nil && st.RunID == m.RunID {
+// detach parks our Redis, so that the guard of an unreachable master closes, unless one more probe reaches that master: it
+// may have been out of reach only for a moment.
+func (c *contender) detach(ctx context.Context, m *cluster.Master) error {
+	if st, err := c.a.probe(ctx, m.Address, probeTimeout); err == nil && st.RunID == m.RunID {
 		return nil
 	}
-	if own, err := a.Redis.Status(ctx); err != nil || own.Master || own.MasterAddr != m.Address {
-		return err
+	parked, err := c.a.local.parkIfFollowing(ctx, m.Address)
+	if parked && err == nil {
+		c.a.Log.Warn("master is unreachable; redis is parked so that the master's guard closes", "event", "master_unreachable", "master", m.ID, "addr", m.Address)
 	}
-	a.Log.Warn("the master is silent; our redis is parked, so that it closes", "master", m.ID, "addr", m.Address)
-	defer a.probeSoon()
-	return a.Redis.Park(ctx)
+	return err
 }
 
-// stallAllowance is the function of that name, for a master.
+// stallAllowance is added to the wait for a master's guard. A master whose process stalled for less than its own stall limit
+// is not fenced by its agent, and its guard closes later by the length of the stall.
 func (a *Agent) stallAllowance(m *cluster.Master) time.Duration {
 	return cluster.StallAllowance(time.Duration(m.MaxLag)*time.Second, a.Registrar.Interval, a.detectionTime())
-}
-
-// untilProven is how long to look again until it is proven that the master accepts no writes; 0: it is.
-func (b *failureEvidence) untilProven(s cluster.State, closed time.Duration, now time.Time) time.Duration {
-	if !b.downSince.IsZero() {
-		return max(0, confirmDownDelay-now.Sub(b.downSince))
-	}
-	need := s.DetachQuorum()
-	others := slices.DeleteFunc(slices.Collect(maps.Keys(s.Members)), func(id string) bool { return id == s.Master.ID })
-	if need > 0 && b.detached.CountDetached(now, closed, others...) >= need {
-		return 0
-	}
-	return takeover.ProbeInterval
-}
-
-// observe takes in what a member answered.
-func (b *failureEvidence) observe(id string, m *cluster.Master, st redis.Status, err error, at time.Time) {
-	if b.detached == nil || m == nil {
-		return
-	}
-	if id != m.ID {
-		b.detached.Observe(id, st, err, at)
-		return
-	}
-	if at.Sub(b.lastProbe) > 4*confirmDownDelay { // what was before is no first look to this one
-		b.downSince = time.Time{}
-	}
-	b.lastProbe = at
-	switch {
-	case !takeover.Down(err) && (err != nil || st.RunID == b.run):
-		b.downSince = time.Time{}
-	case b.downSince.IsZero():
-		b.downSince = at
-	}
-}
-
-// rank is how many rank before us whose agents live; negative: we may not lead.
-func (a *Agent) rank(cs []cluster.Candidate, k snapshot) int {
-	s := k.View.State
-	ranked := slices.DeleteFunc(cluster.Rank(cs, s, cluster.RecordedOnly), func(c cluster.Candidate) bool { return c.ID != a.Me.ID && k.View.LiveAgents[c.ID].Session == "" })
-	return slices.IndexFunc(ranked, func(c cluster.Candidate) bool { return c.ID == a.Me.ID })
 }

@@ -2,35 +2,42 @@ package agent
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"resec/commands/catalog"
 	"resec/commands/cluster"
+	"resec/commands/takeover"
 	"resec/handlers/redis"
 )
 
-// Report is what a member is at one moment, for who asks it from outside.
+// Report is what a member is at one moment, for those that ask the agent by HTTP.
 type Report struct {
-	Why       string        // nothing is known of our Redis; empty: it is
-	Leaving   bool          // the agent was told to end
-	Holds     bool          // the lock is ours, as far as Consul has told, or lost and free, and we are the first to take it again
+	Why       string        // nothing is known of our Redis, because of this; empty: it is known
+	Leaving   bool          // the agent was asked to stop
+	Holds     bool          // the lock is ours, or lost and free, and we are the first to take it again
 	Term      uint64        // published
 	Master    string        // id of the published master; empty: there is none
-	Published bool          // our Redis, in its present run, is that
-	Follows   bool          // our Redis follows that
-	Lacks     string        // why our Redis, in its present run, is not recorded as level with that; empty: it is
+	Published bool          // our Redis, in its present instance, is that master
+	Follows   bool          // our Redis follows that master
+	Lacks     string        // why our Redis, in its present instance, is not recorded as in sync; empty: it is
 	Lease     time.Duration // that is left
 	Redis     redis.Status  // ours
-	Behind    *int64        // bytes that the master has and we have not; nil: unknown, or not asked for
+	Behind    *int64        // bytes that the master has and our Redis has not; nil: unknown, or not asked for
 }
 
-// reportTimeout bounds the look at our own Redis, and askFor that at the master's.
+// reportTimeout bounds the probe of our own Redis for a report.
 const reportTimeout = 2 * time.Second
 
-// notReady is said before our Redis was opened, and after it was left.
-const notReady = "the agent is not at work: it starts, or has left"
+// notReady is reported before our Redis was opened, and after the agent has stopped.
+const notReady = "the agent is not ready: it is starting, or has stopped"
 
-// Report looks at our Redis and, for how far that is behind, at the master, where we are not it. It may be called at any time.
+// Report probes our Redis and, if behind is asked for and we are not the master, the master. It may be called at any time.
 func (a *Agent) Report(ctx context.Context, behind bool) Report {
 	if !a.ready.Load() {
 		return Report{Why: notReady}
@@ -38,36 +45,42 @@ func (a *Agent) Report(ctx context.Context, behind bool) Report {
 	ctx, cancel := context.WithTimeout(ctx, min(reportTimeout, a.Probe.Timeout))
 	defer cancel()
 	var master *redis.Status
-	var wg sync.WaitGroup
+	var probing sync.WaitGroup
 	if s := a.known.Load().View.State; behind && s.Master != nil && s.Master.ID != a.Me.ID {
-		wg.Go(func() {
-			if st, err := a.probe(ctx, s.Master.Address, s.MasterReportedGone(s.Master.ID)); err == nil {
-				master = &st
-			}
-		})
+		probing.Go(func() { master = a.probeMaster(ctx, s) })
 	}
-	own, err := a.Redis.Status(ctx)
-	wg.Wait()
-	k := a.known.Load() // after the look: what was lost meanwhile is lost
+	own, err := a.local.status(ctx)
+	probing.Wait()
+	k := a.known.Load() // after the probes: what was lost meanwhile is lost
 	if h := k.Health; err != nil && redis.Replied(err) && h.Err == nil && h.Status.RunID != "" {
-		own, err = h.Status, nil // it is busy, or does not let us in: what it said last stands
+		own, err = h.Status, nil // it is busy, or denies access: its last known status counts
 	}
 	r := report(k, a.Me.ID, own, err, master, time.Now())
-	r.Leaving = a.stopping.Load()
+	r.Leaving = a.shutdown.requested()
 	return r
+}
+
+// probeMaster asks the published master; nil: it does not answer.
+func (a *Agent) probeMaster(ctx context.Context, s cluster.State) *redis.Status {
+	timeout := probeTimeout
+	if s.MasterReportedGone(s.Master.ID) {
+		timeout = takeover.KnownDeadTimeout
+	}
+	st, err := a.probe(ctx, s.Master.Address, timeout)
+	if err != nil {
+		return nil
+	}
+	return &st
 }
 
 // report draws the conclusions.
 func report(k snapshot, id string, own redis.Status, err error, master *redis.Status, now time.Time) Report {
 	s := k.View.State
-	r := Report{Term: s.Term(), Redis: own, Holds: k.HoldsLock() || k.View.Free() && k.HasLed && cluster.IsServingMaster(k.Snapshot, id)}
-	if k.session != nil {
-		r.Lease = k.session.Lease.Left(now)
-	}
-	switch {
-	case err != nil:
+	reclaims := k.View.Free() && k.HasLed && cluster.IsServingMaster(k.Snapshot, id)
+	r := Report{Term: s.Term(), Redis: own, Holds: k.HoldsLock() || reclaims, Lease: k.leaseLeft(now)}
+	if err != nil {
 		r.Why = "redis is unusable: " + redis.Summary(err)
-	case own.Loading:
+	} else if own.Loading {
 		r.Why = "redis is unusable: " + redis.ErrLoading.Error()
 	}
 	m := s.Master
@@ -76,11 +89,78 @@ func report(k snapshot, id string, own redis.Status, err error, master *redis.St
 	}
 	r.Master, r.Published, r.Follows = m.ID, m.ID == id && m.RunID == own.RunID, !own.Master && own.MasterAddr == m.Address
 	if r.Lacks = s.NotRecordedReason(id, own.RunID); r.Lacks == "" && s.Members[id].InSyncTerm != s.Term() {
-		r.Lacks = "it was not seen level with the master of this term yet"
+		r.Lacks = "it was not seen in sync with the master of this term yet"
 	}
-	if master != nil && master.Master && master.RunID == m.RunID && master.Position.ReplID == own.Position.ReplID && !own.Master {
+	comparable := master != nil && master.Master && master.RunID == m.RunID && master.Position.ReplID == own.Position.ReplID
+	if comparable && !own.Master {
 		behind := max(0, master.Position.Offset-own.Position.Offset)
 		r.Behind = &behind
 	}
 	return r
+}
+
+// dumpOnSignal logs the agent's state with each signal, whatever the log level is.
+func (a *Agent) dumpOnSignal(ended <-chan struct{}) {
+	for {
+		select {
+		case <-ended:
+			return
+		case <-a.DumpState:
+		}
+		r := slog.NewRecord(time.Now(), slog.LevelInfo, "state", 0)
+		r.Add("event", "state", "id", a.Me.ID, "redis", a.Creds.Addr)
+		r.Add(stateAttrs(a.known.Load(), a.Me.ID, a.masterService(), a.advertised.Load(), time.Now())...)
+		r.Add("hooks_failed", strings.Join(a.hooks.Failures(), "; "))
+		if err := a.Log.Handler().Handle(context.Background(), r); err != nil {
+			a.Log.Error("cannot log the state", "event", "state_dump_failed", "err", err)
+		}
+	}
+}
+
+// stateAttrs is all that is known, as the arguments of a log line.
+func stateAttrs(k snapshot, id, service string, shown catalog.Entry, now time.Time) []any {
+	st, v := k.Health.Status, k.View
+	role, session, holder, master := "replica", "none", "none", "none"
+	if st.Master {
+		role = "master"
+	}
+	if k.SessionID != "" {
+		session = k.SessionID
+	}
+	if !v.Free() {
+		holder = v.Holder
+	}
+	if m := v.State.Master; m != nil {
+		master = m.ID
+	}
+	_, why := cluster.Decide(k.Snapshot, id, service)
+	return []any{
+		"redis_answers", k.Probed && k.Health.Err == nil, "redis_error", redis.Summary(k.Health.Err), "run_id", st.RunID, "role", role,
+		"follows", st.MasterAddr, "link_up", st.LinkUp, "syncing", st.Syncing, "replid", st.Position.ReplID, "offset", st.Position.Offset,
+		"replicas", len(st.Replicas), "fenced", st.Fenced(), "guard_set", guardText(cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}),
+		"guard_published", guardText(v.State.Guard()), "guard_operators", guardText(k.Operator.MinReplicas),
+		"session", session, "lease_left", k.leaseLeft(now).Round(time.Millisecond), "lock_holder", holder, "published", master, "term", v.State.Term(),
+		"members", formatMembers(v.State.Members), "registered", k.Registered, "registered_as", shown.Role, "check", shown.Status, "output", shown.Output,
+		"reason", k.Reason, "next", why, "consul_index", v.Index,
+	}
+}
+
+func guardText(s cluster.MinReplicas) string {
+	if s.Replicas == cluster.GuardOff {
+		return "off"
+	}
+	return fmt.Sprintf("%d within %ds", s.Replicas, s.MaxLag)
+}
+
+// formatMembers is each member with its recorded instance, and whether it is catching up.
+func formatMembers(members map[string]cluster.MemberRecord) string {
+	var out []string
+	for _, id := range slices.Sorted(maps.Keys(members)) {
+		text := id + "=" + members[id].RunID
+		if members[id].CatchingUp {
+			text += " (catching up)"
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, ", ")
 }

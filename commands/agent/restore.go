@@ -9,23 +9,24 @@ import (
 	"resec/handlers/redis"
 )
 
-// restore leaves our Redis as its operator had it: without a fence or a guard of ours. Of a master that nobody elected only
-// a replica of nobody is left.
-func (a *Agent) restore(ctx context.Context) {
-	ctx, cancel := a.shutdownContext(ctx) // a second handover is in it
+// restore leaves our Redis as its operator had it: without a fence or a guard of ours. Of a master that was not elected only a
+// replica of nobody is left.
+func (c *controller) restore(ctx context.Context) {
+	a := c.a
+	ctx, cancel := a.shutdown.context(ctx) // a second handover is within it
 	defer cancel()
-	st, err := a.waitUntilReplica(ctx)
+	st, err := c.waitUntilReplica(ctx)
 	k := a.known.Load()
 	if err != nil && !redis.Refused(err) {
 		a.logGuardLeft(err)
 	}
 	if err != nil || k.Operator.RunID != st.RunID {
-		return // it is gone, or a new one, with nothing of ours on it
+		return // it is down, or a new instance, with nothing of ours on it
 	}
 	k.Health.Status = st
-	a.notifyFollowing(k) // a successor, where there is one
+	c.notifyFollowing(k) // a successor, if there is one
 	if m := k.View.State.Master; st.Master && m != nil && m.RunID == st.RunID {
-		if st, err = a.handOverLate(ctx, k, st); err != nil {
+		if st, err = c.handOverLate(ctx, k, st); err != nil {
 			if !redis.Refused(err) {
 				a.logGuardLeft(err)
 			}
@@ -39,63 +40,61 @@ func (a *Agent) restore(ctx context.Context) {
 		}
 	}
 	if st.Master && st.Fenced() {
-		if err := a.Redis.Park(ctx); err != nil {
-			a.Log.Error("redis stays a fenced master", "redis", a.Redis.Addr(), "err", err)
+		if err := a.local.park(ctx); err != nil {
+			a.Log.Error("cannot park redis; it stays a fenced master", "event", "park_at_stop_failed", "redis", a.local.addr(), "err", err)
 			return
 		}
 	}
-	if a.guardDiffers(k, st) && (!st.Master || st.Fenced()) {
-		_ = a.restoreSettings(ctx, k.Operator) // it has said so
+	if guardDiffers(k, st) && (!st.Master || st.Fenced()) {
+		_ = a.local.restoreSettings(ctx, k.Operator.MinReplicas) // its error is logged
 	}
 	failpoint.Hit("restored")
 }
 
-// handOverLate is leave for a master that was told to when it had just lost its lock, or was about to be let go: the lock is taken
-// again for that. It returns our Redis as it is then.
-func (a *Agent) handOverLate(ctx context.Context, k snapshot, st redis.Status) (redis.Status, error) {
-	if a.guardLeftBehind.Load() || !a.guardDiffers(k, st) {
-		return st, nil // all is said, or done
+// handOverLate is handOverAndRelease for a master whose agent was asked to stop when it had just lost its lock, or was about to
+// lose it: the lock is taken again for that. It returns our Redis as it is then.
+func (c *controller) handOverLate(ctx context.Context, k snapshot, st redis.Status) (redis.Status, error) {
+	a := c.a
+	if a.shutdown.guardLeftBehind.Load() || !guardDiffers(k, st) {
+		return st, nil // all is logged, or done
 	}
 	short, cancel := context.WithTimeout(ctx, removeGuardTimeout)
 	defer cancel()
-	s, v, end, kept := a.reacquire(short, k.session, st.RunID)
+	s, v, end, kept := c.reacquire(short, k.session, st.RunID)
 	defer end()
 	if kept == nil {
 		a.setWritten(v)
-		kept = a.handOverAndRelease(ctx, s, cluster.Term{ID: a.Me.ID, Session: s.ID, RunID: st.RunID, Index: v.Index, Number: v.State.Term()})
+		kept = c.handOverAndRelease(ctx, s, cluster.Term{ID: a.Me.ID, Session: s.ID, RunID: st.RunID, Index: v.Index, Number: v.State.Term()})
 	}
-	st, err := a.waitUntilReplica(ctx)
+	st, err := c.waitUntilReplica(ctx)
 	if err == nil && st.Master && kept != nil {
 		a.logGuardLeft(kept)
 	}
 	return st, err
 }
 
-// waitUntilReplica is our Redis once another that has the lock has made it a replica, or when that has taken too long.
-func (a *Agent) waitUntilReplica(ctx context.Context) (redis.Status, error) {
+// waitUntilReplica returns our Redis once another member that holds the lock has made it a replica, or when that has taken too
+// long, or if there is none.
+func (c *controller) waitUntilReplica(ctx context.Context) (redis.Status, error) {
 	for end := time.Now().Add(successorTimeout); ; {
-		k := a.known.Load()
-		st, err := a.Redis.Status(ctx)
-		m, others := k.View.State.Master, !k.View.Free() && k.View.Holder != a.Me.ID
-		if err != nil || a.guardLeftBehind.Load() || m == nil || !others || !st.Master && st.MasterAddr == m.Address && !st.Fenced() || time.Now().After(end) {
+		k := c.a.known.Load()
+		st, err := c.a.local.status(ctx)
+		if err != nil || c.a.shutdown.guardLeftBehind.Load() || !c.awaitsSuccessor(k, st) || time.Now().After(end) {
 			return st, err
 		}
-		select {
-		case <-ctx.Done():
+		sleep(ctx, 10*time.Millisecond)
+		if ctx.Err() != nil {
 			return st, ctx.Err()
-		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }
 
-// restoreSettings sets what the operator had.
-func (a *Agent) restoreSettings(ctx context.Context, o cluster.OperatorSettings) error {
-	err := a.Redis.SetGuard(ctx, o.Replicas, o.MaxLag)
-	if err != nil {
-		a.Log.Warn("the operator's own min-replicas settings could not be set", "err", err)
-		return err
+// awaitsSuccessor reports whether another member holds the lock and has not made our Redis its replica yet.
+func (c *controller) awaitsSuccessor(k snapshot, st redis.Status) bool {
+	m := k.View.State.Master
+	if m == nil || k.View.Free() || k.View.Holder == c.a.Me.ID {
+		return false
 	}
-	a.Log.Info("redis has its operator's own min-replicas settings again", "min_replicas", o.Replicas, "max_lag", o.MaxLag)
-	a.probeSoon()
-	return nil
+	follows := !st.Master && st.MasterAddr == m.Address && !st.Fenced()
+	return !follows
 }

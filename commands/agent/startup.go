@@ -14,51 +14,53 @@ import (
 	"resec/handlers/redis"
 )
 
-// waitUntilUnique waits until our Redis answers and nobody else is what we are about to be, then opens it: a second agent would
-// take the first one's lock for its own, and give it up when it leaves. Under Nomad a new allocation has the old one's
-// name, and may start before that one ends. It returns an error where waiting cannot help.
-func (a *Agent) waitUntilUnique(ctx context.Context) error {
-	for said := ""; ; {
+// openUnique waits until our Redis answers and no other process is this member, then returns our Redis opened: a second agent
+// would take the first one's lock for its own, and release it when it stops. Under Nomad a new allocation has the old one's
+// name, and may start before that one ends. It returns nil if the context ended, and an error if waiting cannot help.
+func (a *Agent) openUnique(ctx context.Context) (*redis.Server, error) {
+	for logged := ""; ; {
 		why := a.duplicateMember(ctx)
 		if why == "" {
-			var err error
-			if why, err = a.connect(ctx); err != nil {
-				return err
+			s, denied, err := a.connect(ctx)
+			if err != nil || s != nil {
+				return s, err
 			}
+			why = denied
 		}
-		if why == "" || ctx.Err() != nil {
-			return nil
+		if ctx.Err() != nil {
+			return nil, nil
 		}
-		if why != said {
-			a.Log.Warn("not started yet", "why", why)
+		if why != logged {
+			logged = why
+			a.Log.Warn("not started yet, retrying", "event", "not_started", "why", why)
 			a.setAdvertised(catalog.Entry{Output: "not started yet: " + why})
-			said = why
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return nil, nil
 		case <-time.After(minStepRetry):
 		}
 	}
 }
 
-// duplicateMember says which other member, or which other process beside our Redis, has our id.
+// duplicateMember says which other member has our id, or our place in the catalogue; or why that cannot be told.
 func (a *Agent) duplicateMember(ctx context.Context) string {
 	entries, err := a.Registrar.Naming.Instances(ctx, a.Lock.Client)
 	if err != nil {
 		return err.Error()
 	}
-	return double(entries, a.Me)
+	return duplicateEntry(entries, a.Me)
 }
 
-// double says which living instance, other than our own, has our id, or our place under another id.
-func double(entries []handlers.Entry, me cluster.Master) string {
+// duplicateEntry says which live instance, other than our own, has our id, or our place under another id.
+func duplicateEntry(entries []handlers.Entry, me cluster.Master) string {
 	for _, e := range entries {
-		place := e.Node.Node == me.Node && e.Service.ID == me.ServiceID
-		if e.ID() == "" || e.Status() == api.HealthCritical || (e.ID() == me.ID) == place {
+		samePlace := e.Node.Node == me.Node && e.Service.ID == me.ServiceID
+		sameID := e.ID() == me.ID
+		if e.ID() == "" || e.Status() == api.HealthCritical || sameID == samePlace {
 			continue
 		}
-		if place {
+		if samePlace {
 			return fmt.Sprintf("the service %s on this node is that of the living member %q, not of MEMBER_ID %q", e.Service.ID, e.ID(), me.ID)
 		}
 		return fmt.Sprintf("MEMBER_ID %q is also that of the living service %s on node %s", me.ID, e.Service.ID, e.Node.Node)
@@ -66,23 +68,28 @@ func double(entries []handlers.Entry, me cluster.Master) string {
 	return ""
 }
 
-// connect connects to our Redis under our name, unless another process is there under it: of two that come at the same
-// moment the one with the lower client id stays. It says why it did not.
-func (a *Agent) connect(ctx context.Context) (why string, err error) {
-	s, err := redis.Open(ctx, a.Creds.WithIdlePing())
+// connect opens our Redis under our name, unless another process has a connection of that name: of two that come at the same
+// moment the one with the lower client id stays. It returns either the server, or why it was not opened, or an error that
+// waiting cannot mend.
+func (a *Agent) connect(ctx context.Context) (s *redis.Server, why string, err error) {
+	s, err = redis.Open(ctx, a.Creds.WithIdlePing())
 	if err != nil {
+		return nil, "", err
+	}
+	if why, err = a.checkOwnRedis(ctx, s); why != "" || err != nil {
+		s.Close()
+		return nil, why, err
+	}
+	return s, "", nil
+}
+
+// checkOwnRedis says why this agent must not manage the server.
+func (a *Agent) checkOwnRedis(ctx context.Context, s *redis.Server) (why string, err error) {
+	own, err := s.Status(ctx)
+	if errors.Is(err, redis.ErrTooOld) {
 		return "", err
 	}
-	defer func() {
-		if why != "" || err != nil {
-			s.Close()
-		}
-	}()
-	own, err := s.Status(ctx)
-	switch {
-	case errors.Is(err, redis.ErrTooOld):
-		return "", err
-	case err != nil:
+	if err != nil {
 		return "redis is unhealthy: " + redis.Summary(err), nil
 	}
 	if n, err := s.OlderNamesakes(ctx); err == nil && n > 0 {
@@ -91,19 +98,20 @@ func (a *Agent) connect(ctx context.Context) (why string, err error) {
 	opt := a.Creds
 	opt.Addr = a.Me.Address
 	there, err := handlers.Probe(ctx, opt)
-	switch {
-	case err == nil && there.RunID != own.RunID:
-		return fmt.Sprintf("ANNOUNCE_ADDR %s leads to another redis than REDIS_ADDR %s", a.Me.Address, s.Addr()), nil
-	case err != nil:
-		a.Log.Warn("the announced address does not lead to our redis, at least not from here", "addr", a.Me.Address, "why", redis.Summary(err))
+	if err != nil {
+		a.Log.Warn("the announced address does not lead to our redis, at least not from this host; other members may not reach it", "event", "announced_unreachable",
+			"addr", a.Me.Address, "why", redis.Summary(err))
+		return "", nil
 	}
-	a.Redis = s
+	if there.RunID != own.RunID {
+		return fmt.Sprintf("ANNOUNCE_ADDR %s leads to another redis than REDIS_ADDR %s", a.Me.Address, s.Addr()), nil
+	}
 	return "", nil
 }
 
-// idInUse says that another Redis works under our id, whose lock is therefore not a predecessor's.
-func (a *Agent) idInUse(ctx context.Context, m *cluster.Master, run string) string {
-	if m == nil || m.ID != a.Me.ID || m.RunID == run {
+// idInUse says that another Redis is managed under our id, so that the lock under that id is not a predecessor's.
+func (a *Agent) idInUse(ctx context.Context, m *cluster.Master, runID string) string {
+	if m == nil || m.ID != a.Me.ID || m.RunID == runID {
 		return ""
 	}
 	opt := a.Creds

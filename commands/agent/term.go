@@ -2,31 +2,237 @@ package agent
 
 import (
 	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"resec/commands/cluster"
 	"resec/commands/failpoint"
+	"resec/commands/lock"
+	"resec/commands/takeover"
 )
 
-// holdTerm stays master until the lock is lost, our Redis is no longer the one that was promoted, or the agent leaves.
-func (a *Agent) holdTerm(ctx, held context.Context, r cluster.Term) cluster.EndReason {
+// errNotHolder is returned if the view was late, and the lock is not ours.
+var errNotHolder = errors.New("the lock is not ours")
+
+// leaderTerm is one term of leadership, from the lock that is ours to the end of its last goroutine. It runs in the
+// controller's goroutine; its keepers are goroutines that it starts and joins.
+type leaderTerm struct {
+	a       *Agent
+	c       *controller
+	session *lock.Session
+
+	cluster.Term               // set by the takeover
+	replicaLost  chan struct{} // a replica's link to us began or ended: the guard is to be checked now
+}
+
+func newLeaderTerm(c *controller, k snapshot) *leaderTerm {
+	return &leaderTerm{a: c.a, c: c, session: k.session, replicaLost: make(chan struct{}, 1)}
+}
+
+// run takes over, keeps what a master needs until something ends the term, and does what its end needs. won is nil if the lock
+// was not won by contending just now. It returns errNotHolder if the lock is not ours, and the takeover's error, which is
+// logged. When it returns all that it started has ended.
+func (t *leaderTerm) run(ctx context.Context, k snapshot, won *wonLock) error {
+	var keepers errgroup.Group
+	defer func() { _ = keepers.Wait() }() // keepers return no error; joined last, after release has ended their context
+	held, release := t.lead(ctx)
+	defer release()
+	began, timeline := time.Now(), takeover.NewTimeline()
+	demotion := takeover.NewCatalogDemotion(t.readDemotions)
+	done, err := t.takeOver(held, k, won, timeline, demotion)
+	if done != nil {
+		keepers.Go(func() error { done.Wait(); return nil })
+	}
+	if err != nil {
+		return t.failed(ctx, done, release, err)
+	}
+	t.begin(k, done.View, began, timeline)
+	t.recordTakeover(ctx, k, done.View, began, timeline.Steps(), &keepers)
+	for _, keep := range []func(context.Context){t.keepGuard, t.watchReplicas, t.watchUnknownReplicas, t.keepRequests, t.watchStaleMasters} {
+		keepers.Go(func() error { keep(held); return nil })
+	}
+	if !demotion.Applied {
+		t.demoteListed(held)
+	}
+	failpoint.Hit("demoted")
+	keepers.Go(func() error { t.keepMembers(held); return nil }) // a member is missing from a list while its entry changes its service
+	why := t.hold(ctx, held)
+	release()
+	t.finish(ctx, why)
+	return nil
+}
+
+// begin notes that our Redis is the published master.
+func (t *leaderTerm) begin(k snapshot, v cluster.View, began time.Time, timeline *takeover.Timeline) {
+	t.c.contender.highestTerm = v.State.Term()
+	t.Term = cluster.Term{ID: t.a.Me.ID, Session: t.session.ID, Index: v.Index, Number: v.State.Term(), RunID: v.State.Master.RunID, Since: time.Now()}
+	t.a.Log.Info("redis is promoted and published as master", "event", "promoted", "redis", t.a.local.addr(), "term", t.Number,
+		"took", t.Since.Sub(began).Round(time.Millisecond))
+	t.a.setWritten(v)
+	t.a.known.Update(func(k *snapshot) { k.HasLed = true })
+	t.a.local.probeSoon()
+}
+
+// failed does what is left to do after a takeover that failed.
+func (t *leaderTerm) failed(ctx context.Context, done *takeover.Done, release func(), err error) error {
+	switch {
+	case errors.Is(err, takeover.ErrYielded):
+		t.a.setWritten(done.View)
+		return nil
+	case errors.Is(err, errNotHolder):
+		return err
+	}
+	if ctx.Err() == nil && t.c.failures == 0 {
+		t.a.Log.Error("promotion failed; the lock is released", "event", "promotion_failed", "redis", t.a.local.addr(), "err", err)
+	}
+	release() // the master monitor has to park our Redis again, even if Consul hangs
+	t.a.release(ctx, lock.CallTimeout, t.session.ID, cluster.WhyFailed, err.Error())
+	t.a.local.probeSoon()
+	return err
+}
+
+// lead begins leadership: a context that ends when the lock is lost, and has ended if it was lost already. The function that
+// it returns ends leadership; it may be called more than once.
+func (t *leaderTerm) lead(ctx context.Context) (context.Context, func()) {
+	t.a.local.setLeading(true)
+	ctx, cancel := context.WithCancelCause(ctx)
+	lost := func(k snapshot) bool {
+		return k.SessionID != t.session.ID || k.View.Index != 0 && k.View.Session != t.session.ID
+	}
+	k, changed := t.a.known.Watch()
+	if lost(k) {
+		cancel(takeover.ErrLost)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ctx.Err() == nil {
+			select {
+			case <-ctx.Done():
+				return
+			case <-changed:
+			}
+			if k, changed = t.a.known.Watch(); lost(k) {
+				cancel(takeover.ErrLost)
+			}
+		}
+	}()
+	return ctx, func() {
+		cancel(nil)
+		<-ended
+		t.a.local.setLeading(false)
+	}
+}
+
+// hold stays master until the lock is lost, our Redis is no longer the one that was promoted, or the agent stops.
+func (t *leaderTerm) hold(ctx, held context.Context) cluster.EndReason {
 	for first := true; ; first = false {
-		k, changed := a.known.Watch()
+		k, changed := t.a.known.Watch()
 		if ctx.Err() != nil { // before we are listed: the old master may be still
 			return cluster.EndReason{ShuttingDown: true, Text: "the agent leaves"}
 		}
-		if e, over := cluster.TermEnded(k.Snapshot, r); over {
-			return e
+		if why, ended := cluster.TermEnded(k.Snapshot, t.Term); ended {
+			return why
 		}
-		a.advertise(k, r.Number)
+		t.a.advertise(k, t.Number)
 		if first {
 			failpoint.Hit("registered")
 		}
 		select {
-		case <-held.Done(): // leaving ends it, too
+		case <-held.Done(): // a stop of the agent ends it, too
 		case <-changed:
 		}
 		if held.Err() != nil && ctx.Err() == nil {
 			return cluster.EndReason{Text: "the lock is lost"}
 		}
 	}
+}
+
+// finish does what the end of a term needs: first with our Redis, then with the lock.
+func (t *leaderTerm) finish(ctx context.Context, why cluster.EndReason) {
+	a := t.a
+	a.Log.Warn("no longer master", "event", "term_ended", "redis", a.local.addr(), "term", t.Number, "why", why)
+	k := a.known.Load()
+	switch {
+	case why.ParkRedis:
+		if err := a.local.park(ctx); err != nil {
+			a.Log.Error("cannot park the restarted redis; it may accept writes until the next attempt", "event", "park_restarted_failed", "redis", a.local.addr(), "err", err)
+		}
+	case why.Release == cluster.WhyFrozen:
+		why.Release = t.sendEmergencyFence(ctx, why)
+	case why.Release == "" && !why.KeepLock && a.Guard.Replicas == cluster.GuardOff && !k.View.Free() && !k.Paused: // the lease was all that closed it
+		t.fenceAfterLoss(ctx, why)
+	}
+	switch {
+	case why.KeepLock:
+	case why.ShuttingDown:
+		_ = t.c.handOverAndRelease(ctx, t.session, t.Term) // a lock that was lost is taken again when Redis is restored
+	case why.Release == "":
+		signal(a.verifySession) // the session may be what is lost
+	default:
+		a.release(ctx, lock.CallTimeout, t.session.ID, why.Release, why.Text)
+	}
+}
+
+// sendEmergencyFence writes fence and park to a frozen Redis's socket, and returns why the lock is to be released: another
+// member counts on WhyFrozen, and must not if it could not be sent.
+func (t *leaderTerm) sendEmergencyFence(ctx context.Context, why cluster.EndReason) (release string) {
+	failpoint.Hit("frozen")
+	defer failpoint.Hit("blind")
+	if err := t.a.local.emergency.Send(ctx); err != nil {
+		t.a.Log.Error("redis is frozen, and fence and park cannot be sent to it; its guard must close it", "event", "emergency_fence_failed", "redis", t.a.local.addr(), "err", err)
+		return cluster.WhyUnhealthy
+	}
+	t.a.Log.Warn("redis is frozen; fence and park are in its socket and will be its first commands", "event", "emergency_fence_sent", "redis", t.a.local.addr())
+	t.a.notifyFenced(t.Number, why.Text)
+	return why.Release
+}
+
+// fenceAfterLoss fences our Redis, because another member holds the lock and there is no guard.
+func (t *leaderTerm) fenceAfterLoss(ctx context.Context, why cluster.EndReason) {
+	if err := t.a.local.fence(ctx, fencedForLoss); err != nil {
+		t.a.Log.Error("lock is lost and redis cannot be fenced; it may accept writes beside the new master", "event", "loss_fence_failed", "redis", t.a.local.addr(), "err", err)
+		return
+	}
+	t.a.notifyFenced(t.Number, why.Text)
+}
+
+// release gives the lock back within a time. Why a holder released it counts only if that holder was published: one that
+// failed to take over says nothing of the master.
+func (a *Agent) release(ctx context.Context, within time.Duration, session, why, text string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
+	defer cancel()
+	released := func() {
+		a.Log.Info("lock is released", "event", "lock_released", "key", a.Lock.Key, "why", text)
+	}
+	v := a.known.Load().View
+	published := v.State.Master != nil && v.State.Master.ID == a.Me.ID
+	if v.Session == session && published && !v.Request.Active() && a.Lock.ReleaseWithReason(ctx, session, v, why) == nil {
+		released() // the view that we know is mostly the newest, and a read first would double the time
+		if v, err := a.Lock.Read(ctx); err == nil {
+			a.observeView(v)
+		}
+		return
+	}
+	v, err := a.Lock.Read(ctx)
+	if err == nil && v.Session == session {
+		if m := v.State.Master; m == nil || m.ID != a.Me.ID {
+			why = v.State.Why
+		}
+		if err = a.Lock.Release(ctx, session, v, why); err == nil {
+			released()
+			v, err = a.Lock.Read(ctx)
+		}
+	}
+	if r := v.Request; err == nil && r.Active() && r.To == a.Me.ID { // what an operator wants cannot be: other members must not wait for it
+		r.Answer = text
+		err = a.Lock.AnswerRequest(ctx, *r)
+	}
+	if err != nil {
+		a.Log.Warn("cannot release the lock; it is free when the session ends", "event", "release_failed", "key", a.Lock.Key, "err", err)
+		return
+	}
+	a.observeView(v)
 }

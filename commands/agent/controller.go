@@ -1,0 +1,312 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"resec/commands/catalog"
+	"resec/commands/cluster"
+	"resec/commands/lock"
+	"resec/commands/takeover"
+	"resec/handlers"
+	"resec/handlers/redis"
+)
+
+// controller takes a snapshot, lets cluster.Decide decide, and carries that one step out, each time that something has
+// changed. All its state is its goroutine's.
+type controller struct {
+	a         *Agent
+	contender contender
+
+	lastMaster  handlers.Peer // the master that our Redis follows, as hooks were notified
+	warnedRunID string        // the instance of our Redis that came up as a master
+	lastLogged  string        // the wait or error that was logged last
+	failures    int           // steps in a row that failed
+	failedTerm  uint64        // in which term
+
+	background sync.WaitGroup // takeovers during a handover that still work on other members
+}
+
+func newController(a *Agent) *controller { return &controller{a: a, contender: contender{a: a}} }
+
+func (a *Agent) masterService() string { return a.Registrar.Naming.Name(catalog.Master) }
+
+// run works until the context ends (nil), or until it finds that the agent is misconfigured, or Redis too old.
+func (c *controller) run(ctx context.Context) error {
+	for {
+		k, changed := c.a.known.Watch()
+		if errors.Is(k.Health.Err, redis.ErrTooOld) {
+			return k.Health.Err
+		}
+		todo, why := cluster.Decide(k.Snapshot, c.a.Me.ID, c.a.masterService())
+		if todo == cluster.Misconfigured {
+			return errors.New(why)
+		}
+		c.a.advertise(k, 0)
+		c.notifyFollowing(k)
+		c.reconcile(ctx, k)
+		c.begin(k, todo)
+		again, err := c.execute(ctx, k, todo, why)
+		c.count(todo, err)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if todo == cluster.Lead { // what a term changed itself is no news
+			k, changed = c.a.known.Watch()
+		}
+		if !c.waitForNext(ctx, k, changed, again, err) {
+			return nil
+		}
+	}
+}
+
+// begin keeps what the controller remembers in step with the snapshot.
+func (c *controller) begin(k snapshot, todo cluster.Action) {
+	c.contender.leaderless = c.contender.leaderless.Advance(k.Snapshot, time.Now())
+	if term := c.contender.leaderless.Term; term != c.failedTerm { // what failed in another term was another matter
+		c.failedTerm, c.failures = term, 0
+	}
+	if todo != cluster.Contend && todo != cluster.Preempt {
+		c.contender.delay = electionDelay{} // the lock is no longer as free as it was
+	}
+}
+
+// count counts steps in a row that failed. To have won the lock is not yet a success.
+func (c *controller) count(todo cluster.Action, err error) {
+	switch {
+	case err != nil:
+		c.failures++
+	case todo != cluster.Wait && todo != cluster.Ineligible && todo != cluster.Contend:
+		c.failures = 0
+	}
+}
+
+// waitForNext returns when it is time for the next step: something has changed, or again has passed; after an error only when
+// something has changed in Consul since, or after minStepRetry, twice that the next time. It returns false if the context has
+// ended.
+func (c *controller) waitForNext(ctx context.Context, was snapshot, changed <-chan struct{}, again time.Duration, err error) bool {
+	if err != nil {
+		again = min(minStepRetry<<min(c.failures-1, 10), maxStepRetry)
+	}
+	var timer <-chan time.Time
+	if again > 0 {
+		timer = time.After(again)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer:
+			return true
+		case <-changed:
+			var k snapshot
+			if k, changed = c.a.known.Watch(); err == nil || !k.View.SameLock(was.View) || k.session != was.session {
+				return true
+			}
+		}
+	}
+}
+
+// now is a pause that is over at once: the next step follows without a change of the snapshot.
+const now = time.Nanosecond
+
+// execute carries one step out, and returns when to look again; 0: on the next change. Its errors are logged.
+func (c *controller) execute(ctx context.Context, k snapshot, todo cluster.Action, why string) (again time.Duration, err error) {
+	switch todo {
+	case cluster.Wait:
+		c.logWait(why, k.View.Err != nil)
+	case cluster.Ineligible:
+		c.a.setReason("redis may not lead: " + why)
+	case cluster.Contend, cluster.Preempt:
+		return c.contend(ctx, k, todo, why)
+	case cluster.Lead:
+		return c.lead(ctx, k, nil)
+	case cluster.StepDown:
+		c.a.release(ctx, lock.CallTimeout, k.SessionID, cluster.WhyUnhealthy, why)
+		again = minStepRetry
+	case cluster.TransferLock:
+		err = c.transferLock(ctx, k)
+	case cluster.Follow:
+		err = c.follow(ctx, k)
+	case cluster.Park:
+		err = c.parkAndWait(ctx, k, why)
+	}
+	return again, err
+}
+
+// contend gets the lock if it is this member's turn, and leads with it.
+func (c *controller) contend(ctx context.Context, k snapshot, todo cluster.Action, why string) (again time.Duration, err error) {
+	try := c.contender.contend
+	if todo == cluster.Preempt {
+		c.a.setReason(why)
+		try = c.contender.preempt
+	}
+	won, again, err := try(ctx, k)
+	if err != nil {
+		if ctx.Err() == nil && !errors.Is(err, lock.ErrChanged) {
+			c.logFailure("cannot acquire the lock, retrying", "acquire_failed", err)
+		}
+		return again, err
+	}
+	if won == nil {
+		return again, nil
+	}
+	k = c.a.known.Load()
+	if next, _ := cluster.Decide(k.Snapshot, c.a.Me.ID, c.a.masterService()); next != cluster.Lead {
+		return now, nil // a request, a pause or our Redis's end came in between
+	}
+	return c.lead(ctx, k, won)
+}
+
+// lead runs a term under the lock that we hold.
+func (c *controller) lead(ctx context.Context, k snapshot, won *wonLock) (again time.Duration, err error) {
+	err = newLeaderTerm(c, k).run(ctx, k, won)
+	if errors.Is(err, errNotHolder) { // the view was late; the watch shows that soon
+		return minStepRetry, nil
+	}
+	return now, err
+}
+
+// transferLock gives the lock to the member that an operator wants as master.
+func (c *controller) transferLock(ctx context.Context, k snapshot) error {
+	to := k.View.Request.To
+	v, err := c.a.Lock.Transfer(ctx, k.SessionID, k.View, to, k.View.State)
+	if err != nil {
+		c.logFailure("cannot transfer the lock to the member that an operator wants, retrying", "transfer_failed", err)
+		return err
+	}
+	c.contender.handedOff = true
+	c.a.Log.Warn("lock is transferred to the member that an operator wants; it takes over", "event", "lock_transferred_for_operator", "to", to)
+	c.a.setWritten(v)
+	return nil
+}
+
+// follow makes our Redis a replica of the published master.
+func (c *controller) follow(ctx context.Context, k snapshot) error {
+	m := k.View.State.Master
+	to := handlers.Target{Addr: m.Address, RunID: m.RunID, Force: k.View.State.ForcedToFollow(c.a.Me.ID),
+		Confirm: func(ctx context.Context) error { return c.a.confirmHolder(ctx, k) }}
+	res, err := c.a.local.follow(ctx, to)
+	if errors.Is(err, lock.ErrChanged) {
+		return nil
+	}
+	why := ""
+	if err != nil {
+		why = "redis does not follow the master " + m.ID + " (" + m.Address + "): " + followFailure(err)
+	}
+	c.a.setReason(why)
+	if res.Changed {
+		c.a.Log.Info("redis follows the master", "event", "following", "master", m.ID, "addr", m.Address, "term", m.Term)
+	}
+	refused := errors.Is(err, handlers.ErrRefused) && !k.Health.Status.Parked()
+	if refused || err != nil && !res.Changed && cluster.UnelectedMaster(k.Snapshot) {
+		return errors.Join(err, c.parkAndWait(ctx, k, why))
+	}
+	return err
+}
+
+// followFailure says why Redis does not follow, in a text that stays the same from one try to the next.
+func followFailure(err error) string {
+	switch {
+	case errors.Is(err, handlers.ErrRefused):
+		return err.Error()
+	case errors.Is(err, errUnconfirmed):
+		return errUnconfirmed.Error()
+	}
+	return redis.Summary(err)
+}
+
+var errUnconfirmed = errors.New("consul does not confirm that it holds the lock")
+
+// confirmHolder makes sure that the published master still holds the lock: another holder may have parked us, and count on
+// that. An answer that comes too late for the next step is none. It returns lock.ErrChanged or errUnconfirmed.
+func (a *Agent) confirmHolder(ctx context.Context, k snapshot) error {
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, takeover.FollowConfirmTimeout)
+	defer cancel()
+	v, err := a.Lock.Read(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUnconfirmed, err)
+	}
+	if m := v.State.Master; v.Session != k.View.Session || m == nil || m.RunID != k.View.State.Master.RunID {
+		a.observeView(v)
+		return lock.ErrChanged
+	}
+	if time.Since(began) > takeover.FollowConfirmTimeout { // this process stalled
+		return fmt.Errorf("%w in time", errUnconfirmed)
+	}
+	return nil
+}
+
+// parkAndWait parks our Redis until it may follow a master.
+func (c *controller) parkAndWait(ctx context.Context, k snapshot, why string) error {
+	c.a.setReason(why)
+	st := k.Health.Status
+	if st.Parked() {
+		return nil
+	}
+	if cluster.UnelectedMaster(k.Snapshot) && c.warnedRunID != st.RunID {
+		c.warnedRunID = st.RunID
+		c.a.Log.Warn("redis came up as a master; it is parked now. Start it with `--replicaof 127.0.0.1 1`, so that it takes no writes before it is elected",
+			"event", "started_as_master", "redis", c.a.local.addr(), "run_id", st.RunID)
+	}
+	err := c.a.local.park(ctx)
+	if err != nil && ctx.Err() == nil {
+		c.logFailure("cannot park redis, retrying", "park_own_failed", err)
+	}
+	return err
+}
+
+// logWait logs once what the controller waits for.
+func (c *controller) logWait(why string, bad bool) {
+	switch {
+	case why == c.lastLogged:
+	case bad:
+		c.a.Log.Warn("waiting", "event", "waiting", "why", why)
+	default:
+		c.a.Log.Debug("waiting", "event", "waiting", "why", why)
+	}
+	c.lastLogged = why
+}
+
+// logFailure logs a step's failure, once for as long as the same step fails for the same kind of reason.
+func (c *controller) logFailure(text, event string, err error) {
+	if what := event + ": " + lock.ErrorKind(err); what != c.lastLogged {
+		c.lastLogged = what
+		c.a.Log.Warn(text, "event", event, "redis", c.a.local.addr(), "err", err)
+	}
+}
+
+// setReason notes, and logs once, why our Redis is not made to follow or to lead; empty: it is.
+func (a *Agent) setReason(why string) {
+	if why == a.known.Load().Reason {
+		return
+	}
+	a.known.Update(func(k *snapshot) { k.Reason = why })
+	if why != "" {
+		a.Log.Warn("waiting", "event", "waiting", "why", why)
+	}
+}
+
+// reconcile puts right what was set on a replica by hand, and restores the operator's settings on one that is no longer a
+// master.
+func (c *controller) reconcile(ctx context.Context, k snapshot) {
+	st := k.Health.Status
+	if k.Health.Err != nil || !k.Probed || st.Master || k.Paused {
+		return
+	}
+	if st.ReplicaWritable {
+		if err := c.a.local.setReadOnly(ctx); err != nil {
+			c.logFailure("replica-read-only is not yes and cannot be set, retrying", "read_only_failed", err)
+			return
+		}
+		c.a.Log.Warn("replica-read-only was not yes, so a replica took writes; it is set to yes", "event", "read_only_set", "redis", c.a.local.addr())
+	}
+	own := cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}
+	if k.Operator.RunID == st.RunID && !st.Fenced() && own != k.Operator.MinReplicas && k.Operator.Persisted(k.Snapshot, c.a.Me.ID) {
+		_ = c.a.local.restoreSettings(ctx, k.Operator.MinReplicas) // its error is logged; the next snapshot tries again
+	}
+}

@@ -1,0 +1,268 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"resec/commands/cluster"
+	"resec/commands/failpoint"
+	"resec/commands/lock"
+	"resec/handlers/redis"
+)
+
+// The budget of a stop. Nomad kills after 5 s and docker after 10, unless they are told otherwise.
+const (
+	killAfter = 5 * time.Second // Nomad's kill_timeout
+	// shutdownBudget bounds what the agent does before its last calls to Consul, from when it was asked to stop.
+	shutdownBudget = 3200 * time.Millisecond
+	// handoverBudget bounds a handover; the rest of shutdownBudget is for the guard of a master that stays.
+	handoverBudget = 2700 * time.Millisecond
+	// finalCallTimeout bounds the last calls to Consul, which are made at once; what is left of shutdownBudget is added.
+	finalCallTimeout = 1200 * time.Millisecond
+	// httpDrain is what clients that ask by HTTP are given.
+	httpDrain = 500 * time.Millisecond
+
+	consulProbeTimeout = time.Second // for Consul to answer during a stop: if it is down, the stop is shorter, not longer
+	successorTimeout   = time.Second // for a successor to make our Redis its replica
+	removeGuardTimeout = 2 * time.Second
+	minCallTimeout     = 200 * time.Millisecond // for one call to a Consul that answers, whatever time is left
+)
+
+const (
+	_ = uint(killAfter - shutdownBudget - finalCallTimeout) // httpDrain runs beside the last calls
+	_ = uint(shutdownBudget - handoverBudget)
+)
+
+// shutdown is one stop of the agent: when it was requested, and what it leaves behind.
+type shutdown struct {
+	requestedAt     atomic.Pointer[time.Time] // nil: not yet
+	guardLeftBehind atomic.Bool               // a guard of ours, or a fence, stays on Redis: the member key tells the next agent what the operator had
+}
+
+// request notes that the agent was asked to stop, now.
+func (s *shutdown) request() {
+	now := time.Now()
+	s.requestedAt.Store(&now)
+}
+
+// requested reports whether the agent was asked to stop.
+func (s *shutdown) requested() bool { return s.requestedAt.Load() != nil }
+
+// context is a context for what is done before the agent has stopped. It ends with shutdownBudget.
+func (s *shutdown) context(ctx context.Context) (context.Context, context.CancelFunc) {
+	begin := time.Now()
+	if at := s.requestedAt.Load(); at != nil {
+		begin = *at
+	}
+	end := begin.Add(shutdownBudget)
+	if least := time.Now().Add(minCallTimeout); end.Before(least) { // our own Redis, if it answers, needs no more
+		end = least
+	}
+	return context.WithDeadline(context.WithoutCancel(ctx), end)
+}
+
+// finalCallTimeout is how long a last call to Consul may take.
+func (s *shutdown) finalCallTimeout() time.Duration {
+	if at := s.requestedAt.Load(); at != nil {
+		return max(finalCallTimeout, shutdownBudget+finalCallTimeout-time.Since(*at))
+	}
+	return finalCallTimeout
+}
+
+// remaining is what is left of a context for one call to Consul: never less than a call takes.
+func remaining(ctx context.Context) time.Duration {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return consulProbeTimeout
+	}
+	return min(consulProbeTimeout, max(time.Until(end), minCallTimeout))
+}
+
+// handOverAndRelease hands mastership over before the agent stops: the lock is transferred to the best replica's agent, which
+// takes over as it would from any master that answers. Without a successor our Redis stays writable, without a guard, and the
+// lock is released.
+//
+// It returns errNotHolder if the lock was lost before it was transferred.
+func (c *controller) handOverAndRelease(ctx context.Context, s *lock.Session, term cluster.Term) error {
+	a := c.a
+	ctx, done := a.shutdown.context(ctx)
+	defer done()
+	end, _ := ctx.Deadline()
+	handoverCtx, cancel := context.WithDeadline(ctx, end.Add(handoverBudget-shutdownBudget))
+	defer cancel()
+	failpoint.Hit("leaving")
+	if down := a.consulError(ctx); down != nil {
+		a.Log.Warn("mastership is not handed over because consul does not answer; redis stays master under its guard", "event", "handover_impossible", "redis", a.local.addr(), "err", down)
+		c.leaveWritable(ctx, s, down)
+		return nil
+	}
+	if k := a.known.Load(); k.Paused {
+		a.Log.Warn("mastership is not handed over because the cluster is paused; redis stays master", "event", "handover_paused", "redis", a.local.addr(), "until", k.View.Pause.Until)
+		c.leaveWritable(ctx, s, nil)
+		a.release(ctx, remaining(ctx), s.ID, cluster.WhyLeaving, "the agent leaves")
+		return nil
+	}
+	to, err := c.handOver(handoverCtx, s, term)
+	if err == nil && to != "" {
+		failpoint.Hit("handed")
+		a.Log.Info("mastership is handed over", "event", "handed_over", "to", to)
+		return nil
+	}
+	if errors.Is(err, errNotHolder) {
+		return err
+	}
+	if err == nil {
+		a.Log.Warn("no member can take mastership over; redis stays master without a guard", "event", "no_successor", "redis", a.local.addr())
+	} else if down := c.handoverFailed(ctx, to, err); down != nil {
+		c.leaveWritable(ctx, s, down)
+		return nil
+	}
+	c.leaveWritable(ctx, s, nil)
+	a.release(ctx, remaining(ctx), s.ID, stopCause(a.known.Load()), "the agent leaves")
+	failpoint.Hit("released")
+	return nil
+}
+
+// handoverFailed logs why mastership could not be handed over, and returns an error if that is because Consul is down by now.
+func (c *controller) handoverFailed(ctx context.Context, to string, err error) (down error) {
+	c.a.Log.Warn("handover failed; redis stays master without a guard", "event", "handover_failed", "to", to, "err", err)
+	if errors.Is(err, errConsulDown) {
+		return err
+	}
+	return c.a.consulError(ctx)
+}
+
+// stopCause says why an agent that stops releases the lock.
+func stopCause(k snapshot) string {
+	if redis.Refused(k.Health.Err) {
+		return cluster.WhyDead
+	}
+	return cluster.WhyLeaving
+}
+
+var errConsulDown = errors.New("consul does not answer any more")
+
+// consulError is why Consul does not answer, although it is asked again: an error that comes at once may be an election of
+// Consul's own.
+func (a *Agent) consulError(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, consulProbeTimeout)
+	defer cancel()
+	for {
+		_, err := a.Lock.Read(ctx)
+		if err == nil || ctx.Err() != nil || redis.Refused(err) {
+			return err
+		}
+		sleep(ctx, minSessionRetry)
+	}
+}
+
+// leaveWritable removes the guard of a master that is left without an agent, if no other member has the lock: in Consul first,
+// because a challenger counts on what is published. If Consul is down, and that is why, the guard stays.
+func (c *controller) leaveWritable(ctx context.Context, s *lock.Session, down error) {
+	a := c.a
+	ctx, cancel := context.WithTimeout(ctx, removeGuardTimeout)
+	defer cancel()
+	k := a.known.Load()
+	st, err := a.local.status(ctx)
+	if redis.Refused(err) || err == nil && !guardDiffers(k, st) {
+		return // there is nothing of ours on it, or it is down
+	}
+	if err == nil && down != nil {
+		err = errors.Join(down, a.clearStallFence(ctx, k, st))
+	} else if err == nil {
+		for err = lock.ErrChanged; errors.Is(err, lock.ErrChanged) && ctx.Err() == nil; { // the session may be lost at any moment
+			err = c.removeGuard(ctx, k, s, st.RunID)
+		}
+	}
+	if err != nil {
+		a.logGuardLeft(err)
+	}
+}
+
+// clearStallFence ends the fence of a stall on a master that is left without an agent, while Consul is down.
+func (a *Agent) clearStallFence(ctx context.Context, k snapshot, st redis.Status) error {
+	if m := k.View.State.Master; m == nil || m.RunID != st.RunID {
+		return nil
+	}
+	return a.local.clearStallFence(ctx, st, k.View.State.Guard())
+}
+
+// logGuardLeft notes that our Redis may keep a guard of ours.
+func (a *Agent) logGuardLeft(why error) {
+	a.shutdown.guardLeftBehind.Store(true)
+	a.Log.Error("stopping without restoring redis; its min-replicas settings stay as resec set them until an agent returns", "event", "guard_left_behind", "redis", a.local.addr(), "err", why)
+}
+
+// guardDiffers reports whether our Redis has another guard than its operator's.
+func guardDiffers(k snapshot, st redis.Status) bool {
+	return k.Operator.RunID == st.RunID && cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag} != k.Operator.MinReplicas
+}
+
+// removeGuard publishes that there is no guard, restores the operator's settings, and releases the lock. lock.ErrChanged: it has
+// to be tried again, before another member has the lock.
+func (c *controller) removeGuard(ctx context.Context, k snapshot, s *lock.Session, runID string) error {
+	s, v, end, err := c.reacquire(ctx, s, runID)
+	defer end()
+	if err != nil {
+		return err
+	}
+	v, err = c.a.Lock.Write(ctx, s.ID, v, v.State.WithGuard(k.Operator.Effective()))
+	if errors.Is(err, lock.ErrChanged) {
+		return err
+	}
+	if err == nil {
+		err = c.a.local.restoreSettings(ctx, k.Operator.MinReplicas)
+	}
+	if free := c.a.Lock.Release(ctx, s.ID, v, cluster.WhyLeaving); !errors.Is(free, lock.ErrChanged) { // or it was lost by itself
+		err = errors.Join(err, free)
+	}
+	return err
+}
+
+// reacquire returns the lock under our session, if that holds it, or under another session, if it is free: ours may have been
+// lost just now. It waits for a lock that is held by a session of ours that no longer exists. The function that it returns ends
+// the session that it made.
+func (c *controller) reacquire(ctx context.Context, s *lock.Session, runID string) (_ *lock.Session, v cluster.View, end func(), err error) {
+	a, end := c.a, func() {}
+	var fresh *lock.Session
+	for {
+		v, err = a.Lock.Read(ctx)
+		if err == nil && v.Free() && fresh == nil {
+			fresh, err = lock.NewSession(context.WithoutCancel(ctx), a.Lock.Client, lock.SessionOptions{Name: a.Session.Name, TTL: a.Session.TTL})
+			if err == nil {
+				end = func() { a.destroySession(ctx, fresh) }
+			}
+		}
+		if err == nil && v.Free() {
+			v, err = a.Lock.Acquire(ctx, fresh.ID, v, v.State)
+		}
+		m := v.State.Master
+		switch {
+		case err != nil: // tried again
+		case m == nil || m.RunID != runID:
+			return nil, v, end, errors.New("the published master changed")
+		case !v.Free() && v.Holder != a.Me.ID:
+			return nil, v, end, fmt.Errorf("%q holds the lock and relies on the guard", v.Holder)
+		case fresh != nil && v.Session == fresh.ID:
+			return fresh, v, end, nil
+		case s != nil && v.Session == s.ID:
+			return s, v, end, nil
+		}
+		sleep(ctx, minSessionRetry)
+		if ctx.Err() != nil {
+			return nil, v, end, errors.Join(ctx.Err(), err)
+		}
+	}
+}
+
+// destroySession ends a session that was made for a stop.
+func (a *Agent) destroySession(ctx context.Context, s *lock.Session) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finalCallTimeout)
+	defer cancel()
+	if err := s.Destroy(ctx); err != nil {
+		a.Log.Warn("cannot destroy the session of the stop; it may hold the lock until its TTL has passed", "event", "stop_session_left", "session", s.ID, "err", err)
+	}
+}

@@ -1,0 +1,81 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/hashicorp/consul/api"
+
+	"resec/commands/catalog"
+	"resec/commands/lock"
+	"resec/commands/watch"
+	"resec/handlers"
+)
+
+// readDemotions reads what turns other members' master entries in the catalogue into replica entries.
+func (t *leaderTerm) readDemotions(ctx context.Context) (api.TxnOps, error) {
+	return t.a.Registrar.Naming.ReadDemoteOps(ctx, t.a.Lock.Client, t.a.Me.Node, t.a.Me.ServiceID)
+}
+
+// demoteListed turns other members' master entries into replica entries, if that could not be done as we were published.
+func (t *leaderTerm) demoteListed(ctx context.Context) {
+	err := t.a.Registrar.Naming.Demote(ctx, t.a.Lock.Client, t.a.Me.Node, t.a.Me.ServiceID)
+	if err != nil && ctx.Err() == nil {
+		t.a.Log.Warn("old master entries stay in the catalogue for now; the watch on it demotes those that pass their check", "event", "demotion_failed", "err", err)
+	}
+}
+
+// watchStaleMasters demotes other members that the catalogue lists as master, for as long as the term lasts. The previous
+// master's entry was demoted as we were published; but the Consul agent beside it, which was told of a master last, tells its
+// servers so again when it syncs, and a dead resec takes nothing back.
+func (t *leaderTerm) watchStaleMasters(ctx context.Context) {
+	params := map[string]any{"type": "service", "service": t.a.masterService(), "passingonly": true}
+	err := watch.Run(ctx, t.a.Lock.Client, params, func(_ uint64, answer any) {
+		entries, err := catalog.Entries(answer)
+		if err != nil {
+			t.a.Log.Error("cannot read the master service's entries; stale ones are not demoted", "event", "stale_masters_unreadable", "err", err)
+			return
+		}
+		t.demoteUntilDone(ctx, entries)
+	}, func(error) {}) // the watch on the lock logs an outage
+	if err != nil && ctx.Err() == nil {
+		t.a.Log.Error("cannot watch the master service; stale master entries are not demoted", "event", "stale_masters_unwatched", "err", err)
+	}
+}
+
+// demoteUntilDone demotes stale entries, again and again until Consul has done it or denies it.
+func (t *leaderTerm) demoteUntilDone(ctx context.Context, entries []handlers.Entry) {
+	for logged := false; ctx.Err() == nil; {
+		err := t.demoteStale(ctx, entries)
+		if err == nil || errors.Is(err, lock.ErrDenied) && logged || ctx.Err() != nil {
+			return
+		}
+		if !logged {
+			logged = true
+			t.a.Log.Warn("cannot demote a stale master entry in the catalogue, retrying", "event", "stale_master_failed", "err", err)
+		}
+		sleep(ctx, minStepRetry)
+	}
+}
+
+// demoteStale demotes those of the cluster's members that are listed as the master of an earlier term.
+func (t *leaderTerm) demoteStale(ctx context.Context, entries []handlers.Entry) (err error) {
+	v := t.a.known.Load().View
+	stale := slices.DeleteFunc(slices.Clone(entries), func(e handlers.Entry) bool {
+		_, recorded := v.State.Members[e.ID()]
+		_, alive := v.LiveAgents[e.ID()]
+		return e.Term() >= t.Number || !recorded && !alive
+	})
+	for _, op := range t.a.Registrar.Naming.DemoteOps(stale, t.a.Me.Node, t.a.Me.ServiceID) {
+		e := t.a.Lock.TxnIfHeld(ctx, t.Session, op)
+		if errors.Is(e, lock.ErrChanged) { // the lock has changed, or the entry: then another answer of the watch follows
+			continue
+		}
+		if e == nil {
+			t.a.Log.Warn("a previous master was listed again; its catalogue entry is demoted", "event", "stale_master_demoted", "node", op.Service.Node, "service", op.Service.Service.ID)
+		}
+		err = errors.Join(err, e)
+	}
+	return err
+}

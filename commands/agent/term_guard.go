@@ -1,0 +1,145 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"resec/commands/cluster"
+	"resec/commands/failpoint"
+	"resec/commands/lock"
+	"resec/handlers/redis"
+)
+
+// guardInterval is how often the guard is checked: Redis itself checks the lag of its replicas once a second. After a
+// replica's connection has ended it is alertInterval, for alertPeriod: Redis may notice that a little later than we do.
+const guardInterval, alertInterval, alertPeriod = time.Second, 5 * time.Millisecond, 200 * time.Millisecond
+
+// guardKeeper keeps the guard of the master that we are, for as long as a term lasts. No other part of the agent sets the
+// guard of a master: one command is under way at a time, and each is decided by what Redis says just before it. A command
+// that timed out has been done, or never will be, by the time the next one is: a Redis that resumes reads what waits on its
+// old connections before it accepts a new one.
+type guardKeeper struct {
+	t       *leaderTerm
+	unknown cluster.UnknownReplicas
+	alert   time.Time // until then the guard is checked often
+	ready   time.Time // when the connection for the emergency fence was checked last
+	logged  string    // the failure that was logged last
+}
+
+func (t *leaderTerm) keepGuard(ctx context.Context) {
+	g := &guardKeeper{t: t, unknown: cluster.UnknownReplicas{Count: -1}}
+	for ctx.Err() == nil {
+		k, changed := t.a.known.Watch()
+		g.prepareEmergencyFence(ctx)
+		if k.View.State.Term() == t.Number && k.Operator.Persisted(k.Snapshot, t.a.Me.ID) && g.step(ctx, k) {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-t.replicaLost:
+			g.alert = time.Now().Add(alertPeriod)
+		case <-time.After(g.interval()):
+		}
+	}
+}
+
+// interval is how long to wait for a change before the guard is checked again.
+func (g *guardKeeper) interval() time.Duration {
+	switch {
+	case time.Now().Before(g.alert):
+		return alertInterval
+	case !g.unknown.Since.IsZero():
+		return cluster.UnknownReplicaGrace / 3
+	}
+	return guardInterval
+}
+
+// prepareEmergencyFence keeps a connection open over which a frozen Redis can be told to fence and park itself.
+func (g *guardKeeper) prepareEmergencyFence(ctx context.Context) {
+	if time.Since(g.ready) < guardInterval {
+		return
+	}
+	if err := g.t.a.local.emergency.Connect(ctx); err != nil {
+		g.t.a.Log.Debug("no connection for the emergency fence, retrying", "event", "emergency_fence_not_ready", "redis", g.t.a.local.addr(), "err", err)
+	}
+	g.ready = time.Now()
+}
+
+// step takes one step towards the guard as it should be, and reports whether it took one. Its errors are logged.
+func (g *guardKeeper) step(ctx context.Context, k snapshot) (moved bool) {
+	moved, err := g.tryStep(ctx, k)
+	if moved {
+		g.logged = ""
+		return true
+	}
+	if err == nil || ctx.Err() != nil || errors.Is(err, lock.ErrChanged) || errors.Is(err, errChangedMeanwhile) {
+		return false
+	}
+	if why := redis.Summary(err); why != g.logged {
+		g.logged = why
+		g.t.a.Log.Warn("cannot keep the guard, retrying", "event", "guard_failed", "redis", g.t.a.local.addr(), "err", err)
+	}
+	return false
+}
+
+func (g *guardKeeper) tryStep(ctx context.Context, k snapshot) (moved bool, err error) {
+	a := g.t.a
+	st, err := a.local.status(ctx)
+	if err != nil || !st.Master || st.RunID != g.t.RunID {
+		return false, err
+	}
+	if cluster.ReplicaFingerprint(st) != cluster.ReplicaFingerprint(k.Health.Status) {
+		a.local.probeSoon() // a new one may be no member
+		a.links.probeAll()
+	}
+	members, unknown := cluster.CountReplicas(st, k.View, a.Me.ID, a.links.streams, a.Guard)
+	g.unknown = g.unknown.Observe(unknown, time.Now())
+	guard := cluster.GuardState{Policy: a.Guard, OperatorGuard: k.Operator.MinReplicas, Members: k.View.State.MemberCount(a.Me.ID),
+		Attached: members, UnknownReplicas: g.unknown.Count, Published: k.View.State.Guard(),
+		Set: cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}}
+	step, to := guard.NextStep()
+	switch step {
+	case cluster.GuardPublish:
+		err = g.publish(ctx, k, k.View.State.WithGuard(to))
+		failpoint.Hit("guard-published")
+		return err == nil, err
+	case cluster.GuardSet:
+		return g.set(ctx, k, st, to, guard)
+	}
+	return false, nil
+}
+
+// publish writes the state, and with it confirms that the lock is ours.
+func (g *guardKeeper) publish(ctx context.Context, k snapshot, s cluster.State) error {
+	v, err := g.t.a.Lock.Write(ctx, g.t.Session, k.View, s)
+	if err == nil {
+		g.t.a.setWritten(v)
+	}
+	return err
+}
+
+// set sets the guard on Redis. Before it ends a fence Consul must confirm that the lock is ours: a challenger that holds it has
+// fenced our Redis rightly.
+func (g *guardKeeper) set(ctx context.Context, k snapshot, st redis.Status, to cluster.MinReplicas, was cluster.GuardState) (bool, error) {
+	a := g.t.a
+	if st.Fenced() {
+		if err := g.publish(ctx, k, k.View.State); err != nil {
+			return false, err
+		}
+		if k.leaseLeft(time.Now()) == 0 {
+			return false, lock.ErrLease // this process stalled since Consul confirmed it
+		}
+	}
+	if err := a.local.setGuard(ctx, st, to, a.stallLimit()); err != nil {
+		return false, err
+	}
+	failpoint.Hit("guard-set")
+	if st.Fenced() {
+		a.Log.Warn("redis was fenced while it is the master; it is unfenced because consul confirms the lock", "event", "master_unfenced", "redis", a.local.addr(), "term", g.t.Number)
+	}
+	a.Log.Info("guard is set", "event", "guard_set", "redis", a.local.addr(), "min_replicas", to.Replicas, "max_lag", to.MaxLag,
+		"was", was.Set.Replicas, "members", was.Members, "attached", was.Attached, "unknown_replicas", was.UnknownReplicas)
+	return true, nil
+}

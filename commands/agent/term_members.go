@@ -1,0 +1,112 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"resec/commands/cluster"
+	"resec/commands/lock"
+	"resec/handlers"
+	"resec/handlers/redis"
+)
+
+// minMembersRetry is the first pause before members that may have to be recorded otherwise are looked at again: one catches up
+// without an event. It doubles up to the interval, so a sync that took long is seen to be over after as long again, or an
+// interval.
+const minMembersRetry = 50 * time.Millisecond
+
+// keepMembers keeps the state's members for as long as the term lasts.
+func (t *leaderTerm) keepMembers(ctx context.Context) {
+	logged, done, pause, due := "", "", minMembersRetry, time.Time{}
+	for ctx.Err() == nil {
+		k, changed := t.a.known.Watch()
+		var again <-chan time.Time
+		ids, history := cluster.PendingMembers(k.View, t.a.Me.ID), cluster.UnlistedHistory(k.Snapshot)
+		if k.View.State.Term() == t.Number && (len(ids) > 0 || history != "") {
+			if now := cluster.MembersFingerprint(k.View, ids) + history; now != done {
+				done, pause, due = now, minMembersRetry, time.Time{}
+			}
+			if !time.Now().Before(due) {
+				err := t.updateMembers(ctx, k.View, ids)
+				if what := lock.ErrorKind(err); err != nil && !errors.Is(err, lock.ErrChanged) && ctx.Err() == nil && what != logged {
+					logged = what
+					t.a.Log.Warn("cannot update the members in the state, retrying", "event", "members_failed", "err", err)
+				}
+				due, pause = time.Now().Add(pause), min(2*pause, t.a.Registrar.Interval)
+			}
+			again = time.After(time.Until(due))
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-again:
+		}
+	}
+}
+
+// updateMembers looks at members, and writes the state if their records are others then. Our own position is read first: a
+// member that has reached it later has caught up.
+func (t *leaderTerm) updateMembers(ctx context.Context, v cluster.View, ids []string) error {
+	own, err := t.a.local.status(ctx)
+	if err != nil || !own.Master || own.RunID != v.State.Master.RunID {
+		return err
+	}
+	seen, err := t.observeMembers(ctx, v, ids, own)
+	if err != nil {
+		return err
+	}
+	s := v.State.UpdateMembers(seen, own.Position)
+	if maps.Equal(s.Members, v.State.Members) && slices.Equal(s.Histories, v.State.Histories) {
+		return nil
+	}
+	after, err := t.a.Lock.Write(ctx, t.Session, v, s)
+	if err != nil {
+		return err
+	}
+	t.a.Log.Info("members are recorded in the state", "event", "members_recorded", "members", cluster.FormatMembers(s.Members))
+	t.a.setWritten(after)
+	return nil
+}
+
+// observeMembers looks at all of the members at once. The catalogue is read once, if a member has no live agent.
+func (t *leaderTerm) observeMembers(ctx context.Context, v cluster.View, ids []string, own redis.Status) ([]cluster.MemberObservation, error) {
+	withoutAgent := func(id string) bool { return v.LiveAgents[id].Session == "" }
+	seen := make([]cluster.MemberObservation, len(ids))
+	var probing sync.WaitGroup
+	for i, id := range ids {
+		seen[i] = cluster.MemberObservation{ID: id, MemberKey: v.LiveAgents[id]}
+		if withoutAgent(id) {
+			probing.Go(func() { seen[i].Replicating = t.replicatesFromUs(ctx, v, id, own) })
+			continue
+		}
+		probing.Go(func() {
+			if st, err := t.a.probe(ctx, seen[i].Address, probeTimeout); err == nil {
+				seen[i].Status = &st
+			}
+		})
+	}
+	var entries []handlers.Entry
+	var err error
+	if slices.ContainsFunc(ids, withoutAgent) {
+		entries, err = t.a.Registrar.Naming.Instances(ctx, t.a.Lock.Client)
+	}
+	probing.Wait()
+	for i := range seen {
+		seen[i].InCatalog = slices.ContainsFunc(entries, func(e handlers.Entry) bool { return e.ID() == seen[i].ID })
+	}
+	return seen, err
+}
+
+// replicatesFromUs reports whether a member without a live agent replicates from our Redis.
+func (t *leaderTerm) replicatesFromUs(ctx context.Context, v cluster.View, id string, own redis.Status) bool {
+	r := v.State.Members[id]
+	if slices.ContainsFunc(own.Replicas, func(o redis.Replica) bool { return o.Addr == r.Address }) {
+		return true
+	}
+	st, err := t.a.probe(ctx, r.Address, probeTimeout)
+	return err == nil && !st.Master && st.MasterAddr == v.State.Master.Address && v.IsMembers(id, st)
+}

@@ -1,0 +1,190 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+	"golang.org/x/sync/errgroup"
+
+	"resec/commands/catalog"
+	"resec/commands/cluster"
+	"resec/commands/failpoint"
+	"resec/commands/takeover"
+	"resec/handlers"
+)
+
+// takeOver makes our Redis the master, unless it resumes the term of this agent's predecessor. It returns nil if no takeover
+// was begun, and errNotHolder if the lock is not ours.
+func (t *leaderTerm) takeOver(ctx context.Context, k snapshot, won *wonLock, timeline *takeover.Timeline, demotion *takeover.CatalogDemotion) (*takeover.Done, error) {
+	failpoint.Hit("elected")
+	if cluster.ResumesTerm(k.Snapshot, t.a.Me.ID) {
+		return takeover.NotNeeded(k.View), nil
+	}
+	if won == nil || won.lockIndex != k.View.LockIndex {
+		v, err := t.confirmHolder(ctx)
+		if err != nil {
+			return nil, err
+		}
+		k.View, won = v, &wonLock{v.LockIndex, failingSince(k)}
+	}
+	t.c.contender.highestTerm = max(t.c.contender.highestTerm, k.View.State.Term())
+	options, err := t.options(ctx, k, won)
+	if err != nil {
+		return nil, err
+	}
+	options.Timeline, options.CatalogDemotion = timeline, demotion
+	done, err := options.Run(ctx, k.View)
+	if err == nil {
+		t.c.contender.handedOff = false
+		t.a.Metrics.Promoted()
+		t.a.notifyPromoted(done.View, k.View)
+	}
+	return done, err
+}
+
+// confirmHolder reads the lock, which was won without contending: it was transferred to us, or is our predecessor's. The known
+// view may be old, and the lock another member's by now, which is the master then: errNotHolder.
+func (t *leaderTerm) confirmHolder(ctx context.Context) (cluster.View, error) {
+	v, err := t.a.Lock.Read(ctx)
+	if err != nil {
+		return v, err
+	}
+	t.a.observeView(v)
+	if v.Session != t.session.ID {
+		return v, errNotHolder
+	}
+	return v, nil
+}
+
+// failingSince is since when the published master is known to fail; otherwise it is now.
+func failingSince(k snapshot) time.Time {
+	if m := k.View.State.Master; m != nil && k.Failure.RunID == m.RunID && !k.Failure.Since.IsZero() {
+		return k.Failure.Since
+	}
+	return time.Now()
+}
+
+// options are what the takeover needs to know.
+func (t *leaderTerm) options(ctx context.Context, k snapshot, won *wonLock) (takeover.Takeover, error) {
+	a, c, master := t.a, &t.c.contender, k.View.State.Master
+	me := a.Me
+	me.Term = c.highestTerm
+	o := takeover.Takeover{Lock: a.Lock, Session: t.session, Log: a.Log,
+		Self: takeover.Self{Me: me, Service: a.masterService(), Redis: ownRedis{a.local}, Creds: a.Creds,
+			Guard: a.Guard, OperatorGuard: k.Operator.MinReplicas, HandedOff: c.handedOff},
+		Peers: takeover.Peers{KeepMembers: true, Recorded: recordedPeers(k.View, a.Me.ID), ConfirmEligible: c.confirmEligible(k),
+			WaitForSlowUntil: won.leaderlessSince.Add(c.slowMemberGrace())},
+		Evidence: takeover.Evidence{Detached: c.evidence.detached},
+		Operator: requested(k.View.Request, a.Me.ID)}
+	_, o.Self.UncountedReplicas = cluster.CountReplicas(k.Health.Status, k.View, a.Me.ID, a.links.streams, a.Guard)
+	if master != nil {
+		o.Evidence.StallAllowance, o.Evidence.MasterCheckPassing = a.stallAllowance(master), c.masterCheck.isFresh(master.RunID)
+	}
+	if k.Failure.Unreachable {
+		o.Evidence.UnresponsiveRun = k.Failure.RunID
+	}
+	if master != nil {
+		return o, nil
+	}
+	entries, err := a.Registrar.Naming.Instances(ctx, a.Lock.Client) // the state may have been deleted, and this agent started since
+	if err != nil {
+		return o, err
+	}
+	if o.Evidence.CatalogMaster, err = a.catalogMaster(k.View, entries); err != nil {
+		return o, err
+	}
+	if m := o.Evidence.CatalogMaster; m != nil {
+		o.Self.Me.Term = max(o.Self.Me.Term, m.Term)
+	}
+	return o, nil
+}
+
+// requested is what an operator wants of the member.
+func requested(r *cluster.Request, id string) takeover.Operator {
+	switch {
+	case !r.Active() || r.To != id:
+		return takeover.Operator{}
+	case r.Planned:
+		return takeover.Operator{Switchover: r}
+	}
+	return takeover.Operator{ForcedFailover: r}
+}
+
+// catalogMaster is another member that the catalogue calls the master; nil: there is none. It returns an error if that member's
+// agent is alive and not under this lock: it is another cluster's, or has not written its member key yet.
+func (a *Agent) catalogMaster(v cluster.View, entries []handlers.Entry) (*cluster.Master, error) {
+	entries = slices.DeleteFunc(entries, func(e handlers.Entry) bool {
+		return e.ID() == "" || e.ID() == a.Me.ID || !a.Registrar.Naming.Matches(e, catalog.Master)
+	})
+	e, found := handlers.MasterOf(entries, "")
+	if !found {
+		return nil, nil
+	}
+	if e.Status() != api.HealthCritical && v.LiveAgents[e.ID()].Session == "" {
+		return nil, fmt.Errorf("%s is listed as master by a live agent that is not under this lock: two clusters need two service names", e.ID())
+	}
+	return &cluster.Master{Peer: handlers.Peer{ID: e.ID(), Address: e.Addr(), Term: e.Term()}}, nil
+}
+
+// recordTakeover counts the steps of a takeover, and appends a change of mastership to the history. The next leaderless period
+// begins as this term ends.
+func (t *leaderTerm) recordTakeover(ctx context.Context, before snapshot, after cluster.View, began time.Time, steps []cluster.Step, keepers *errgroup.Group) {
+	last := time.Duration(0)
+	for _, s := range steps {
+		t.a.Metrics.Step(s.Name, s.At-last)
+		last = s.At
+	}
+	since := t.c.contender.leaderless.Since
+	t.c.contender.leaderless = cluster.Leaderless{}
+	if m := before.View.State.Master; m != nil && before.Failure.RunID == m.RunID && !before.Failure.Since.IsZero() {
+		if since.IsZero() || before.Failure.Since.Before(since) {
+			since = before.Failure.Since // long before the lock was free, if its agent died, too
+		}
+	}
+	if c, moved := mastershipChange(before, after, since, began, steps); moved {
+		keepers.Go(func() error { t.appendHistory(ctx, c); return nil })
+	}
+}
+
+// appendHistory writes a change of mastership to the history.
+func (t *leaderTerm) appendHistory(ctx context.Context, c cluster.Change) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finalCallTimeout) // the agent may be about to stop
+	defer cancel()
+	if err := t.a.Lock.AppendHistory(ctx, c); err != nil {
+		t.a.Log.Warn("cannot write the history of masters; this change is missing from it", "event", "history_failed", "err", err)
+	}
+}
+
+// mastershipChange is what a takeover, done just now, has changed; moved is false if our Redis was the master before. since is
+// when the cluster became leaderless; zero: the lock was transferred, or lost while the master went on.
+func mastershipChange(before snapshot, after cluster.View, since, began time.Time, steps []cluster.Step) (c cluster.Change, moved bool) {
+	old, now := before.View.State.Master, after.State.Master
+	c = cluster.Change{At: time.Now().UTC().Truncate(time.Millisecond), To: now.ID, Term: now.Term, Cause: causeOf(before), Steps: steps}
+	if old == nil {
+		return c, true
+	}
+	if since.IsZero() || since.After(began) {
+		since = began
+	}
+	c.From, c.Outage = old.ID, takeover.Outage(steps, began.Sub(since))
+	return c, old.RunID != now.RunID
+}
+
+// causeOf is the cause of a takeover, as far as its winner knows.
+func causeOf(k snapshot) string {
+	r, s := k.View.Request, k.View.State
+	switch {
+	case r.Active() && r.Planned:
+		return "switchover"
+	case r.Active():
+		return "failover by force"
+	case s.Master == nil:
+		return "the first master"
+	case s.Why == "":
+		return "the lock was lost"
+	}
+	return s.Why
+}
