@@ -95,42 +95,45 @@ func (a *Agent) takeOver(ctx context.Context, k snapshot, trace *takeover.Timeli
 	a.highestTerm = max(a.highestTerm, k.view.State.Term())
 	me := a.Me
 	me.Term = a.highestTerm
-	t := takeover.Takeover{Lock: a.Lock, Session: k.session, Me: me, Redis: a.Redis, Creds: a.Creds, Log: a.Log,
-		Service: a.Registrar.Naming.Name(catalog.Master), KeepMembers: true, Peers: recordedPeers(k.view, a.Me.ID), ConfirmEligible: a.confirmEligible(k),
-		Guard: a.Guard, OperatorGuard: k.operator.MinReplicas, Timeline: trace, Demotion: demotion, Detached: a.evidence.detached, HandedOff: a.handedOff, WaitForSlowUntil: taken.leaderlessSince.Add(a.slowMemberGrace())}
+	t := takeover.Takeover{Lock: a.Lock, Session: k.session, Log: a.Log, Timeline: trace, CatalogDemotion: demotion,
+		Self: takeover.Self{Me: me, Service: a.Registrar.Naming.Name(catalog.Master), Redis: a.Redis, Creds: a.Creds,
+			Guard: a.Guard, OperatorGuard: k.operator.MinReplicas, HandedOff: a.handedOff},
+		Peers: takeover.Peers{KeepMembers: true, Recorded: recordedPeers(k.view, a.Me.ID), ConfirmEligible: a.confirmEligible(k),
+			WaitForSlowUntil: taken.leaderlessSince.Add(a.slowMemberGrace())},
+		Evidence: takeover.Evidence{Detached: a.evidence.detached}}
 	if m := k.view.State.Master; m != nil {
-		t.StallAllowance, t.MasterCheckPassing = a.stallAllowance(m), a.masterCheck.isFresh(m.RunID)
+		t.Evidence.StallAllowance, t.Evidence.MasterCheckPassing = a.stallAllowance(m), a.masterCheck.isFresh(m.RunID)
 	}
 	if k.failure.unreachable {
-		t.UnresponsiveRun = k.failure.run
+		t.Evidence.UnresponsiveRun = k.failure.run
 	}
-	_, t.UncountedReplicas = countReplicas(k.health.Status, k.view, a.Me.ID, a.links.has, a.Guard)
+	_, t.Self.UncountedReplicas = countReplicas(k.health.Status, k.view, a.Me.ID, a.links.has, a.Guard)
 	switch r := k.view.Request; {
 	case !r.Active() || r.To != a.Me.ID:
 	case r.Planned:
-		t.Switchover = r
+		t.Operator.Switchover = r
 	default:
-		t.ForcedFailover = r
+		t.Operator.ForcedFailover = r
 	}
 	if k.view.State.Master == nil { // the state may have been deleted, and we were started since
 		entries, err := a.Registrar.Naming.Instances(ctx, a.Lock.Client)
 		if err != nil {
 			return k.view, func() {}, err
 		}
-		if t.CatalogMaster, err = a.listedMaster(k.view, entries); err != nil {
+		if t.Evidence.CatalogMaster, err = a.listedMaster(k.view, entries); err != nil {
 			return k.view, func() {}, err
 		}
-		if t.CatalogMaster != nil {
-			t.Me.Term = max(t.Me.Term, t.CatalogMaster.Term)
+		if t.Evidence.CatalogMaster != nil {
+			t.Self.Me.Term = max(t.Self.Me.Term, t.Evidence.CatalogMaster.Term)
 		}
 	}
-	v, finish, err := t.Run(ctx, k.view)
+	done, err := t.Run(ctx, k.view)
 	if err == nil {
 		a.handedOff = false
 		a.Metrics.Promoted()
-		a.notifyPromoted(v, k.view)
+		a.notifyPromoted(done.View, k.view)
 	}
-	return v, finish, err
+	return done.View, done.Wait, err
 }
 
 // confirmEligible asks again whether the record binds nobody.

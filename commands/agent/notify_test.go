@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"resec/commands/catalog"
+	"resec/commands/cluster"
 	"resec/commands/observable"
-	"resec/commands/takeover"
 )
 
 func TestKeepNotified(t *testing.T) {
@@ -37,7 +37,7 @@ func TestKeepNotified(t *testing.T) {
 	a.setAdvertised(catalog.Entry{Output: "not started yet: redis is\nunhealthy"})
 	hears("STATUS=not started yet: redis is unhealthy")
 	a.known.Update(func(k *snapshot) { k.registered = true }) // its Redis has not answered
-	a.known.Update(func(k *snapshot) { k.probed, k.health.Err = true, takeover.ErrOtherInstance })
+	a.known.Update(func(k *snapshot) { k.probed, k.health.Err = true, cluster.ErrOtherInstance })
 	a.known.Update(func(k *snapshot) { k.health.Err = nil })
 	hears("READY=1")
 	a.setAdvertised(catalog.Entry{Output: "replica of a", Meta: map[string]string{"term": "4"}})

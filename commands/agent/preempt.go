@@ -67,7 +67,7 @@ func masterFailed(k snapshot, id string) bool {
 type failureEvidence struct {
 	index     uint64 // of the lock
 	run       string
-	detached  *takeover.DetachTracker
+	detached  *cluster.DetachTracker
 	downSince time.Time // since when each look found nothing at its address; zero: the last did not
 	lastProbe time.Time // of those looks
 }
@@ -79,7 +79,7 @@ func (a *Agent) preempt(ctx context.Context, k snapshot) (again time.Duration, e
 		return surveyInterval, nil
 	}
 	if b := &a.evidence; b.run != m.RunID || b.index != k.view.LockIndex {
-		*b = failureEvidence{index: k.view.LockIndex, run: m.RunID, detached: takeover.NewDetachTracker(), downSince: k.failure.downSince, lastProbe: k.failure.downSince}
+		*b = failureEvidence{index: k.view.LockIndex, run: m.RunID, detached: cluster.NewDetachTracker(), downSince: k.failure.downSince, lastProbe: k.failure.downSince}
 	}
 	if left := k.failure.downSince; !left.IsZero() && time.Since(left) < confirmDownDelay { // its agent is at it, if it lives
 		return confirmDownDelay - time.Since(left), nil
@@ -198,7 +198,7 @@ func (b *failureEvidence) observe(id string, m *cluster.Master, st redis.Status,
 	}
 	b.lastProbe = at
 	switch {
-	case !takeover.Down(err) && (err != nil || st.RunID == b.run):
+	case !cluster.Down(err) && (err != nil || st.RunID == b.run):
 		b.downSince = time.Time{}
 	case b.downSince.IsZero():
 		b.downSince = at

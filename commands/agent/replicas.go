@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"resec/commands/cluster"
-	"resec/commands/takeover"
 	"resec/handlers/redis"
 )
 
@@ -116,7 +115,7 @@ func (a *Agent) parkUnknownReplicas(ctx context.Context, k snapshot, said map[st
 		case err == nil && isRecordedRun(k.view, st.RunID):
 			continue
 		case err == nil && (st.Master || !st.LinkUp || st.Position.ReplID != own):
-			err = takeover.ErrOtherInstance
+			err = cluster.ErrOtherInstance
 		case err == nil:
 			err = a.parkAt(ctx, r.Addr)
 			a.Log.Warn("a redis replicates from the master, and is no recorded member: it is parked", "addr", r.Addr, "run_id", st.RunID, "err", err)

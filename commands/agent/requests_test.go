@@ -72,8 +72,8 @@ func TestDecide(t *testing.T) {
 
 func TestChange(t *testing.T) {
 	began := time.Now()
-	steps := []cluster.Step{{Name: "sealed", At: time.Millisecond}, {Name: "lifted", At: 5 * time.Millisecond}}
-	drained := []cluster.Step{{Name: "paused", At: 2 * time.Millisecond}, {Name: "lifted", At: 9 * time.Millisecond}}
+	steps := []cluster.Step{{Name: "peers_parked", At: time.Millisecond}, {Name: "writes_enabled", At: 5 * time.Millisecond}}
+	drained := []cluster.Step{{Name: "paused", At: 2 * time.Millisecond}, {Name: "writes_enabled", At: 9 * time.Millisecond}}
 	after := reigning().view
 	for _, tt := range []struct {
 		name   string

@@ -49,7 +49,7 @@ func (a *Agent) survey(ctx context.Context, k snapshot, note func(m cluster.Memb
 			wg.Go(func() {
 				is.st, is.err = a.probe(ctx, m.Address, k.knownUnresponsive(m.ID))
 				if is.at = time.Now(); is.err == nil && !k.view.IsMembers(m.ID, is.st) {
-					is.err = takeover.ErrOtherInstance
+					is.err = cluster.ErrOtherInstance
 				}
 			})
 		}
@@ -85,7 +85,7 @@ func (a *Agent) survey(ctx context.Context, k snapshot, note func(m cluster.Memb
 			continue
 		}
 		a.Log.Debug("no candidate", "member", m.ID, "err", is.err)
-		if redis.Unreachable(is.err) && !takeover.Down(is.err) && k.view.MayHoldNewerData(m.ID) || redis.Refused(is.err) && networkMayReject(k.view, m) {
+		if redis.Unreachable(is.err) && !cluster.Down(is.err) && k.view.MayHoldNewerData(m.ID) || redis.Refused(is.err) && networkMayReject(k.view, m) {
 			silent = append(silent, m.ID)
 		}
 	}
