@@ -35,13 +35,13 @@ func TestBereavement(t *testing.T) {
 		{"it refused just now", func(b *failureEvidence) { look(b, redis.Status{}, refused) }, 0, confirmDownDelay},
 		{"and still does", func(b *failureEvidence) { look(b, redis.Status{}, refused) }, confirmDownDelay, 0},
 		{"another run is as good", func(b *failureEvidence) { look(b, redis.Status{RunID: "z"}, nil) }, confirmDownDelay, 0},
-		{"another's Redis, too", func(b *failureEvidence) { look(b, redis.Status{RunID: "z"}, takeover.ErrOtherInstance) }, confirmDownDelay, 0},
+		{"another's Redis, too", func(b *failureEvidence) { look(b, redis.Status{RunID: "z"}, cluster.ErrOtherInstance) }, confirmDownDelay, 0},
 		{"it answers again", func(b *failureEvidence) { look(b, redis.Status{}, refused); look(b, redis.Status{RunID: "run-a"}, nil) }, confirmDownDelay, takeover.ProbeInterval},
 		{"it is silent after all", func(b *failureEvidence) { look(b, redis.Status{}, refused); look(b, redis.Status{}, silent) }, confirmDownDelay, takeover.ProbeInterval},
 		{"silent, and all others follow nobody, not for long enough", func(b *failureEvidence) { look(b, redis.Status{}, silent, "b", "me") }, time.Second, takeover.ProbeInterval},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := &failureEvidence{run: "run-a", detached: takeover.NewDetachTracker()}
+			b := &failureEvidence{run: "run-a", detached: cluster.NewDetachTracker()}
 			tt.looks(b)
 			at := time.Now()
 			if !b.downSince.IsZero() {
@@ -64,7 +64,7 @@ func TestBereavement(t *testing.T) {
 		{1, []string{"me", "x"}, false},  // who is not recorded does not count
 		{-1, []string{"b", "me"}, false}, // GUARD=off: only its lease closes it
 	} {
-		b := &failureEvidence{run: "run-a", detached: takeover.NewDetachTracker()}
+		b := &failureEvidence{run: "run-a", detached: cluster.NewDetachTracker()}
 		began := time.Now()
 		s := cluster.State{Master: &cluster.Master{Peer: m.Peer, Guard: tt.guard, MaxLag: 5}, Members: three}
 		closed := takeover.GuardCloseTime(s.Master)

@@ -114,17 +114,18 @@ func (e *Election) watchLock(ctx context.Context, s *lock.Session) error {
 
 // promote invokes the promote handler, and publishes.
 func (e *Election) promote(ctx context.Context, s *lock.Session, v cluster.View) (cluster.View, error) {
-	t := takeover.Takeover{Lock: e.Lock, Session: s, Me: e.Me, Service: e.Naming.Name(catalog.Master), Redis: e.Redis, Creds: e.Creds, Log: e.Log}
+	t := takeover.Takeover{Lock: e.Lock, Session: s, Log: e.Log,
+		Self: takeover.Self{Me: e.Me, Service: e.Naming.Name(catalog.Master), Redis: e.Redis, Creds: e.Creds}}
 	if e.Handler == nil {
-		v, finish, err := t.Run(ctx, v)
-		e.background.Go(finish)
+		done, err := t.Run(ctx, v)
+		e.background.Go(done.Wait)
 		if err == nil {
-			e.term = v.State.Term()
+			e.term = done.View.State.Term()
 			e.Log.Info("promoted", "redis", e.Redis.Addr(), "term", e.term)
 			now := time.Now()
 			e.masterSince.Store(&now)
 		}
-		return v, err
+		return done.View, err
 	}
 	ev := handlers.Event{Type: handlers.TypePromote, Term: v.State.Term() + 1, Previous: previous(v)}
 	e.term = ev.Term

@@ -7,35 +7,35 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// CatalogDemotion turns the catalogue's master entries of others into replicas' in the transaction that publishes us. They are read
-// while that is under way: a call less between the first write that we accept and the time when clients find us.
+// CatalogDemotion turns the catalogue's other master entries into replica entries, in the transaction that publishes the new master. The
+// entries are read while the takeover runs, so that clients find the new master one call earlier.
 type CatalogDemotion struct {
-	Applied bool // nothing that was read is a master's any more
+	Applied bool // every entry that was read is a replica entry now
 
-	look  func(context.Context) (api.TxnOps, error)
-	found chan api.TxnOps // nil, where they could not be read
+	readOps func(context.Context) (api.TxnOps, error)
+	found   chan api.TxnOps // nil: they could not be read
 }
 
-// NewCatalogDemotion is one of what look finds.
-func NewCatalogDemotion(look func(context.Context) (api.TxnOps, error)) *CatalogDemotion {
-	return &CatalogDemotion{look: look, found: make(chan api.TxnOps, 1)}
+// NewCatalogDemotion returns a demotion that gets its operations from readOps, which has to honour its context.
+func NewCatalogDemotion(readOps func(context.Context) (api.TxnOps, error)) *CatalogDemotion {
+	return &CatalogDemotion{readOps: readOps, found: make(chan api.TxnOps, 1)}
 }
 
 func (d *CatalogDemotion) read(ctx context.Context) {
 	if d == nil {
 		return
 	}
-	ops, err := d.look(ctx)
+	ops, err := d.readOps(ctx)
 	if err == nil && ops == nil {
 		ops = api.TxnOps{}
 	}
 	d.found <- ops
 }
 
-// demotionReadTimeout is how much longer the reading is waited for: it began several calls ago.
+// demotionReadTimeout bounds how much longer the operations are waited for: they have been read since the takeover began.
 const demotionReadTimeout = 10 * time.Millisecond
 
-// ops are what was found; nothing, where that is not known yet.
+// ops returns the operations, and whether they are known.
 func (d *CatalogDemotion) ops(ctx context.Context) (ops api.TxnOps, known bool) {
 	if d == nil {
 		return nil, false

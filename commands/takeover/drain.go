@@ -11,15 +11,22 @@ import (
 	"resec/handlers/redis"
 )
 
-// attachToOld makes our Redis a linked replica of the old master, where it is not, so that there is something to wait for.
+var (
+	// errRestarted is returned if our Redis was to receive data from a server that is down or was restarted.
+	errRestarted = errors.New("it is down, or was restarted")
+	// errOldMasterHasLock is returned if the old master holds the lock again.
+	errOldMasterHasLock = errors.New("the old master has taken the lock again")
+)
+
+// attachToOld makes our Redis a streaming replica of the old master, unless it is one, so that it can receive the last bytes.
 func (p *run) attachToOld(ctx context.Context, old *cluster.Master, own, master redis.Status) error {
-	if own.Streaming() && own.Position.ReplID == master.Position.ReplID {
+	if streamsHistoryOf(own, master) {
 		return nil
 	}
 	if err := handlers.MayFollow(own, master, false); err != nil {
 		return err
 	}
-	if err := p.Redis.Follow(ctx, old.Address); err != nil {
+	if err := p.Self.Redis.Follow(ctx, old.Address); err != nil {
 		return err
 	}
 	return p.waitUntil(ctx, catchUpTimeout, 10*time.Millisecond, func(own redis.Status) (bool, error) {
@@ -27,12 +34,9 @@ func (p *run) attachToOld(ctx context.Context, old *cluster.Master, own, master 
 	})
 }
 
-// errRestarted is returned where our Redis was to take over data from a server that is gone, or is another run by now.
-var errRestarted = errors.New("it is gone, or was restarted")
-
-// verifySameRun makes sure that our Redis takes nothing from another run than the one that is meant: with its link down it will reconnect,
-// within a second, to whatever is there then, and that may be empty. Who watches the published master leaves it to us
-// meanwhile.
+// verifySameRun returns errRestarted if our Redis, whose link is down, may reconnect to another instance than the one that is meant. It
+// reconnects within a second to whatever listens at the address, and that may be empty. The watch on the published master does not park
+// our Redis during a takeover.
 func verifySameRun(ctx context.Context, own redis.Status, from *redis.Server, run string) error {
 	if own.Streaming() {
 		return nil
@@ -45,36 +49,63 @@ func verifySameRun(ctx context.Context, own redis.Status, from *redis.Server, ru
 	return nil
 }
 
-// parkIfMasterDown parks our Redis where the old master, which it follows, is gone.
+// parkIfMasterDown parks our Redis if it follows the old master and that is down or was restarted.
 func (p *run) parkIfMasterDown(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx)
 	if verifySameRun(ctx, redis.Status{}, p.old.server, p.old.run) == nil {
 		return
 	}
 	if err := p.parkIfFollowing(ctx, p.old.addr); err != nil {
-		p.Log.Error("the old master is gone, and our redis could not be parked", "addr", p.old.addr, "err", err)
+		p.Log.Error("the old master is down, and our redis could not be parked; it may follow whatever starts at that address",
+			"event", "park_self_failed", "addr", p.old.addr, "err", err)
 	}
 }
 
-// parkIfFollowing parks our Redis, if it follows that address.
+// parkIfFollowing parks our Redis if it follows that address.
 func (t Takeover) parkIfFollowing(ctx context.Context, addr string) error {
-	own, err := t.Redis.Status(ctx)
+	own, err := t.Self.Redis.Status(ctx)
 	if err != nil || own.Master || own.MasterAddr != addr {
 		return err
 	}
-	return t.Redis.Park(ctx)
+	return t.Self.Redis.Park(ctx)
 }
 
-// drain holds writes back on the old master, fences it behind that, waits until all it has is here, and parks it.
+// drain pauses the writes of the old master, fences it behind the pause, waits until our Redis has all its data, and parks it.
 func (t Takeover) drain(ctx context.Context, old *oldMaster) error {
+	if err := t.pauseAndFence(ctx, old); err != nil {
+		return err
+	}
+	st, err := old.server.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if err := t.waitForOffset(ctx, old, st.Position); err != nil {
+		return err
+	}
+	t.Timeline.step(StepDrained)
+	if err := t.confirmLock(ctx, old); err != nil {
+		return err
+	}
 	if err := t.checkLease(); err != nil {
 		return err
 	}
-	old.paused = true // also where the answer is lost: then it may have been done
+	old.parked = true
+	if err := old.server.Park(context.WithoutCancel(ctx)); err != nil { // not cut short: from here on our Redis must lead
+		return err
+	}
+	t.Timeline.step(StepParked)
+	return nil
+}
+
+func (t Takeover) pauseAndFence(ctx context.Context, old *oldMaster) error {
+	if err := t.checkLease(); err != nil {
+		return err
+	}
+	old.paused = true // also if the answer is lost: then it may have been done
 	if err := old.server.Pause(ctx, clientPauseTimeout); err != nil {
 		return err
 	}
-	t.Timeline.step("paused")
+	t.Timeline.step(StepPaused)
 	st, err := old.server.Status(ctx)
 	if err != nil {
 		return err
@@ -86,61 +117,40 @@ func (t Takeover) drain(ctx context.Context, old *oldMaster) error {
 	if err := old.server.Fence(ctx); err != nil {
 		return err
 	}
-	t.Timeline.step("fenced")
-	if st, err = old.server.Status(ctx); err != nil {
-		return err
-	}
-	if err := t.waitForOffset(ctx, old, st.Position); err != nil {
-		return err
-	}
-	t.Timeline.step("drained")
-	if err := t.confirmLock(ctx, old); err != nil {
-		return err
-	}
-	if err := t.checkLease(); err != nil {
-		return err
-	}
-	old.parked = true
-	if err := old.server.Park(context.WithoutCancel(ctx)); err != nil { // waited for: from here on we are to lead
-		return err
-	}
-	t.Timeline.step("parked")
+	t.Timeline.step(StepFenced)
 	return nil
 }
 
-// confirmLockTimeout bounds the last look at the lock: writes are held back meanwhile.
+// confirmLockTimeout bounds the last look at the lock, during which writes are paused.
 const confirmLockTimeout = 300 * time.Millisecond
 
-// confirmLock asks Consul whether the lock is ours: from where the old master is parked nobody accepts writes until we are published.
-// With Consul away it goes on as it was.
+// confirmLock asks Consul whether the lock is ours: once the old master is parked no Redis accepts writes until ours is published. If
+// Consul does not answer it returns an error, and the old master continues.
 func (t Takeover) confirmLock(ctx context.Context, old *oldMaster) error {
 	ctx, cancel := context.WithTimeout(ctx, confirmLockTimeout)
 	defer cancel()
 	v, err := t.Lock.Read(ctx)
-	switch m := v.State.Master; {
-	case err != nil || v.Session == t.Session.ID:
+	if err != nil {
 		return err
-	case m != nil && m.ID == v.Holder && m.RunID == old.run: // nobody who counts on what we have done to it
-		return errors.New("the old master has taken the lock again")
 	}
-	return ErrLost
+	return lockVerdict(v, t.Session.ID, old.run)
 }
 
-// waitForOffset waits until our Redis stands at the position.
+// waitForOffset waits until our Redis has all data up to the position.
 func (t Takeover) waitForOffset(ctx context.Context, old *oldMaster, want redis.Position) error {
 	return t.waitUntil(ctx, DrainTimeout, 2*time.Millisecond, func(own redis.Status) (bool, error) {
-		return own.Position.ReplID == want.ReplID && own.Position.Offset >= want.Offset, verifySameRun(ctx, own, old.server, old.run)
+		return hasAll(own.Position, want), verifySameRun(ctx, own, old.server, old.run)
 	})
 }
 
-// waitUntil waits until our Redis is as it should be, or cannot become so any more. Redis tells nobody of its offset, so it is asked again and again.
-func (t Takeover) waitUntil(ctx context.Context, bound, every time.Duration, done func(redis.Status) (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, bound)
+// waitUntil asks our Redis again and again until done returns true or an error. Redis offers no notification of its offset.
+func (t Takeover) waitUntil(ctx context.Context, timeout, every time.Duration, done func(redis.Status) (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		own, err := t.Redis.Status(ctx)
+		own, err := t.Self.Redis.Status(ctx)
 		if err != nil {
 			return err
 		}
@@ -149,7 +159,7 @@ func (t Takeover) waitUntil(ctx context.Context, bound, every time.Duration, don
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("we did not catch up: offset %d of %.8s, linked %t: %w",
+			return fmt.Errorf("our redis did not catch up: offset %d of replication id %.8s, streaming %t: %w",
 				own.Position.Offset, own.Position.ReplID, own.Streaming(), ctx.Err())
 		case <-tick.C:
 		}

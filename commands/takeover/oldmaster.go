@@ -8,141 +8,136 @@ import (
 	"time"
 
 	"resec/commands/cluster"
-	"resec/handlers"
 	"resec/handlers/redis"
 )
 
-// oldMaster is an old master that no longer accepts writes; the zero value is one that is not there.
+// oldMaster is the master that is replaced, and what was done to it. The zero value says that there is none.
 type oldMaster struct {
 	server *redis.Server
 	addr   string
 	run    string
 	log    *slog.Logger
 
-	answered       bool // it has answered, and was master
-	unreachable    bool // it has not, and is to be fenced and parked when it does
-	deniesAccess   bool // who is there does not let us see who that is
+	answered       bool // it answered, and was a master
+	unreachable    bool // it did not answer: fence and park it when it does
+	deniesAccess   bool // it may be the old master or not: it denies access
 	paused, fenced bool // by us
-	parked         bool // by us, or it may be: that is not undone, for whoever has the lock next takes over from there
+	parked         bool // by us, perhaps. That is not undone: the next holder of the lock continues from there
 }
 
-// KnownDeadTimeout is how long a master is waited for that is known not to answer, to its own agent or to the watch on it.
-const KnownDeadTimeout = 50 * time.Millisecond
+func (s *oldMaster) close() {
+	if s.server != nil {
+		s.server.Close()
+	}
+}
 
-// anyInstance stands for the run of a master that is known by our link to it.
-const anyInstance = "any"
+// errUnrelated is returned for a master that only the catalogue names and whose data have another history than ours. Its address may
+// belong to another cluster by now.
+var errUnrelated = errors.New(
+	"its history is not ours, and no state says that it is the cluster's master; `resec failover -to ID -force` overrides")
 
-// stopOldMaster ends the published master's reign: nil error means that it accepts no writes.
+// stopOldMaster makes sure that the old master accepts no writes. It returns an error if that cannot be proven.
 func (p *run) stopOldMaster(ctx context.Context, v cluster.View, own redis.Status) error {
-	old := v.State.Master
-	if old == nil && !own.Master && !own.Parked() { // Consul has lost its data, and our Redis knows its master still
-		old = &cluster.Master{Peer: handlers.Peer{ID: own.MasterAddr, Address: own.MasterAddr, RunID: anyInstance}}
-	}
-	listed := old == nil && p.CatalogMaster != nil
-	if listed {
-		old = p.CatalogMaster
-	}
-	if old == nil || old.RunID == own.RunID {
+	old, listedOnly := oldMasterOf(v.State.Master, p.Evidence.CatalogMaster, own)
+	if old == nil {
 		return nil
 	}
-	if old.RunID == "" { // `elect` with a handler whose Redis did not answer to it
-		m := *old
-		m.RunID = anyInstance
-		old = &m
-	}
-	if err := p.awaitOldMaster(ctx, v, old, own, listed); err != nil {
+	facts := oldMasterFacts{view: v, old: old, listedOnly: listedOnly, received: receivesFrom(own, old), forced: p.Operator.forced(),
+		switchover: p.Operator.Switchover != nil, checkPassing: p.Evidence.MasterCheckPassing}
+	if err := p.askAndStop(ctx, facts, own); err != nil {
 		return fmt.Errorf("take over from %s at %s: %w", old.ID, old.Address, err)
 	}
 	return nil
 }
 
-// errUnrelated is returned for a master that the catalogue alone names, and whose data have another history than ours: the
-// address may be another's by now, or the entry another cluster's.
-var errUnrelated = errors.New("its history is not ours, and no state says that it is the cluster's master; `resec failover -to ID -force` overrides")
-
-// awaitOldMaster asks the old master until it has answered, is known to be gone, or is proven to be closed. listed: nothing but the
-// catalogue names it.
-func (p *run) awaitOldMaster(ctx context.Context, v cluster.View, old *cluster.Master, own redis.Status, listed bool) (err error) {
-	opt, bound := p.Creds, p.firstProbeTimeout(v, old)
-	opt.Addr = old.Address
-	opening, cancel := context.WithTimeout(ctx, bound) // a frozen one lets us connect, and does not greet us
-	p.old.server, err = redis.Open(opening, opt)
-	mute := opening.Err() // it was silent for all that time
-	if cancel(); err != nil {
+// askAndStop asks the old master until it has answered, is known to be down, or its guard is proven to refuse writes.
+func (p *run) askAndStop(ctx context.Context, f oldMasterFacts, own redis.Status) error {
+	st, err := p.openOldMaster(ctx, f)
+	if p.old.server == nil {
 		return err
 	}
-	p.old.addr, p.old.run = old.Address, old.RunID
 	var proof guardProof
-	received := receivesFrom(own, old)
-	for ; ; bound, mute = min(bound, peerTimeout), nil {
-		st, err := redis.Status{}, mute
-		if mute == nil {
-			st, err = p.probeOld(ctx, bound)
-		}
-		switch {
-		case ctx.Err() != nil: // silence is ours, then
+	for {
+		if ctx.Err() != nil { // then no answer says nothing about the old master
 			return context.Cause(ctx)
-		case err == nil && st.RunID == own.RunID:
-			return nil
-		case err == nil && listed && st.Master && p.ForcedFailover == nil && !own.Position.IsAncestorOf(st.Position) && !st.Position.IsAncestorOf(own.Position):
-			return errUnrelated
-		case err == nil && (st.RunID == old.RunID || old.RunID == anyInstance) && st.Master:
-			p.old.answered, p.old.run = true, st.RunID
-			return p.drainAndPark(ctx, old, own, st)
-		case err == nil && st.Master && p.MasterCheckPassing && !v.IsMembers(old.ID, st): // restarted, and nobody was there to park it
-			return p.parkImpostor(ctx, old)
-		case err == nil: // a replica, or another run: it may still be the freshest
-			m := &parkedPeer{RecordedPeer: RecordedPeer{ID: old.ID, Address: old.Address, Session: v.LiveAgents[old.ID].Session}}
-			m.err = p.parkPeer(ctx, v, m)
-			p.parked = append(p.parked, m)
-			return nil
-		case redis.Refused(err):
-			return p.verifyLinkDown(ctx, v, old)
-		case !redis.Unreachable(err) && !p.treatAsUnreachable(v, old, received, err): // it lives, and would go on taking writes
-			return err
-		case p.Switchover != nil || v.State.Why == cluster.WhyLeaving && v.LiveAgents[old.ID].Session != "":
-			return fmt.Errorf("it is out of reach from here, and its agent, which lives, has not given it up: %w", err)
+		}
+		found := f.oldMasterVerdict(own, st, err)
+		if found != oldIsUnreachable {
+			return p.stopBy(ctx, found, f, own, st, err)
 		}
 		p.old.deniesAccess = redis.AccessDenied(err)
-		if closed, again := p.awaitGuardProof(ctx, v, old, &proof); again != nil {
-			return again
-		} else if closed {
-			return nil
-		}
-		if own, err = p.Redis.Status(ctx); err != nil { // where it answers after all
+		if closed, err := p.awaitGuardProof(ctx, f.view, f.old, &proof); closed || err != nil {
 			return err
 		}
+		if own, err = p.Self.Redis.Status(ctx); err != nil { // needed if the old master answers after all
+			return err
+		}
+		st, err = p.probeOldMaster(ctx)
 	}
 }
 
-// firstProbeTimeout is how long the old master is waited for at first.
-func (p *run) firstProbeTimeout(v cluster.View, old *cluster.Master) time.Duration {
-	switch {
-	case v.State.MasterReportedGone(old.ID):
-		return KnownDeadTimeout
-	case p.UnresponsiveRun == old.RunID:
-		return peerTimeout
+// openOldMaster connects to the old master and asks it, both within one bound. A frozen Redis accepts the connection and does not answer.
+func (p *run) openOldMaster(ctx context.Context, f oldMasterFacts) (st redis.Status, err error) {
+	ctx, cancel := context.WithTimeout(ctx, firstProbeTimeout(f.view.State, f.old, p.Evidence.UnresponsiveRun, p.Self.Creds.Timeout))
+	defer cancel()
+	opt := p.Self.Creds
+	opt.Addr = f.old.Address
+	if p.old.server, err = redis.Open(ctx, opt); err != nil {
+		return st, err
 	}
-	return p.Creds.Timeout
+	p.old.addr, p.old.run = f.old.Address, f.old.RunID
+	if ctx.Err() != nil {
+		return st, ctx.Err()
+	}
+	return p.old.server.Status(ctx)
 }
 
-// probeOld asks the old master.
-func (p *run) probeOld(ctx context.Context, bound time.Duration) (redis.Status, error) {
-	ctx, cancel := context.WithTimeout(ctx, bound)
+// probeOldMaster asks the old master again.
+func (p *run) probeOldMaster(ctx context.Context) (redis.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, min(p.Self.Creds.Timeout, peerTimeout))
 	defer cancel()
 	return p.old.server.Status(ctx)
 }
 
-// drainAndPark parks a master that answers, once nothing of it is missing here; an operator's force does not wait for what we were
+// stopBy acts on a verdict. A nil error means that the old master accepts no writes.
+func (p *run) stopBy(ctx context.Context, found verdict, f oldMasterFacts, own, st redis.Status, err error) error {
+	switch found {
+	case oldIsSelf:
+		return nil
+	case oldIsUnrelated:
+		return errUnrelated
+	case oldServes:
+		p.old.answered, p.old.run = true, st.RunID
+		return p.drainAndPark(ctx, f.old, own, st)
+	case oldIsImpostor:
+		return p.parkImpostor(ctx, f.old)
+	case oldIsPeer:
+		m := &parkedPeer{RecordedPeer: RecordedPeer{ID: f.old.ID, Address: f.old.Address, Session: f.view.LiveAgents[f.old.ID].Session}}
+		m.err = p.parkPeer(ctx, f.view, m)
+		p.parked = append(p.parked, m)
+		return nil
+	case oldIsDown:
+		return p.verifyLinkDown(ctx, f.view, f.old)
+	case oldAgentIsAlive:
+		return fmt.Errorf("it is unreachable from here, and its agent is alive and has not given it up: %w", err)
+	}
+	return err
+}
+
+// drainAndPark parks a master that answers, once our Redis has all its data. A forced failover does not wait for data that our Redis was
 // not receiving.
-func (p *run) drainAndPark(ctx context.Context, old *cluster.Master, own, st redis.Status) (err error) {
-	defer func() {
-		if err != nil {
-			p.parkIfMasterDown(ctx)
-		}
-	}()
-	if p.ForcedFailover != nil && !(own.Streaming() && own.Position.ReplID == st.Position.ReplID) {
-		p.Log.Warn("the old master is parked, by force: what it has is missing here", "master", old.ID, "addr", old.Address)
+func (p *run) drainAndPark(ctx context.Context, old *cluster.Master, own, st redis.Status) error {
+	err := p.tryDrainAndPark(ctx, old, own, st)
+	if err != nil {
+		p.parkIfMasterDown(ctx)
+	}
+	return err
+}
+
+func (p *run) tryDrainAndPark(ctx context.Context, old *cluster.Master, own, st redis.Status) error {
+	if p.Operator.forced() && !streamsHistoryOf(own, st) {
+		p.Log.Warn("forced failover: the old master is parked although our redis does not have all its data", "event", "old_master_parked_by_force",
+			"master", old.ID, "addr", old.Address)
 		if err := p.checkLease(); err != nil {
 			return err
 		}
@@ -154,6 +149,45 @@ func (p *run) drainAndPark(ctx context.Context, old *cluster.Master, own, st red
 	if err := p.drain(ctx, p.old); err != nil {
 		return err
 	}
-	p.Log.Info("the old master is parked, and nothing of it is missing here", "master", old.ID, "addr", old.Address)
+	p.Log.Info("the old master is parked, and our redis has all its data", "event", "old_master_parked", "master", old.ID, "addr", old.Address)
 	return nil
+}
+
+// parkImpostor parks an unknown master at the old master's address, to which clients write. It is not made to follow our Redis: if it has
+// an agent, that will do so. It does not wait for the park to succeed.
+func (p *run) parkImpostor(ctx context.Context, old *cluster.Master) error {
+	if err := p.checkLease(); err != nil {
+		return err
+	}
+	err := p.old.server.Park(ctx)
+	p.Log.Warn("an unknown redis accepts writes at the old master's address, to which clients are sent; parking it", "event", "impostor_parked",
+		"master", old.ID, "addr", old.Address, "err", err)
+	return context.Cause(ctx)
+}
+
+// errNetworkRejects is returned if the old master refuses our connections and our Redis still streams from it.
+var errNetworkRejects = errors.New("it refuses connections from this host but still streams to our redis: likely a firewall that rejects, " +
+	"not a crash; `resec failover -to ID -force` overrides")
+
+// linkDownTimeout bounds how long a link may outlive the listener of a Redis that ends: the kernel frees its memory before it closes its
+// connections.
+const linkDownTimeout = 500 * time.Millisecond
+
+// verifyLinkDown returns nil once our Redis has lost its link to a master that refuses connections: a link ends with its master. If the
+// master's own agent has reported it dead, it asks nothing. It returns errNetworkRejects if the link is still up after linkDownTimeout.
+func (p *run) verifyLinkDown(ctx context.Context, v cluster.View, old *cluster.Master) error {
+	if p.Operator.forced() || v.State.MasterReportedGone(old.ID) {
+		return nil
+	}
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(linkDownTimeout); ; <-tick.C {
+		own, err := p.Self.Redis.Status(ctx)
+		if err != nil || linkEnded(own, old.Address) {
+			return err
+		}
+		if time.Now().After(end) {
+			return errNetworkRejects
+		}
+	}
 }

@@ -1,206 +1,176 @@
-// Package takeover makes one member's Redis the master while the member holds the lock: in one order, whatever the cause.
 package takeover
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
 	"resec/commands/cluster"
-	"resec/commands/failpoint"
 	"resec/commands/lock"
-	"resec/handlers"
 	"resec/handlers/redis"
 )
 
-// catchUpTimeout bounds how long the lock is kept for a sync with the old master, which goes on after it. ReachFor bounds the
-// wait for the last bytes. pauseFor bounds how long the old master's clients wait if we die meanwhile: it is longer
-// than ReachFor, so that a write that waits is answered by the successor's -READONLY and not let in before it.
-const catchUpTimeout, clientPauseTimeout, DrainTimeout = 10 * time.Second, 4 * time.Second, 2 * time.Second
+const (
+	// catchUpTimeout bounds the wait for progress of a sync. The lock is kept for that long; the sync may continue after it.
+	catchUpTimeout = 10 * time.Second
+	// DrainTimeout bounds the wait for the last bytes of the old master, while its writes are paused.
+	DrainTimeout = 2 * time.Second
+	// clientPauseTimeout bounds the pause of the old master's writes if this process dies. Clients whose writes wait should get
+	// -READONLY from a parked master, and not be served by a master that is about to be replaced.
+	clientPauseTimeout = 4 * time.Second
+)
 
-// ErrLost is returned when the lock was held and is no longer.
-var ErrLost = errors.New("the lock is lost")
+const _ = uint(clientPauseTimeout - DrainTimeout)
 
-// ErrYielded is returned when the lock was passed to a member that has data which we lack.
-var ErrYielded = errors.New("the lock was passed to a fresher member")
+var (
+	// ErrLost is returned if the lock was held and is lost.
+	ErrLost = errors.New("the lock is lost")
+	// ErrYielded is returned if the lock was transferred to a member with newer data.
+	ErrYielded = errors.New("the lock was transferred to a member with newer data")
+)
 
-// Takeover is one member's way to be master, while it holds the lock.
-type Takeover struct {
-	Lock     lock.Lock
-	Session  *lock.Session
-	Me       cluster.Master // as published; the run id and the term are filled in
-	Service  string
-	Redis    *redis.Server
-	Creds    redis.Options
-	Log      *slog.Logger
-	Timeline *Timeline // nil: none is kept
-
-	// What an agent knows of the cluster; an election without one knows no members, and keeps no record.
-	KeepMembers        bool
-	Peers              []RecordedPeer                             // the recorded members but ourselves
-	ConfirmEligible    func(context.Context, cluster.State) error // nil, where the record binds nobody at this moment
-	Guard              cluster.GuardPolicy
-	OperatorGuard      cluster.MinReplicas // the operator's guard on our Redis
-	CatalogMaster      *cluster.Master     // whom the catalogue calls the master, where the state names none; nil: nobody
-	UncountedReplicas  int                 // replicas of our Redis that no challenger counts
-	Demotion           *CatalogDemotion    // nil: nobody is
-	HandedOff          bool                // we had passed the lock to a successor that gave up, and may have left a pause
-	StallAllowance     time.Duration       // added to what a silent master's guard takes
-	Detached           *DetachTracker      // what is known already of who follows nobody; nil: nothing
-	MasterCheckPassing bool                // the published master's check passed just now: clients are sent to its address, whoever is there
-	UnresponsiveRun    string              // the run of a master that is known to be silent; empty: none
-	WaitForSlowUntil   time.Time           // until when a member whose Redis is silent is waited for, if its agent lives: it may be the freshest
-	ForcedFailover     *cluster.Request    // an operator wants it, whatever we hold; nil: the protocol decides
-	Switchover         *cluster.Request    // an operator wants it, by the protocol
-}
-
-// RecordedPeer is a recorded member.
-type RecordedPeer struct {
-	ID, Address string
-	Session     string // of its agent; empty: that is dead
-}
-
-// run is one take-over under way: what was done to others, to be undone or finished.
+// run is one takeover that has started: what it did to other members, which must be undone or finished.
 type run struct {
 	Takeover
-	began       time.Time // no earlier than it was elected
+	began       time.Time // when this takeover started; our member was elected before
 	parked      []*parkedPeer
 	old         *oldMaster
-	background  sync.WaitGroup      // what goes on once we are published
-	eligibility cluster.Eligibility // Void: the record does not let us lead, so we were elected because it binds nobody, or keep none
+	background  sync.WaitGroup      // what continues after Run has returned
+	eligibility cluster.Eligibility // AnyMember: our Redis is not recorded as in sync, or no members are known
 }
 
-// Run ends the published master's reign, promotes, publishes and lets writes in. It returns the view after publishing, and
-// what waits until nothing is left to do for the others, or the context ends; that is to be called in any case. On an error
-// the old master is as it was, or parked if nothing of it was missing here; ours refuses writes. Whoever has the lock next
-// takes over from there.
-func (t Takeover) Run(ctx context.Context, v cluster.View) (_ cluster.View, finish func(), err error) {
-	if t.Detached == nil {
-		t.Detached = NewDetachTracker()
+// Done is a takeover whose Run has returned.
+type Done struct {
+	View cluster.View // the lock and the state as this takeover left them, as far as it knows
+
+	ended chan struct{}
+}
+
+// Wait returns when the takeover does nothing more to other members: the parked ones and the old master follow our Redis, or the
+// context of Run has ended.
+func (d *Done) Wait() { <-d.ended }
+
+// Run stops the published master, promotes our Redis, publishes it and enables writes. The result is never nil, and carries the view as
+// it is after an error, too. Work on other members may continue after Run has returned, until ctx ends: see Done.Wait.
+//
+// It returns ErrYielded if another member has newer data and now has the lock, ErrLost or lock.ErrLease if the lock is lost, and any
+// error of Redis or Consul. After an error our Redis does not accept writes. The old master is either as it was, or parked with all its
+// data here: the next holder of the lock continues from there.
+func (t Takeover) Run(ctx context.Context, v cluster.View) (*Done, error) {
+	if t.Evidence.Detached == nil {
+		t.Evidence.Detached = cluster.NewDetachTracker()
 	}
 	p := &run{Takeover: t, began: time.Now(), old: &oldMaster{log: t.Log}}
 	ctx, stop := context.WithCancel(ctx)
-	// No command to another's Redis once the lease is over.
-	leased, cancel := t.Session.Lease.Context(ctx)
-	finish = func() {
+	leased, endLease := t.Session.Lease.Context(ctx)
+	p.background.Go(func() { t.CatalogDemotion.read(ctx) })
+	v, err := p.becomeMaster(ctx, leased, v)
+	if err != nil {
+		stop()
+	}
+	done := &Done{View: v, ended: make(chan struct{})}
+	go func() {
+		defer close(done.ended)
 		p.background.Wait()
-		cancel() // only now: what ends it before is the reason
+		endLease() // not before: the cause of a context that has ended tells whether the lock is lost
 		stop()
 		p.close()
-	}
-	p.background.Go(func() { t.Demotion.read(ctx) })
-	own, err := t.Redis.Status(ctx)
+	}()
+	return done, err
+}
+
+// becomeMaster returns the view with our Redis as the published master. The context leased ends with the lease.
+func (p *run) becomeMaster(ctx, leased context.Context, v cluster.View) (cluster.View, error) {
+	own, err := p.Self.Redis.Status(ctx)
 	if err != nil {
-		stop()
-		return v, finish, err
+		return v, err
 	}
-	if t.HandedOff {
-		if err := t.Redis.Unpause(ctx); err != nil {
-			t.Log.Debug("the pause of a successor could not be ended", "err", err)
+	if p.Self.HandedOff {
+		if err := p.Self.Redis.Unpause(ctx); err != nil {
+			p.Log.Debug("cannot end the pause that a successor may have left", "event", "unpause_failed", "redis", p.Self.Redis.Addr(), "err", err)
 		}
 	}
-	if m := v.State.Master; own.Master && !own.Fenced() && (m == nil && t.CatalogMaster == nil || m != nil && m.RunID == own.RunID) {
-		// It is the master already, and only the lock or the state was lost: nothing moves.
-		v, err = t.Publish(ctx, v, own, t.currentGuard(own))
-		return v, finish, err
+	if isMasterAlready(own, v.State.Master, p.Evidence.CatalogMaster) { // only the lock or the state was lost
+		return p.Publish(ctx, v, own, currentGuard(p.Peers.KeepMembers, p.Self, own))
 	}
-	on, end := commitContext(leased)
-	v, set, err := p.takeOver(leased, on, v, own)
+	committed, end := commitContext(leased)
+	defer end()
+	v, set, err := p.promoteAndPublish(leased, committed, v, own)
 	if err != nil {
 		if stillHolder(leased) && !errors.Is(err, ErrLost) {
-			p.old.rollback(context.WithoutCancel(ctx), t.Session.Lease.Left(time.Now()))
+			p.old.rollback(context.WithoutCancel(ctx), p.Session.Lease.Left(time.Now()))
 		}
-		end()
-		stop()
-		return v, finish, err
+		return v, err
 	}
-	err = p.enableWrites(ctx, on, v.State, set)
-	end()
-	if err != nil {
-		stop()
-	}
-	return v, finish, err
+	return v, p.enableWrites(ctx, committed, v.State, set)
 }
 
-// enableWrites lets writes in. At the same time, for the guard waits for them, the others are made to follow: by the time that this
-// returns, if the process is to end.
-func (p *run) enableWrites(ctx, on context.Context, s cluster.State, set cluster.MinReplicas) error {
-	leaving := ctx.Err() != nil
-	if leaving {
-		ctx = on
-	}
-	p.background.Go(func() { p.repoint(ctx, s) })
-	if !leaving || !p.old.unreachable {
-		p.background.Go(func() { p.old.demoteUntilDone(ctx, p.Session.Lease, s.Master.Address) })
-	}
-	if err := p.checkLease(); err != nil { // this process hung
-		return err
-	}
-	if err := p.Redis.SetGuard(on, set.Replicas, set.MaxLag); err != nil {
-		return err
-	}
-	p.Timeline.step("lifted")
-	p.Log.Info("redis accepts writes", "redis", p.Redis.Addr(), "min_replicas", set.Replicas, "max_lag", set.MaxLag)
-	if leaving {
-		p.background.Wait()
-	}
-	return nil
-}
-
-// takeOver is the one order, until we are published; from when the old master accepts no writes, it goes on for as long as the
-// second context. It returns the guard that is to be set then.
-func (p *run) takeOver(ctx, on context.Context, v cluster.View, own redis.Status) (_ cluster.View, set cluster.MinReplicas, err error) {
-	bar := v.State.NotRecordedReason(p.Me.ID, own.RunID)
-	if p.ForcedFailover == nil && (!p.KeepMembers || bar != "") {
-		p.eligibility = cluster.AnyMember
-	}
+// promoteAndPublish does steps 1 to 6. From when the old master accepts no writes it uses the context committed, which outlives a stop of
+// this process for a moment. It returns the guard with which writes may be enabled.
+func (p *run) promoteAndPublish(ctx, committed context.Context, v cluster.View, own redis.Status) (
+	_ cluster.View, set cluster.MinReplicas, err error) {
+	notRecorded := v.State.NotRecordedReason(p.Self.Me.ID, own.RunID)
+	p.eligibility = eligibilityOf(p.Peers.KeepMembers, notRecorded, p.Operator.forced())
 	if err := p.refuseIfServing(ctx, v, own); err != nil {
 		return v, set, err
 	}
 	p.parkPeers(ctx, v)
-	p.Timeline.step("sealed")
+	p.Timeline.step(StepPeersParked)
 	if err := p.stopOldMaster(ctx, v, own); err != nil {
 		return v, set, err
 	}
-	if m := v.State.Master; !p.old.parked && (m == nil || m.RunID != own.RunID) { // something else may come at the old one's address
-		if err := p.parkSelf(ctx); err != nil {
+	if err := p.detachSelf(ctx, v, own.RunID); err != nil {
+		return v, set, err
+	}
+	if !p.Operator.forced() {
+		if v, err = p.haveNewestData(committed, v, notRecorded); err != nil {
 			return v, set, err
 		}
-		if p.ForcedFailover == nil {
-			if err := p.waitForSlowPeers(ctx, v); err != nil {
-				return v, set, err
-			}
-		}
 	}
-	ctx = on
-	if p.ForcedFailover == nil {
-		if v, err = p.yieldOrCatchUp(ctx, v); err != nil {
-			return v, set, err
-		}
-		if p.KeepMembers && bar != "" {
-			if err := p.ConfirmEligible(ctx, v.State); err != nil {
-				return v, set, fmt.Errorf("%s, and the record holds again: %w", bar, err)
-			}
-		}
-	}
-	p.Timeline.step("checked")
-	st, err := p.Redis.Promote(ctx)
+	p.Timeline.step(StepChecked)
+	st, err := p.Self.Redis.Promote(committed)
 	if err != nil {
 		return v, set, err
 	}
-	p.Timeline.step("promoted")
-	published, set := p.initialGuard(v, st)
-	if v, err = p.Publish(ctx, v, st, published); err == nil {
-		p.Timeline.step("published")
+	p.Timeline.step(StepPromoted)
+	publish, set := p.initialGuard(v.State, st)
+	if v, err = p.Publish(committed, v, st, publish); err == nil {
+		p.Timeline.step(StepPublished)
 	}
 	return v, set, err
 }
 
-// checkLease says that the lease is over. It is asked right before each command to another's Redis: a process that was frozen goes
-// on before its timers do.
+// detachSelf parks our Redis if the old master was not parked: another Redis may come up at the old master's address, and ours would
+// follow it. Then it waits for slow members.
+func (p *run) detachSelf(ctx context.Context, v cluster.View, ownRun string) error {
+	if m := v.State.Master; p.old.parked || m != nil && m.RunID == ownRun {
+		return nil
+	}
+	if err := p.parkSelf(ctx); err != nil {
+		return err
+	}
+	if p.Operator.forced() {
+		return nil
+	}
+	return p.waitForSlowPeers(ctx, v)
+}
+
+// haveNewestData returns an error unless our Redis has all data that a parked member has, and may lead.
+func (p *run) haveNewestData(ctx context.Context, v cluster.View, notRecorded string) (cluster.View, error) {
+	v, err := p.yieldOrCatchUp(ctx, v)
+	if err != nil || !p.Peers.KeepMembers || notRecorded == "" {
+		return v, err
+	}
+	if err := p.Peers.ConfirmEligible(ctx, v.State); err != nil {
+		return v, fmt.Errorf("%s, and only recorded members may lead again: %w", notRecorded, err)
+	}
+	return v, nil
+}
+
+// checkLease returns lock.ErrLease if the lease is over. It is called right before each command to another member's Redis, because a
+// process that was frozen may run on before its timers fire.
 func (t Takeover) checkLease() error {
 	if t.Session.Lease.Left(time.Now()) == 0 {
 		return lock.ErrLease
@@ -208,28 +178,7 @@ func (t Takeover) checkLease() error {
 	return nil
 }
 
-// repoint makes those that we parked follow us, in case their agents are not there to do it.
-func (p *run) repoint(ctx context.Context, s cluster.State) {
-	own := sync.OnceValues(func() (redis.Status, error) { return p.Redis.Status(ctx) }) // it may have been restarted since, empty
-	var reading sync.WaitGroup
-	defer reading.Wait()
-	reading.Go(func() { _, _ = own() })
-	p.each(func(m *parkedPeer) {
-		if m.err != nil {
-			return
-		}
-		st, err := m.server.Status(ctx)
-		if us, e := own(); e != nil || !us.Master || us.RunID != s.Master.RunID || handlers.MayFollow(m.status, us, s.ForcedToFollow(m.ID)) != nil {
-			return
-		}
-		if err == nil && st.Parked() && p.checkLease() == nil {
-			err = m.server.Follow(ctx, s.Master.Address)
-			p.Log.Debug("re-pointed", "member", m.ID, "err", err)
-		}
-	})
-	failpoint.Hit("repointed") // beside what is measured
-}
-
+// close ends the connections to the other members.
 func (p *run) close() {
 	for _, m := range p.parked {
 		m.close()

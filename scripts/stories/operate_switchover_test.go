@@ -97,7 +97,7 @@ func TestOperate01_SwitchoverAgainAndAgain(t *testing.T) {
 // fence is left, nor a pause, and no write is lost.
 func TestOperate01_SwitchoverFails(t *testing.T) {
 	t.Parallel()
-	for i, step := range []string{"elected", "sealed", "paused", "fenced", "drained", "parked", "promoted", "published"} {
+	for i, step := range []string{"elected", "peers_parked", "paused", "fenced", "drained", "parked", "promoted", "published"} {
 		for j, what := range []string{"its redis dies", "its redis freezes", "it loses its link", "its agent dies"} {
 			if (i+j)%4 != 0 && !*all {
 				continue

@@ -18,7 +18,7 @@ func TestWrite09_KilledWhenAnotherIsFresher(t *testing.T) {
 	t.Parallel()
 	const fresh, stale = 1, 2
 	for _, h := range []heir{byAnother, byItself} {
-		for _, step := range []string{"catchup", "lent"} {
+		for _, step := range []string{"catch_up", "source_promoted"} {
 			t.Run(fmt.Sprintf("%s, %s", step, h), func(t *testing.T) {
 				t.Parallel()
 				c := crashes(t, lab.Plan{Members: 3, Born: true, RedisArgs: dropped}, step, stale)
@@ -41,9 +41,9 @@ func TestWrite09_KilledWhenAnotherIsFresher(t *testing.T) {
 				lab.Eventually(t, patience, func() error { return errors.Join(much.on(k.Redis[fresh]), much.on(k.Redis[stale])) })
 			})
 		}
-		t.Run(fmt.Sprintf("yielded, %s", h), func(t *testing.T) {
+		t.Run(fmt.Sprintf("lock_transferred, %s", h), func(t *testing.T) {
 			t.Parallel()
-			c := crashes(t, lab.Plan{Members: 3, Born: true, RedisArgs: dropped}, "yielded", stale)
+			c := crashes(t, lab.Plan{Members: 3, Born: true, RedisArgs: dropped}, "lock_transferred", stale)
 			k := c.k
 			c.relieve(fresh, "HEALTHCHECK_INTERVAL=4s") // so that it is thought to live while it is frozen
 			k.Redis[stale].Freeze()

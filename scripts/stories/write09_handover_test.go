@@ -57,7 +57,7 @@ func TestWrite09_KilledAtEachStepOfAHandover(t *testing.T) {
 		heir  heir
 		steps []string
 	}{
-		{3, byAnother, []string{"elected", "sealed", "paused", "fenced", "drained", "parked", "checked", "promoted", "published", "lifted"}},
+		{3, byAnother, []string{"elected", "peers_parked", "paused", "fenced", "drained", "parked", "checked", "promoted", "published", "writes_enabled"}},
 		{2, byItself, []string{"elected", "fenced", "promoted", "published"}},
 	} {
 		for _, step := range v.steps {

@@ -34,12 +34,12 @@ func TestWrite09_KilledAtEachStepOfATakeOver(t *testing.T) {
 		heirs []heir
 		steps []string
 	}{
-		{"the master's agent killed", killed, 3, []heir{byAnother, byItself}, []string{"elected", "sealed", "paused", "fenced",
-			"drained", "parked", "checked", "promoted", "published", "lifted", "repointed", "demoted", "registered"}},
+		{"the master's agent killed", killed, 3, []heir{byAnother, byItself}, []string{"elected", "peers_parked", "paused", "fenced",
+			"drained", "parked", "checked", "promoted", "published", "writes_enabled", "repointed", "demoted", "registered"}},
 		{"the master's agent killed", killed, 3, []heir{byFirst}, []string{"fenced", "checked", "promoted", "published"}},
 		{"the master's agent killed", killed, 2, []heir{byItself, byFirst}, []string{"fenced", "promoted", "published"}},
-		{"the master's redis killed", lost, 3, []heir{byAnother, byItself}, []string{"sealed", "promoted", "published", "lifted"}},
-		{"the master frozen with its agent", frozen, 3, []heir{byAnother, byItself, byThawed}, []string{"silent", "proven"}},
+		{"the master's redis killed", lost, 3, []heir{byAnother, byItself}, []string{"peers_parked", "promoted", "published", "writes_enabled"}},
+		{"the master frozen with its agent", frozen, 3, []heir{byAnother, byItself, byThawed}, []string{"unreachable", "guard_closed"}},
 	} {
 		for i, step := range v.steps {
 			for j, h := range v.heirs {

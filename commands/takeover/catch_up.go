@@ -1,0 +1,104 @@
+package takeover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"resec/commands/cluster"
+	"resec/handlers/redis"
+)
+
+// catchUp syncs our Redis from a parked member whose agent is dead and which has newer data. A parked Redis serves no sync, so the member
+// is a fenced master for that time. It returns the view with the state that says so.
+func (p *run) catchUp(ctx context.Context, v cluster.View, m *parkedPeer) (cluster.View, error) {
+	p.Timeline.step(StepCatchUp)
+	p.Log.Info("another member has newer data but its agent is dead; we catch up from it", "event", "catch_up",
+		"member", m.ID, "offset", m.status.Position.Offset)
+	if err := p.parkSelf(ctx); err != nil {
+		return v, err
+	}
+	own, err := p.Self.Redis.Status(ctx)
+	if err != nil {
+		return v, err
+	}
+	if v, err = p.Lock.Write(ctx, p.Session.ID, v, v.State.AliasRuns(m.status, own)); err != nil {
+		return v, err
+	}
+	if err := p.checkLease(); err != nil {
+		return v, err
+	}
+	defer p.parkSource(ctx, m)
+	source, err := m.server.Promote(ctx)
+	if err != nil {
+		return v, err
+	}
+	p.Timeline.step(StepSourcePromoted)
+	if v, err = p.syncAndRecord(ctx, v, m, source); err != nil {
+		// Our Redis must not sync from whatever starts at that address now.
+		err = errors.Join(err, p.parkIfFollowing(context.WithoutCancel(ctx), m.Address))
+	}
+	return v, err
+}
+
+// syncAndRecord returns once our Redis has all data of the source and the state knows the replication ID under which it got them.
+func (p *run) syncAndRecord(ctx context.Context, v cluster.View, m *parkedPeer, source redis.Status) (cluster.View, error) {
+	source, err := p.syncFrom(ctx, m, source)
+	if err != nil {
+		return v, err
+	}
+	return p.Lock.Write(ctx, p.Session.ID, v, v.State.AliasHistory(v.State.ResolvePosition(source)))
+}
+
+// parkSource parks the member again from which our Redis has caught up. It does not if the lock or the lease is lost: the member may be
+// a master or follow one by now.
+func (p *run) parkSource(ctx context.Context, m *parkedPeer) {
+	if !stillHolder(ctx) || p.checkLease() != nil {
+		return
+	}
+	if err := m.server.Park(context.WithoutCancel(ctx)); err != nil {
+		p.Log.Warn("the member that we caught up from stays a fenced master; its agent will park it", "event", "source_not_parked",
+			"member", m.ID, "err", err)
+	}
+}
+
+// syncFrom makes our Redis follow the member until it has all its data. It returns the member's status, whose replication ID may have
+// changed when our sync began. It gives up after catchUpTimeout without progress: a full sync may take long, and meanwhile no other
+// member can lead.
+func (p *run) syncFrom(ctx context.Context, m *parkedPeer, source redis.Status) (redis.Status, error) {
+	if err := p.Self.Redis.Follow(ctx, m.Address); err != nil {
+		return source, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	progress := time.Now()
+	err := p.waitUntil(ctx, math.MaxInt64, 5*time.Millisecond, func(own redis.Status) (bool, error) {
+		if own.Syncing || own.Loading {
+			progress = time.Now()
+		} else if time.Since(progress) > catchUpTimeout {
+			cancel()
+		}
+		if !own.Streaming() {
+			return false, verifySameRun(ctx, own, m.server, source.RunID)
+		}
+		if own.Position.ReplID != source.Position.ReplID {
+			now, err := m.server.Status(ctx)
+			source = adoptReplID(source, now, own, err)
+		}
+		return hasAll(own.Position, source.Position), nil
+	})
+	if err != nil {
+		return source, fmt.Errorf("catch up from %s: %w", m.ID, err)
+	}
+	return source, nil
+}
+
+// adoptReplID returns the source's new status if it has begun the history that our Redis streams from it, and otherwise the former one.
+func adoptReplID(source, now, own redis.Status, err error) redis.Status {
+	if err != nil || now.RunID != source.RunID || now.Position.ReplID != own.Position.ReplID {
+		return source
+	}
+	return now
+}
