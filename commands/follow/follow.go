@@ -86,7 +86,7 @@ func (f *Follower) Run(ctx context.Context) error {
 		params := map[string]any{"type": "keyprefix", "prefix": f.LockKey}
 		return watch.Run(ctx, f.Client, params, func(index uint64, answer any) {
 			pairs, _ := answer.(api.KVPairs)
-			f.known.Update(func(k *snapshot) { k.view = lock.Parse(f.LockKey, index, pairs) })
+			f.known.Update(func(k *snapshot) { k.view = lock.Lock{Key: f.LockKey}.Parse(index, pairs) })
 		}, watch.Log(f.Log, "lock"))
 	})
 	if f.Replicate != nil {

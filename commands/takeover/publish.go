@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"resec/commands/cluster"
+	"resec/commands/lock"
 	"resec/handlers/redis"
 )
 
@@ -44,9 +45,9 @@ func (t Takeover) Publish(ctx context.Context, v cluster.View, st redis.Status, 
 		s = s.WithMasterRecorded()
 	}
 	demote, known := t.Demotion.ops(ctx)
-	v, done, err := t.Lock.Publish(ctx, t.Session.ID, v, s, t.ForcedFailover != nil || t.Switchover != nil, demote)
+	out, err := t.Lock.Publish(ctx, t.Session.ID, v, lock.Publication{State: s, EndRequest: t.ForcedFailover != nil || t.Switchover != nil, Also: demote})
 	if known {
-		t.Demotion.Applied = err == nil && done
+		t.Demotion.Applied = err == nil && out.AlsoApplied
 	}
-	return v, err
+	return out.View, err
 }
