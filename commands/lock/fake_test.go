@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/hashicorp/consul/api"
@@ -15,6 +16,7 @@ import (
 
 // fakeConsul answers the calls of a client without a network, and records them: "GET kv/k", "PUT txn: cas k/state 8, lock k".
 type fakeConsul struct {
+	mu     sync.Mutex // held during an answer
 	calls  []string
 	answer func(call string, n int) (code int, body string) // n counts the calls from 1; code 0: the connection breaks
 }
@@ -24,6 +26,8 @@ func (c *fakeConsul) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Path == "/v1/txn" {
 		call += ": " + operations(r.Body)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.calls = append(c.calls, call)
 	code, body := c.answer(call, len(c.calls))
 	if code == 0 {
@@ -121,8 +125,17 @@ func list(pairs ...api.KVPair) string {
 	return string(data)
 }
 
+// count is the number of calls by now.
+func (c *fakeConsul) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.calls)
+}
+
 func (c *fakeConsul) expect(t *testing.T, want ...string) {
 	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if !slices.Equal(c.calls, want) {
 		t.Errorf("the calls are\n  %s\nwant\n  %s", strings.Join(c.calls, "\n  "), strings.Join(want, "\n  "))
 	}
