@@ -292,3 +292,29 @@ func TestElect_FencesAtTheEndOfTheLease(t *testing.T) {
 	exits(t, e, 3)
 	ok(t, e.Said("the lease is over"))
 }
+
+// From the loss of the lock on the check is not passing, however long the fence takes.
+func TestElect_CheckIsNotPassingDuringTheFence(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 1)
+	fencing := filepath.Join(k.Dir, "fencing")
+	e, err := k.Resec("elect", 0, "elect", "grep -q promote || { touch "+fencing+"; sleep 3; }")
+	ok(t, err)
+	lab.Eventually(t, 10*time.Second, func() error { _, err := k.Consul.Lookup(t.Context(), k.Name+"-master"); return err })
+	destroySession(t, k)
+	lab.Eventually(t, 10*time.Second, func() error { _, err := os.Stat(fencing); return err })
+	lab.Eventually(t, time.Second, func() error {
+		entries, err := k.Consul.Entries(k.Name+"-master", "")
+		if err == nil && len(entries) > 0 && entries[0].Checks.AggregatedStatus() == api.HealthPassing {
+			err = errors.New("the check is still passing")
+		}
+		return err
+	})
+	if !e.Running() {
+		t.Error("the fence had ended before")
+	}
+	exits(t, e, 3)
+	if entries, err := k.Consul.Entries(k.Name+"-master", ""); err != nil || len(entries) > 0 {
+		t.Errorf("left in the catalogue: %d %v", len(entries), err)
+	}
+}

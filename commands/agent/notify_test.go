@@ -10,18 +10,18 @@ import (
 	"time"
 
 	"resec/commands/catalog"
+	"resec/commands/cluster"
 	"resec/commands/observable"
-	"resec/commands/takeover"
 )
 
-func TestKeepNotified(t *testing.T) {
+func TestNotifySystemd(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	hears := func(want string) {
+	receives := func(want string) {
 		t.Helper()
 		buf := make([]byte, 4096)
 		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
@@ -30,23 +30,23 @@ func TestKeepNotified(t *testing.T) {
 		}
 	}
 	a := &Agent{NotifySocket: socket, Log: slog.New(slog.DiscardHandler), known: observable.New[snapshot](), advertised: observable.New[catalog.Entry]()}
-	ctx, leave := context.WithCancel(t.Context())
+	ctx, stop := context.WithCancel(t.Context())
 	over := make(chan struct{})
 	var done sync.WaitGroup
-	done.Go(func() { a.keepNotified(ctx, over) })
+	done.Go(func() { a.notifySystemd(ctx, over) })
 	a.setAdvertised(catalog.Entry{Output: "not started yet: redis is\nunhealthy"})
-	hears("STATUS=not started yet: redis is unhealthy")
-	a.known.Update(func(k *snapshot) { k.Registered = true }) // its Redis has not answered
-	a.known.Update(func(k *snapshot) { k.Probed, k.Health.Err = true, takeover.ErrOtherInstance })
+	receives("STATUS=not started yet: redis is unhealthy")
+	a.known.Update(func(k *snapshot) { k.Registered = true }) // Redis has not answered
+	a.known.Update(func(k *snapshot) { k.Probed, k.Health.Err = true, cluster.ErrOtherInstance })
 	a.known.Update(func(k *snapshot) { k.Health.Err = nil })
-	hears("READY=1")
+	receives("READY=1")
 	a.setAdvertised(catalog.Entry{Output: "replica of a", Meta: map[string]string{"term": "4"}})
-	hears("STATUS=replica of a")
-	a.setAdvertised(catalog.Entry{Output: "replica of a", Meta: map[string]string{"term": "5"}}) // no news
-	leave()
-	hears("STOPPING=1")
+	receives("STATUS=replica of a")
+	a.setAdvertised(catalog.Entry{Output: "replica of a", Meta: map[string]string{"term": "5"}}) // the status has not changed
+	stop()
+	receives("STOPPING=1")
 	a.setAdvertised(catalog.Entry{Output: "replica of b"})
-	hears("STATUS=replica of b")
+	receives("STATUS=replica of b")
 	close(over)
 	done.Wait()
 }

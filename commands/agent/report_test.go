@@ -15,7 +15,7 @@ import (
 	"resec/handlers/redis"
 )
 
-func level(k *cluster.Snapshot) {
+func inSync(k *cluster.Snapshot) {
 	k.View.State.Members = map[string]cluster.MemberRecord{"a": {RunID: "run-a", InSyncTerm: 4}, "me": {RunID: "run-me", InSyncTerm: 4}}
 }
 
@@ -31,7 +31,7 @@ func TestReport(t *testing.T) {
 	replica := Report{Term: 4, Master: "a", Follows: true, Behind: &five}
 	master := Report{Term: 5, Master: "me", Holds: true, Published: true}
 	with := func(r Report, change func(*Report)) Report { change(&r); return r }
-	unseen := "it was not seen level with the master of this term yet"
+	unseen := "it was not seen in sync with the master of this term yet"
 	for _, tt := range []struct {
 		name   string
 		k      snapshot
@@ -39,27 +39,27 @@ func TestReport(t *testing.T) {
 		master *redis.Status
 		want   Report
 	}{
-		{"a replica that was seen level", situation(level), nil, theirs(), replica},
-		{"one whose master does not answer", situation(level), nil, nil, with(replica, func(r *Report) { r.Behind = nil })},
-		{"one at whose master's address another run answers", situation(level), nil, theirs(func(s *redis.Status) { s.RunID = "run-z" }), with(replica, func(r *Report) { r.Behind = nil })},
-		{"one whose master is none any more", situation(level), nil, theirs(func(s *redis.Status) { s.Master = false }), with(replica, func(r *Report) { r.Behind = nil })},
-		{"one whose offset does not compare", situation(level), nil, theirs(func(s *redis.Status) { s.Position.ReplID = "z" }), with(replica, func(r *Report) { r.Behind = nil })},
-		{"one that is ahead by what came between the looks", situation(level), nil, theirs(func(s *redis.Status) { s.Position.Offset = 1 }), with(replica, func(r *Report) { r.Behind = new(int64) })},
-		{"one that was not seen level in this term", situation(), nil, theirs(), with(replica, func(r *Report) { r.Lacks = unseen })},
+		{"a replica that was seen in sync", situation(inSync), nil, theirs(), replica},
+		{"one whose master does not answer", situation(inSync), nil, nil, with(replica, func(r *Report) { r.Behind = nil })},
+		{"one at whose master's address another instance answers", situation(inSync), nil, theirs(func(s *redis.Status) { s.RunID = "run-z" }), with(replica, func(r *Report) { r.Behind = nil })},
+		{"one whose master is none any more", situation(inSync), nil, theirs(func(s *redis.Status) { s.Master = false }), with(replica, func(r *Report) { r.Behind = nil })},
+		{"one whose offset does not compare", situation(inSync), nil, theirs(func(s *redis.Status) { s.Position.ReplID = "z" }), with(replica, func(r *Report) { r.Behind = nil })},
+		{"one that is ahead by what came between the looks", situation(inSync), nil, theirs(func(s *redis.Status) { s.Position.Offset = 1 }), with(replica, func(r *Report) { r.Behind = new(int64) })},
+		{"one that was not seen in sync in this term", situation(), nil, theirs(), with(replica, func(r *Report) { r.Lacks = unseen })},
 		{"one that is not recorded", situation(notRecorded), nil, theirs(), with(replica, func(r *Report) { r.Lacks = "it is not recorded: no master of this cluster has seen it" })},
-		{"one that was restarted", situation(level, restartedRedis), nil, theirs(), with(replica, func(r *Report) { r.Lacks = "it was restarted since it was recorded" })},
-		{"one that is parked", situation(level, parkedRedis), nil, theirs(), with(replica, func(r *Report) { r.Follows = false })},
+		{"one that was restarted", situation(inSync, restartedRedis), nil, theirs(), with(replica, func(r *Report) { r.Lacks = "it was restarted since it was recorded" })},
+		{"one that is parked", situation(inSync, parkedRedis), nil, theirs(), with(replica, func(r *Report) { r.Follows = false })},
 		{"one of a cluster without a state", situation(noState), nil, nil, Report{}},
-		{"a master under its lock", situation(level, holdingLock, promoted, publishedOwn), nil, nil, with(master, func(r *Report) { r.Lacks = unseen })},
-		{"one that has lost the lock", situation(level, lockFree, promoted, publishedOwn), nil, nil, with(master, func(r *Report) { r.Holds, r.Lacks = false, unseen })},
-		{"one that is about to take it again", situation(level, lockFree, promoted, publishedOwn, func(k *cluster.Snapshot) { k.HasLed = true }), nil, nil, with(master, func(r *Report) { r.Lacks = unseen })},
-		{"one that has lost its session", situation(level, holdingLock, promoted, publishedOwn, withoutSession), nil, nil, with(master, func(r *Report) { r.Holds, r.Lacks = false, unseen })},
-		{"one that holds the lock and is not published yet", situation(level, holdingLock, promoted), nil, theirs(), Report{Term: 4, Master: "a", Holds: true}},
-		{"a master that was restarted", situation(level, holdingLock, promoted, publishedOwn, restartedRedis), nil, nil,
+		{"a master under its lock", situation(inSync, holdingLock, promoted, publishedOwn), nil, nil, with(master, func(r *Report) { r.Lacks = unseen })},
+		{"one that has lost the lock", situation(inSync, lockFree, promoted, publishedOwn), nil, nil, with(master, func(r *Report) { r.Holds, r.Lacks = false, unseen })},
+		{"one that is about to take it again", situation(inSync, lockFree, promoted, publishedOwn, func(k *cluster.Snapshot) { k.HasLed = true }), nil, nil, with(master, func(r *Report) { r.Lacks = unseen })},
+		{"one that has lost its session", situation(inSync, holdingLock, promoted, publishedOwn, withoutSession), nil, nil, with(master, func(r *Report) { r.Holds, r.Lacks = false, unseen })},
+		{"one that holds the lock and is not published yet", situation(inSync, holdingLock, promoted), nil, theirs(), Report{Term: 4, Master: "a", Holds: true}},
+		{"a master that was restarted", situation(inSync, holdingLock, promoted, publishedOwn, restartedRedis), nil, nil,
 			with(master, func(r *Report) { r.Published, r.Lacks = false, "it was restarted since it was recorded" })},
-		{"a redis that is gone", situation(level), fmt.Errorf("dial: %w", syscall.ECONNREFUSED), theirs(), with(replica, func(r *Report) { r.Why = "redis is unusable: it refuses connections" })},
-		{"one that says nothing", situation(level), errors.New("timeout"), theirs(), with(replica, func(r *Report) { r.Why = "redis is unusable: it does not answer" })},
-		{"one that loads", situation(level, func(k *cluster.Snapshot) { k.Health.Status.Loading = true }), nil, theirs(),
+		{"a redis that is down", situation(inSync), fmt.Errorf("dial: %w", syscall.ECONNREFUSED), theirs(), with(replica, func(r *Report) { r.Why = "redis is unusable: it refuses connections" })},
+		{"one that says nothing", situation(inSync), errors.New("timeout"), theirs(), with(replica, func(r *Report) { r.Why = "redis is unusable: it does not answer" })},
+		{"one that loads", situation(inSync, func(k *cluster.Snapshot) { k.Health.Status.Loading = true }), nil, theirs(),
 			with(replica, func(r *Report) { r.Why = "redis is unusable: redis is loading its data set" })},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -71,7 +71,7 @@ func TestReport(t *testing.T) {
 	}
 }
 
-func TestReport_BeforeTheAgentIsAtWork(t *testing.T) {
+func TestReport_BeforeTheAgentIsReady(t *testing.T) {
 	if got := new(Agent).Report(context.Background(), true); got.Why != notReady {
 		t.Error(got)
 	}

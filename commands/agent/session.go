@@ -6,98 +6,90 @@ import (
 	"errors"
 	"time"
 
+	"resec/commands/cluster"
 	"resec/commands/lock"
 )
 
-// keepSession has a session while our Redis is healthy and our check, to which the session is bound, is in Consul.
-// A member that waits has one too, so that a free lock is taken in one call.
+// keepSession keeps a session, which is opened while our Redis is healthy and the check that it depends on is in Consul. A member
+// that does not lead has one too, so that it can acquire a free lock with one call.
 func (a *Agent) keepSession(ctx context.Context) {
-	said, lost, wait := "", "", minSessionRetry
-	for ctx.Err() == nil {
-		k, changed := a.known.Watch()
-		var retry <-chan time.Time
-		if k.Registered && k.Probed && k.Health.Err == nil {
-			s, err := a.session(ctx, k, lost)
-			if err == nil {
-				said, wait = "", minSessionRetry
-				lost = a.underSession(ctx, s)
-				continue
-			}
-			if ctx.Err() == nil && err.Error() != said {
-				a.Log.Warn("there is no session yet; trying on", "err", err)
-				said = err.Error()
-			}
-			retry, wait = time.After(wait), min(2*wait, time.Second)
-			changed = nil
-		}
-		select {
-		case <-ctx.Done():
-		case <-retry:
-		case <-changed:
-		}
-	}
+	k := &lock.Keeper{Client: a.Lock.Client, Options: a.Session, Log: a.Log, Verify: a.verifySession, DestroyTimeout: a.shutdown.finalCallTimeout,
+		Wanted: func() (bool, <-chan struct{}) {
+			k, changed := a.known.Watch()
+			return k.Registered && k.Probed && k.Health.Err == nil, changed
+		},
+		Began: func(s *lock.Session) { a.known.Update(func(k *snapshot) { k.setSession(s) }) },
+		Ended: func(*lock.Session, bool) { a.known.Update(func(k *snapshot) { k.setSession(nil) }) }}
+	k.Open = func(ctx context.Context, lost string) (*lock.Session, error) { return a.openSession(ctx, k, lost) }
+	k.Run(ctx)
 }
 
-// session makes a session, or takes over the one that our predecessor left: that which holds our member's key, and the
-// lock where it was elected. One that holds the lock for another run of Redis is ended.
-func (a *Agent) session(ctx context.Context, k snapshot, lost string) (*lock.Session, error) {
-	m, v := k.View.State.Master, k.View
-	prior, holds := v.LiveAgents[a.Me.ID].Session, !v.Free() && v.Holder == a.Me.ID
-	if holds {
-		prior = v.Session
-	}
-	switch prior {
-	case "":
-		if v.Index == 0 {
+// openSession creates a session, or adopts the one that our predecessor left: the session of the lock if that names this member,
+// otherwise that of this member's key. It returns an error while it is unknown whether there is one.
+func (a *Agent) openSession(ctx context.Context, keeper *lock.Keeper, lost string) (*lock.Session, error) {
+	k := a.known.Load()
+	prior, holds := priorSession(k.View, a.Me.ID)
+	if prior == "" {
+		if k.View.Index == 0 {
 			return nil, errors.New("the lock has not been read yet")
 		}
-		return lock.NewSession(context.WithoutCancel(ctx), a.Lock.Client, a.Session) // or one may be left that nobody knows
-	case lost:
+		return keeper.New(ctx)
+	}
+	v := k.View
+	if prior == lost {
 		var err error
-		if v, err = a.Lock.Read(ctx); err != nil {
+		if v, err = a.rereadLost(ctx, lost); err != nil {
 			return nil, err
 		}
-		if a.observeView(v); v.Session != lost && v.LiveAgents[a.Me.ID].Session != lost {
-			return nil, errors.New("the watch still shows the session that was lost")
-		}
-		m, holds = v.State.Master, v.Session == lost
-		a.Log.Warn("the session that was lost is there: consul's server had not read its own log yet", "session", lost)
+		holds = v.Session == lost
 	}
-	if why := cmp.Or(a.duplicateMember(ctx), a.idInUse(ctx, m, k.Health.Status.RunID)); why != "" {
+	run := k.Health.Status.RunID
+	if why := cmp.Or(a.duplicateMember(ctx), a.idInUse(ctx, v.State.Master, run)); why != "" {
 		return nil, errors.New(why)
 	}
 	s := lock.Adopt(a.Lock.Client, prior, a.Session)
-	if holds && prior != lost && (m == nil || m.ID != a.Me.ID || m.RunID != k.Health.Status.RunID) {
+	if holds && prior != lost && !publishes(v, a.Me.ID, run) {
 		if err := s.Destroy(ctx); err != nil {
 			return nil, err
 		}
-		a.Log.Info("the lock is given back: our predecessor held it for another run of redis", "session", s.ID)
-		return lock.NewSession(context.WithoutCancel(ctx), a.Lock.Client, a.Session)
+		a.Log.Info("predecessor held the lock for another redis instance; destroyed its session", "event", "predecessor_session_destroyed", "session", s.ID)
+		return keeper.New(ctx)
 	}
-	a.Log.Info("adopted the predecessor's session", "session", s.ID, "lock", holds)
+	a.Log.Info("adopted the predecessor's session", "event", "session_adopted", "session", s.ID, "holds_lock", holds)
 	a.known.Update(func(k *snapshot) { k.Adopted = s.ID })
 	signal(a.verifySession)
 	return s, nil
 }
 
-// minSessionRetry is how soon a session is tried for again, first: it waits for a check to reach Consul's servers. For a
-// Consul that is away the pause doubles up to a second.
+// minSessionRetry is the pause between two tries of a call to Consul while the agent leaves.
 const minSessionRetry = 100 * time.Millisecond
 
-// underSession renews a session until it is lost, whose id it then returns, or the agent leaves, and destroys it then.
-func (a *Agent) underSession(ctx context.Context, s *lock.Session) (lost string) {
-	a.known.Update(func(k *snapshot) { k.setSession(s) })
-	err := s.Keep(ctx, a.verifySession, a.Log)
-	a.known.Update(func(k *snapshot) { k.setSession(nil) })
-	if errors.Is(err, lock.ErrSessionLost) {
-		a.Log.Warn("the session is lost", "session", s.ID)
-		a.revoke(func(held string) bool { return held == s.ID })
-		return s.ID
+// priorSession returns the session of the lock if its holder is this member, otherwise that of this member's key, and reports
+// whether it holds the lock. It returns an empty ID if there is neither.
+func priorSession(v cluster.View, id string) (session string, holds bool) {
+	if !v.Free() && v.Holder == id {
+		return v.Session, true
 	}
-	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.finalCallTimeout())
-	defer cancel()
-	if err := s.Destroy(bye); err != nil {
-		a.Log.Warn("the session is left to its TTL", "session", s.ID, "err", err)
+	return v.LiveAgents[id].Session, false
+}
+
+// publishes reports whether the published master is this member's Redis instance.
+func publishes(v cluster.View, id, run string) bool {
+	m := v.State.Master
+	return m != nil && m.ID == id && m.RunID == run
+}
+
+// rereadLost reads the lock, because the view still shows a session that Consul reported as lost. It returns an error if the
+// session does not hold anything any more.
+func (a *Agent) rereadLost(ctx context.Context, lost string) (cluster.View, error) {
+	v, err := a.Lock.Read(ctx)
+	if err != nil {
+		return v, err
 	}
-	return ""
+	a.observeView(v)
+	if v.Session != lost && v.LiveAgents[a.Me.ID].Session != lost {
+		return v, errors.New("the watch still shows the session that was lost")
+	}
+	a.Log.Warn("session reported lost is valid again (consul's server was still replaying its log); reusing it", "event", "lost_session_valid", "session", lost)
+	return v, nil
 }

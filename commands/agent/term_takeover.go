@@ -78,7 +78,7 @@ func (t *leaderTerm) options(ctx context.Context, k snapshot, won *wonLock) (tak
 		Peers: takeover.Peers{KeepMembers: true, Recorded: recordedPeers(k.View, a.Me.ID), ConfirmEligible: c.confirmEligible(k),
 			WaitForSlowUntil: won.leaderlessSince.Add(c.slowMemberGrace())},
 		Evidence: takeover.Evidence{Detached: c.evidence.detached},
-		Operator: requested(k.View.Request, a.Me.ID)}
+		Operator: operatorWish(k.View.Request, a.Me.ID)}
 	_, o.Self.UncountedReplicas = cluster.CountReplicas(k.Health.Status, k.View, a.Me.ID, a.links.streams, a.Guard)
 	if master != nil {
 		o.Evidence.StallAllowance, o.Evidence.MasterCheckPassing = a.stallAllowance(master), c.masterCheck.isFresh(master.RunID)
@@ -102,8 +102,8 @@ func (t *leaderTerm) options(ctx context.Context, k snapshot, won *wonLock) (tak
 	return o, nil
 }
 
-// requested is what an operator wants of the member.
-func requested(r *cluster.Request, id string) takeover.Operator {
+// operatorWish is what an operator wants of the member.
+func operatorWish(r *cluster.Request, id string) takeover.Operator {
 	switch {
 	case !r.Active() || r.To != id:
 		return takeover.Operator{}

@@ -1,24 +1,23 @@
-// Package elect is `resec elect`: one member contends for the lock, and its handler promotes and fences its Redis.
+// Package elect is `resec elect`: one member contends for the lock, and promotes its Redis while it holds the lock.
 package elect
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/hashicorp/consul/api"
 	"golang.org/x/sync/errgroup"
 
 	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/lock"
 	"resec/commands/observable"
-	"resec/commands/watch"
+	"resec/commands/observe"
 	"resec/handlers"
 	"resec/handlers/redis"
 )
@@ -26,7 +25,10 @@ import (
 // ErrTimeout is returned when the lock could not be acquired in time.
 var ErrTimeout = errors.New("timed out waiting for the lock")
 
-// Election is `resec elect`: one member contends for the lock, once.
+// acquireRetry is how soon the lock is tried again if nothing is seen to change: a lock delay ends without an event.
+const acquireRetry = time.Second
+
+// Election is `resec elect`: one member contends for the lock, and holds it once.
 type Election struct {
 	Lock      lock.Lock
 	Session   lock.SessionOptions
@@ -37,73 +39,63 @@ type Election struct {
 	Creds     redis.Options
 	Probe     redis.Probe
 	Handler   handlers.Handler // nil: the built-in promote and fence
-	Child     bool             // the lock is held only while Handler runs
-	Timeout   time.Duration    // to get the lock; 0: none
+	Child     bool             // hold the lock only while Handler runs
+	Timeout   time.Duration    // to acquire the lock; 0: none
 	Log       *slog.Logger
 
-	known       *observable.Value[snapshot]
-	masterSince atomic.Pointer[time.Time]  // since when our Redis is master, by the built-in promote
-	term        uint64                     // that we published, 0 before
-	lease       atomic.Pointer[lock.Lease] // of the session under way
-	background  sync.WaitGroup             // what a take-over still does for others
+	known      *observable.Value[snapshot]
+	observer   *observe.Observer
+	term       uint64                     // that was published, or that the promote handler was invoked for; 0 before
+	lease      atomic.Pointer[lock.Lease] // under which the lock is held; nil before
+	background sync.WaitGroup             // work of the take-over on other members
 }
 
-// snapshot is what an election knows.
+// snapshot is what an election knows at one moment.
 type snapshot struct {
-	view        cluster.View
-	health      redis.Health
-	probed      bool // health is an answer
-	sessionLost bool // Consul says that our session is no more
+	observe.Snapshot
+	session    *lock.Session // ours; nil: none
+	promotedAt time.Time     // when the built-in promote was done; zero before
 }
 
-// Run contends, holds the lock until it is lost or the context ends (nil), and leaves nothing behind.
+// Run contends for the lock, and holds it until it is lost or the context ends. Then it fences Redis, releases the lock and
+// removes what it registered. It returns nil if the context ended; ErrTimeout; cluster.ErrConflict or cluster.ErrOtherCluster if
+// the key is not this cluster's; redis.ErrTooOld; takeover.ErrLost if the lock is lost; and any error of promoting and fencing.
 func (e *Election) Run(ctx context.Context) error {
 	e.known = observable.New[snapshot]()
-	work, stop := context.WithCancel(ctx)
-	g, work := errgroup.WithContext(work)
-	g.Go(func() error {
-		return watch.Run(work, e.Lock.Client, map[string]any{"type": "keyprefix", "prefix": e.Lock.Key}, func(index uint64, answer any) {
-			pairs, _ := answer.(api.KVPairs)
-			e.known.Update(func(k *snapshot) { k.view = e.Lock.Parse(index, pairs) })
-		}, watch.Log(e.Log, "lock"))
-	})
-	if !e.Child { // a child's own life is its health
-		g.Go(func() error {
-			e.Redis.Watch(work, e.Probe, nil, func(h redis.Health) {
-				e.known.Update(func(k *snapshot) { k.health, k.probed = h, true })
-			})
-			return nil
-		})
-	}
+	e.observer = e.newObserver()
+	// Session and observer outlive the context: the end of the term needs the session until the lock is released.
+	outer, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g, outer := errgroup.WithContext(outer)
+	g.Go(func() error { return e.observer.Run(outer) })
+	g.Go(func() error { e.newKeeper().Run(outer); return nil })
 	g.Go(func() error {
 		defer stop()
-		return e.contend(work)
+		inner, end := context.WithCancel(outer)
+		defer end()
+		defer context.AfterFunc(ctx, end)()
+		return e.contend(inner)
 	})
 	return g.Wait()
 }
 
-// contend is the state before the lock is held.
-func (e *Election) contend(ctx context.Context) error {
-	limit := time.Duration(1<<63 - 1)
-	if e.Timeout > 0 {
-		limit = e.Timeout
+func (e *Election) newObserver() *observe.Observer {
+	o := &observe.Observer{Lock: e.Lock, Probe: e.Probe, Log: e.Log, Update: func(change func(*observe.Snapshot)) {
+		e.known.Update(func(k *snapshot) { change(&k.Snapshot) })
+	}}
+	if !e.Child { // a child's own life is its health
+		o.Redis = e.Redis
 	}
-	timeout := time.NewTimer(limit)
-	defer timeout.Stop()
-	e.Log.Info("waiting for the lock", "key", e.Lock.Key)
-	for {
-		s, err := e.session(ctx, timeout.C)
-		if s == nil {
-			return err
-		}
-		again, err := e.contendWith(ctx, s, timeout.C)
-		if !again {
-			return err
-		}
-	}
+	return o
 }
 
-// Lease is what is left of the lease under way; 0 where there is none.
+func (e *Election) newKeeper() *lock.Keeper {
+	return &lock.Keeper{Client: e.Lock.Client, Options: e.Session, Log: e.Log,
+		Began: func(s *lock.Session) { e.known.Update(func(k *snapshot) { k.session = s }) },
+		Ended: func(*lock.Session, bool) { e.known.Update(func(k *snapshot) { k.session = nil }) }}
+}
+
+// Lease returns what is left of the lease under which the lock is held; 0 if it is not held.
 func (e *Election) Lease() time.Duration {
 	if l := e.lease.Load(); l != nil {
 		return l.Left(time.Now())
@@ -111,103 +103,50 @@ func (e *Election) Lease() time.Duration {
 	return 0
 }
 
-// session creates a session, for as long as it takes.
-func (e *Election) session(ctx context.Context, timeout <-chan time.Time) (*lock.Session, error) {
-	for said := false; ; said = true {
-		s, err := lock.NewSession(context.WithoutCancel(ctx), e.Lock.Client, e.Session) // or one may be left that nobody knows
-		if err == nil {
-			return s, nil
-		}
-		if !said && ctx.Err() == nil {
-			e.Log.Warn("there is no session yet; trying on", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil, nil
-		case <-timeout:
-			return nil, ErrTimeout
-		case <-time.After(time.Second):
-		}
+// contend waits until the lock can be acquired, acquires it and holds it.
+func (e *Election) contend(ctx context.Context) error {
+	limit := time.Duration(math.MaxInt64)
+	if e.Timeout > 0 {
+		limit = e.Timeout
 	}
-}
-
-// contendWith contends under one session, and holds the lock once it has it. It tells whether to contend again.
-func (e *Election) contendWith(ctx context.Context, s *lock.Session, timeout <-chan time.Time) (again bool, err error) {
-	keep, stop := context.WithCancel(ctx)
-	kept := make(chan struct{})
-	e.known.Update(func(k *snapshot) { k.sessionLost = false })
-	e.lease.Store(&s.Lease)
-	go func() {
-		defer close(kept)
-		if errors.Is(s.Keep(keep, nil, e.Log), lock.ErrSessionLost) {
-			e.known.Update(func(k *snapshot) { k.sessionLost = true })
-		}
-	}()
-	defer func() {
-		stop()
-		<-kept
-		if d := s.Destroy(context.WithoutCancel(ctx)); d != nil {
-			e.Log.Warn("the session is left to its TTL", "err", d)
-		}
-	}()
-	said := ""
+	timeout := time.NewTimer(limit)
+	defer timeout.Stop()
+	e.Log.Info("waiting for the lock", "event", "waiting_for_lock", "key", e.Lock.Key)
+	logged := ""
 	for {
 		k, changed := e.known.Watch()
-		foreign := k.view.CheckService(e.Naming.Name(catalog.Master))
-		switch why := e.notContendingReason(k); {
-		case k.sessionLost:
-			return true, nil
-		case errors.Is(k.view.Err, cluster.ErrConflict):
-			return false, k.view.Err
-		case foreign != nil:
-			return false, foreign
-		case errors.Is(k.health.Err, redis.ErrTooOld):
-			return false, k.health.Err
-		case why == "":
-			v, err := e.Lock.Acquire(ctx, s.ID, k.view, k.view.State)
+		if err := k.misconfigured(e.Naming.Name(catalog.Master)); err != nil {
+			return err
+		}
+		why := k.notContendingReason(e.Child, time.Now())
+		if why == "" {
+			v, err := e.Lock.Acquire(ctx, k.session.ID, k.View, k.View.State)
 			if err == nil {
-				return false, e.runAsHolder(ctx, s, v)
+				return e.holdLock(ctx, k.session, v)
 			}
-			if text := err.Error(); !errors.Is(err, lock.ErrChanged) && text != said && ctx.Err() == nil {
-				e.Log.Warn("the lock is not to be had; trying on", "err", err)
-				said = text
-			}
-		case why != said:
-			e.Log.Info("not contending", "why", why)
-			said = why
+			logged = e.logNotAcquired(ctx, err, logged)
+		} else if why != logged {
+			e.Log.Info("not contending", "event", "not_contending", "why", why)
+			logged = why
 		}
 		select {
 		case <-ctx.Done():
-			return false, nil
-		case <-timeout:
-			return false, fmt.Errorf("%w %s", ErrTimeout, e.Lock.Key)
+			return nil
+		case <-timeout.C:
+			return fmt.Errorf("%w %s", ErrTimeout, e.Lock.Key)
 		case <-changed:
-		case <-time.After(time.Second): // a lock delay ends without an event
+		case <-time.After(acquireRetry):
 		}
 	}
 }
 
-// notContendingReason says why the lock should not be taken now; nothing when it should.
-func (e *Election) notContendingReason(k snapshot) string {
-	switch {
-	case k.view.Index == 0:
-		return "consul has not answered yet"
-	case k.view.Err != nil:
-		return k.view.Err.Error()
-	case k.view.Pause.Active(time.Now()) && !e.Child:
-		return "the cluster is " + k.view.Pause.String()
-	case !k.view.Free():
-		return "the lock is held by " + cmp.Or(k.view.Holder, "somebody else")
-	case e.Child:
-		return ""
-	case !k.probed:
-		return "redis has not answered yet"
-	case k.health.Err != nil:
-		return "redis is unusable: " + redis.Summary(k.health.Err)
-	case k.health.Status.Syncing:
-		return "redis is syncing"
-	case k.health.Status.Priority == 0:
-		return "its replica-priority is 0"
+// logNotAcquired logs why the lock was not acquired, once for each kind of error, and returns what was logged last. That another
+// member was faster is not logged: the view will show it.
+func (e *Election) logNotAcquired(ctx context.Context, err error, logged string) string {
+	kind := lock.ErrorKind(err)
+	if errors.Is(err, lock.ErrChanged) || kind == logged || ctx.Err() != nil {
+		return logged
 	}
-	return ""
+	e.Log.Warn("cannot acquire the lock, retrying", "event", "acquire_failed", "key", e.Lock.Key, "err", err)
+	return kind
 }

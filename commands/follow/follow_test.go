@@ -9,6 +9,7 @@ import (
 	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/observable"
+	"resec/commands/observe"
 	"resec/handlers"
 )
 
@@ -146,7 +147,8 @@ func TestLearn(t *testing.T) {
 
 func TestDue(t *testing.T) {
 	situation := func(change ...func(*snapshot)) snapshot {
-		k := snapshot{index: 7, event: []byte("[]\n"), digest: "d", run: "r", view: cluster.View{Index: 8, Session: "s", Holder: "a"}}
+		k := snapshot{index: 7, event: []byte("[]\n"), digest: "d", runID: "r",
+			Snapshot: observe.Snapshot{Fresh: true, View: cluster.View{Index: 8, Session: "s", Holder: "a"}}}
 		for _, f := range change {
 			f(&k)
 		}
@@ -163,13 +165,13 @@ func TestDue(t *testing.T) {
 		{"another event is", situation(), handledKey{"c", "r"}, true},
 		{"the same event for another run of Redis is", situation(), handledKey{"d", "q"}, true},
 		{"before the service was read nothing is", situation(func(k *snapshot) { k.index = 0 }), handledKey{}, false},
-		{"before the lock was read nothing is", situation(func(k *snapshot) { k.view.Index = 0 }), handledKey{}, false},
+		{"before the lock was read nothing is", situation(func(k *snapshot) { k.Fresh = false }), handledKey{}, false},
 		{"an event without a master is not", situation(func(k *snapshot) { k.digest = "" }), handledKey{"c", "r"}, false},
-		{"while the lock is ours nothing is", situation(func(k *snapshot) { k.view.Holder = "me" }), handledKey{}, false},
-		{"once it is ours no longer, it is", situation(func(k *snapshot) { k.view.Session, k.view.Holder = "", "me" }), handledKey{}, true},
+		{"while the lock is ours nothing is", situation(func(k *snapshot) { k.View.Holder = "me" }), handledKey{}, false},
+		{"once it is ours no longer, it is", situation(func(k *snapshot) { k.View.Session, k.View.Holder = "", "me" }), handledKey{}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := shouldInvoke(tt.k, handledKey{tt.k.digest, tt.k.run}, tt.handled, "me"); got != tt.want {
+			if got := tt.k.shouldInvoke(handledKey{tt.k.digest, tt.k.runID}, tt.handled, "me"); got != tt.want {
 				t.Errorf("got %t, want %t", got, tt.want)
 			}
 		})

@@ -20,7 +20,7 @@ func FuzzParse(f *testing.F) {
 		pair := func(key string, value []byte) *api.KVPair {
 			return &api.KVPair{Key: key, Value: value, Session: "s", Flags: Flag, ModifyIndex: 7}
 		}
-		v := Parse("k", 9, api.KVPairs{pair("k", holder), pair(StateKey("k"), state), pair(memberKey("k", "b"), member), pair(memberKey("k", ""), member),
+		v := parse("k", 9, api.KVPairs{pair("k", holder), pair(stateKey("k"), state), pair(memberKey("k", "b"), member), pair(memberKey("k", ""), member),
 			pair(requestKey("k"), request), pair(pauseKey("k"), pause), pair(historyKey("k"), state), pair("k/else", member)})
 		if v.Err == nil && v.State.Master != nil && (v.State.Master.ID == "" || v.State.Master.Address == "") {
 			t.Error("a master without id or address")

@@ -11,16 +11,21 @@ import (
 	"resec/commands/cluster"
 )
 
-// maxHistoryChanges is how many changes are kept.
+// maxHistoryChanges is how many changes of the master are kept.
 const maxHistoryChanges = 20
 
-// History are the last changes, the newest last.
+// appendTries bounds how often AppendHistory starts anew because another master has written too.
+const appendTries = 3
+
+// History returns the last changes of the master, the newest last. It returns an error if Consul does not answer or denies it.
 func (l Lock) History(ctx context.Context) ([]cluster.Change, error) {
-	all, _, err := l.history(ctx)
+	all, _, err := l.readHistory(ctx)
 	return all, err
 }
 
-func (l Lock) history(ctx context.Context) (all []cluster.Change, index uint64, err error) {
+// readHistory returns the changes and the index of their key, 0 if there is no such key. A value that is no JSON, because it was
+// overwritten by hand, is an empty history.
+func (l Lock) readHistory(ctx context.Context) (all []cluster.Change, index uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	p, _, err := l.Client.KV().Get(historyKey(l.Key), (&api.QueryOptions{RequireConsistent: true}).WithContext(ctx))
@@ -31,26 +36,39 @@ func (l Lock) history(ctx context.Context) (all []cluster.Change, index uint64, 
 		return nil, 0, nil
 	}
 	if json.Unmarshal(p.Value, &all) != nil {
-		all = nil // somebody has overwritten it: it begins anew
+		all = nil
 	}
 	return all, p.ModifyIndex, nil
 }
 
-// AppendHistory adds a change. It is written after the master is in service: a history is worth no delay.
+// AppendHistory adds a change, and drops the oldest beyond maxHistoryChanges. The caller writes it after the master is in
+// service, because a history is worth no delay. It returns ErrChanged if other writers were faster three times in a row,
+// ErrDenied if the token does not suffice, and any error of the calls.
 func (l Lock) AppendHistory(ctx context.Context, c cluster.Change) error {
-	for range 3 { // two masters in a row may write at the same time
-		all, index, err := l.history(ctx)
-		if err != nil {
-			return err
-		}
-		all = append(all, c)
-		data, err := json.Marshal(all[max(0, len(all)-maxHistoryChanges):])
-		if err == nil {
-			_, err = l.commit(ctx, &api.KVTxnOp{Verb: api.KVCAS, Key: historyKey(l.Key), Value: data, Index: index})
-		}
-		if !errors.Is(err, ErrChanged) {
+	var err error
+	for range appendTries {
+		if err = l.appendOnce(ctx, c); !errors.Is(err, ErrChanged) {
 			return err
 		}
 	}
-	return ErrChanged
+	return err
+}
+
+func (l Lock) appendOnce(ctx context.Context, c cluster.Change) error {
+	all, index, err := l.readHistory(ctx)
+	if err != nil {
+		return err
+	}
+	data, err := json.Marshal(latestChanges(append(all, c)))
+	if err == nil {
+		_, err = l.commit(ctx, &api.KVTxnOp{Verb: api.KVCAS, Key: historyKey(l.Key), Value: data, Index: index})
+	}
+	if err != nil {
+		return fmt.Errorf("write the history %s: %w", historyKey(l.Key), err)
+	}
+	return nil
+}
+
+func latestChanges(all []cluster.Change) []cluster.Change {
+	return all[max(0, len(all)-maxHistoryChanges):]
 }

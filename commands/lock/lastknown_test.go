@@ -40,9 +40,9 @@ func TestMemory(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			l := Lock{Key: "k", LastKnown: &LastKnownState{}}
 			for _, v := range tt.saw {
-				l.LastKnown.Fill(v)
+				l.LastKnown.fill(v)
 			}
-			if d := cmp.Diff(tt.want, l.LastKnown.Fill(tt.shown), cmpopts.EquateErrors()); d != "" {
+			if d := cmp.Diff(tt.want, l.LastKnown.fill(tt.shown), cmpopts.EquateErrors()); d != "" {
 				t.Error(d)
 			}
 		})
@@ -52,7 +52,7 @@ func TestMemory(t *testing.T) {
 // A state that can be read and names nobody is damaged.
 func TestMemory_NamesNobody(t *testing.T) {
 	l := Lock{Key: "k", LastKnown: &LastKnownState{}}
-	l.LastKnown.Fill(cluster.View{State: cluster.State{Master: &cluster.Master{Peer: handlers.Peer{ID: "a", Address: "a:1", Term: 5}}}})
+	l.LastKnown.fill(cluster.View{State: cluster.State{Master: &cluster.Master{Peer: handlers.Peer{ID: "a", Address: "a:1", Term: 5}}}})
 	for _, text := range []string{`{"master":{}}`, `{"master":{"id":"b"}}`, `{"master":{"address":"b:1"}}`, `{`, `[]`} {
 		if v := l.Parse(8, api.KVPairs{{Key: "k/state", Value: []byte(text), ModifyIndex: 7}}); !v.FromLastKnown || v.State.Master.ID != "a" || v.Err != nil {
 			t.Errorf("%s gives %+v", text, v)
@@ -64,7 +64,7 @@ func TestMemory_NamesNobody(t *testing.T) {
 func TestMemory_OwnWrite(t *testing.T) {
 	l := Lock{Key: "k", LastKnown: &LastKnownState{}}
 	s := cluster.State{Master: &cluster.Master{Peer: handlers.Peer{ID: "a", Term: 5}}}
-	v := l.after(cluster.View{FromLastKnown: true, Err: cluster.ErrConflict}, map[string]uint64{"k": 7, "k/state": 7}, "s", "a", s)
+	v := l.afterWrite(cluster.View{FromLastKnown: true, Err: cluster.ErrConflict}, map[string]uint64{"k": 7, "k/state": 7}, "s", "a", s)
 	if v.FromLastKnown || v.Err != nil {
 		t.Errorf("the view is %+v", v)
 	}

@@ -11,45 +11,46 @@ import (
 // ErrLease is the cause of a context that ended with a lease.
 var ErrLease = errors.New("the lease is over")
 
-// RenewalDeadline is until when one thing that Consul waits for was renewed: the time just before the last successful renewal
-// was sent, plus its TTL. Consul counts from when the renewal reached it, which was later. A new clock has run out.
+// RenewalDeadline is the time until which one renewal at Consul holds: the time just before the last successful renewal was
+// sent, plus its TTL. Consul counts from the renewal's arrival, which is later. A new RenewalDeadline has passed.
 type RenewalDeadline struct {
 	mu    sync.Mutex
 	until time.Time
 }
 
-// Extend records that a renewal sent at that time succeeded. The time must come from time.Now: its monotonic reading
-// is what counts when the wall clock jumps.
-func (c *RenewalDeadline) Extend(sent time.Time, ttl time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.until = sent.Add(ttl)
+// Extend records that a renewal sent at that time succeeded. The time must come from time.Now: its monotonic reading counts if
+// the wall clock jumps.
+func (d *RenewalDeadline) Extend(sent time.Time, ttl time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.until = sent.Add(ttl)
 }
 
-func (c *RenewalDeadline) left(now time.Time) time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return max(0, c.until.Sub(now))
+func (d *RenewalDeadline) left(now time.Time) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return max(0, d.until.Sub(now))
 }
 
-// Lease is how long a member may still act as the holder of one session: until the soonest of its clocks has run out.
-// It ends before anybody else can hold the lock because of a renewal that failed. It proves nothing to others: a
-// session can also be destroyed.
+// Lease is how long a member may act as the holder of one session: until the first of its deadlines passes. It ends before
+// another member can hold the lock because of a renewal that failed. It proves nothing to others, because a session can also
+// be destroyed.
 type Lease []*RenewalDeadline
 
-// Left is the time that is left at now; 0 when the lease is over or never began.
+// Left returns the time left at now; 0 if the lease is over or never began.
 func (l Lease) Left(now time.Time) time.Duration {
-	left := time.Duration(math.MaxInt64)
-	for _, c := range l {
-		left = min(left, c.left(now))
-	}
 	if len(l) == 0 {
 		return 0
+	}
+	left := time.Duration(math.MaxInt64)
+	for _, d := range l {
+		left = min(left, d.left(now))
 	}
 	return left
 }
 
-// Context ends when the lease does, however often it is extended before; its cause is then ErrLease.
+// Context returns a context that ends when the lease does, however often the lease is extended before. Its cause is then
+// ErrLease.
 func (l Lease) Context(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var t *time.Timer

@@ -1,38 +1,38 @@
-// Package lock is a lock in Consul and what stands beside it: sessions, the lease, the cluster's state.
+// Package lock talks to Consul about one lock: it reads the lock and the keys below it, writes them in transactions, and keeps
+// the session that holds the lock.
 package lock
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/cluster"
 )
 
-// Flag marks a lock key, as Consul's own API marks it: `consul lock` refuses a key without it.
+// Flag marks a lock key, as Consul's own API does: `consul lock` refuses a key without it.
 // Source: https://github.com/hashicorp/consul/blob/main/api/lock.go
 const Flag uint64 = 0x2ddccbc058a50c18
 
 var (
-	// ErrChanged is returned when a transaction found the lock or the state other than its writer knew it.
+	// ErrChanged is returned when a transaction found the lock or the state changed since the caller read it.
 	ErrChanged = errors.New("the lock or the state has changed meanwhile")
-	// ErrDenied is returned when the ACL token does not suffice; its text names the permission that is missing.
+	// ErrDenied is returned when the ACL token does not suffice; its text names the missing permission.
 	ErrDenied = errors.New("consul denies it")
 )
 
-// Lock is a key that one session at a time holds.
+// Lock is a key that one session at a time can hold. Each of its calls is bounded by CallTimeout.
 type Lock struct {
 	Client    *api.Client
 	Key       string
-	Member    string // the id that is written into the lock
-	LastKnown *LastKnownState
+	Member    string          // the ID that is written into the key by its holder
+	LastKnown *LastKnownState // nil: a state that vanishes from Consul is not remembered
 }
 
-// Read looks once.
+// Read reads the lock and all keys below it with one consistent query. It returns an error if Consul does not answer, or if
+// the token cannot read the lock's key.
 func (l Lock) Read(ctx context.Context) (cluster.View, error) {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
@@ -40,7 +40,7 @@ func (l Lock) Read(ctx context.Context) (cluster.View, error) {
 	if err != nil {
 		return cluster.View{}, fmt.Errorf("read the lock %s: %w", l.Key, err)
 	}
-	if meta.ResultsFilteredByACLs && len(pairs) == 0 { // it may be another's key that begins so
+	if meta.ResultsFilteredByACLs && len(pairs) == 0 { // hidden keys may belong to another key with this prefix
 		if _, _, err := l.Client.KV().Get(l.Key, (&api.QueryOptions{}).WithContext(ctx)); err != nil {
 			return cluster.View{}, fmt.Errorf("read the lock %s: %w", l.Key, err)
 		}
@@ -48,89 +48,87 @@ func (l Lock) Read(ctx context.Context) (cluster.View, error) {
 	return l.Parse(meta.LastIndex, pairs), nil
 }
 
-// Parse is the package's Parse of the lock's own key, with the state as it is remembered.
+// Parse reads a list of the lock's key and the keys below it, and fills in the last known state if the list has none.
 func (l Lock) Parse(index uint64, pairs api.KVPairs) cluster.View {
-	return l.LastKnown.Fill(Parse(l.Key, index, pairs))
+	return l.LastKnown.fill(parse(l.Key, index, pairs))
 }
 
-// Acquire takes the lock and writes s, provided that the state is still the one of the view. It returns the view with
-// the lock held. ErrMoved: the state is not, or the lock is held, or in a lock delay.
+// Acquire takes the lock and writes s. It returns the view with the lock held. It returns ErrChanged if the state is not the one
+// in v, if the lock is held, or if it is in a lock delay; ErrDenied if the token does not suffice. After any other error the
+// lock may be held.
 func (l Lock) Acquire(ctx context.Context, session string, v cluster.View, s cluster.State) (cluster.View, error) {
-	cas, err := l.cas(v, s)
-	var at map[string]uint64
-	if err == nil {
-		at, err = l.commit(ctx, cas, l.lock(session, l.Member))
-	}
+	cas, err := l.casOp(v, s)
 	if err != nil {
 		return v, fmt.Errorf("acquire the lock %s: %w", l.Key, err)
 	}
-	return l.after(v, at, session, l.Member, s), nil
+	indexes, err := l.commit(ctx, cas, l.lockOp(session, l.Member))
+	if err != nil {
+		return v, fmt.Errorf("acquire the lock %s: %w", l.Key, err)
+	}
+	return l.afterWrite(v, indexes, session, l.Member, s), nil
 }
 
-// after is the view once a transaction of ours has written lock and state.
-func (l Lock) after(v cluster.View, at map[string]uint64, session, holder string, s cluster.State) cluster.View {
-	v.LockIndex, v.StateIndex, v.Session, v.Holder, v.State, v.FromLastKnown = at[l.Key], at[StateKey(l.Key)], session, holder, s, false
-	v.Index, v.Err = max(v.Index, v.LockIndex, v.StateIndex), nil
-	return l.LastKnown.Fill(v)
+// Write replaces the state in v, provided that the session holds the lock, and carries out further operations in the same
+// transaction. It returns the view with the new state. It returns ErrChanged if the state is not the one in v, if the session
+// does not hold the lock, or if a further operation fails; ErrDenied if the token does not suffice. After any other error the
+// state may have been written.
+func (l Lock) Write(ctx context.Context, session string, v cluster.View, s cluster.State, more ...*api.TxnOp) (cluster.View, error) {
+	cas, err := l.casOp(v, s)
+	if err != nil {
+		return v, fmt.Errorf("write the state at %s: %w", stateKey(l.Key), err)
+	}
+	// The lock's key is written again: its value may have been overwritten by hand.
+	indexes, err := l.transact(ctx, append(kvOps(l.heldOp(session), cas, l.lockOp(session, l.Member)), more...))
+	if err != nil {
+		return v, fmt.Errorf("write the state at %s: %w", stateKey(l.Key), err)
+	}
+	return l.afterWrite(v, indexes, session, l.Member, s), nil
 }
 
-// Write replaces the state that the view shows, and returns the view with it. ErrMoved: somebody else wrote it, or the
-// session does not hold the lock. After any other error the state may have been written.
-func (l Lock) Write(ctx context.Context, session string, v cluster.View, s cluster.State) (cluster.View, error) {
-	return l.write(ctx, session, v, s)
-}
-
-// TxnIfHeld does something else in Consul, if the session holds the lock.
+// TxnIfHeld runs other operations in one transaction, provided that the session holds the lock. It returns ErrChanged if the
+// session does not hold it or an operation fails, ErrDenied if the token does not suffice, and any error of the call.
 func (l Lock) TxnIfHeld(ctx context.Context, session string, ops ...*api.TxnOp) error {
-	_, err := l.transact(ctx, append(txn(l.held(session)), ops...))
+	_, err := l.transact(ctx, append(kvOps(l.heldOp(session)), ops...))
 	return err
 }
 
-func (l Lock) write(ctx context.Context, session string, v cluster.View, s cluster.State, more ...*api.TxnOp) (cluster.View, error) {
-	cas, err := l.cas(v, s)
-	var at map[string]uint64
-	if err == nil { // the lock again: somebody may have overwritten its value
-		at, err = l.transact(ctx, append(txn(l.held(session), cas, l.lock(session, l.Member)), more...))
-	}
-	if err != nil {
-		return v, fmt.Errorf("write the state at %s: %w", StateKey(l.Key), err)
-	}
-	return l.after(v, at, session, l.Member, s), nil
-}
-
-// Transfer hands the lock from our session to another member's in one transaction: at no time is it free. ErrMoved: the
-// state is another by now, we hold the lock no longer, or that session is gone.
+// Transfer hands the lock from our session to the session of another member, in one transaction: the lock is never free. It
+// returns ErrChanged if the state is not the one in v, if our session does not hold the lock, or if the member's session has
+// ended; ErrDenied if the token does not suffice. After any other error the lock may have been transferred.
 func (l Lock) Transfer(ctx context.Context, session string, v cluster.View, id string, s cluster.State) (cluster.View, error) {
 	to := v.LiveAgents[id].Session
-	cas, err := l.cas(v, s)
-	var at map[string]uint64
-	if err == nil {
-		at, err = l.commit(ctx, l.held(session), cas, l.unlock(session), l.lock(to, id))
-	}
+	cas, err := l.casOp(v, s)
 	if err != nil {
-		return v, fmt.Errorf("pass the lock %s to %s: %w", l.Key, id, err)
+		return v, fmt.Errorf("transfer the lock %s to %s: %w", l.Key, id, err)
 	}
-	return l.after(v, at, to, id, s), nil
+	indexes, err := l.commit(ctx, l.heldOp(session), cas, l.unlockOp(session), l.lockOp(to, id))
+	if err != nil {
+		return v, fmt.Errorf("transfer the lock %s to %s: %w", l.Key, id, err)
+	}
+	return l.afterWrite(v, indexes, to, id, s), nil
 }
 
-// Release gives the lock back, and says why in the state if it is still the one that the view shows.
+// Release gives up the lock, and writes why into the state unless the state is no longer the one in v. It returns ErrChanged
+// if the session does not hold the lock, ErrDenied if the token does not suffice, and any error of the call.
 func (l Lock) Release(ctx context.Context, session string, v cluster.View, why string) error {
 	err := l.ReleaseWithReason(ctx, session, v, why)
-	if errors.Is(err, ErrChanged) {
-		if _, err = l.commit(ctx, l.unlock(session)); err != nil {
-			err = fmt.Errorf("release the lock %s: %w", l.Key, err)
-		}
+	if !errors.Is(err, ErrChanged) {
+		return err
 	}
-	return err
+	if _, err = l.commit(ctx, l.unlockOp(session)); err != nil {
+		return fmt.Errorf("release the lock %s: %w", l.Key, err)
+	}
+	return nil
 }
 
-// ReleaseWithReason gives the lock back, and says why in the state. ErrMoved: the state is not the one that the view shows, or the lock is not
-// ours; nothing has changed.
+// ReleaseWithReason gives up the lock, and writes why into the state. It returns ErrChanged, and has changed nothing, if the
+// state is not the one in v or the session does not hold the lock; ErrDenied if the token does not suffice; and any error of
+// the call.
 func (l Lock) ReleaseWithReason(ctx context.Context, session string, v cluster.View, why string) error {
 	v.State.Why = why
-	cas, err := l.cas(v, v.State)
+	cas, err := l.casOp(v, v.State)
 	if err == nil {
-		_, err = l.commit(ctx, l.held(session), cas, l.unlock(session))
+		_, err = l.commit(ctx, l.heldOp(session), cas, l.unlockOp(session))
 	}
 	if err != nil {
 		return fmt.Errorf("release the lock %s: %w", l.Key, err)
@@ -138,85 +136,11 @@ func (l Lock) ReleaseWithReason(ctx context.Context, session string, v cluster.V
 	return nil
 }
 
-// PutMember says that this member is here, for as long as its session lives.
-func (l Lock) PutMember(ctx context.Context, p cluster.MemberKey) error {
-	data, err := json.Marshal(p)
-	if err == nil {
-		_, err = l.commit(ctx, &api.KVTxnOp{Verb: api.KVLock, Key: memberKey(l.Key, l.Member), Value: data, Session: p.Session})
-	}
-	if err != nil {
-		return fmt.Errorf("write the member's key %s: %w", memberKey(l.Key, l.Member), err)
-	}
-	return nil
-}
-
-// DeleteMember removes a member's key.
-func (l Lock) DeleteMember(ctx context.Context, id string) error {
-	if _, err := l.commit(ctx, &api.KVTxnOp{Verb: api.KVDelete, Key: memberKey(l.Key, id)}); err != nil {
-		return fmt.Errorf("remove the member's key %s: %w", memberKey(l.Key, id), err)
-	}
-	return nil
-}
-
-// lock takes the lock for a session, or leaves it with that.
-func (l Lock) lock(session, id string) *api.KVTxnOp {
-	return &api.KVTxnOp{Verb: api.KVLock, Key: l.Key, Value: []byte(id), Flags: Flag, Session: session}
-}
-
-func (l Lock) unlock(session string) *api.KVTxnOp {
-	return &api.KVTxnOp{Verb: api.KVUnlock, Key: l.Key, Value: []byte(l.Member), Flags: Flag, Session: session}
-}
-
-// held checks that the session holds the lock.
-func (l Lock) held(session string) *api.KVTxnOp {
-	return &api.KVTxnOp{Verb: api.KVCheckSession, Key: l.Key, Session: session}
-}
-
-// cas replaces the state that the view shows; where it shows none there must be none.
-func (l Lock) cas(v cluster.View, s cluster.State) (*api.KVTxnOp, error) {
-	data, err := json.Marshal(s)
-	if err != nil {
-		return nil, err
-	}
-	return &api.KVTxnOp{Verb: api.KVCAS, Key: StateKey(l.Key), Value: data, Index: v.StateIndex}, nil
-}
-
-// commit runs one transaction: all of it, or nothing and ErrMoved. It returns each key's index: Consul leaves that as it
-// is where a write changes nothing.
-func (l Lock) commit(ctx context.Context, ops ...*api.KVTxnOp) (map[string]uint64, error) {
-	return l.transact(ctx, txn(ops...))
-}
-
-func txn(ops ...*api.KVTxnOp) (out api.TxnOps) {
-	for _, op := range ops {
-		out = append(out, &api.TxnOp{KV: op})
-	}
-	return out
-}
-
-func (l Lock) transact(ctx context.Context, ops api.TxnOps) (map[string]uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
-	defer cancel()
-	ok, res, _, err := l.Client.Txn().Txn(ops, (&api.QueryOptions{}).WithContext(ctx))
-	if err != nil {
-		return nil, err
-	}
-	if ok {
-		at := map[string]uint64{}
-		for _, r := range res.Results {
-			if r.KV != nil {
-				at[r.KV.Key] = r.KV.ModifyIndex
-			}
-		}
-		return at, nil
-	}
-	kind := ErrChanged
-	var why []string
-	for _, e := range res.Errors {
-		if strings.Contains(e.What, "Permission denied") { // a transaction has no status of its own for it
-			kind = ErrDenied
-		}
-		why = append(why, e.What)
-	}
-	return nil, fmt.Errorf("%w (%s)", kind, strings.Join(why, "; "))
+// afterWrite returns the view after a transaction of ours wrote the lock and the state; indexes are those of the keys written.
+func (l Lock) afterWrite(v cluster.View, indexes map[string]uint64, session, holder string, s cluster.State) cluster.View {
+	v.LockIndex, v.StateIndex = indexes[l.Key], indexes[stateKey(l.Key)]
+	v.Index = max(v.Index, v.LockIndex, v.StateIndex)
+	v.Session, v.Holder, v.State = session, holder, s
+	v.FromLastKnown, v.Err = false, nil
+	return l.LastKnown.fill(v)
 }

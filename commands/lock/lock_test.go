@@ -63,7 +63,7 @@ func TestParse(t *testing.T) {
 			"read the state at resec/.lock/state: json: cannot unmarshal array into Go value of type cluster.State"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := Parse(key, 9, tt.pairs)
+			got := parse(key, 9, tt.pairs)
 			text := ""
 			if got.Err != nil {
 				text = got.Err.Error()
@@ -79,14 +79,14 @@ func TestParse(t *testing.T) {
 			}
 		})
 	}
-	if err := Parse(key, 9, api.KVPairs{{Key: key}}).Err; !errors.Is(err, cluster.ErrConflict) {
+	if err := parse(key, 9, api.KVPairs{{Key: key}}).Err; !errors.Is(err, cluster.ErrConflict) {
 		t.Errorf("got %v, want ErrConflict", err)
 	}
 }
 
 // A write checks the index of the state that its writer saw, or that there was none, which is index 0.
 func TestCAS(t *testing.T) {
-	op, err := Lock{Key: "k"}.cas(cluster.View{StateIndex: 8}, cluster.State{Service: "s"})
+	op, err := Lock{Key: "k"}.casOp(cluster.View{StateIndex: 8}, cluster.State{Service: "s"})
 	want := &api.KVTxnOp{Verb: api.KVCAS, Key: "k/state", Value: []byte(`{"service":"s"}`), Index: 8}
 	if d := cmp.Diff(want, op); d != "" || err != nil {
 		t.Error(d, err)

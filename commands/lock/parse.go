@@ -11,31 +11,27 @@ import (
 	"resec/commands/cluster"
 )
 
-// Where what belongs to the lock at key stands beside it.
-func StateKey(key string) string      { return key + "/state" }
+// The keys below the lock's key.
+func stateKey(key string) string      { return key + "/state" }
 func memberKey(key, id string) string { return key + "/members/" + id }
 func requestKey(key string) string    { return key + "/failover" }
 func pauseKey(key string) string      { return key + "/pause" }
 func historyKey(key string) string    { return key + "/history" }
 
-// Parse reads what a list of the keys below the lock's own gave.
-func Parse(key string, index uint64, pairs api.KVPairs) cluster.View {
-	v, odd := cluster.View{Index: index}, false
+// parse reads a list of the lock's key and the keys below it. Other keys are ignored.
+func parse(key string, index uint64, pairs api.KVPairs) cluster.View {
+	v, notALock := cluster.View{Index: index}, false
 	for _, p := range pairs {
 		switch p.Key {
 		case key:
-			odd = p.Flags != Flag
-			v.LockIndex = p.ModifyIndex
-			if v.Session = p.Session; v.Session != "" {
+			notALock = p.Flags != Flag
+			v.LockIndex, v.Session = p.ModifyIndex, p.Session
+			if v.Session != "" {
 				v.Holder = string(p.Value)
 			}
-		case StateKey(key):
+		case stateKey(key):
 			v.StateIndex = p.ModifyIndex
-			if err := json.Unmarshal(p.Value, &v.State); err != nil {
-				v.Err = errors.Join(v.Err, fmt.Errorf("read the state at %s: %w", p.Key, err))
-			} else if m := v.State.Master; m != nil && (m.ID == "" || m.Address == "") {
-				v.Err = errors.Join(v.Err, fmt.Errorf("read the state at %s: its master has no id or no address", p.Key))
-			}
+			v.Err = errors.Join(v.Err, parseState(&v.State, p))
 		case requestKey(key):
 			v.Request, v.Answered = parseRequest(p)
 		case pauseKey(key):
@@ -44,14 +40,25 @@ func Parse(key string, index uint64, pairs api.KVPairs) cluster.View {
 			parseMember(&v, key, p)
 		}
 	}
-	// Beside a state of ours an odd key is still our lock, on which somebody has run `consul kv put`.
-	if odd && v.StateIndex == 0 {
+	// With a state of ours below it, a key without the flag is still our lock: its value was set with `consul kv put`.
+	if notALock && v.StateIndex == 0 {
 		v.Err = fmt.Errorf("%w: %s", cluster.ErrConflict, key)
 	}
 	return v
 }
 
-// parseMember reads a member's key. What is no member's is left out.
+// parseState reads the state. It returns an error for a state that is no JSON or names an incomplete master.
+func parseState(s *cluster.State, p *api.KVPair) error {
+	if err := json.Unmarshal(p.Value, s); err != nil {
+		return fmt.Errorf("read the state at %s: %w", p.Key, err)
+	}
+	if m := s.Master; m != nil && (m.ID == "" || m.Address == "") {
+		return fmt.Errorf("read the state at %s: its master has no id or no address", p.Key)
+	}
+	return nil
+}
+
+// parseMember adds a member's key to the view. It ignores any other key, and a member's key that is no JSON.
 func parseMember(v *cluster.View, key string, p *api.KVPair) {
 	id, below := strings.CutPrefix(p.Key, memberKey(key, ""))
 	m := cluster.MemberKey{Session: p.Session}

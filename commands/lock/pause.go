@@ -10,7 +10,7 @@ import (
 	"resec/commands/cluster"
 )
 
-// parsePause reads a pause; what cannot be read is none.
+// parsePause reads a pause. It returns nil for a value that is no JSON.
 func parsePause(value []byte) *cluster.Pause {
 	p := &cluster.Pause{}
 	if json.Unmarshal(value, p) != nil {
@@ -19,7 +19,8 @@ func parsePause(value []byte) *cluster.Pause {
 	return p
 }
 
-// Pause pauses the cluster, or changes a pause that stands.
+// Pause pauses the cluster, or replaces its pause. It returns ErrDenied if the token does not suffice, and any error of the
+// call.
 func (l Lock) Pause(ctx context.Context, p cluster.Pause) error {
 	data, err := json.Marshal(p)
 	if err == nil {
@@ -31,7 +32,8 @@ func (l Lock) Pause(ctx context.Context, p cluster.Pause) error {
 	return nil
 }
 
-// Resume ends a pause; where there is none nothing is done.
+// Resume ends a pause; a cluster that is not paused is no error. It returns ErrDenied if the token does not suffice, and any
+// error of the call.
 func (l Lock) Resume(ctx context.Context) error {
 	if _, err := l.commit(ctx, &api.KVTxnOp{Verb: api.KVDelete, Key: pauseKey(l.Key)}); err != nil {
 		return fmt.Errorf("remove the pause %s: %w", pauseKey(l.Key), err)

@@ -11,34 +11,36 @@ import (
 	"resec/commands/cluster"
 )
 
-// lockDelayRetries is how often a lock is tried that a session's end has just freed: Consul keeps it back for the session's lock delay,
-// which is 1 ms.
-const lockDelayRetries = 5
+// lockDelayRetries is how often Preempt tries to acquire the lock after it destroyed the holder's session: Consul keeps the lock
+// back for that session's lock delay, which is 1 ms. lockDelayPause is the time between two tries.
+const lockDelayRetries, lockDelayPause = 5, 2 * time.Millisecond
 
-// Preempt ends the session that holds the lock in the view, and takes the lock, as Acquire does. Exactly that session: where the
-// lock or the state is not what the view shows any more, nothing is done. ErrMoved: so it was, or another was faster.
+// Preempt destroys the session that holds the lock in v, and acquires the lock as Acquire does. It destroys no other session: if
+// a consistent read shows that the lock or the state is not as in v, it returns that read's view and ErrChanged, and changes
+// nothing. It also returns ErrChanged if another member acquired the lock first, ErrDenied if the token does not suffice, and
+// any error of the calls; the session may be destroyed then.
 func (l Lock) Preempt(ctx context.Context, session string, v cluster.View, s cluster.State) (cluster.View, error) {
-	is, err := l.Read(ctx)
-	switch {
-	case err != nil:
+	now, err := l.Read(ctx)
+	if err != nil {
 		return v, err
-	case !is.SameLock(v):
-		return is, fmt.Errorf("end the session %s, which held the lock %s: %w", v.Session, l.Key, ErrChanged)
 	}
-	end, cancel := context.WithTimeout(ctx, CallTimeout)
+	if !now.SameLock(v) {
+		return now, fmt.Errorf("destroy the session %s, which held the lock %s: %w", v.Session, l.Key, ErrChanged)
+	}
+	destroy, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	if _, err := l.Client.Session().Destroy(is.Session, (&api.WriteOptions{}).WithContext(end)); err != nil {
-		return v, fmt.Errorf("end the session %s, which holds the lock %s: %w", is.Session, l.Key, err)
+	if _, err := l.Client.Session().Destroy(now.Session, (&api.WriteOptions{}).WithContext(destroy)); err != nil {
+		return v, fmt.Errorf("destroy the session %s, which holds the lock %s: %w", now.Session, l.Key, err)
 	}
 	for try := 1; ; try++ {
-		got, err := l.Acquire(ctx, session, is, s)
-		if err == nil || !errors.Is(err, ErrChanged) || try == lockDelayRetries {
+		got, err := l.Acquire(ctx, session, now, s)
+		if !errors.Is(err, ErrChanged) || try == lockDelayRetries {
 			return got, err
 		}
 		select {
 		case <-ctx.Done():
 			return got, err
-		case <-time.After(2 * time.Millisecond):
+		case <-time.After(lockDelayPause):
 		}
 	}
 }

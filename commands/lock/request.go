@@ -13,19 +13,25 @@ import (
 	"resec/commands/cluster"
 )
 
-// parseRequest reads a request; one whose session is gone, or that names nobody to be forced, is none. One that is over is apart.
-func parseRequest(p *api.KVPair) (open, over *cluster.Request) {
-	r := &cluster.Request{}
-	if p.Session == "" || json.Unmarshal(p.Value, r) != nil || r.To == "" && !r.Planned {
+// parseRequest reads an operator's request: an open one, or one with an answer. It returns neither for a request whose session
+// has ended, and for a forced one without a target.
+func parseRequest(p *api.KVPair) (open, answered *cluster.Request) {
+	if p.Session == "" {
 		return nil, nil
 	}
-	if r.Session, r.Index = p.Session, p.ModifyIndex; r.Answer != "" {
+	r := &cluster.Request{}
+	if json.Unmarshal(p.Value, r) != nil || r.To == "" && !r.Planned {
+		return nil, nil
+	}
+	r.Session, r.Index = p.Session, p.ModifyIndex
+	if r.Answer != "" {
 		return nil, r
 	}
 	return r, nil
 }
 
-// AnswerRequest writes what has become of a request. ErrMoved: its asker is gone, or somebody else has replied.
+// AnswerRequest writes the answer in r to its request. It returns ErrChanged if the request's session has ended or another agent
+// has answered, ErrDenied if the token does not suffice, and any error of the call.
 func (l Lock) AnswerRequest(ctx context.Context, r cluster.Request) error {
 	data, err := json.Marshal(r)
 	if err == nil {
@@ -33,62 +39,68 @@ func (l Lock) AnswerRequest(ctx context.Context, r cluster.Request) error {
 			&api.KVTxnOp{Verb: api.KVCAS, Key: requestKey(l.Key), Value: data, Index: r.Index})
 	}
 	if err != nil {
-		return fmt.Errorf("reply to the request %s: %w", requestKey(l.Key), err)
+		return fmt.Errorf("answer the request %s: %w", requestKey(l.Key), err)
 	}
 	return nil
 }
 
-// ErrRequestPending is returned where another operator's request stands.
+// ErrRequestPending is returned if the cluster has another operator's request already.
 var ErrRequestPending = errors.New("another request is under way")
 
-// requestTTL is the shortest that Consul takes: should the asker die, its request ends with its session, after up to twice that.
+// requestTTL is the shortest session TTL that Consul accepts. If the requesting process dies, its request ends with its session,
+// at most twice the TTL later.
 const requestTTL = 10 * time.Second
 
-// CreateRequest makes a request. It stands until the function that it returns is called, or the member has done it.
+// CreateRequest writes an operator's request under a session of its own, which it renews. The request exists until an agent has
+// fulfilled it, or until the caller calls end, which destroys the session and returns an error if that fails. CreateRequest
+// returns ErrRequestPending, ErrDenied if the token does not suffice, and any error of the calls.
 func (l Lock) CreateRequest(ctx context.Context, r cluster.Request) (end func(context.Context) error, err error) {
 	data, err := json.Marshal(r)
 	if err != nil {
+		return nil, fmt.Errorf("write the request %s: %w", requestKey(l.Key), err)
+	}
+	session, err := l.createRequestSession(ctx)
+	if err != nil {
 		return nil, err
 	}
-	keep := context.WithoutCancel(ctx)
+	renewals, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var renewing sync.WaitGroup
+	end = func(ctx context.Context) error {
+		stop()
+		renewing.Wait()
+		return session.Destroy(ctx)
+	}
+	_, err = l.commit(ctx, &api.KVTxnOp{Verb: api.KVLock, Key: requestKey(l.Key), Value: data, Session: session.ID})
+	if errors.Is(err, ErrChanged) {
+		err = ErrRequestPending
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("write the request %s: %w", requestKey(l.Key), err), end(context.WithoutCancel(ctx)))
+	}
+	renewing.Go(func() { renewRequest(renewals, session) })
+	return end, nil
+}
+
+// createRequestSession creates a session that deletes its keys when it ends.
+func (l Lock) createRequestSession(ctx context.Context) (*Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	id, _, err := l.Client.Session().CreateNoChecks(&api.SessionEntry{Name: "resec request", TTL: requestTTL.String(),
 		Behavior: api.SessionBehaviorDelete, LockDelay: time.Millisecond}, (&api.WriteOptions{}).WithContext(ctx))
 	if err != nil {
-		return nil, fmt.Errorf("create a session: %w", err)
+		return nil, fmt.Errorf("create a session for the request %s: %w", requestKey(l.Key), err)
 	}
-	keep, over := context.WithCancel(keep)
-	var keeping sync.WaitGroup
-	end = func(ctx context.Context) error {
-		over()
-		keeping.Wait()
-		ctx, cancel := context.WithTimeout(ctx, CallTimeout)
-		defer cancel()
-		_, err := l.Client.Session().Destroy(id, (&api.WriteOptions{}).WithContext(ctx))
-		return err
-	}
-	_, err = l.commit(ctx, &api.KVTxnOp{Verb: api.KVLock, Key: requestKey(l.Key), Value: data, Session: id})
-	if err != nil {
-		if errors.Is(err, ErrChanged) {
-			err = ErrRequestPending
-		}
-		return nil, errors.Join(fmt.Errorf("write the request %s: %w", requestKey(l.Key), err), end(context.WithoutCancel(ctx)))
-	}
-	keeping.Go(func() { l.renewRequest(keep, id) })
-	return end, nil
+	return Adopt(l.Client, id, SessionOptions{TTL: requestTTL}), nil
 }
 
-// renewRequest renews the session of a request. One that is lost has ended it, which its asker sees.
-func (l Lock) renewRequest(ctx context.Context, id string) {
+// renewRequest renews the session of a request. A lost session has ended the request, which its caller sees in the view.
+func renewRequest(ctx context.Context, s *Session) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(requestTTL / 3):
 		}
-		call, cancel := context.WithTimeout(ctx, CallTimeout)
-		_, _, _ = l.Client.Session().Renew(id, (&api.WriteOptions{}).WithContext(call))
-		cancel()
+		_ = s.renew(ctx, CallTimeout)
 	}
 }

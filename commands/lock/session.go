@@ -10,21 +10,21 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// ErrSessionLost is returned when Consul says that a session is no more.
+// ErrSessionLost is returned when Consul says that a session does not exist any more.
 var ErrSessionLost = errors.New("consul session lost")
 
-// CallTimeout bounds one call to Consul that does not block by design: some hang for 10 s after an election.
+// CallTimeout bounds one call to Consul that does not block by design: some hang for 10 s after Consul elected a new leader.
 const CallTimeout = 3 * time.Second
 
 // SessionOptions say what a session depends on.
 type SessionOptions struct {
 	Name          string
 	TTL           time.Duration
-	Check         string           // the id of a check on whose end the session ends too; empty: none
+	Check         string           // the ID of a check: if it turns critical, Consul ends the session; empty: none
 	CheckDeadline *RenewalDeadline // of that check
 }
 
-// session is one whose clock has not begun.
+// session returns a session whose lease has not begun.
 func (o SessionOptions) session(client *api.Client, id string) *Session {
 	s := &Session{ID: id, client: client, ttl: o.TTL, deadline: &RenewalDeadline{}}
 	s.Lease = Lease{s.deadline}
@@ -34,22 +34,24 @@ func (o SessionOptions) session(client *api.Client, id string) *Session {
 	return s
 }
 
-// Session is a Consul session of ours. It has no node check: a gossip blip is no failover.
+// Session is a Consul session of ours. It does not depend on the node's health check, so that a fault of gossip causes no
+// failover.
 type Session struct {
 	ID       string
 	client   *api.Client
 	ttl      time.Duration
 	deadline *RenewalDeadline
 
-	Lease Lease // of the session, and of the check that it is bound to
+	Lease Lease // of the session, and of the check that it depends on
 }
 
-// NewSession creates a session.
+// NewSession creates a session. It returns an error if Consul does not answer, or rejects it; unless Consul answered, a session
+// may exist that ends with its TTL.
 func NewSession(ctx context.Context, client *api.Client, opt SessionOptions) (*Session, error) {
 	type check struct{ ID string }
 	body := struct {
 		Name, TTL, Behavior, LockDelay string
-		NodeChecks                     []string // an empty list: the Go API's own type cannot say so beside service checks
+		NodeChecks                     []string // an empty list, which the Go API's own type cannot express next to service checks
 		ServiceChecks                  []check  `json:",omitempty"`
 	}{opt.Name, opt.TTL.String(), api.SessionBehaviorRelease, "1ms", []string{}, nil}
 	if opt.Check != "" {
@@ -67,16 +69,20 @@ func NewSession(ctx context.Context, client *api.Client, opt SessionOptions) (*S
 	return s, nil
 }
 
-// Adopt takes a session over from a predecessor of this process, to be renewed and destroyed as one of our own. Nothing
-// is known of its last renewal, so its lease begins with the next.
+// Adopt takes over a session that a predecessor of this process created, to be renewed and destroyed as one of our own. The
+// time of its last renewal is unknown, so its lease begins with the next one.
 func Adopt(client *api.Client, id string, opt SessionOptions) *Session {
 	return opt.session(client, id)
 }
 
-// Keep renews the session until the context ends (nil) or Consul says that it is gone (ErrSessionLost). A Consul that
-// does not answer loses nothing: the session may well outlive its outage, so renewing goes on.
+// maxRenewRetry bounds the pause after a renewal that failed.
+const maxRenewRetry = time.Second
+
+// Keep renews the session until the context ends, and then returns nil; a receive from now renews it at once. It returns
+// ErrSessionLost when Consul says that the session does not exist any more. While Consul does not answer it keeps trying,
+// because the session may outlive the outage.
 //
-// A renewal each third of the TTL, with a deadline no longer than that third: two in a row may fail within a lease
+// It renews each third of the TTL, with a deadline of at most that third. So two renewals in a row may fail within a lease
 // (TTL/3 + TTL/3 + TTL/3 = TTL), and Consul waits for twice the TTL before it ends a session.
 func (s *Session) Keep(ctx context.Context, now <-chan struct{}, log *slog.Logger) error {
 	every := s.ttl / 3
@@ -85,26 +91,29 @@ func (s *Session) Keep(ctx context.Context, now <-chan struct{}, log *slog.Logge
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-now: // somebody doubts it
+		case <-now:
 		case <-time.After(wait):
 		}
 		err := s.renew(ctx, min(every, CallTimeout))
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return nil
-		case errors.Is(err, ErrSessionLost):
-			return err
-		case err != nil:
-			if !failing {
-				log.Warn("the session cannot be renewed", "err", err, "lease_left", s.Lease.Left(time.Now()))
-			}
-			wait, failing = min(every, time.Second), true
-		default:
-			wait, failing = every, false
 		}
+		if errors.Is(err, ErrSessionLost) {
+			return err
+		}
+		if err == nil {
+			wait, failing = every, false
+			continue
+		}
+		if !failing {
+			log.Warn("cannot renew the consul session, retrying", "event", "session_renew_failed", "session", s.ID,
+				"lease_left", s.Lease.Left(time.Now()), "err", err)
+		}
+		wait, failing = min(every, maxRenewRetry), true
 	}
 }
 
+// renew renews the session once. It returns ErrSessionLost if Consul does not know the session.
 func (s *Session) renew(ctx context.Context, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -113,14 +122,15 @@ func (s *Session) renew(ctx context.Context, timeout time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("renew session %s: %w", s.ID, err)
 	}
-	if entry == nil { // how the API says 404
+	if entry == nil { // the API's form of 404
 		return fmt.Errorf("renew session %s: %w", s.ID, ErrSessionLost)
 	}
 	s.deadline.Extend(sent, s.ttl)
 	return nil
 }
 
-// Destroy ends the session, and with it frees what it locks.
+// Destroy ends the session, which frees the lock. It returns an error if Consul does not answer or denies it; the session then
+// ends with its TTL.
 func (s *Session) Destroy(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()

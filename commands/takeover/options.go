@@ -31,7 +31,7 @@ type Takeover struct {
 type Self struct {
 	Me      cluster.Master // as it will be published; RunID, Guard and MaxLag are filled in, Term is the highest known one
 	Service string         // name of the master service, written into the state
-	Redis   *redis.Server
+	Redis   OwnRedis
 	Creds   redis.Options // for the other members' Redis; Addr is filled in
 
 	Guard             cluster.GuardPolicy
@@ -39,6 +39,19 @@ type Self struct {
 	UncountedReplicas int                 // replicas of our Redis that are not members: a challenger does not count them
 	HandedOff         bool                // we transferred the lock to a successor that gave up and may have left a CLIENT PAUSE
 }
+
+// OwnRedis is our own server as a takeover changes it: a *redis.Server, or what serialises its changes.
+type OwnRedis interface {
+	Addr() string
+	Status(ctx context.Context) (redis.Status, error)
+	Promote(ctx context.Context) (redis.Status, error)
+	SetGuard(ctx context.Context, replicas, maxLag int) error
+	Park(ctx context.Context) error
+	Follow(ctx context.Context, addr string) error
+	Unpause(ctx context.Context) error
+}
+
+var _ OwnRedis = (*redis.Server)(nil)
 
 // Peers are the other members. `elect` without an agent knows none and keeps no record of them.
 type Peers struct {

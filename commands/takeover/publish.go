@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"resec/commands/cluster"
+	"resec/commands/lock"
 	"resec/handlers/redis"
 )
 
@@ -16,11 +17,11 @@ func (t Takeover) Publish(ctx context.Context, v cluster.View, st redis.Status, 
 		s = s.WithMasterRecorded()
 	}
 	demote, known := t.CatalogDemotion.ops(ctx)
-	v, done, err := t.Lock.Publish(ctx, t.Session.ID, v, s, t.Operator.requested(), demote)
+	out, err := t.Lock.Publish(ctx, t.Session.ID, v, lock.Publication{State: s, EndRequest: t.Operator.requested(), Also: demote})
 	if known {
-		t.CatalogDemotion.Applied = err == nil && done
+		t.CatalogDemotion.Applied = err == nil && out.AlsoApplied
 	}
-	return v, err
+	return out.View, err
 }
 
 // published returns our Redis as it is published. A master that continues without a switchover keeps the members that an operator forces

@@ -52,6 +52,13 @@ type Done struct {
 // context of Run has ended.
 func (d *Done) Wait() { <-d.ended }
 
+// NotNeeded is the result of a takeover that is not needed, because our Redis is the published master already.
+func NotNeeded(v cluster.View) *Done {
+	d := &Done{View: v, ended: make(chan struct{})}
+	close(d.ended)
+	return d
+}
+
 // Run stops the published master, promotes our Redis, publishes it and enables writes. The result is never nil, and carries the view as
 // it is after an error, too. Work on other members may continue after Run has returned, until ctx ends: see Done.Wait.
 //

@@ -7,10 +7,10 @@ import (
 	"resec/commands/cluster"
 )
 
-func TestChange(t *testing.T) {
+func TestMastershipChange(t *testing.T) {
 	began := time.Now()
-	steps := []cluster.Step{{Name: "sealed", At: time.Millisecond}, {Name: "lifted", At: 5 * time.Millisecond}}
-	drained := []cluster.Step{{Name: "paused", At: 2 * time.Millisecond}, {Name: "lifted", At: 9 * time.Millisecond}}
+	steps := []cluster.Step{{Name: "peers_parked", At: time.Millisecond}, {Name: "writes_enabled", At: 5 * time.Millisecond}}
+	drained := []cluster.Step{{Name: "paused", At: 2 * time.Millisecond}, {Name: "writes_enabled", At: 9 * time.Millisecond}}
 	after := leading().View
 	for _, tt := range []struct {
 		name   string
@@ -22,11 +22,11 @@ func TestChange(t *testing.T) {
 		outage time.Duration
 	}{
 		{"since the lock is free", situation(func(k *cluster.Snapshot) { k.View.State.Why = cluster.WhyDead }), began.Add(-time.Second), steps, true, "dead", time.Second + 5*time.Millisecond},
-		{"since it was passed", situation(func(k *cluster.Snapshot) { k.View.State.Why = cluster.WhyLeaving }), time.Time{}, drained, true, "leaving", 7 * time.Millisecond},
-		{"while the old master goes on", situation(), began.Add(-time.Second), drained, true, "the lock was lost", 7 * time.Millisecond},
-		{"by plan", situation(requested("me"), func(k *cluster.Snapshot) { k.View.Request.Planned, k.View.Request.Accepted = true, true }), time.Time{}, drained, true, "switchover", 7 * time.Millisecond},
+		{"since it was transferred", situation(func(k *cluster.Snapshot) { k.View.State.Why = cluster.WhyLeaving }), time.Time{}, drained, true, "leaving", 7 * time.Millisecond},
+		{"while the old master continues", situation(), began.Add(-time.Second), drained, true, "the lock was lost", 7 * time.Millisecond},
+		{"by a switchover", situation(requested("me"), func(k *cluster.Snapshot) { k.View.Request.Planned, k.View.Request.Accepted = true, true }), time.Time{}, drained, true, "switchover", 7 * time.Millisecond},
 		{"by force", situation(requested("me")), time.Time{}, drained, true, "failover by force", 7 * time.Millisecond},
-		{"from nobody", situation(noState), began, steps, true, "the first master", 0},
+		{"without a master before", situation(noState), began, steps, true, "the first master", 0},
 		{"from itself", leading(), began, steps, false, "the lock was lost", 5 * time.Millisecond},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,0 +1,92 @@
+package elect
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"resec/commands/catalog"
+	"resec/commands/cluster"
+	"resec/commands/lock"
+	"resec/commands/takeover"
+	"resec/handlers"
+	"resec/handlers/redis"
+)
+
+// promote makes our Redis the master and publishes it. It returns the errors of the take-over or of the handler.
+func (e *Election) promote(ctx context.Context, s *lock.Session, v cluster.View) (cluster.View, error) {
+	t := takeover.Takeover{Lock: e.Lock, Session: s, Log: e.Log,
+		Self: takeover.Self{Me: e.Me, Service: e.Naming.Name(catalog.Master), Redis: e.Redis, Creds: e.Creds}}
+	if e.Handler != nil {
+		return e.promoteByHandler(ctx, t, v)
+	}
+	done, err := t.Run(ctx, v)
+	e.background.Go(done.Wait)
+	if err != nil {
+		return done.View, err
+	}
+	e.term = done.View.State.Term()
+	e.known.Update(func(k *snapshot) { k.promotedAt = time.Now() })
+	e.Log.Info("promoted", "event", "promoted", "redis", e.Redis.Addr(), "term", e.term)
+	return done.View, nil
+}
+
+// promoteByHandler invokes the promote handler, and publishes afterwards unless the handler is a child.
+func (e *Election) promoteByHandler(ctx context.Context, t takeover.Takeover, v cluster.View) (cluster.View, error) {
+	ev := handlers.Event{Type: handlers.TypePromote, Term: v.State.Term() + 1, Previous: previous(v)}
+	e.term = ev.Term
+	if e.Child {
+		return v, e.invoke(ctx, ev)
+	}
+	bounded, cancel := handlers.WithTimeout(ctx)
+	defer cancel()
+	if err := e.invoke(bounded, ev); err != nil {
+		return v, err
+	}
+	st, err := e.Redis.Status(ctx)
+	if err != nil {
+		e.Log.Warn("cannot read the status of the redis that the handler promoted; publishing it without its run id",
+			"event", "published_without_run_id", "redis", e.Redis.Addr(), "term", e.term, "err", err)
+	}
+	return t.Publish(ctx, v, st, cluster.MinReplicas{Replicas: cluster.GuardOff})
+}
+
+func previous(v cluster.View) *handlers.Peer {
+	if v.State.Master == nil {
+		return nil
+	}
+	return &v.State.Master.Peer
+}
+
+func (e *Election) invoke(ctx context.Context, ev handlers.Event) error {
+	data, err := json.Marshal(ev)
+	if err != nil {
+		return fmt.Errorf("encode the %s event: %w", ev.Type, err)
+	}
+	return e.Handler.Handle(ctx, data, "CONSUL_LOCK_HELD=true")
+}
+
+// fence makes our Redis refuse writes, by the handler or itself, within what is left of the lease or minFenceTime. A child's end is
+// its fence.
+func (e *Election) fence(ctx context.Context, lease lock.Lease, why string) error {
+	if c, ok := e.Handler.(*handlers.Command); ok { // what the promote handler left running may still be writing
+		c.End()
+		defer c.End()
+	}
+	if e.Child {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(max(lease.Left(time.Now()), minFenceTime), handlers.Timeout))
+	defer cancel()
+	var err error
+	if e.Handler != nil {
+		err = e.invoke(ctx, handlers.Event{Type: handlers.TypeFence, Term: e.term, Reason: why})
+	} else if err = e.Redis.Fence(ctx); redis.Refused(err) { // a Redis that is down accepts no writes
+		err = nil
+	}
+	if err != nil {
+		return fmt.Errorf("fence: %w", err)
+	}
+	return nil
+}

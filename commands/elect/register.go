@@ -1,0 +1,54 @@
+package elect
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hashicorp/consul/api"
+
+	"resec/commands/catalog"
+)
+
+// registration is the master service in Consul's catalogue. The nil registration is none.
+type registration struct {
+	registrar *catalog.Registrar
+	entry     catalog.Entry
+	stop      func() // ends the registrar, and waits for it
+}
+
+// register demotes older entries of the master service, and registers ours until the registration's end. It outlives ctx, which
+// bounds the demotion.
+func (e *Election) register(ctx context.Context, term uint64) *registration {
+	if err := e.Naming.Demote(ctx, e.Lock.Client, e.Me.Node, e.Me.ServiceID); err != nil && ctx.Err() == nil {
+		e.Log.Warn("cannot demote older entries of the master service; they stay in the catalogue", "event", "demote_entries_failed", "err", err)
+	}
+	r := &registration{registrar: e.Registrar, entry: catalog.Entry{Role: catalog.Master, Status: api.HealthPassing,
+		Output: fmt.Sprintf("master, term %d", term), Meta: catalog.Meta(e.Me.ID, term, e.known.Load().Health.Status.Version)}}
+	r.registrar.Set(r.entry)
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := r.registrar.Run(ctx); err != nil {
+			e.Log.Warn("cannot deregister the master service; its check expires", "event", "deregister_failed", "service_id", e.Me.ServiceID, "err", err)
+		}
+	}()
+	r.stop = func() { stop(); <-done }
+	return r
+}
+
+// withdraw makes the check critical, so that clients are not sent to this Redis any more. It does not wait for Consul.
+func (r *registration) withdraw() {
+	if r == nil {
+		return
+	}
+	r.entry.Status, r.entry.Output = api.HealthCritical, "the lock is lost or released: redis is fenced"
+	r.registrar.Set(r.entry)
+}
+
+// end removes the service, within the registrar's own timeout.
+func (r *registration) end() {
+	if r != nil {
+		r.stop()
+	}
+}

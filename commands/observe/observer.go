@@ -1,0 +1,166 @@
+package observe
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"resec/commands/cluster"
+	"resec/commands/lock"
+	"resec/commands/watch"
+	"resec/handlers/redis"
+)
+
+// readRetry is the pause after a consistent read of the lock failed, while one is needed.
+const readRetry = 500 * time.Millisecond
+
+// Observer writes what it observes into a snapshot.
+type Observer struct {
+	Lock  lock.Lock
+	Redis *redis.Server // nil: only the lock is observed
+	Probe redis.Probe
+	Log   *slog.Logger
+
+	// Update changes the snapshot: one change at a time, and readers see the snapshot before or after it.
+	Update func(change func(*Snapshot))
+	// OnView is called within the update that replaces the view: no reader sees the new view before OnView has returned. It must
+	// not call Update or the Observer. nil: nothing is called.
+	OnView func(old, new cluster.View)
+	// ProbeNow makes Redis probed at once with each receive. nil: never.
+	ProbeNow <-chan struct{}
+
+	views atomic.Uint64 // how many views were taken; changed within Update
+}
+
+// Run observes until the context ends. It returns an error only if Consul's watch rejects the lock's key.
+func (o *Observer) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	if o.Redis != nil {
+		g.Go(func() error { o.watchRedis(ctx); return nil })
+	}
+	g.Go(func() error { return o.watchLock(ctx) })
+	return g.Wait()
+}
+
+// Take takes a view that a read of the caller's returned, unless a newer one is known, and reports whether it did.
+func (o *Observer) Take(v cluster.View) bool {
+	return o.update(func(s *Snapshot) bool { return s.takeRead(v) })
+}
+
+// Wrote takes a view that a write of the caller's returned, unless the watch has shown that write already.
+func (o *Observer) Wrote(v cluster.View) {
+	o.update(func(s *Snapshot) bool { return s.takeWritten(v) })
+}
+
+// Read reads the lock with one consistent query, takes the view, and returns it. It takes a view with a lower index than the
+// known one too, unless another view was taken since the read began: then Consul has lost data, and its indexes start lower. It
+// returns the errors of lock.Lock.Read.
+func (o *Observer) Read(ctx context.Context) (cluster.View, error) {
+	before := o.views.Load()
+	v, err := o.Lock.Read(ctx)
+	if err == nil {
+		o.takeConsistent(v, before)
+	}
+	return v, err
+}
+
+// takeConsistent takes the view of a consistent read that began after so many views.
+func (o *Observer) takeConsistent(v cluster.View, before uint64) {
+	o.update(func(s *Snapshot) bool {
+		if o.views.Load() != before {
+			return s.takeRead(v)
+		}
+		s.take(v)
+		return true
+	})
+}
+
+// update changes the view, and reports whether change did.
+func (o *Observer) update(change func(*Snapshot) bool) (changed bool) {
+	o.Update(func(s *Snapshot) {
+		old := s.View
+		if changed = change(s); !changed {
+			return
+		}
+		o.views.Add(1)
+		if o.OnView != nil {
+			o.OnView(old, s.View)
+		}
+	})
+	return changed
+}
+
+func (o *Observer) watchLock(ctx context.Context) error {
+	log := watch.Log(o.Log, "lock")
+	outage := func(err error) {
+		o.setOutage(err != nil)
+		log(err)
+	}
+	return o.Lock.Watch(ctx, func(v cluster.View) {
+		if !o.Take(v) {
+			o.readUntilAnswered(ctx, outage)
+		}
+	}, outage)
+}
+
+// setOutage notes the begin and the end of an outage. After it the next view may be older than the known one.
+func (o *Observer) setOutage(down bool) {
+	o.Update(func(s *Snapshot) {
+		if s.ConsulDown = down; !down {
+			s.Fresh, s.ConsulUpSince = false, time.Now()
+		}
+	})
+}
+
+// readUntilAnswered takes a consistent read of the lock, after the watch showed a lower index than the view's: that answer is
+// late, or Consul has lost what it showed before. As long as Consul does not answer the read, that is an outage.
+func (o *Observer) readUntilAnswered(ctx context.Context, outage func(error)) {
+	for down := false; ctx.Err() == nil; {
+		before := o.views.Load()
+		v, err := o.Lock.Read(ctx)
+		if err == nil {
+			if down {
+				outage(nil)
+			}
+			o.takeConsistent(v, before)
+			return
+		}
+		if !down && ctx.Err() == nil {
+			outage(err)
+			down = true
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(readRetry):
+		}
+	}
+}
+
+// watchRedis keeps the health of our Redis, and logs it when its kind changes.
+func (o *Observer) watchRedis(ctx context.Context) {
+	logged, first := "", true
+	o.Redis.Watch(ctx, o.Probe, o.ProbeNow, func(h redis.Health) {
+		if kind := redis.Summary(cmp.Or(h.Err, h.AccessErr)); first || kind != logged {
+			o.logHealth(h)
+			logged, first = kind, false
+		}
+		o.Update(func(s *Snapshot) { s.Health, s.Probed = h, true })
+	})
+}
+
+func (o *Observer) logHealth(h redis.Health) {
+	addr := o.Redis.Addr()
+	if h.AccessErr != nil {
+		o.Log.Warn("redis denies access; using its last known status", "event", "redis_access_denied", "redis", addr, "err", h.AccessErr)
+		return
+	}
+	if h.Err != nil {
+		o.Log.Warn("redis is unhealthy", "event", "redis_unhealthy", "redis", addr, "why", redis.Summary(h.Err), "err", h.Err)
+		return
+	}
+	o.Log.Info("redis is healthy", "event", "redis_healthy", "redis", addr, "version", h.Status.Version, "run_id", h.Status.RunID)
+}
