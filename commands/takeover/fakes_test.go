@@ -58,11 +58,12 @@ type fakeRedis struct {
 // fake is how a fakeRedis behaves; it is changed by fakeRedis.set.
 type fake struct {
 	st       redis.Status
-	delay    time.Duration       // before each answer
-	frozen   bool                // it accepts connections and does not answer
-	denied   bool                // it answers -NOAUTH
-	sticky   bool                // REPLICAOF changes nothing
-	onChange func(string, *fake) // after each command that changes something, with what the journal says
+	delay    time.Duration              // before each answer
+	slow     func(string) time.Duration // the delay of one command; nil: delay
+	frozen   bool                       // it accepts connections and does not answer
+	denied   bool                       // it answers -NOAUTH
+	sticky   bool                       // REPLICAOF changes nothing
+	onChange func(string, *fake)        // after each command that changes something, with what the journal says
 }
 
 // startRedis starts a fake with that status. The run_id is "run-" + id unless st says otherwise.
@@ -125,6 +126,9 @@ func (r *fakeRedis) serve(conn net.Conn) {
 		}
 		r.mu.Lock()
 		delay, frozen := r.delay, r.frozen
+		if r.slow != nil {
+			delay = r.slow(strings.Join(args, " "))
+		}
 		r.mu.Unlock()
 		if frozen {
 			continue
@@ -132,9 +136,7 @@ func (r *fakeRedis) serve(conn net.Conn) {
 		if delay > 0 {
 			<-time.After(delay)
 		}
-		if _, err := io.WriteString(conn, r.answer(args)); err != nil {
-			return
-		}
+		_, _ = io.WriteString(conn, r.answer(args)) // like redis, it executes what it has read after the client has closed
 	}
 }
 

@@ -148,19 +148,19 @@ func TestRun(t *testing.T) {
 			}},
 		{name: "the source of a catch-up restarts", arrange: func(s *scene) {
 			s.other["old"].stop()
-			s.me.set(func(f *fake) { f.st.LinkUp, f.sticky = false, false })
-			s.me.set(func(f *fake) { f.onChange = func(_ string, f *fake) { f.st.LinkUp = false } })
-			s.other["b"].set(func(f *fake) {
-				f.st.Position = newer
+			s.other["b"].set(func(f *fake) { f.st.Position = newer })
+			s.me.set(func(f *fake) {
+				f.st.LinkUp = false
 				f.onChange = func(line string, f *fake) {
-					if line == "REPLICAOF NO ONE" {
-						f.st.RunID = "run-b2"
+					if f.st.LinkUp { // it follows b
+						f.st.LinkUp = false
+						s.other["b"].set(func(f *fake) { f.st.RunID = "run-b2" })
 					}
 				}
 			})
 			s.Peers.Recorded[0].Session = ""
-		}, want: errAny, steps: []string{StepSourcePromoted}, not: []string{StepChecked},
-			check: func(s *scene) bool { return s.me.status().MasterAddr != s.other["b"].addr }},
+		}, want: errRestarted, steps: []string{StepSourcePromoted}, not: []string{StepChecked},
+			check: func(s *scene) bool { return s.me.status().Parked() && s.other["b"].status().Parked() }},
 		{name: "the lease is over", arrange: func(s *scene) { s.lease.Extend(time.Now(), 0) }, want: lock.ErrLease, not: []string{StepPaused},
 			check: func(s *scene) bool { return !s.other["b"].status().Parked() }},
 		{name: "the lock is lost while the old master is drained", arrange: func(s *scene) {
