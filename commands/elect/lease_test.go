@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,7 +22,6 @@ type freezingConsul struct {
 	*httptest.Server
 	acquired chan struct{} // closed by the acquisition
 	thawed   chan struct{}
-	shown    sync.Once
 }
 
 func freezing(t *testing.T) *freezingConsul {
