@@ -17,8 +17,8 @@ import (
 // over. verifyRetry is the pause after the lock's holder could not be read.
 const minFenceTime, verifyRetry = 2 * time.Second, time.Second
 
-// holdLock is the state in which the lock is ours: it promotes, and serves until the lock is lost or the context ends. What is done
-// meanwhile ends in time with the lease, even if Consul does not answer.
+// holdLock promotes Redis under the lock, and serves until the lock is lost or the context ends. All that it does under the lock
+// ends in time with the lease, even if Consul does not answer.
 func (e *Election) holdLock(ctx context.Context, s *lock.Session, v cluster.View) error {
 	e.observer.Wrote(v)
 	e.lease.Store(&s.Lease)
@@ -134,6 +134,7 @@ func (e *Election) release(ctx context.Context, s *lock.Session, why string) {
 		err = e.Lock.Release(ctx, s.ID, v, why)
 	}
 	if err != nil {
-		e.Log.Warn("cannot release the lock; the end of its session frees it", "event", "release_failed", "key", e.Lock.Key, "session", s.ID, "err", err)
+		e.Log.Warn("cannot release the lock; the end of its session frees it", "event", "release_failed", "key", e.Lock.Key,
+			"session", s.ID, "err", err)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,12 +17,11 @@ import (
 	"resec/commands/takeover"
 )
 
-// freezingConsul grants a session and the lock "k", shows another holder to the watch, and then answers nothing until it is thawed.
+// freezingConsul grants a session and the lock "k", shows the watch another holder, and then answers nothing until it is thawed.
 type freezingConsul struct {
 	*httptest.Server
 	acquired chan struct{} // closed by the acquisition
 	thawed   chan struct{}
-	shown    sync.Once
 }
 
 func freezing(t *testing.T) *freezingConsul {

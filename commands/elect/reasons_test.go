@@ -40,15 +40,18 @@ func TestNotContendingReason(t *testing.T) {
 		child string // for a child
 	}{
 		{"a free lock and a usable redis", usable(), "", ""},
-		{"consul has not answered", usable(func(k *snapshot) { k.Fresh = false }), "consul has not answered yet", "consul has not answered yet"},
+		{"consul has not answered", usable(func(k *snapshot) { k.Fresh = false }), "consul has not answered yet",
+			"consul has not answered yet"},
 		{"a state that cannot be read", usable(func(k *snapshot) { k.View.Err = errors.New("bad state") }), "bad state", "bad state"},
 		{"a pause", usable(paused), "the cluster is " + (&cluster.Pause{Until: now.Add(time.Minute), Reason: "disks"}).String(), ""},
 		{"a pause that is over", usable(paused, func(k *snapshot) { k.View.Pause.Until = now.Add(-time.Minute) }), "", ""},
 		{"another holder", usable(held("b")), "the lock is held by b", "the lock is held by b"},
-		{"a holder without a name", usable(held("")), "the lock is held by an unnamed session", "the lock is held by an unnamed session"},
+		{"a holder without a name", usable(held("")), "the lock is held by an unnamed session",
+			"the lock is held by an unnamed session"},
 		{"no session", usable(func(k *snapshot) { k.session = nil }), "there is no session yet", "there is no session yet"},
 		{"redis was not probed", usable(func(k *snapshot) { k.Probed = false }), "redis has not answered yet", ""},
-		{"redis is down", usable(func(k *snapshot) { k.Health.Err = errors.New("it is down") }), "redis is unusable: it does not answer", ""},
+		{"redis is down", usable(func(k *snapshot) { k.Health.Err = errors.New("it is down") }),
+			"redis is unusable: it does not answer", ""},
 		{"redis is in a full sync", usable(func(k *snapshot) { k.Health.Status.Syncing = true }), "redis is syncing", ""},
 		{"redis has priority 0", usable(func(k *snapshot) { k.Health.Status.Priority = 0 }), "its replica-priority is 0", ""},
 	} {
@@ -71,7 +74,8 @@ func TestMisconfigured(t *testing.T) {
 	}{
 		{"a key of this cluster", usable(func(k *snapshot) { k.View.State.Service = "redis-master" }), nil},
 		{"a state that cannot be read may be repaired", usable(func(k *snapshot) { k.View.Err = errors.New("bad state") }), nil},
-		{"a key that is no lock", usable(func(k *snapshot) { k.View.Err = fmt.Errorf("%w: k", cluster.ErrConflict) }), cluster.ErrConflict},
+		{"a key that is no lock", usable(func(k *snapshot) { k.View.Err = fmt.Errorf("%w: k", cluster.ErrConflict) }),
+			cluster.ErrConflict},
 		{"the state of another service", usable(func(k *snapshot) { k.View.State.Service = "other" }), cluster.ErrOtherCluster},
 		{"redis is down", usable(func(k *snapshot) { k.Health.Err = errors.New("down") }), nil},
 		{"redis is too old", usable(func(k *snapshot) { k.Health.Err = fmt.Errorf("%w: 5", redis.ErrTooOld) }), redis.ErrTooOld},
@@ -95,13 +99,15 @@ func TestRedisLost(t *testing.T) {
 		{"not while it is the master", usable(func(k *snapshot) {
 			k.promotedAt, k.Health.At, k.Health.Status.Master = promoted, promoted.Add(time.Second), true
 		}), ""},
-		{"not by a probe from before the promotion", usable(func(k *snapshot) { k.promotedAt, k.Health.At = promoted, promoted.Add(-time.Second) }), ""},
+		{"not by a probe from before the promotion",
+			usable(func(k *snapshot) { k.promotedAt, k.Health.At = promoted, promoted.Add(-time.Second) }), ""},
 		{"not by a probe that began with it", usable(func(k *snapshot) { k.promotedAt, k.Health.At = promoted, promoted }), ""},
 		{"once it is a replica again", usable(func(k *snapshot) {
 			k.promotedAt, k.Health.At, k.Health.Status.MasterAddr = promoted, promoted.Add(time.Second), "b:1"
 		}), "redis was made a replica of b:1"},
 		{"once it is unusable", usable(func(k *snapshot) { k.Health.Err = errors.New("down") }), "redis is unusable: down"},
-		{"once it was restarted", usable(func(k *snapshot) { k.Health.Status.RunID = "q" }), "redis was restarted: it is a new instance"},
+		{"once it was restarted", usable(func(k *snapshot) { k.Health.Status.RunID = "q" }),
+			"redis was restarted: it is a new instance"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := ""
@@ -138,7 +144,7 @@ type handlerFunc func(ctx context.Context) error
 
 func (f handlerFunc) Handle(ctx context.Context, _ []byte, _ ...string) error { return f(ctx) }
 
-// A promote handler that hangs gives the lock back after the timeout, a child never; a fence handler has what is left of the lease.
+// A promote handler ends after its timeout, a child does not; a fence handler has what is left of the lease.
 func TestHandlersAreBounded(t *testing.T) {
 	const lease = 15 * time.Second
 	var deadline lock.RenewalDeadline
@@ -164,7 +170,8 @@ func TestHandlersAreBounded(t *testing.T) {
 			deadline.Extend(time.Now(), time.Hour)
 			return e.fence(ctx, lock.Lease{&deadline}, "why")
 		}, handlers.Timeout},
-		{"fence after the lease", false, func(ctx context.Context, e *Election) error { return e.fence(ctx, nil, "why") }, minFenceTime},
+		{"fence after the lease", false, func(ctx context.Context, e *Election) error { return e.fence(ctx, nil, "why") },
+			minFenceTime},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -20,7 +20,8 @@ type registration struct {
 // bounds the demotion.
 func (e *Election) register(ctx context.Context, term uint64) *registration {
 	if err := e.Naming.Demote(ctx, e.Lock.Client, e.Me.Node, e.Me.ServiceID); err != nil && ctx.Err() == nil {
-		e.Log.Warn("cannot demote older entries of the master service; they stay in the catalogue", "event", "demote_entries_failed", "err", err)
+		e.Log.Warn("cannot demote older entries of the master service; they stay in the catalogue",
+			"event", "demote_entries_failed", "err", err)
 	}
 	r := &registration{registrar: e.Registrar, entry: catalog.Entry{Role: catalog.Master, Status: api.HealthPassing,
 		Output: fmt.Sprintf("master, term %d", term), Meta: catalog.Meta(e.Me.ID, term, e.known.Load().Health.Status.Version)}}
@@ -30,7 +31,8 @@ func (e *Election) register(ctx context.Context, term uint64) *registration {
 	go func() {
 		defer close(done)
 		if err := r.registrar.Run(ctx); err != nil {
-			e.Log.Warn("cannot deregister the master service; its check expires", "event", "deregister_failed", "service_id", e.Me.ServiceID, "err", err)
+			e.Log.Warn("cannot deregister the master service; its check expires", "event", "deregister_failed",
+				"service_id", e.Me.ServiceID, "err", err)
 		}
 	}()
 	r.stop = func() { stop(); <-done }

@@ -59,7 +59,8 @@ func (f *Follower) Run(ctx context.Context) error {
 func (f *Follower) watchService(ctx context.Context) error {
 	return watch.Run(ctx, f.Client, f.Naming.Watch(), func(index uint64, answer any) {
 		if err := f.onEvent(index, answer); err != nil {
-			f.Log.Error("cannot read the service entries; ignoring this event", "event", "service_event_ignored", "index", index, "err", err)
+			f.Log.Error("cannot read the service entries; ignoring this event", "event", "service_event_ignored", "index", index, "err",
+				err)
 		}
 	}, watch.Log(f.Log, "service "+f.Naming.Name(catalog.Master)))
 }

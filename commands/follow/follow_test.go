@@ -19,7 +19,8 @@ func service(change ...func(*api.ServiceEntry)) []*api.ServiceEntry {
 		Node: &api.Node{Node: "n1", Address: "10.0.0.1", CreateIndex: 1, ModifyIndex: 1},
 		Service: &api.AgentService{ID: "redis-:6379", Service: "redis-master", Tags: []string{"master"}, Port: 6379,
 			Meta: map[string]string{"id": "a", "term": "4", "version": "7.0.15"}, CreateIndex: 1, ModifyIndex: 1},
-		Checks: api.HealthChecks{{CheckID: "serfHealth", Status: "passing"}, {CheckID: "service:a", Status: "passing", Output: "master, term 4", ModifyIndex: 1}},
+		Checks: api.HealthChecks{{CheckID: "serfHealth", Status: "passing"},
+			{CheckID: "service:a", Status: "passing", Output: "master, term 4", ModifyIndex: 1}},
 	}
 	for _, f := range change {
 		f(e)
@@ -27,7 +28,7 @@ func service(change ...func(*api.ServiceEntry)) []*api.ServiceEntry {
 	return []*api.ServiceEntry{e}
 }
 
-// What an external handler and what the built-in one are invoked for.
+// Which changes invoke an external handler, and which the built-in one.
 func TestDigests(t *testing.T) {
 	for _, tt := range []struct {
 		name          string
@@ -43,12 +44,12 @@ func TestDigests(t *testing.T) {
 		{"the status of a check", func(e *api.ServiceEntry) { e.Checks[1].Status = "critical" }, true, false},
 		{"a tag", func(e *api.ServiceEntry) { e.Service.Tags = append(e.Service.Tags, "blue") }, true, false},
 		{"the version", func(e *api.ServiceEntry) { e.Service.Meta["version"] = "7.2.0" }, true, false},
-		{"a check that is gone", func(e *api.ServiceEntry) { e.Checks = e.Checks[1:] }, true, false},
+		{"a check that was removed", func(e *api.ServiceEntry) { e.Checks = e.Checks[1:] }, true, false},
 		{"the term", func(e *api.ServiceEntry) { e.Service.Meta["term"] = "5" }, true, true},
 		{"the id", func(e *api.ServiceEntry) { e.Service.Meta["id"] = "b" }, true, true},
 		{"the port", func(e *api.ServiceEntry) { e.Service.Port = 6380 }, true, true},
 		{"the service's address", func(e *api.ServiceEntry) { e.Service.Address = "10.0.0.2" }, true, true},
-		{"the node's address, where it is the service's", func(e *api.ServiceEntry) { e.Node.Address = "10.0.0.2" }, true, true},
+		{"the node's address, if the service has none", func(e *api.ServiceEntry) { e.Node.Address = "10.0.0.2" }, true, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			before, after := service(), service(tt.change)
@@ -72,21 +73,21 @@ func builtin(t *testing.T, answer any, tag string) string {
 	return digest
 }
 
-func TestDigests_OfNobody(t *testing.T) {
+func TestDigests_WithoutAMaster(t *testing.T) {
 	none := []*api.ServiceEntry{}
 	if got := fullDigest(none); got != "=[]" {
 		t.Errorf("no entries are an event for an external handler: got %q", got)
 	}
 	if got := builtin(t, none, ""); got != "" {
-		t.Errorf("no entries are none for the built-in one: got %q", got)
+		t.Errorf("no entries are no event for the built-in handler: got %q", got)
 	}
 	if got := builtin(t, service(), "replica"); got != "" {
-		t.Errorf("nor is a service without the tag: got %q", got)
+		t.Errorf("a service without the tag is no event for the built-in handler: got %q", got)
 	}
 }
 
-// Whom the built-in handler makes Redis follow.
-func TestChoose(t *testing.T) {
+// Which master the built-in handler makes Redis follow.
+func TestSelectMaster(t *testing.T) {
 	entry := func(id, addr, term string) handlers.Entry {
 		var e handlers.Entry
 		e.Service.Address, e.Service.Port, e.Service.Meta = addr, 6379, map[string]string{"id": id, "term": term}
@@ -103,12 +104,15 @@ func TestChoose(t *testing.T) {
 		digest    string
 		err       string
 	}{
-		{"nobody of nobody", nil, nil, handlers.Target{}, "", ""},
-		{"also where one is published", nil, published, handlers.Target{}, "", ""},
-		{"where none is published, the highest term", []handlers.Entry{b, a}, nil, handlers.Target{Addr: "10.0.0.1:6379"}, `10.0.0.1:6379 "a" 2 `, ""},
-		{"the published one, in its run", []handlers.Entry{a, b}, published, handlers.Target{Addr: "10.0.0.2:6379", RunID: "run-b"}, `10.0.0.2:6379 "b" 1 run-b`, ""},
-		{"nobody else", []handlers.Entry{a}, published, handlers.Target{}, refused, refused},
-		{"not even the only one, if it says no id", []handlers.Entry{entry("", "10.0.0.3", "9")}, published, handlers.Target{}, refused, refused},
+		{"no entries", nil, nil, handlers.Target{}, "", ""},
+		{"no entries, but a published master", nil, published, handlers.Target{}, "", ""},
+		{"without a published master the highest term counts", []handlers.Entry{b, a}, nil, handlers.Target{Addr: "10.0.0.1:6379"},
+			`10.0.0.1:6379 "a" 2 `, ""},
+		{"the published master, with its run ID", []handlers.Entry{a, b}, published, handlers.Target{Addr: "10.0.0.2:6379", RunID: "run-b"},
+			`10.0.0.2:6379 "b" 1 run-b`, ""},
+		{"an entry of another member is refused", []handlers.Entry{a}, published, handlers.Target{}, refused, refused},
+		{"so is an entry without an ID", []handlers.Entry{entry("", "10.0.0.3", "9")}, published, handlers.Target{},
+			refused, refused},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, digest, err := selectMaster(tt.entries, tt.published, "")
@@ -123,15 +127,16 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-// learn keeps the event as a handler gets it: what `consul watch` writes, an array also where there is nobody.
-func TestLearn(t *testing.T) {
+// The event is what `consul watch` gives a handler: an array even without entries.
+func TestOnEvent(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		answer any
 		want   snapshot
 	}{
 		{"no answer is an empty array", nil, snapshot{index: 7, event: []byte("[]\n"), digest: "=[]", entries: []handlers.Entry{}}},
-		{"so are no entries", []*api.ServiceEntry{}, snapshot{index: 7, event: []byte("[]\n"), digest: "=[]", entries: []handlers.Entry{}}},
+		{"so are no entries", []*api.ServiceEntry{},
+			snapshot{index: 7, event: []byte("[]\n"), digest: "=[]", entries: []handlers.Entry{}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := &Follower{known: observable.New[snapshot]()}
@@ -145,7 +150,7 @@ func TestLearn(t *testing.T) {
 	}
 }
 
-func TestDue(t *testing.T) {
+func TestShouldInvoke(t *testing.T) {
 	situation := func(change ...func(*snapshot)) snapshot {
 		k := snapshot{index: 7, event: []byte("[]\n"), digest: "d", runID: "r",
 			Snapshot: observe.Snapshot{Fresh: true, View: cluster.View{Index: 8, Session: "s", Holder: "a"}}}
@@ -160,15 +165,16 @@ func TestDue(t *testing.T) {
 		handled handledKey
 		want    bool
 	}{
-		{"an event that was not handled is", situation(), handledKey{}, true},
-		{"one that was is not", situation(), handledKey{"d", "r"}, false},
-		{"another event is", situation(), handledKey{"c", "r"}, true},
-		{"the same event for another run of Redis is", situation(), handledKey{"d", "q"}, true},
-		{"before the service was read nothing is", situation(func(k *snapshot) { k.index = 0 }), handledKey{}, false},
-		{"before the lock was read nothing is", situation(func(k *snapshot) { k.Fresh = false }), handledKey{}, false},
-		{"an event without a master is not", situation(func(k *snapshot) { k.digest = "" }), handledKey{"c", "r"}, false},
-		{"while the lock is ours nothing is", situation(func(k *snapshot) { k.View.Holder = "me" }), handledKey{}, false},
-		{"once it is ours no longer, it is", situation(func(k *snapshot) { k.View.Session, k.View.Holder = "", "me" }), handledKey{}, true},
+		{"an event that was not handled", situation(), handledKey{}, true},
+		{"one that was handled", situation(), handledKey{"d", "r"}, false},
+		{"another event", situation(), handledKey{"c", "r"}, true},
+		{"the same event for another instance of Redis", situation(), handledKey{"d", "q"}, true},
+		{"before the service was read", situation(func(k *snapshot) { k.index = 0 }), handledKey{}, false},
+		{"before the lock was read", situation(func(k *snapshot) { k.Fresh = false }), handledKey{}, false},
+		{"an event without a master", situation(func(k *snapshot) { k.digest = "" }), handledKey{"c", "r"}, false},
+		{"while this member holds the lock", situation(func(k *snapshot) { k.View.Holder = "me" }), handledKey{}, false},
+		{"after this member held the lock", situation(func(k *snapshot) { k.View.Session, k.View.Holder = "", "me" }), handledKey{},
+			true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := tt.k.shouldInvoke(handledKey{tt.k.digest, tt.k.runID}, tt.handled, "me"); got != tt.want {

@@ -122,8 +122,8 @@ func (f *Follower) handle(ctx context.Context, k snapshot) error {
 	return f.Replicate(ctx, to)
 }
 
-// waitForChange returns after a change, or when the context ends. If there is a retry it also returns with that, and only a change
-// of the event or of the lock's holder counts.
+// waitForChange returns after a change, or when the context ends. With a retry it also returns at that time, and then only a
+// change of the event or of the lock's holder counts.
 func (f *Follower) waitForChange(ctx context.Context, k snapshot, changed <-chan struct{}, retry <-chan time.Time) {
 	for {
 		select {

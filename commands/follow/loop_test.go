@@ -39,7 +39,8 @@ func hang(ctx context.Context, _ string) error {
 }
 
 // following runs the loop of a follower on what the script makes known, and returns the calls of its handler.
-func following(t *testing.T, do func(context.Context, string) error, script func(f *Follower, show func(event string))) (calls []string) {
+func following(t *testing.T, do func(context.Context, string) error,
+	script func(f *Follower, show func(event string))) (calls []string) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &recorder{began: time.Now(), do: do}
 		f := &Follower{Member: "me", Handler: r, Log: slog.New(slog.DiscardHandler), known: observable.New[snapshot]()}
@@ -80,12 +81,13 @@ func TestLoop(t *testing.T) {
 			show("b")
 			pause(time.Second)
 		}, []string{"a 0s–0s <nil>", "b 2s–2s <nil>"}},
-		{"a newer event waits for a handler that works", func(ctx context.Context, _ string) error { return sleep(ctx, 9*time.Second) }, func(_ *Follower, show func(string)) {
-			show("a")
-			pause(time.Second)
-			show("b")
-			pause(time.Minute)
-		}, []string{"a 0s–9s <nil>", "b 9s–18s <nil>"}},
+		{"a newer event waits for a handler that works",
+			func(ctx context.Context, _ string) error { return sleep(ctx, 9*time.Second) }, func(_ *Follower, show func(string)) {
+				show("a")
+				pause(time.Second)
+				show("b")
+				pause(time.Minute)
+			}, []string{"a 0s–9s <nil>", "b 9s–18s <nil>"}},
 		{"and ends one that hangs", hang, func(_ *Follower, show func(string)) {
 			show("a")
 			pause(3 * time.Second)

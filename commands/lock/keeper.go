@@ -109,6 +109,7 @@ func (k *Keeper) destroy(ctx context.Context, s *Session) {
 	defer cancel()
 	err := s.Destroy(ctx)
 	if err != nil {
-		k.Log.Warn("cannot destroy the consul session; it ends with its TTL", "event", "session_destroy_failed", "session", s.ID, "err", err)
+		k.Log.Warn("cannot destroy the consul session; it ends with its TTL", "event", "session_destroy_failed", "session", s.ID,
+			"err", err)
 	}
 }

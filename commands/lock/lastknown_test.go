@@ -12,7 +12,7 @@ import (
 	"resec/handlers"
 )
 
-func TestMemory(t *testing.T) {
+func TestLastKnownState(t *testing.T) {
 	led := func(id string) cluster.State {
 		return cluster.State{Master: &cluster.Master{Peer: handlers.Peer{ID: id, Term: 5}}}
 	}
@@ -24,17 +24,23 @@ func TestMemory(t *testing.T) {
 		shown cluster.View
 		want  cluster.View
 	}{
-		{"before anything was seen a cluster without a state is a new one", nil, free, free},
-		{"a state without a master is none", []cluster.View{shown(cluster.State{Service: "x"})}, free, free},
-		{"what Consul has counts", []cluster.View{shown(led("a"))}, shown(led("b")), shown(led("b"))},
-		{"a state that vanished is remembered", []cluster.View{shown(led("a")), shown(led("b"))}, free, cluster.View{Index: 12, State: led("b"), FromLastKnown: true}},
-		{"also by the second look", []cluster.View{shown(led("a")), free}, free, cluster.View{Index: 12, State: led("a"), FromLastKnown: true}},
-		{"and where a member that knew nothing took the lock", []cluster.View{shown(led("a"))}, cluster.View{Index: 12, StateIndex: 11, Session: "s"},
+		{"a cluster without a state is new if no state was seen before", nil, free, free},
+		{"a state without a master is not remembered", []cluster.View{shown(cluster.State{Service: "x"})}, free, free},
+		{"a state in Consul wins", []cluster.View{shown(led("a"))}, shown(led("b")), shown(led("b"))},
+		{"a state that vanished is filled in", []cluster.View{shown(led("a")), shown(led("b"))}, free,
+			cluster.View{Index: 12, State: led("b"), FromLastKnown: true}},
+		{"also into the second view", []cluster.View{shown(led("a")), free}, free,
+			cluster.View{Index: 12, State: led("a"), FromLastKnown: true}},
+		{"also if a member without that memory acquired the lock", []cluster.View{shown(led("a"))},
+			cluster.View{Index: 12, StateIndex: 11, Session: "s"},
 			cluster.View{Index: 12, StateIndex: 11, Session: "s", State: led("a"), FromLastKnown: true}},
-		{"and one that was damaged", []cluster.View{shown(led("a"))}, cluster.View{Index: 12, StateIndex: 11, Err: fmt.Errorf("read the state")},
+		{"a state that cannot be read is replaced", []cluster.View{shown(led("a"))},
+			cluster.View{Index: 12, StateIndex: 11, Err: fmt.Errorf("read the state")},
 			cluster.View{Index: 12, StateIndex: 11, State: led("a"), FromLastKnown: true}},
-		{"and where the lock is damaged, too", []cluster.View{shown(led("a"))}, cluster.View{Index: 12, Err: cluster.ErrConflict}, cluster.View{Index: 12, State: led("a"), FromLastKnown: true}},
-		{"what is damaged is not remembered", []cluster.View{shown(led("a")), {Index: 10, StateIndex: 10, State: led("x"), Err: fmt.Errorf("read the state")}}, free,
+		{"also if the lock's key is damaged", []cluster.View{shown(led("a"))}, cluster.View{Index: 12, Err: cluster.ErrConflict},
+			cluster.View{Index: 12, State: led("a"), FromLastKnown: true}},
+		{"a state that cannot be read is not remembered",
+			[]cluster.View{shown(led("a")), {Index: 10, StateIndex: 10, State: led("x"), Err: fmt.Errorf("read the state")}}, free,
 			cluster.View{Index: 12, State: led("a"), FromLastKnown: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -49,22 +55,25 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// A state that can be read and names nobody is damaged.
-func TestMemory_NamesNobody(t *testing.T) {
+// A state with a master that has no ID or no address counts as damaged.
+func TestLastKnownState_IncompleteMaster(t *testing.T) {
 	l := Lock{Key: "k", LastKnown: &LastKnownState{}}
-	l.LastKnown.fill(cluster.View{State: cluster.State{Master: &cluster.Master{Peer: handlers.Peer{ID: "a", Address: "a:1", Term: 5}}}})
+	l.LastKnown.fill(cluster.View{State: cluster.State{Master: &cluster.Master{Peer: handlers.Peer{ID: "a", Address: "a:1",
+		Term: 5}}}})
 	for _, text := range []string{`{"master":{}}`, `{"master":{"id":"b"}}`, `{"master":{"address":"b:1"}}`, `{`, `[]`} {
-		if v := l.Parse(8, api.KVPairs{{Key: "k/state", Value: []byte(text), ModifyIndex: 7}}); !v.FromLastKnown || v.State.Master.ID != "a" || v.Err != nil {
+		if v := l.Parse(8, api.KVPairs{{Key: "k/state", Value: []byte(text), ModifyIndex: 7}}); !v.FromLastKnown ||
+			v.State.Master.ID != "a" || v.Err != nil {
 			t.Errorf("%s gives %+v", text, v)
 		}
 	}
 }
 
-// A write of our own is remembered before a look shows it, and is Consul's state again.
-func TestMemory_OwnWrite(t *testing.T) {
+// A write of our own is remembered before a read shows it, and the view after it is Consul's again.
+func TestLastKnownState_OwnWrite(t *testing.T) {
 	l := Lock{Key: "k", LastKnown: &LastKnownState{}}
 	s := cluster.State{Master: &cluster.Master{Peer: handlers.Peer{ID: "a", Term: 5}}}
-	v := l.afterWrite(cluster.View{FromLastKnown: true, Err: cluster.ErrConflict}, map[string]uint64{"k": 7, "k/state": 7}, "s", "a", s)
+	v := l.afterWrite(cluster.View{FromLastKnown: true, Err: cluster.ErrConflict}, map[string]uint64{"k": 7, "k/state": 7}, "s",
+		"a", s)
 	if v.FromLastKnown || v.Err != nil {
 		t.Errorf("the view is %+v", v)
 	}

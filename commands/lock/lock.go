@@ -72,7 +72,8 @@ func (l Lock) Acquire(ctx context.Context, session string, v cluster.View, s clu
 // transaction. It returns the view with the new state. It returns ErrChanged if the state is not the one in v, if the session
 // does not hold the lock, or if a further operation fails; ErrDenied if the token does not suffice. After any other error the
 // state may have been written.
-func (l Lock) Write(ctx context.Context, session string, v cluster.View, s cluster.State, more ...*api.TxnOp) (cluster.View, error) {
+func (l Lock) Write(ctx context.Context, session string, v cluster.View, s cluster.State, more ...*api.TxnOp) (
+	cluster.View, error) {
 	cas, err := l.casOp(v, s)
 	if err != nil {
 		return v, fmt.Errorf("write the state at %s: %w", stateKey(l.Key), err)

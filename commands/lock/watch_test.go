@@ -26,7 +26,8 @@ func TestOwnKeys(t *testing.T) {
 	}{
 		{"the first answer", 5, api.KVPairs{at("redis/1", 3), at("redis/1/state", 4)}, true},
 		{"the same again", 5, api.KVPairs{at("redis/1", 3), at("redis/1/state", 4)}, false},
-		{"another cluster with this prefix", 6, api.KVPairs{at("redis/1", 3), at("redis/1/state", 4), at("redis/10", 6), at("redis/10/state", 6)}, false},
+		{"another cluster with this prefix", 6,
+			api.KVPairs{at("redis/1", 3), at("redis/1/state", 4), at("redis/10", 6), at("redis/10/state", 6)}, false},
 		{"and its change", 7, api.KVPairs{at("redis/1", 3), at("redis/1/state", 4), at("redis/10", 7)}, false},
 		{"a key of ours", 8, api.KVPairs{at("redis/1", 3), at("redis/1/state", 8), at("redis/10", 7)}, true},
 		{"a new key", 9, api.KVPairs{at("redis/1", 3), at("redis/1/members/a", 9), at("redis/1/state", 8)}, true},
@@ -89,7 +90,8 @@ func TestLock_Watch(t *testing.T) {
 }
 
 func TestParse_Errors(t *testing.T) {
-	both := parse("k", 9, api.KVPairs{{Key: "k/state", Value: []byte(`{"master":{"id":"a"}}`)}, {Key: "k", Flags: Flag, ModifyIndex: 3}})
+	both := parse("k", 9,
+		api.KVPairs{{Key: "k/state", Value: []byte(`{"master":{"id":"a"}}`)}, {Key: "k", Flags: Flag, ModifyIndex: 3}})
 	if both.Err == nil || both.LockIndex != 3 {
 		t.Errorf("a master without an address: %+v", both)
 	}
@@ -97,7 +99,9 @@ func TestParse_Errors(t *testing.T) {
 		t.Error("a master without an id is none")
 	}
 	// A value that was set by hand over the lock of a cluster is still that cluster's lock.
-	if v := parse("k", 9, api.KVPairs{{Key: "k", Value: []byte("x")}, {Key: "k/state", Value: []byte(`{}`), ModifyIndex: 8}}); errors.Is(v.Err, cluster.ErrConflict) {
+	if v := parse("k", 9,
+		api.KVPairs{{Key: "k", Value: []byte("x")}, {Key: "k/state", Value: []byte(`{}`), ModifyIndex: 8}}); errors.Is(v.Err,
+		cluster.ErrConflict) {
 		t.Error(v.Err)
 	}
 }

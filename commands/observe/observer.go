@@ -155,7 +155,8 @@ func (o *Observer) watchRedis(ctx context.Context) {
 func (o *Observer) logHealth(h redis.Health) {
 	addr := o.Redis.Addr()
 	if h.AccessErr != nil {
-		o.Log.Warn("redis denies access; using its last known status", "event", "redis_access_denied", "redis", addr, "err", h.AccessErr)
+		o.Log.Warn("redis denies access; using its last known status", "event", "redis_access_denied", "redis", addr, "err",
+			h.AccessErr)
 		return
 	}
 	if h.Err != nil {
