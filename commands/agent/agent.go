@@ -180,7 +180,7 @@ func (a *Agent) observeView(v cluster.View) {
 func (a *Agent) takeView(v cluster.View, allows func(known uint64) bool) {
 	a.known.Update(func(k *snapshot) {
 		if allows(k.View.Index) {
-			k.SetView(v)
+			k.SetView(v, time.Now())
 			a.revoke(func(held string) bool { return held != v.Session })
 		}
 	})
@@ -196,7 +196,7 @@ func (a *Agent) setWritten(v cluster.View) {
 		if v.LiveAgents = k.View.LiveAgents; v.Request != nil { // it was not granted by this write
 			v.Request = k.View.Request
 		}
-		k.SetView(v)
+		k.SetView(v, time.Now())
 		a.revoke(func(held string) bool { return held != v.Session })
 	})
 }

@@ -10,7 +10,7 @@ func (a *Agent) watchPause(ctx context.Context) {
 	for said := false; ctx.Err() == nil; {
 		k, changed := a.known.Watch()
 		if on := k.View.Pause.Active(time.Now()); on != k.Paused {
-			a.known.Update(func(k *snapshot) { k.SetView(k.View) })
+			a.known.Update(func(k *snapshot) { k.SetView(k.View, time.Now()) })
 			continue
 		}
 		if k.Paused != said {

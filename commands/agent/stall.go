@@ -64,7 +64,7 @@ func (a *Agent) liftStallFence(ctx context.Context, k snapshot, then time.Time) 
 	if !st.Fenced() || !st.Master {
 		return true
 	}
-	if members, _ := cluster.CountReplicas(cluster.AckedSince(st, then), k.View, a.Me.ID, a.links.has, a.Guard); members < k.View.State.Guard().Replicas {
+	if members, _ := cluster.CountReplicas(cluster.AckedSince(st, then, time.Now()), k.View, a.Me.ID, a.links.has, a.Guard); members < k.View.State.Guard().Replicas {
 		return false
 	}
 	if _, err := a.Redis.Unfence(ctx); err != nil {

@@ -81,7 +81,7 @@ func publishedOwn(k *Snapshot) {
 	k.View.State.Master = &Master{Peer: handlers.Peer{ID: "me", RunID: "run-me", Address: "10.0.0.9:6379", Term: 5}}
 }
 
-func TestNext(t *testing.T) {
+func TestDecide(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		k    Snapshot
@@ -90,48 +90,48 @@ func TestNext(t *testing.T) {
 	}{
 		{"before Consul has answered nothing is done", situation(holdingLock, func(k *Snapshot) { k.View.Index = 0 }), Wait, "consul has not answered yet"},
 		{"another cluster's state ends the agent, whoever holds the lock", situation(holdingLock, func(k *Snapshot) { k.View.State.Service = "cache-master" }), Misconfigured,
-			`the state under the lock key is another cluster's: it names the service "cache-master", ours is "redis-master": two clusters need two CONSUL_LOCK_KEYs`},
+			`the state under the lock key belongs to another cluster: its master service is "cache-master", ours is "redis-master"; two clusters need two CONSUL_LOCK_KEYs`},
 		{"a state that names no service is nobody else's", situation(lockFree, noState), Contend, "the lock is free"},
 		{"a key that is no lock is left alone", situation(lockFree, func(k *Snapshot) { k.View.Err = ErrConflict }), Misconfigured, ErrConflict.Error()},
 		{"a Redis that may never lead follows all the same", situation(neverPromoted, parkedRedis), Follow, "the master is a"},
 		{"but takes no free lock", situation(neverPromoted, lockFree), Ineligible, "its replica-priority is 0"},
 		{"an unusable Redis is made to follow nobody", situation(redisUnusable, parkedRedis), Wait, "redis is unusable: it does not answer"},
 		{"before Redis has answered nothing is done", situation(holdingLock, func(k *Snapshot) { k.Probed = false }), Wait, "redis has not answered yet"},
-		{"who holds the lock leads", situation(holdingLock), Lead, "the lock is ours"},
+		{"who holds the lock leads", situation(holdingLock), Lead, "this agent holds the lock"},
 		{"who holds the lock over an unusable Redis gives it back", situation(holdingLock, redisUnusable), StepDown, "redis is unusable: it does not answer"},
 		{"and over one that is syncing", situation(holdingLock, syncingRedis), StepDown, "redis is syncing"},
-		{"no session holds no lock", situation(withoutSession, func(k *Snapshot) { k.View.Session = "" }), Wait, "there is no session yet"},
+		{"no session holds no lock", situation(withoutSession, func(k *Snapshot) { k.View.Session = "" }), Wait, "there is no consul session yet"},
 		{"a free lock is contended for", situation(lockFree), Contend, "the lock is free"},
-		{"not without a session", situation(lockFree, withoutSession), Wait, "there is no session yet"},
+		{"not without a session", situation(lockFree, withoutSession), Wait, "there is no consul session yet"},
 		{"not with an unusable Redis", situation(lockFree, redisUnusable), Wait, "redis is unusable: it does not answer"},
 		{"not with one that is never promoted", situation(lockFree, neverPromoted), Ineligible, "its replica-priority is 0"},
 		{"an unusable Redis follows nobody", situation(parkedRedis, redisUnusable), Wait, "redis is unusable: it does not answer"},
 		{"while another holds the lock, its master is followed", situation(parkedRedis), Follow, "the master is a"},
-		{"a master that nobody elected is parked before anything else", situation(lockFree, promoted, restartedRedis), Park, "redis is a master that nobody elected"},
+		{"a master that nobody elected is parked before anything else", situation(lockFree, promoted, restartedRedis), Park, "redis is a master that was not elected"},
 		{"not before the first election: it may serve already", situation(lockFree, promoted, restartedRedis, func(k *Snapshot) { k.View.State.Master = nil }), Contend, "the lock is free"},
 		{"nor one that is fenced: it takes no writes", situation(lockFree, promoted, restartedRedis, fencedRedis), Contend, "the lock is free"},
-		{"what an operator wants another for is left to that one", situation(lockFree, requested("a")), Wait, "an operator wants a"},
+		{"what an operator wants another for is left to that one", situation(lockFree, requested("a")), Wait, "an operator requested a as master"},
 		{"not to one whose agent is dead", situation(lockFree, requested("gone")), Contend, "the lock is free"},
 		{"for oneself it is taken", situation(lockFree, requested("me")), Contend, "the lock is free"},
-		{"who holds the lock passes it to whom an operator wants", situation(holdingLock, requested("a")), TransferLock, "an operator wants a"},
+		{"who holds the lock passes it to whom an operator wants", situation(holdingLock, requested("a")), TransferLock, "an operator requested a as master"},
 		{"nobody contends while the cluster is paused", situation(lockFree, pausedCluster), Wait, "the cluster is " + pausedText},
 		{"nor follows", situation(parkedRedis, pausedCluster), Wait, "the cluster is " + pausedText},
 		{"nor is parked", situation(lockFree, promoted, restartedRedis, pausedCluster), Wait, "the cluster is " + pausedText},
 		{"a lock that was passed to us before goes back to the master", situation(holdingLock, pausedCluster), StepDown, "the cluster is " + pausedText},
 		{"nor gives the lock back over an unusable Redis", situation(holdingLock, publishedOwn, redisUnusable, pausedCluster), Wait, "the cluster is " + pausedText},
 		{"but who is the master takes its lost lock again", leading(lockFree, pausedCluster), Contend, "the lock is free"},
-		{"and goes on to lead, whatever an operator wants", leading(pausedCluster, requested("a")), Lead, "the lock is ours"},
-		{"a master that is gone while its session stands is succeeded early", situation(parkedRedis, masterDown), Preempt, "the master a is missing, and holds the lock"},
-		{"one that is silent, too, if it has a guard", situation(masterUnreachable, withGuard), Preempt, "the master a is missing, and holds the lock"},
+		{"and goes on to lead, whatever an operator wants", leading(pausedCluster, requested("a")), Lead, "this agent holds the lock"},
+		{"a master that is gone while its session stands is succeeded early", situation(parkedRedis, masterDown), Preempt, "the master a is down or unreachable, and its session still holds the lock"},
+		{"one that is silent, too, if it has a guard", situation(masterUnreachable, withGuard), Preempt, "the master a is down or unreachable, and its session still holds the lock"},
 		{"not without: it may accept writes", situation(parkedRedis, masterUnreachable), Follow, "the master is a"},
 		{"not another run than the published one", situation(parkedRedis, masterDown, func(k *Snapshot) { k.View.State.Master.RunID = "run-b" }), Follow, "the master is a"},
-		{"not where another than the published one holds the lock", situation(parkedRedis, masterDown, func(k *Snapshot) { k.View.Holder = "b" }), Wait, "the lock's holder has not published itself yet"},
+		{"not where another than the published one holds the lock", situation(parkedRedis, masterDown, func(k *Snapshot) { k.View.Holder = "b" }), Wait, "the lock holder has not published itself as master yet"},
 		{"not by one that may not lead", situation(parkedRedis, masterDown, neverPromoted), Follow, "the master is a"},
-		{"nor by one that is not recorded", situation(parkedRedis, masterDown, notRecorded), Wait, "the master's agent has not recorded us yet"},
+		{"nor by one that is not recorded", situation(parkedRedis, masterDown, notRecorded), Wait, "the master's agent has not recorded this member yet"},
 		{"nor without a session", situation(parkedRedis, masterDown, withoutSession), Follow, "the master is a"},
 		{"nor against an operator's will", situation(parkedRedis, masterDown, requested("a")), Follow, "the master is a"},
 		{"nor while the cluster is paused", situation(parkedRedis, masterDown, pausedCluster), Wait, "the cluster is " + pausedText},
-		{"nor is it passed to one whose agent is dead", situation(holdingLock, requested("gone")), Lead, "the lock is ours"},
+		{"nor is it passed to one whose agent is dead", situation(holdingLock, requested("gone")), Lead, "this agent holds the lock"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got, why := Decide(tt.k, "me", "redis-master"); got != tt.want || why != tt.why {
@@ -173,31 +173,31 @@ func TestWhomToFollow(t *testing.T) {
 		want Action
 		why  string
 	}{
-		{"nobody where none was published", situation(parkedRedis, noState), Wait, "the lock's holder has not published itself yet"},
-		{"nobody while the one before is published still", situation(parkedRedis, func(k *Snapshot) { k.View.Holder = "b" }), Wait, "the lock's holder has not published itself yet"},
+		{"nobody where none was published", situation(parkedRedis, noState), Wait, "the lock holder has not published itself as master yet"},
+		{"nobody while the one before is published still", situation(parkedRedis, func(k *Snapshot) { k.View.Holder = "b" }), Wait, "the lock holder has not published itself as master yet"},
 		{"not another that holds the lock under our name", situation(publishedOwn, func(k *Snapshot) { k.View.Holder, k.View.State.Master.RunID = "me", "run-other" }), Wait,
-			"the lock is held under our own name"},
-		{"not this very Redis under another name", situation(promoted, func(k *Snapshot) { k.View.State.Master.RunID = "run-me" }), Wait, "the lock is held under our own name"},
+			"the lock is held under our member id, or the published master is our redis"},
+		{"not this very Redis under another name", situation(promoted, func(k *Snapshot) { k.View.State.Master.RunID = "run-me" }), Wait, "the lock is held under our member id, or the published master is our redis"},
 		{"whom it follows it goes on to follow", situation(), Wait, "following a"},
 		{"also while the link is down", situation(func(k *Snapshot) { k.Health.Status.LinkUp = false }), Wait, "following a"},
 		{"a fence is to be ended", situation(fencedRedis), Follow, "the master is a"},
 		{"a parked one follows", situation(parkedRedis), Follow, "the master is a"},
 		{"a master that lost the lock follows", situation(promoted), Follow, "the master is a"},
 		{"one that was restarted follows by its recorded id, whatever lineage its file began", situation(parkedRedis, restartedRedis, unrelated), Follow, "the master is a"},
-		{"one that is not recorded waits for it", situation(parkedRedis, notRecorded), Wait, "the master's agent has not recorded us yet"},
-		{"parked", situation(promoted, notRecorded, restartedRedis), Park, "the master's agent has not recorded us yet"},
+		{"one that is not recorded waits for it", situation(parkedRedis, notRecorded), Wait, "the master's agent has not recorded this member yet"},
+		{"parked", situation(promoted, notRecorded, restartedRedis), Park, "the master's agent has not recorded this member yet"},
 		{"one that follows already is not disturbed", situation(notRecorded), Wait, "following a"},
 		{"without a record, as under elect, nobody waits for one", situation(parkedRedis, func(k *Snapshot) { k.View.State.Members = nil }), Follow, "the master is a"},
 		{"one whose data were never the cluster's is parked", situation(promoted, notRecorded, unrelated), Park, refusedText},
 		{"and stays", situation(parkedRedis, notRecorded, unrelated), Park, refusedText},
-		{"an empty one has nothing to lose", situation(parkedRedis, notRecorded, unrelated, emptyRedis), Wait, "the master's agent has not recorded us yet"},
-		{"an operator can overrule it", situation(parkedRedis, notRecorded, unrelated, forcedToFollow), Follow, "an operator wants the master to be a"},
+		{"an empty one has nothing to lose", situation(parkedRedis, notRecorded, unrelated, emptyRedis), Wait, "the master's agent has not recorded this member yet"},
+		{"an operator can overrule it", situation(parkedRedis, notRecorded, unrelated, forcedToFollow), Follow, "an operator forces this member to follow a"},
 		{"a master that nobody elected is parked while nobody is published",
-			situation(promoted, restartedRedis, func(k *Snapshot) { k.View.Holder = "b" }), Park, "redis is a master that nobody elected"},
+			situation(promoted, restartedRedis, func(k *Snapshot) { k.View.Holder = "b" }), Park, "redis is a master that was not elected"},
 		{"who follows another follows the published one", situation(func(k *Snapshot) { k.Health.Status.MasterAddr = "10.0.0.2:6379" }), Follow, "the master is a"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got, why := followDecision(tt.k, "me"); got != tt.want || why != tt.why {
+			if got, why := decideFollow(tt.k, "me"); got != tt.want || why != tt.why {
 				t.Errorf("got %d (%s), want %d (%s)", got, why, tt.want, tt.why)
 			}
 		})

@@ -35,13 +35,14 @@ func TestGapLimit(t *testing.T) {
 	}
 }
 
-func TestSince(t *testing.T) {
+func TestAckedSince(t *testing.T) {
+	now := time.Now()
 	st := redis.Status{Replicas: []redis.Replica{{Addr: "a", Lag: 0}, {Addr: "b", Lag: 1}, {Addr: "c", Lag: 2}}}
 	for _, tt := range []struct {
 		ago  time.Duration
 		want int
 	}{{0, 0}, {900 * time.Millisecond, 0}, {1500 * time.Millisecond, 1}, {2500 * time.Millisecond, 2}, {time.Minute, 3}} {
-		if got := AckedSince(st, time.Now().Add(-tt.ago)); len(got.Replicas) != tt.want {
+		if got := AckedSince(st, now.Add(-tt.ago), now); len(got.Replicas) != tt.want {
 			t.Errorf("%s after a hang %v have acknowledged, not %d", tt.ago, got.Replicas, tt.want)
 		}
 	}

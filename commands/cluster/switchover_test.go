@@ -49,7 +49,7 @@ func TestSuccessor(t *testing.T) {
 	}
 }
 
-func TestDecide(t *testing.T) {
+func TestDecideSwitchover(t *testing.T) {
 	me := Master{Peer: handlers.Peer{ID: "me", RunID: "run-me", Address: "10.0.0.9:6379"}}
 	k := leading(func(k *Snapshot) {
 		k.View.State.Members = map[string]MemberRecord{"me": {RunID: "run-me"}, "a": {RunID: "run-a"}, "b": {RunID: "run-b"}, "gone": {RunID: "run-gone"}}
@@ -75,13 +75,13 @@ func TestDecide(t *testing.T) {
 		{"by id", Request{To: "b"}, []Candidate{master, at("a", 1000), at("b", 990)}, nil, "b", ""},
 		{"by address", Request{To: "10.0.0.2:6379"}, []Candidate{master, at("a", 1000), at("b", 990)}, nil, "b", ""},
 		{"whoever lacks least", Request{}, []Candidate{master, at("b", 990), at("a", 1000)}, nil, "a", ""},
-		{"nobody is fit", Request{}, []Candidate{master, at("b", 990, unlinked)}, nil, "", "no member is fit to lead"},
+		{"nobody is fit", Request{}, []Candidate{master, at("b", 990, unlinked)}, nil, "", "no member is eligible to lead"},
 		{"unknown", Request{To: "x"}, []Candidate{master, at("a", 1000)}, nil, "x", "there is no member x"},
 		{"the master", Request{To: "me"}, []Candidate{master, at("a", 1000)}, nil, "me", "me is the master already"},
-		{"without an agent", Request{To: "gone"}, []Candidate{master, at("gone", 1000)}, nil, "gone", "gone has no agent that lives"},
-		{"silent", Request{To: "a"}, []Candidate{master}, nil, "a", "the redis of a does not answer, or is another"},
-		{"not linked", Request{To: "a"}, []Candidate{master, at("a", 1000, unlinked)}, nil, "a", "a is not linked to the master"},
-		{"another history", Request{To: "a"}, []Candidate{master, at("a", 1000, func(s *redis.Status) { s.Position.ReplID = "z" })}, nil, "a", "a is not linked to the master"},
+		{"without an agent", Request{To: "gone"}, []Candidate{master, at("gone", 1000)}, nil, "gone", "gone has no live agent"},
+		{"silent", Request{To: "a"}, []Candidate{master}, nil, "a", "the redis of a does not answer, or another instance answers at its address"},
+		{"not linked", Request{To: "a"}, []Candidate{master, at("a", 1000, unlinked)}, nil, "a", "a does not replicate from the master"},
+		{"another history", Request{To: "a"}, []Candidate{master, at("a", 1000, func(s *redis.Status) { s.Position.ReplID = "z" })}, nil, "a", "a does not replicate from the master"},
 		{"too far behind", Request{To: "a"}, []Candidate{at("me", 5<<20, func(s *redis.Status) { s.Master = true }), at("a", 1)}, nil, "a", "a is too far behind: 5242879 bytes"},
 		{"joining", Request{To: "a"}, []Candidate{master, at("a", 1)}, func(k *Snapshot) { k.View.State.Members["a"] = MemberRecord{RunID: "run-a", CatchingUp: true} }, "a",
 			"a may not lead: it has not caught up with the master"},
@@ -89,8 +89,8 @@ func TestDecide(t *testing.T) {
 		{"the master refuses writes", Request{To: "a"}, []Candidate{at("me", 1000), at("a", 1000)}, nil, "a", "the master me does not accept writes"},
 		{"paused", Request{To: "a"}, []Candidate{master, at("a", 1000)}, pausedCluster, "a",
 			"the cluster is paused until " + time.Date(2030, 1, 1, 0, 0, 0, 0, time.Local).Format(time.RFC3339) + ": disks"},
-		{"accepted, and its agent has died since", Request{To: "gone", Accepted: true}, []Candidate{master}, nil, "gone", "the agent of gone is gone"},
-		{"a dry run", Request{To: "b", DryRun: true}, []Candidate{master, at("b", 990)}, nil, "b", "b would lead: it is linked, and 10 bytes behind"},
+		{"accepted, and its agent has died since", Request{To: "gone", Accepted: true}, []Candidate{master}, nil, "gone", "the agent of gone is down"},
+		{"a dry run", Request{To: "b", DryRun: true}, []Candidate{master, at("b", 990)}, nil, "b", "b would lead: it replicates from the master and is 10 bytes behind"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			now := k

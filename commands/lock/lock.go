@@ -113,10 +113,11 @@ func (l Lock) Transfer(ctx context.Context, session string, v cluster.View, id s
 	return l.after(v, at, to, id, s), nil
 }
 
-// Release gives the lock back, and says why in the state if it is still the one that the view shows.
+// Release releases the lock, and writes why into the state if that is still the one that the view shows. A state of a newer
+// version is left alone.
 func (l Lock) Release(ctx context.Context, session string, v cluster.View, why string) error {
 	err := l.ReleaseWithReason(ctx, session, v, why)
-	if errors.Is(err, ErrChanged) {
+	if errors.Is(err, ErrChanged) || errors.Is(err, cluster.ErrNewerVersion) {
 		if _, err = l.commit(ctx, l.unlock(session)); err != nil {
 			err = fmt.Errorf("release the lock %s: %w", l.Key, err)
 		}
@@ -172,8 +173,12 @@ func (l Lock) held(session string) *api.KVTxnOp {
 	return &api.KVTxnOp{Verb: api.KVCheckSession, Key: l.Key, Session: session}
 }
 
-// cas replaces the state that the view shows; where it shows none there must be none.
+// cas returns the operation that replaces the state that the view shows; if it shows none, there must be none. It returns
+// cluster.ErrNewerVersion if the view shows a state of a newer version: no write of this program may replace that.
 func (l Lock) cas(v cluster.View, s cluster.State) (*api.KVTxnOp, error) {
+	if errors.Is(v.Err, cluster.ErrNewerVersion) {
+		return nil, v.Err
+	}
 	data, err := json.Marshal(s)
 	if err != nil {
 		return nil, err

@@ -22,6 +22,8 @@ func (l Lock) Preempt(ctx context.Context, session string, v cluster.View, s clu
 	switch {
 	case err != nil:
 		return v, err
+	case errors.Is(is.Err, cluster.ErrNewerVersion):
+		return is, is.Err // the session is not destroyed for a lock that could not be acquired
 	case !is.SameLock(v):
 		return is, fmt.Errorf("end the session %s, which held the lock %s: %w", v.Session, l.Key, ErrChanged)
 	}

@@ -104,8 +104,8 @@ func TestState_Binds(t *testing.T) {
 
 // Who may lead after a cold start in which not all have come.
 func TestCandidate_UnfitQuietly(t *testing.T) {
-	const empty, behind = "it is empty, and members that do not answer may not be; `resec failover -to ID -force` overrides",
-		"it was not level with the last master, and that does not answer; `resec failover -to ID -force` overrides"
+	const empty, behind = "it is empty, and members that do not answer may have data; `resec failover -to ID -force` overrides",
+		"it was not in sync with the last master, which does not answer; `resec failover -to ID -force` overrides"
 	earlier := func(s *State) { b := s.Members["b"]; b.InSyncTerm = 3; s.Members["b"] = b }
 	for _, tt := range []struct {
 		name string
