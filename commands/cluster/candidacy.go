@@ -23,12 +23,12 @@ const (
 // Candidacy is what a member knows about the election when the lock is free.
 type Candidacy struct {
 	Candidates     []Candidate
-	Unanswered     []string // members that may hold newer data and did not answer; a master that may refuse connections only from here
+	Unanswered     []string // members that may hold newer data and did not answer; a master that may refuse only this host
 	State          State
 	ID             string // the member itself
 	Eligibility    Eligibility
 	MasterReturned bool // AgentReturned: the published master's agent had left and is back
-	ConsulSettling bool // Consul was unavailable until just now, so checks do not show whether agents are alive
+	ConsulSettling bool // Consul has just become available, so checks do not show whether agents are alive
 
 	LeaderlessFor   time.Duration // how long the lock has been free
 	SlowMemberGrace time.Duration // how long a member that does not answer, and whose agent is alive, is waited for

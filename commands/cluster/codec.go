@@ -51,7 +51,8 @@ func checkVersion(version int) error {
 	if version <= StateVersion {
 		return nil
 	}
-	return fmt.Errorf("%w: its version is %d, this resec knows version %d; upgrade resec on this host", ErrNewerVersion, version, StateVersion)
+	return fmt.Errorf("%w: its version is %d, this resec knows version %d; upgrade resec on this host",
+		ErrNewerVersion, version, StateVersion)
 }
 
 // decodeLenient reads a state and collects its unknown fields. The version is checked first, because a newer version may have

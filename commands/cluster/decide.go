@@ -23,7 +23,8 @@ const (
 	Misconfigured               // this agent cannot work with what is in Consul: exit
 )
 
-var actionNames = [...]string{"wait", "ineligible", "contend", "lead", "step down", "transfer the lock", "follow", "park", "preempt", "exit"}
+var actionNames = [...]string{"wait", "ineligible", "contend", "lead", "step down", "transfer the lock", "follow", "park",
+	"preempt", "exit"}
 
 // String returns the name of an action for logs.
 func (a Action) String() string { return actionNames[a] }

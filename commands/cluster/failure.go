@@ -48,7 +48,7 @@ func InstanceDown(h redis.Health, runID string) bool {
 	return redis.Replied(h.Err) && h.Status.RunID != "" && h.Status.RunID != runID
 }
 
-// KnownUnresponsive reports whether the member is the master and is known not to answer: its own agent reported it as gone, or
+// KnownUnresponsive reports whether the member is the master and is known not to answer: its own agent reported its failure, or
 // our monitor finds it unreachable.
 func (k Snapshot) KnownUnresponsive(id string) bool {
 	s := k.View.State

@@ -22,7 +22,7 @@ func appendHistory(histories []string, replID string) []string {
 
 // AliasHistory returns the state before a Redis with data at p is promoted: it records that p.ReplID continues a known
 // history. A later restart or resync may leave a server that reports only the new ID. The new ID ranks no higher than the
-// history that it continues until its master is published, because nobody has written to it before.
+// history that it continues until its master is published: no client has written to it before.
 func (s State) AliasHistory(p redis.Position) State {
 	continued, known := s.historyIndex(redis.Position{ReplID: p.ReplID2})
 	if own, _ := s.historyIndex(redis.Position{ReplID: p.ReplID}); p.ReplID == "" || continued < 0 || own >= 0 {

@@ -2,9 +2,9 @@ package cluster
 
 // Request is an operator's request for another master. It ends with the session of the command that made it.
 type Request struct {
-	To          string   `json:"to,omitempty"`       // member id; before a switchover is accepted also an address, or empty: any member
+	To          string   `json:"to,omitempty"`       // member id; until a switchover is accepted also an address, or empty
 	ForceFollow []string `json:"overrule,omitempty"` // of a forced failover: ids that must follow even if their data are unrelated
-	Planned     bool     `json:"planned,omitempty"`  // a switchover: the master's agent accepts or refuses it. Otherwise a forced failover
+	Planned     bool     `json:"planned,omitempty"`  // a switchover, which the master's agent decides; otherwise a forced failover
 	DryRun      bool     `json:"dry_run,omitempty"`  // only answer what would happen
 	Accepted    bool     `json:"accepted,omitempty"` // by the master's agent
 	Answer      string   `json:"answer,omitempty"`   // why it is refused or failed, or the result of a dry run; it is over then

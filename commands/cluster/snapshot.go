@@ -31,7 +31,7 @@ func (k *Snapshot) SetView(v View, now time.Time) {
 	k.View, k.Paused = v, v.Pause.Active(now)
 }
 
-// CatalogNotNeeded reports whether an election needs no catalogue: the master's own agent reported it as gone, and our Redis is
+// CatalogNotNeeded reports whether an election needs no catalogue: the master's own agent reported its failure, and our Redis is
 // recorded as in sync, so that only recorded members may lead. It saves three calls, the larger part of a failover's time.
 func (k Snapshot) CatalogNotNeeded(id string) bool {
 	s := k.View.State

@@ -9,15 +9,17 @@ import (
 
 // State is the shared state of a cluster: one JSON value beside the lock. Every write of it is a transaction that checks
 // the writer's session on the lock and the state's index. Its maps and slices are never changed in place.
+//
+// HistoryAliases maps a replication ID or a run ID to the ID in Histories that its data continue; empty: they continue none.
 type State struct {
-	Service        string                  `json:"service"`           // name of the master service; it detects two clusters on one lock key
+	Service        string                  `json:"service"`           // name of the master service: detects two clusters on one key
 	Master         *Master                 `json:"master,omitempty"`  // the published master; nil: none was published yet
 	Histories      []string                `json:"chain,omitempty"`   // replication IDs that the data went through, the newest last
-	HistoryAliases map[string]string       `json:"woven,omitempty"`   // replication ID or run ID → the ID in Histories that its data continue; empty: none
+	HistoryAliases map[string]string       `json:"woven,omitempty"`   // see AliasHistory and AliasRuns
 	Members        map[string]MemberRecord `json:"record,omitempty"`  // by member id
 	FormerMembers  []string                `json:"former,omitempty"`  // ids of members that left, the latest last
-	Why            string                  `json:"why,omitempty"`     // why the published master's agent released the lock; empty: it did not
-	Version        int                     `json:"version,omitempty"` // StateVersion of the writer; 0: no master was published yet
+	Why            string                  `json:"why,omitempty"`     // why the master's agent released the lock; empty: it did not
+	Version        int                     `json:"version,omitempty"` // StateVersion of the writer; 0: no master yet
 
 	UnknownFields UnknownFields `json:"-"`
 }
@@ -29,7 +31,7 @@ type Master struct {
 	ServiceID   string   `json:"service_id,omitempty"` // Consul id of its service
 	Guard       int      `json:"guard"`                // lower bound of min-replicas-to-write as set on Redis; GuardOff: no guard
 	MaxLag      int      `json:"max_lag"`              // upper bound of min-replicas-max-lag as set on Redis, in seconds
-	ForceFollow []string `json:"overrule,omitempty"`   // ids that an operator forces to follow in this term, even if their data are unrelated
+	ForceFollow []string `json:"overrule,omitempty"`   // ids that an operator forces to follow in this term
 
 	UnknownFields UnknownFields `json:"-"`
 }

@@ -27,7 +27,7 @@ type View struct {
 	Request       *Request             // an operator's open request; nil: none
 	Answered      *Request             // an operator's answered request, until its command has read the answer; nil: none
 	Pause         *Pause               // the last pause, even if it is over; nil: none
-	Err           error                // ErrConflict, ErrNewerVersion, or why the state cannot be read; State is the last known one, if any
+	Err           error                // ErrConflict, ErrNewerVersion, or why the state cannot be read
 }
 
 // Free reports whether no session holds the lock.
@@ -46,7 +46,8 @@ func (v View) CheckService(service string) error {
 		return v.Err
 	}
 	if s := v.State.Service; s != "" && s != service {
-		return fmt.Errorf("%w: its master service is %q, ours is %q; two clusters need two CONSUL_LOCK_KEYs", ErrOtherCluster, s, service)
+		return fmt.Errorf("%w: its master service is %q, ours is %q; two clusters need two CONSUL_LOCK_KEYs",
+			ErrOtherCluster, s, service)
 	}
 	return nil
 }
@@ -70,7 +71,7 @@ func (v View) IsMembers(id string, st redis.Status) bool {
 }
 
 // MayHoldNewerData reports whether a member that does not answer may hold data that no other member has: it was in sync with a
-// master, its agent is alive, and the agent has not reported its Redis as gone.
+// master, its agent is alive, and the agent has not reported a failure of its Redis.
 func (v View) MayHoldNewerData(id string) bool {
 	r, recorded := v.State.Members[id]
 	return recorded && !r.CatchingUp && v.LiveAgents[id].Session != "" && !v.State.MasterReportedGone(id)
