@@ -107,7 +107,8 @@ func electCode(err error, o electOptions) error {
 		return coded(exitTimeout, err)
 	case errors.Is(err, takeover.ErrLost):
 		return coded(exitLost, err)
-	case errors.Is(err, cluster.ErrConflict), errors.Is(err, cluster.ErrOtherCluster), errors.Is(err, redis.ErrTooOld):
+	case errors.Is(err, cluster.ErrConflict), errors.Is(err, cluster.ErrOtherCluster), errors.Is(err, cluster.ErrNewerVersion),
+		errors.Is(err, redis.ErrTooOld):
 		return coded(exitUsage, err)
 	case errors.Is(err, handlers.ErrExit) && o.child && !o.childCode:
 		return nil

@@ -24,7 +24,7 @@ func TestState(t *testing.T) {
 		{"a master with a guard", leading(func(k *cluster.Snapshot) {
 			k.Health.Status.MinReplicas, k.Health.Status.MaxLag, k.View.State.Master.Guard = 1, 5, cluster.GuardOff
 		}),
-			said{"role": "master", "guard_set": "1 within 5s", "guard_published": "off", "lock_holder": "me", "next": "the lock is ours"}},
+			said{"role": "master", "guard_set": "1 within 5s", "guard_published": "off", "lock_holder": "me", "next": "this agent holds the lock"}},
 		{"a fenced one", leading(fencedRedis), said{"fenced": "true"}},
 		{"nothing is known", snapshot{}, said{"redis_answers": "false", "session": "none", "lock_holder": "none", "published": "none", "next": "consul has not answered yet"}},
 		{"why it waits", situation(func(k *cluster.Snapshot) { k.Health.Err, k.Reason = redis.ErrLoading, "no master" }),

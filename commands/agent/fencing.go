@@ -68,7 +68,7 @@ func (a *Agent) unfenceAfterStall(ctx context.Context, k snapshot, ended time.Ti
 		a.local.forgetFence(fencedForStall)
 		return true
 	}
-	members, _ := cluster.CountReplicas(cluster.AckedSince(st, ended), k.View, a.Me.ID, a.links.streams, a.Guard)
+	members, _ := cluster.CountReplicas(cluster.AckedSince(st, ended, time.Now()), k.View, a.Me.ID, a.links.streams, a.Guard)
 	if members < k.View.State.Guard().Replicas {
 		return false
 	}

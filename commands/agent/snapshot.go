@@ -67,7 +67,7 @@ func (a *Agent) observeView(v cluster.View) {
 func (a *Agent) takeView(v cluster.View, allows func(known uint64) bool) {
 	a.known.Update(func(k *snapshot) {
 		if allows(k.View.Index) {
-			k.SetView(v)
+			k.SetView(v, time.Now())
 		}
 	})
 }
@@ -82,7 +82,7 @@ func (a *Agent) setWritten(v cluster.View) {
 		if v.LiveAgents = k.View.LiveAgents; v.Request != nil { // this write did not end it
 			v.Request = k.View.Request
 		}
-		k.SetView(v)
+		k.SetView(v, time.Now())
 	})
 }
 
@@ -110,7 +110,7 @@ func (a *Agent) watchPause(ctx context.Context) {
 	for logged := false; ctx.Err() == nil; {
 		k, changed := a.known.Watch()
 		if k.View.Pause.Active(time.Now()) != k.Paused {
-			a.known.Update(func(k *snapshot) { k.SetView(k.View) })
+			a.known.Update(func(k *snapshot) { k.SetView(k.View, time.Now()) })
 			continue
 		}
 		if k.Paused && !logged {

@@ -7,96 +7,159 @@ import (
 	"time"
 )
 
-// Candidacy is what a member knows when the lock is free.
+const (
+	// Stagger is the time between the turns of two ranks. One call to Consul fits into it.
+	Stagger = 250 * time.Millisecond
+	// MasterReclaimTime is how long the election waits for a master that answers to reacquire its lock. Its agent needs two calls
+	// (session, lock), each repeated after at most a second while Consul settles.
+	MasterReclaimTime = 3 * time.Second
+	// ConsulRestartTime is how long the election waits for a master that is missing from the catalogue: its Consul agent left and
+	// deregistered its node. Measured: 3.2 s until such an agent has ended, and as long until it is back and synced.
+	ConsulRestartTime = 10 * time.Second
+	// SurveyInterval is the pause before the members are asked again, because what the election waits for causes no event.
+	SurveyInterval = 500 * time.Millisecond
+)
+
+// Candidacy is what a member knows about the election when the lock is free.
 type Candidacy struct {
 	Candidates     []Candidate
-	Unanswered     []string // who may be fresher and did not answer just now, and a master that may refuse us alone
+	Unanswered     []string // members that may hold newer data and did not answer; a master that may refuse only this host
 	State          State
-	ID             string
+	ID             string // the member itself
 	Eligibility    Eligibility
-	MasterReturned bool // the published master's agent had left, and is there again
-	ConsulSettling bool // Consul has just come back: checks say nothing of the agents behind them
+	MasterReturned bool // AgentReturned: the published master's agent had left and is back
+	ConsulSettling bool // Consul has just become available, so checks do not show whether agents are alive
 
-	LeaderlessFor   time.Duration // since the lock is free
-	SlowMemberGrace time.Duration // within which the agent of a Redis that is silent has seen that, or it answers
-	BootstrapDelay  time.Duration // within which who was started at the same time is ready
+	LeaderlessFor   time.Duration // how long the lock has been free
+	SlowMemberGrace time.Duration // how long a member that does not answer, and whose agent is alive, is waited for
+	BootstrapDelay  time.Duration // how long an empty Redis waits before it founds a cluster
 }
 
-// AcquireDecision is when a member takes a free lock, and why not now.
+// AcquireDecision is how long a member waits before it acquires a free lock.
 type AcquireDecision struct {
 	Wait       time.Duration
-	Ineligible bool // it may not, as things are
-	Retry      bool // it has to look again then
-	Why        string
+	Ineligible bool   // it may not acquire the lock with these candidates
+	Retry      bool   // it has to ask the members again after the wait
+	Why        string // why it waits; empty: it does not
 }
 
-// String is who answered with what, the best first, then who may not lead.
+// String lists the candidates with their data, the best first, then the ineligible ones with the reason.
 func (c Candidacy) String() string {
-	var out []string
 	ranked := Rank(c.Candidates, c.State, c.Eligibility)
-	for _, o := range append(ranked, c.Candidates...) {
-		if why := o.IneligibleReason(c.State, c.Eligibility); len(out) < len(ranked) || why != "" {
-			out = append(out, strings.TrimSpace(fmt.Sprintf("%s %d keys, %.8s %.8s @%d %s", o.ID, o.Keys, o.Position.ReplID, o.Position.ReplID2, o.Position.Offset, why)))
+	var out []string
+	for _, o := range ranked {
+		out = append(out, o.describe())
+	}
+	for _, o := range c.Candidates {
+		if why := o.IneligibleReason(c.State, c.Eligibility); why != "" {
+			out = append(out, o.describe()+" "+why)
 		}
 	}
 	return strings.Join(out, "; ")
 }
 
-// AcquireDelay decides how long a member waits before it takes a free lock.
+func (c Candidate) describe() string {
+	return fmt.Sprintf("%s %d keys, %.8s %.8s @%d", c.ID, c.Keys, c.Position.ReplID, c.Position.ReplID2, c.Position.Offset)
+}
+
+// AcquireDelay returns how long the member waits before it acquires the free lock. The first rule that applies decides:
+//
+//   - Its Redis did not answer: leave the lock to the other members for MasterReclaimTime.
+//   - It is ineligible: ask the members again later.
+//   - Its Redis is empty and no master was ever published: wait for members with data.
+//   - A member that may hold newer data does not answer: wait for it, unless the incumbent answers.
+//   - It ranks first: do not wait.
+//   - The incumbent answers and may reacquire its lock: wait for it.
+//   - Otherwise wait one turn for each better rank. An incumbent that gave up the lock has no turn.
 func (c Candidacy) AcquireDelay() AcquireDecision {
-	at := slices.IndexFunc(c.Candidates, func(o Candidate) bool { return o.ID == c.ID })
-	if at < 0 {
-		return AcquireDecision{Wait: MasterReclaimTime, Why: "our redis has just become unfit"} // the loop will see why
+	own, answered := find(c.Candidates, c.ID)
+	if !answered {
+		return AcquireDecision{Wait: MasterReclaimTime, Why: "our redis can no longer lead"}
 	}
-	own := c.Candidates[at]
 	if why := own.IneligibleReason(c.State, c.Eligibility); why != "" {
 		return AcquireDecision{Wait: SurveyInterval, Ineligible: true, Retry: true, Why: "redis may not lead: " + why}
 	}
-	if c.State.Master == nil && own.Keys == 0 {
-		if i := slices.IndexFunc(c.Candidates, func(o Candidate) bool { return o.Loading }); i >= 0 {
-			return AcquireDecision{Wait: SurveyInterval, Retry: true, Why: "our redis is empty, and " + c.Candidates[i].ID + " is loading"}
-		}
-		if c.LeaderlessFor < c.BootstrapDelay {
-			return AcquireDecision{Wait: c.BootstrapDelay - c.LeaderlessFor, Why: "our redis is empty, and another that has data may be about to come"}
-		}
+	if d := c.bootstrapDelay(own); d.Wait > 0 {
+		return d
 	}
 	ranked := Rank(c.Candidates, c.State, c.Eligibility)
 	rank := slices.IndexFunc(ranked, func(o Candidate) bool { return o.ID == c.ID })
 	best := ranked[0]
-	switch {
-	case !best.Incumbent(c.State) && len(c.Unanswered) > 0 && c.LeaderlessFor < c.SlowMemberGrace: // whatever our rank: under the lock it would be waited for, too
-		return AcquireDecision{Wait: min(SurveyInterval, c.SlowMemberGrace-c.LeaderlessFor), Retry: true, Why: c.Unanswered[0] + " does not answer, and may be fresher"}
-	case rank == 0:
+	if d := c.unansweredDelay(best); d.Wait > 0 {
+		return d
+	}
+	if rank == 0 {
 		return AcquireDecision{}
-	case best.Incumbent(c.State) && c.State.Why == "" && c.State.Master != nil && !best.InCatalog:
-		return AcquireDecision{Wait: ConsulRestartTime, Why: "the master " + best.ID + " answers, and its consul agent has left"}
-	case best.Incumbent(c.State) && (best.AgentAlive || c.ConsulSettling) && (c.State.Why == "" || c.MasterReturned):
-		return AcquireDecision{Wait: MasterReclaimTime, Why: "the master " + best.ID + " answers"}
-	case best.Incumbent(c.State):
-		rank-- // it gave the lock up, or nobody is there to take it for it
 	}
-	turn := Stagger
-	if c.Eligibility != RecordedOnly && c.State.Master != nil { // after a restart of all an agent needs that long until it has a session
-		turn = c.BootstrapDelay
+	if best.Incumbent(c.State) {
+		if d := c.incumbentDelay(best); d.Wait > 0 {
+			return d
+		}
+		rank--
 	}
-	return AcquireDecision{Wait: time.Duration(rank) * turn, Why: best.ID + " ranks first"}
+	return AcquireDecision{Wait: time.Duration(rank) * c.turn(), Why: best.ID + " ranks first"}
 }
 
-// AgentReturned tells whether the agent of a published master that had left is there again, or has not gone yet.
+// find returns the candidate with an id.
+func find(candidates []Candidate, id string) (Candidate, bool) {
+	for _, c := range candidates {
+		if c.ID == id {
+			return c, true
+		}
+	}
+	return Candidate{}, false
+}
+
+// bootstrapDelay returns how long an empty Redis waits for members with data before it founds a cluster: until no candidate is
+// loading, and for BootstrapDelay, because an agent that was started at the same time may not be ready yet.
+func (c Candidacy) bootstrapDelay(own Candidate) AcquireDecision {
+	if c.State.Master != nil || own.Keys > 0 {
+		return AcquireDecision{}
+	}
+	for _, o := range c.Candidates {
+		if o.Loading {
+			return AcquireDecision{Wait: SurveyInterval, Retry: true, Why: "our redis is empty and " + o.ID + " is still loading its data"}
+		}
+	}
+	return AcquireDecision{Wait: max(0, c.BootstrapDelay-c.LeaderlessFor),
+		Why: "our redis is empty; waiting for members with data that may still be starting"}
+}
+
+// unansweredDelay returns how long to wait for a member that may hold newer data and does not answer, at most until
+// SlowMemberGrace is over. The incumbent is never delayed. The rank does not matter: a holder of the lock would wait as well.
+func (c Candidacy) unansweredDelay(best Candidate) AcquireDecision {
+	if best.Incumbent(c.State) || len(c.Unanswered) == 0 {
+		return AcquireDecision{}
+	}
+	return AcquireDecision{Wait: max(0, min(SurveyInterval, c.SlowMemberGrace-c.LeaderlessFor)), Retry: true,
+		Why: c.Unanswered[0] + " does not answer and may hold newer data"}
+}
+
+// incumbentDelay returns how long an incumbent that answers is given to reacquire its lock; 0 if it gave the lock up or has no
+// agent that could reacquire it.
+func (c Candidacy) incumbentDelay(master Candidate) AcquireDecision {
+	gaveUp := c.State.Why != ""
+	if c.State.Master != nil && !gaveUp && !master.InCatalog {
+		return AcquireDecision{Wait: ConsulRestartTime, Why: "the master " + master.ID + " answers, but its consul agent has left"}
+	}
+	agentAlive := master.AgentAlive || c.ConsulSettling
+	if agentAlive && (!gaveUp || c.MasterReturned) {
+		return AcquireDecision{Wait: MasterReclaimTime, Why: "the master " + master.ID + " answers and may reacquire the lock"}
+	}
+	return AcquireDecision{}
+}
+
+// turn returns the time between two ranks. After a restart of all members an agent needs BootstrapDelay until it has a session.
+func (c Candidacy) turn() time.Duration {
+	if c.Eligibility != RecordedOnly && c.State.Master != nil {
+		return c.BootstrapDelay
+	}
+	return Stagger
+}
+
+// AgentReturned reports whether the published master's agent said that it leaves and has a session: it is back, or has not
+// ended yet.
 func AgentReturned(v View) bool {
 	m := v.State.Master
 	return m != nil && v.State.Why == WhyLeaving && v.LiveAgents[m.ID].Session != ""
 }
-
-const (
-	// Stagger keeps the ranks apart: a rank's turn is over (one call to Consul) well before the next one's begins.
-	Stagger = 250 * time.Millisecond
-	// MasterReclaimTime is how long a master that answers is left to take its lost lock again. Its agent needs two calls
-	// (session, lock), each again after at most a second while Consul settles.
-	MasterReclaimTime = 3 * time.Second
-	// ConsulRestartTime is the same for a master that is not in the catalogue: its Consul agent was told to leave, and took its
-	// node along. Measured: such an agent needs 3.2 s from there until it ends, and as long until it is back and has synced.
-	ConsulRestartTime = 10 * time.Second
-	// SurveyInterval is the pause before the others are asked again: what is waited for comes without an event.
-	SurveyInterval = 500 * time.Millisecond
-)

@@ -9,65 +9,133 @@ import (
 // Action is what an agent does next.
 type Action int
 
+// The actions of an agent.
 const (
 	Wait          Action = iota // for the next change
-	Ineligible                  // the lock is free, and our Redis may not lead, whatever it holds
-	Contend                     // the lock is free, and we may take it
-	Lead                        // the lock is ours
-	StepDown                    // the lock is ours, and our Redis cannot be master: give it back
-	TransferLock                // the lock is ours, and an operator wants another to have it
+	Ineligible                  // the lock is free, and our Redis may not lead whatever it holds
+	Contend                     // the lock is free, and this agent may acquire it
+	Lead                        // this agent holds the lock: run a term
+	StepDown                    // this agent holds the lock, and its Redis cannot be master: release it
+	TransferLock                // this agent holds the lock, and an operator requests another master
 	Follow                      // make our Redis a replica of the published master
-	Park                        // make our Redis a replica of nobody
-	Preempt                     // the lock's holder is gone, and does not say so
-	Misconfigured               // this agent is misconfigured
+	Park                        // make our Redis a replica of nothing
+	Preempt                     // the lock holder's Redis failed and its agent does not report it: end its session
+	Misconfigured               // this agent cannot work with what is in Consul: exit
 )
 
-// Decide decides, and says why.
+var actionNames = [...]string{"wait", "ineligible", "contend", "lead", "step down", "transfer the lock", "follow", "park",
+	"preempt", "exit"}
+
+// String returns the name of an action for logs.
+func (a Action) String() string { return actionNames[a] }
+
+// Decide returns the next action of an agent and the reason. The first rule that applies decides:
+//
+//   - What is in Consul cannot be used, or Redis has not answered yet: exit or wait (decideUnusableView).
+//   - The cluster is paused: only the serving master continues (decidePaused).
+//   - This agent holds the lock: lead, step down, or transfer the lock (decideHolding).
+//   - Our Redis is unusable: wait.
+//   - Another agent holds the lock: follow its Redis, or preempt it if that has failed.
+//   - The lock is free: contend, unless something prevents it (decideFree).
 func Decide(k Snapshot, id, service string) (Action, string) {
-	holding := k.HoldsLock()
-	switch {
-	case k.View.Index == 0:
-		return Wait, "consul has not answered yet"
-	case k.View.CheckService(service) != nil:
-		return Misconfigured, k.View.CheckService(service).Error()
-	case errors.Is(k.View.Err, ErrConflict):
-		return Misconfigured, k.View.Err.Error()
-	case k.View.Err != nil && !holding: // who holds the lock writes the state anew
-		return Wait, k.View.Err.Error()
-	case !k.Probed:
+	if action, why := decideUnusableView(k, service); why != "" {
+		return action, why
+	}
+	if !k.Probed {
 		return Wait, "redis has not answered yet"
 	}
-	bar := UnusableReason(k.Health)
-	switch {
-	case k.Paused && holding && k.View.State.Master != nil && k.View.State.Master.ID != id: // it was passed to us, and the pause came before we acted
-		return StepDown, "the cluster is " + k.View.Pause.String()
-	case k.Paused && !IsServingMaster(k, id): // who is the master goes on to be
-		return Wait, "the cluster is " + k.View.Pause.String()
-	case holding && bar != "":
-		return StepDown, bar
-	case holding && OtherRequested(k, id):
-		return TransferLock, "an operator wants " + k.View.Request.To
-	case holding:
-		return Lead, "the lock is ours"
-	case k.Health.Err != nil:
-		return Wait, bar
-	case !k.View.Free() && MasterFailed(k, id):
-		return Preempt, "the master " + k.View.State.Master.ID + " is missing, and holds the lock"
-	case !k.View.Free():
-		return followDecision(k, id)
-	case UnelectedMaster(k):
-		return Park, "redis is a master that nobody elected"
-	case OtherRequested(k, id):
-		return Wait, "an operator wants " + k.View.Request.To
-	case bar != "": // it may follow, once there is somebody to
-		return Ineligible, bar
-	case k.SessionID == "":
-		return Wait, "there is no session yet"
+	if action, why := decidePaused(k, id); why != "" {
+		return action, why
+	}
+	if k.HoldsLock() {
+		return decideHolding(k, id)
+	}
+	if k.Health.Err != nil {
+		return Wait, UnusableReason(k.Health)
+	}
+	if k.View.Free() {
+		return decideFree(k, id)
+	}
+	if MasterFailed(k, id) {
+		return Preempt, "the master " + k.View.State.Master.ID + " is down or unreachable, and its session still holds the lock"
+	}
+	return decideFollow(k, id)
+}
+
+// decideUnusableView decides if there is no view, or its state cannot be used. An empty reason: it can be used.
+//
+// An agent that finds a state of a newer version when it starts exits: it changed nothing. An agent that knows an earlier
+// state (State is the last known one) waits, and leaves lock, state and Redis as they are. If it exited, it would take a
+// working replica out of the catalogue, or end a master's session and cause a failover, during a rolling upgrade. The holder
+// of the lock rewrites a state that it cannot read for another reason.
+func decideUnusableView(k Snapshot, service string) (Action, string) {
+	if k.View.Index == 0 {
+		return Wait, "consul has not answered yet"
+	}
+	if errors.Is(k.View.Err, ErrNewerVersion) && k.View.State.Master != nil {
+		return Wait, k.View.Err.Error()
+	}
+	if err := k.View.CheckService(service); err != nil {
+		return Misconfigured, err.Error()
+	}
+	if errors.Is(k.View.Err, ErrConflict) {
+		return Misconfigured, k.View.Err.Error()
+	}
+	if k.View.Err != nil && !k.HoldsLock() {
+		return Wait, k.View.Err.Error()
+	}
+	return Wait, ""
+}
+
+// decidePaused decides while the cluster is paused. An empty reason: it is not paused, or our Redis is the serving master, which
+// continues. An agent that was given the lock before the pause, and has not published itself, gives it back.
+func decidePaused(k Snapshot, id string) (Action, string) {
+	if !k.Paused {
+		return Wait, ""
+	}
+	why := "the cluster is " + k.View.Pause.String()
+	if m := k.View.State.Master; k.HoldsLock() && m != nil && m.ID != id {
+		return StepDown, why
+	}
+	if !IsServingMaster(k, id) {
+		return Wait, why
+	}
+	return Wait, ""
+}
+
+// decideHolding decides while this agent holds the lock.
+func decideHolding(k Snapshot, id string) (Action, string) {
+	if why := UnusableReason(k.Health); why != "" {
+		return StepDown, why
+	}
+	if OtherRequested(k, id) {
+		return TransferLock, requestedReason(k)
+	}
+	return Lead, "this agent holds the lock"
+}
+
+// decideFree decides while the lock is free and our Redis answers. An ineligible Redis may follow once there is a master.
+func decideFree(k Snapshot, id string) (Action, string) {
+	if UnelectedMaster(k) {
+		return Park, unelectedReason
+	}
+	if OtherRequested(k, id) {
+		return Wait, requestedReason(k)
+	}
+	if why := UnusableReason(k.Health); why != "" {
+		return Ineligible, why
+	}
+	if k.SessionID == "" {
+		return Wait, "there is no consul session yet"
 	}
 	return Contend, "the lock is free"
 }
 
-// UnusableReason says why a Redis cannot be elected, whoever it is; nothing when it can.
+func requestedReason(k Snapshot) string {
+	return "an operator requested " + k.View.Request.To + " as master"
+}
+
+// UnusableReason returns why a Redis cannot be elected whatever the state says, empty if it can.
 func UnusableReason(h redis.Health) string {
 	switch {
 	case h.Err != nil:
@@ -80,44 +148,17 @@ func UnusableReason(h redis.Health) string {
 	return ""
 }
 
-// followDecision decides while another holds the lock. Only who holds it and has published itself is followed: until
-// then the one before may be published still. A newcomer waits, parked, until the master's agent has recorded it.
-func followDecision(k Snapshot, id string) (Action, string) {
-	s, st := k.View.State, k.Health.Status
-	m := s.Master
-	alone := st.Parked() || st.Master && st.Fenced()
-	_, recorded := s.Members[id]
-	switch stranger := s.RefuseFollowReason(id, st); {
-	case m != nil && (m.ID == id && k.View.Holder == id || m.RunID == st.RunID):
-		return Wait, "the lock is held under our own name"
-	case m == nil || m.ID != k.View.Holder:
-		if UnelectedMaster(k) {
-			return Park, "redis is a master that nobody elected"
-		}
-		return Wait, "the lock's holder has not published itself yet"
-	case st.MasterAddr == m.Address && !st.Fenced():
-		return Wait, "following " + m.ID
-	case s.ForcedToFollow(id):
-		return Follow, "an operator wants the master to be " + m.ID
-	case stranger != "":
-		return Park, stranger
-	case !recorded && len(s.Members) > 0 && alone:
-		return Wait, "the master's agent has not recorded us yet"
-	case !recorded && len(s.Members) > 0:
-		return Park, "the master's agent has not recorded us yet"
-	}
-	return Follow, "the master is " + m.ID
-}
-
-// OtherRequested tells whether an operator wants another member, whose agent lives, to have the lock.
+// OtherRequested reports whether an operator requests another master whose agent is alive. A pause suspends requests.
 func OtherRequested(k Snapshot, id string) bool {
 	r := k.View.Request
-	return r.Active() && r.To != id && k.View.LiveAgents[r.To].Session != "" && !k.Paused
+	return !k.Paused && r.Active() && r.To != id && k.View.LiveAgents[r.To].Session != ""
 }
 
-// UnelectedMaster tells whether our Redis takes writes in a cluster whose published master is another run: it was restarted, and
-// not born parked, or somebody promoted it by hand.
+// UnelectedMaster reports whether our Redis accepts writes as a master while another instance is published: it was restarted
+// without being parked, or promoted by hand.
 func UnelectedMaster(k Snapshot) bool {
 	m, st := k.View.State.Master, k.Health.Status
 	return m != nil && st.Master && !st.Fenced() && st.RunID != m.RunID
 }
+
+const unelectedReason = "redis is a master that was not elected"

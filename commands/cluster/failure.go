@@ -1,22 +1,65 @@
 package cluster
 
-import "time"
+import (
+	"time"
 
-// MasterFailure is a published master as the watch on it sees it.
+	"resec/handlers/redis"
+)
+
+// MasterFailure is how one agent sees the published master.
 type MasterFailure struct {
-	RunID       string // of the master; empty: none is watched
-	Down        bool   // nothing listens, or another run answers
-	Unreachable bool
-	Since       time.Time // it is one of both
-	DownSince   time.Time // it is gone
+	RunID       string    // of the master; empty: no master is monitored
+	Down        bool      // nothing listens at its address, or another instance answers there
+	Unreachable bool      // it neither answers nor refuses
+	Since       time.Time // since when it is down or unreachable
+	DownSince   time.Time // since when it is down
 }
 
-// MasterFailed tells whether the published master, whose session holds the lock, is gone or silent, and our Redis might be the next.
+// MasterFailed reports whether the published master has failed while its session still holds the lock, and our Redis may
+// replace it: the master is down, or it is unreachable and has a guard, so that its closure can be proven.
 func MasterFailed(k Snapshot, id string) bool {
-	m, st := k.View.State.Master, k.Health.Status
-	if m == nil || m.ID == id || m.ID != k.View.Holder || k.Failure.RunID != m.RunID || !k.Failure.Down && !k.Failure.Unreachable {
+	m := k.View.State.Master
+	if m == nil || m.ID == id || m.ID != k.View.Holder || k.Failure.RunID != m.RunID {
 		return false
 	}
-	return k.SessionID != "" && UnusableReason(k.Health) == "" && k.View.State.NotRecordedReason(id, st.RunID) == "" && !k.View.Request.Active() &&
-		!st.Master && (st.MasterAddr == m.Address || st.Parked()) && (k.Failure.Down || k.View.State.DetachQuorum() > 0)
+	provable := k.Failure.Down || k.Failure.Unreachable && k.View.State.DetachQuorum() > 0
+	return provable && mayReplace(k, id, *m)
+}
+
+// mayReplace reports whether our Redis may replace a failed master: it is usable, recorded as in sync, detached from all others,
+// and no operator requests another master.
+func mayReplace(k Snapshot, id string, m Master) bool {
+	st := k.Health.Status
+	if k.SessionID == "" || k.View.Request.Active() || UnusableReason(k.Health) != "" {
+		return false
+	}
+	if k.View.State.NotRecordedReason(id, st.RunID) != "" {
+		return false
+	}
+	return !st.Master && (st.MasterAddr == m.Address || st.Parked())
+}
+
+// InstanceDown reports whether an instance is down: nothing listens at its address, or another instance answers. An
+// unreachable instance may still be alive.
+func InstanceDown(h redis.Health, runID string) bool {
+	if redis.Refused(h.Err) {
+		return true
+	}
+	return redis.Replied(h.Err) && h.Status.RunID != "" && h.Status.RunID != runID
+}
+
+// KnownUnresponsive reports whether the member is the master and is known not to answer: its own agent reported its failure, or
+// our monitor finds it unreachable.
+func (k Snapshot) KnownUnresponsive(id string) bool {
+	s := k.View.State
+	if s.MasterReportedGone(id) {
+		return true
+	}
+	return s.isMaster(id) && k.Failure.Unreachable && k.Failure.RunID == s.Master.RunID
+}
+
+// NetworkMayReject reports whether a master that refuses connections may be alive behind a network that rejects them: the lock
+// is free without a reason, although the master's agent, which would have reported a dead Redis, still passes its check.
+func NetworkMayReject(v View, m Member) bool {
+	return v.Free() && v.State.Why == "" && v.State.isMaster(m.ID) && m.InCatalog() && m.AgentAlive()
 }

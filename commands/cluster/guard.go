@@ -1,45 +1,45 @@
 package cluster
 
-// The guard is min-replicas-to-write, with min-replicas-max-lag: a master that has lost its replicas to another refuses
-// writes by itself, with its agent dead and Consul gone. What a challenger counts on is the published guard, so at every
-// moment, whoever dies, the published one is no higher than the one that is set, and the published lag no shorter.
+// The guard is min-replicas-to-write together with min-replicas-max-lag: a master that has lost its replicas to another master
+// refuses writes by itself, even if its agent is dead and Consul is down. A challenger relies on the published guard. Therefore
+// the published guard is never higher than the one that is set, and the published lag never shorter, whichever process dies.
 
-// Values of GuardPolicy.Replicas that are no number of replicas. GuardOff is also what is published then.
+// Special values of GuardPolicy.Replicas. GuardOff is published, too.
 const (
-	GuardOff  = -1 // the lease alone bounds what a master does
-	GuardAuto = 0
+	GuardOff  = -1 // no guard: only the lease limits what a master does
+	GuardAuto = 0  // half of the members
 )
 
-// GuardPolicy is what GUARD and GUARD_MAX_LAG say.
+// GuardPolicy is what GUARD and GUARD_MAX_LAG configure.
 type GuardPolicy struct {
-	Replicas int
-	MaxLag   int // s
+	Replicas int // GuardOff, GuardAuto or a number
+	MaxLag   int // seconds
 }
 
-// quorum is the guard of a master with all of n recorded members attached. Half of them: to leave a master no more
-// replicas than that, another needs the greater part of the cluster.
+// quorum returns the guard of a master with all n recorded members attached, itself included. GuardAuto is half of them: to
+// leave a master with fewer replicas, another master needs the larger part of the cluster.
 func (p GuardPolicy) quorum(n int) int {
-	switch {
-	case n < 2:
+	if n < 2 {
 		return 0
-	case p.Replicas == GuardAuto:
+	}
+	if p.Replicas == GuardAuto {
 		return max(1, n/2)
 	}
 	return p.Replicas
 }
 
-// MaxCountedLag is the lag (s) from which on a replica is not counted on. Redis counts whole seconds, and closes at MaxLag + 1: two
-// seconds are enough for a look each second to lower the guard before. A replica that is well lags by up to one, so with a
-// MaxLag of 1 there is one second only.
+// MaxCountedLag returns the lag in seconds from which on a replica is no longer counted. Redis counts whole seconds and closes
+// at MaxLag + 1, so two seconds are left in which the guard is lowered; it is checked once a second. A healthy replica lags by
+// up to one second: with a MaxLag of 1 only one second is left.
 func (p GuardPolicy) MaxCountedLag() int { return max(2, p.MaxLag-1) }
 
-// MinReplicas is min-replicas-to-write and min-replicas-max-lag (s).
+// MinReplicas is min-replicas-to-write and min-replicas-max-lag (seconds).
 type MinReplicas struct {
 	Replicas int `json:"min_replicas"`
 	MaxLag   int `json:"max_lag"`
 }
 
-// Effective is what a setting amounts to: with a lag of 0 Redis ignores the number.
+// Effective returns what a setting amounts to: with a lag of 0 Redis ignores the number of replicas.
 func (s MinReplicas) Effective() MinReplicas {
 	if s.MaxLag == 0 {
 		s.Replicas = 0
@@ -47,51 +47,54 @@ func (s MinReplicas) Effective() MinReplicas {
 	return s
 }
 
-// GuardState is what a guard depends on.
+// GuardState is everything that a guard depends on.
 type GuardState struct {
 	Policy        GuardPolicy
-	OperatorGuard MinReplicas // the operator's
-	Members       int         // recorded, the master among them
-	Attached      int         // members' replicas that keep up
+	OperatorGuard MinReplicas // the operator's own setting
+	Members       int         // recorded members, the master included
+	Attached      int         // replicas of members that keep up
 
-	UnknownReplicas int // replicas that are no member's, or not known to be: Redis counts them, and no challenger does
+	UnknownReplicas int // replicas of no known member: Redis counts them, a challenger does not
 
 	Published, Set MinReplicas
 }
 
-// Desired is the guard as it should be: as published, and as set. It is never below the operator's own.
+// Desired returns the guard to publish and the guard to set. Neither is below the operator's own setting, unless the guard is
+// off. Unknown replicas raise the guard that is set, so that Redis does not count them.
 func (g GuardState) Desired() (publish, set MinReplicas) {
-	target := g.Policy.quorum(g.Members)
-	switch {
-	case g.Policy.Replicas == GuardOff:
+	if g.Policy.Replicas == GuardOff {
 		return MinReplicas{Replicas: GuardOff}, g.OperatorGuard
-	case target == 0:
-		return MinReplicas{g.OperatorGuard.Effective().Replicas, g.OperatorGuard.MaxLag}, g.OperatorGuard
 	}
-	publish = MinReplicas{max(g.OperatorGuard.Effective().Replicas, min(target, g.Attached)), g.Policy.MaxLag}
-	if set = publish; set.Replicas > 0 {
+	operator, quorum := g.OperatorGuard.Effective().Replicas, g.Policy.quorum(g.Members)
+	if quorum == 0 {
+		return MinReplicas{Replicas: operator, MaxLag: g.OperatorGuard.MaxLag}, g.OperatorGuard
+	}
+	publish = MinReplicas{Replicas: max(operator, min(quorum, g.Attached)), MaxLag: g.Policy.MaxLag}
+	set = publish
+	if set.Replicas > 0 {
 		set.Replicas += g.UnknownReplicas
 	}
 	return publish, set
 }
 
-// GuardStep is what is to be done to a guard next.
+// GuardStep is what to do to a guard next.
 type GuardStep int
 
-// The steps.
+// The steps of a guard.
 const (
 	GuardDone    GuardStep = iota
-	GuardPublish           // in Consul
-	GuardSet               // on Redis
+	GuardPublish           // write it to Consul
+	GuardSet               // set it on Redis
 )
 
-// NextStep is one step towards Want, and what to make of the guard in it. What weakens it is published before it is set, what
-// strengthens it set before it is published.
+// NextStep returns one step towards Desired, and the guard to publish or set in it. A weaker guard is published before it is
+// set; a stronger one is set before it is published.
 func (g GuardState) NextStep() (GuardStep, MinReplicas) {
 	publish, set := g.Desired()
-	switch safe := (MinReplicas{min(publish.Replicas, g.Published.Replicas), max(publish.MaxLag, g.Published.MaxLag)}); {
-	case safe != g.Published:
-		return GuardPublish, safe
+	weaker := MinReplicas{Replicas: min(publish.Replicas, g.Published.Replicas), MaxLag: max(publish.MaxLag, g.Published.MaxLag)}
+	switch {
+	case weaker != g.Published:
+		return GuardPublish, weaker
 	case g.Set != set:
 		return GuardSet, set
 	case g.Published != publish:
@@ -100,7 +103,7 @@ func (g GuardState) NextStep() (GuardStep, MinReplicas) {
 	return GuardDone, publish
 }
 
-// WithGuard is the state with a guard published.
+// WithGuard returns the state with a guard published. The state must have a master.
 func (s State) WithGuard(g MinReplicas) State {
 	m := *s.Master
 	m.Guard, m.MaxLag = g.Replicas, g.MaxLag
@@ -108,15 +111,15 @@ func (s State) WithGuard(g MinReplicas) State {
 	return s
 }
 
-// Guard is the published guard.
+// Guard returns the published guard.
 func (s State) Guard() MinReplicas {
 	if s.Master == nil {
 		return MinReplicas{}
 	}
-	return MinReplicas{s.Master.Guard, s.Master.MaxLag}
+	return MinReplicas{Replicas: s.Master.Guard, MaxLag: s.Master.MaxLag}
 }
 
-// MemberCount is how many members the record has, with one of them in any case.
+// MemberCount returns how many members are recorded, counting the member id in any case.
 func (s State) MemberCount(id string) int {
 	if _, recorded := s.Members[id]; recorded {
 		return len(s.Members)
@@ -124,8 +127,8 @@ func (s State) MemberCount(id string) int {
 	return len(s.Members) + 1
 }
 
-// DetachQuorum is how many members, other than the published master, must be known not to replicate from it, so that its guard
-// has closed it. 0: nothing can prove that.
+// DetachQuorum returns how many members, other than the published master, must be known not to replicate from it so that its
+// guard has closed. 0: nothing can prove that.
 func (s State) DetachQuorum() int {
 	if s.Master == nil || s.Master.Guard <= 0 {
 		return 0

@@ -2,43 +2,43 @@ package cluster
 
 import "time"
 
-// Leaderless is what an agent remembers of the time since nobody else held the lock.
+// Leaderless is how long no other agent has held the lock, and how long no recorded run has answered meanwhile.
 type Leaderless struct {
-	Term               uint64    // of the master that is missed
-	Since              time.Time // zero: somebody does
-	NoRecordedRunSince time.Time // since when every look found no recorded run; zero: the last one did
+	Term               uint64    // of the last published master
+	Since              time.Time // zero: another agent holds the lock
+	NoRecordedRunSince time.Time // since when each survey found no recorded run; zero: the last one found one
 }
 
-// Advance is the vacancy as a view shows it. It goes on while we hold the lock ourselves: we may fail. Another term is another
-// vacancy, also where that reign was over before we looked.
-func (v Leaderless) Advance(k Snapshot, now time.Time) Leaderless {
+// Advance returns the leaderless period after a view. It continues while this agent holds the lock, because it may fail to
+// lead. Another term begins a new period, even if that term was over before this agent saw it.
+func (l Leaderless) Advance(k Snapshot, now time.Time) Leaderless {
+	if k.View.Index == 0 {
+		return l
+	}
 	term := k.View.State.Term()
-	switch {
-	case k.View.Index == 0:
-		return v
-	case !k.View.Free() && (!k.HoldsLock()):
+	if !k.View.Free() && !k.HoldsLock() {
 		return Leaderless{Term: term}
-	case v.Since.IsZero() || v.Term != term:
+	}
+	if l.Since.IsZero() || l.Term != term {
 		return Leaderless{Term: term, Since: now}
 	}
-	return v
+	return l
 }
 
-// Observe is the vacancy after a look at all members, of whom some were in their recorded runs, or none.
-func (v Leaderless) Observe(some bool, now time.Time) Leaderless {
-	switch {
-	case some:
-		v.NoRecordedRunSince = time.Time{}
-	case v.NoRecordedRunSince.IsZero():
-		v.NoRecordedRunSince = now
+// Observe returns the leaderless period after a survey of all members that found a recorded run, or none.
+func (l Leaderless) Observe(foundRecordedRun bool, now time.Time) Leaderless {
+	if foundRecordedRun {
+		l.NoRecordedRunSince = time.Time{}
+	} else if l.NoRecordedRunSince.IsZero() {
+		l.NoRecordedRunSince = now
 	}
-	return v
+	return l
 }
 
-// QuietFor is for how long no look has found a recorded run.
-func (v Leaderless) QuietFor(now time.Time) time.Duration {
-	if v.NoRecordedRunSince.IsZero() {
+// QuietFor returns how long no survey has found a recorded run; 0 if the last one found one.
+func (l Leaderless) QuietFor(now time.Time) time.Duration {
+	if l.NoRecordedRunSince.IsZero() {
 		return 0
 	}
-	return now.Sub(v.NoRecordedRunSince)
+	return now.Sub(l.NoRecordedRunSince)
 }

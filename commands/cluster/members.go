@@ -7,67 +7,76 @@ import (
 	"resec/handlers"
 )
 
-// MemberKey is what a member's agent writes under its own id beside the lock, with its session: it is gone when that is.
+// MemberKey is the JSON that a member's agent keeps in Consul under the member's id, locked by its session.
 type MemberKey struct {
-	Session       string      `json:"-"` // of its agent; empty: that is dead
+	Session       string      `json:"-"` // of the agent; empty: the session has ended
 	RunID         string      `json:"run_id"`
 	Address       string      `json:"address"` // host:port
-	OperatorGuard MinReplicas `json:"own"`     // the operator's, as this run of Redis had it before we changed anything
+	OperatorGuard MinReplicas `json:"own"`     // the operator's own setting, as this run of Redis had it before resec changed it
 }
 
-// Member is where a member of the cluster is to be found, and how its check is.
+// Member is the address of a member and the state of its health check.
 type Member struct {
 	ID, Address   string
-	Check, Output string // passing, warning or critical; Unregistered
-	Term          uint64 // under which it is registered
-	Why           string // its agent says that this keeps it from following or leading
+	Check, Output string // passing, warning or critical; NotInCatalog
+	Term          uint64 // under which it is registered; 0: none
+	Why           string // what keeps it from following or leading, as its agent reports; empty: nothing
 }
 
-// NotInCatalog stands for the check of a member that the catalogue does not list.
+// NotInCatalog is the check of a member that the catalogue does not list.
 const NotInCatalog = "none"
 
-// AgentAlive tells whether the member's agent lives, as far as Consul knows. One that died leaves a critical check, and one
-// that left says so; a member that has vanished from the catalogue is one whose Consul agent left, or lost its data.
+// AgentAlive reports whether the member's agent is alive, as far as Consul knows: an agent that died leaves a critical check.
+// A member that is missing from the catalogue counts as alive, because its Consul agent may have left or lost its data.
 func (m Member) AgentAlive() bool { return m.Check != handlers.CheckCritical }
 
-// InCatalog tells whether the catalogue has the member.
+// InCatalog reports whether the catalogue lists the member.
 func (m Member) InCatalog() bool { return m.Check != NotInCatalog }
 
-// Members are all that are known of, each once: the instances that the catalogue lists, then who is present, recorded
-// or published without being listed.
+// Members returns all known members, each once: the service instances in the catalogue first, then the members that have a
+// live agent, that the state records, or that it publishes as master.
 func Members(entries []handlers.Entry, v View) []Member {
 	var out []Member
-	add := func(m Member) {
-		i := slices.IndexFunc(out, func(o Member) bool { return o.ID == m.ID })
-		switch {
-		case i < 0:
-			out = append(out, m)
-		case !out[i].AgentAlive() && m.AgentAlive() && m.InCatalog(): // it has moved, and what is left of it is critical
-			out[i] = m
-		}
-	}
 	for _, e := range entries {
-		m := Member{ID: e.ID(), Address: e.Addr(), Check: e.Status(), Term: e.Term(), Why: e.Why()}
-		if m.ID == "" {
-			m.ID = e.Node.Node + "/" + e.Service.ID
-		}
-		for _, c := range e.Checks {
-			if c.Status == m.Check {
-				m.Output = c.Output
-			}
-		}
-		add(m)
+		out = addMember(out, memberOf(e))
 	}
 	for _, id := range slices.Sorted(maps.Keys(v.LiveAgents)) {
-		if p := v.LiveAgents[id]; p.Session != "" {
-			add(Member{ID: id, Address: p.Address, Check: NotInCatalog})
+		if key := v.LiveAgents[id]; key.Session != "" {
+			out = addMember(out, Member{ID: id, Address: key.Address, Check: NotInCatalog})
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(v.State.Members)) {
-		add(Member{ID: id, Address: v.State.Members[id].Address, Check: NotInCatalog})
+		out = addMember(out, Member{ID: id, Address: v.State.Members[id].Address, Check: NotInCatalog})
 	}
 	if m := v.State.Master; m != nil {
-		add(Member{ID: m.ID, Address: m.Address, Check: NotInCatalog, Term: m.Term})
+		out = addMember(out, Member{ID: m.ID, Address: m.Address, Check: NotInCatalog, Term: m.Term})
 	}
 	return out
+}
+
+// addMember adds a member that is not listed yet. A live entry replaces a critical one: the member has moved, and the critical
+// entry is what is left at its former place.
+func addMember(list []Member, m Member) []Member {
+	i := slices.IndexFunc(list, func(o Member) bool { return o.ID == m.ID })
+	if i < 0 {
+		return append(list, m)
+	}
+	if !list[i].AgentAlive() && m.AgentAlive() && m.InCatalog() {
+		list[i] = m
+	}
+	return list
+}
+
+// memberOf returns the member of a service instance. An instance that resec did not register is named by its node and service.
+func memberOf(e handlers.Entry) Member {
+	m := Member{ID: e.ID(), Address: e.Addr(), Check: e.Status(), Term: e.Term(), Why: e.Why()}
+	if m.ID == "" {
+		m.ID = e.Node.Node + "/" + e.Service.ID
+	}
+	for _, c := range e.Checks {
+		if c.Status == m.Check {
+			m.Output = c.Output
+		}
+	}
+	return m
 }

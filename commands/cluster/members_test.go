@@ -8,7 +8,7 @@ import (
 	"resec/handlers"
 )
 
-// entry is a service instance.
+// entry is a service instance in the catalogue.
 func entry(id, addr, status string) (e handlers.Entry) {
 	e.Service.ID, e.Service.Address, e.Service.Port, e.Service.Meta = "s-"+addr, addr, 1, map[string]string{"id": id, "term": "4"}
 	e.Checks = []struct{ Status, Output string }{{status, "says " + id}}
@@ -16,20 +16,22 @@ func entry(id, addr, status string) (e handlers.Entry) {
 }
 
 func TestMembers(t *testing.T) {
-	v := View{State: cluster(), LiveAgents: map[string]MemberKey{"x": {Session: "s", RunID: "run-x", Address: "x:1"}, "dead": {RunID: "run-d", Address: "d:1"}}}
-	listed := func(id, addr, check string) Member { return Member{id, addr + ":1", check, "says " + id, 4, ""} }
+	v := View{State: threeMembers(), LiveAgents: map[string]MemberKey{"x": {Session: "s", RunID: "run-x", Address: "x:1"}, "dead": {RunID: "run-d", Address: "d:1"}}}
+	listed := func(id, addr, check string) Member {
+		return Member{ID: id, Address: addr + ":1", Check: check, Output: "says " + id, Term: 4}
+	}
 	for _, tt := range []struct {
 		name    string
 		entries []handlers.Entry
 		view    View
 		want    []Member
 	}{
-		{"who is listed", []handlers.Entry{entry("a", "a", "passing"), entry("b", "b", "critical")}, View{}, []Member{listed("a", "a", "passing"), listed("b", "b", "critical")}},
-		{"a role that changes is listed twice, and counts once", []handlers.Entry{entry("a", "a", "passing"), entry("a", "a", "passing")}, View{}, []Member{listed("a", "a", "passing")}},
-		{"who has moved is where it lives", []handlers.Entry{entry("a", "old", "critical"), entry("a", "new", "warning")}, View{}, []Member{listed("a", "new", "warning")}},
-		{"whatever is listed first", []handlers.Entry{entry("a", "new", "warning"), entry("a", "old", "critical")}, View{}, []Member{listed("a", "new", "warning")}},
-		{"who is present, recorded or published is known without being listed", []handlers.Entry{entry("b", "b", "passing")}, v, []Member{listed("b", "b", "passing"),
-			{"x", "x:1", NotInCatalog, "", 0, ""}, {"a", "a:1", NotInCatalog, "", 0, ""}, {"j", "j:1", NotInCatalog, "", 0, ""}}},
+		{"the listed members", []handlers.Entry{entry("a", "a", "passing"), entry("b", "b", "critical")}, View{}, []Member{listed("a", "a", "passing"), listed("b", "b", "critical")}},
+		{"a member that is listed twice counts once", []handlers.Entry{entry("a", "a", "passing"), entry("a", "a", "passing")}, View{}, []Member{listed("a", "a", "passing")}},
+		{"a live entry replaces a critical one", []handlers.Entry{entry("a", "old", "critical"), entry("a", "new", "warning")}, View{}, []Member{listed("a", "new", "warning")}},
+		{"whichever is listed first", []handlers.Entry{entry("a", "new", "warning"), entry("a", "old", "critical")}, View{}, []Member{listed("a", "new", "warning")}},
+		{"a live agent, a record and a published master are known without an entry", []handlers.Entry{entry("b", "b", "passing")}, v, []Member{listed("b", "b", "passing"),
+			{ID: "x", Address: "x:1", Check: NotInCatalog}, {ID: "a", Address: "a:1", Check: NotInCatalog}, {ID: "j", Address: "j:1", Check: NotInCatalog}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if d := cmp.Diff(tt.want, Members(tt.entries, tt.view)); d != "" {

@@ -6,12 +6,12 @@ import (
 	"resec/handlers/redis"
 )
 
-// The operator's own settings are those that Redis had before any of us changed them.
-func TestFound_Learn(t *testing.T) {
-	its := func(run string, replicas, lag int) OperatorSettings {
-		return OperatorSettings{run, MinReplicas{Replicas: replicas, MaxLag: lag}}
+// The operator's own settings are those that a run of Redis had before any agent changed them.
+func TestOperatorSettings_Discover(t *testing.T) {
+	settings := func(run string, replicas, lag int) OperatorSettings {
+		return OperatorSettings{RunID: run, MinReplicas: MinReplicas{Replicas: replicas, MaxLag: lag}}
 	}
-	noted := func(run string) func(*Snapshot) {
+	persisted := func(run string) func(*Snapshot) {
 		return func(k *Snapshot) {
 			k.View.LiveAgents = map[string]MemberKey{"me": {RunID: run, OperatorGuard: MinReplicas{Replicas: 3, MaxLag: 7}}}
 		}
@@ -30,13 +30,13 @@ func TestFound_Learn(t *testing.T) {
 		k    Snapshot
 		want OperatorSettings
 	}{
-		{"as Redis has them", OperatorSettings{}, base(), its("r", 1, 5)},
-		{"as our predecessor noted them of this run", OperatorSettings{}, base(noted("r")), its("r", 3, 7)},
-		{"not what was noted of another", OperatorSettings{}, base(noted("x")), its("r", 1, 5)},
-		{"what we know of this run stands", its("r", 2, 8), base(noted("r")), its("r", 2, 8)},
-		{"another run has its own", its("x", 2, 8), base(), its("r", 1, 5)},
+		{"what Redis has", OperatorSettings{}, base(), settings("r", 1, 5)},
+		{"what a predecessor persisted for this run", OperatorSettings{}, base(persisted("r")), settings("r", 3, 7)},
+		{"not what was persisted for another run", OperatorSettings{}, base(persisted("x")), settings("r", 1, 5)},
+		{"what is known of this run stays", settings("r", 2, 8), base(persisted("r")), settings("r", 2, 8)},
+		{"another run has its own", settings("x", 2, 8), base(), settings("r", 1, 5)},
 		{"not before Consul has answered", OperatorSettings{}, base(func(k *Snapshot) { k.View.Index = 0 }), OperatorSettings{}},
-		{"what stands under a fence", OperatorSettings{}, base(fencedRedis), its("r", 0, 5)},
+		{"what was set before a fence", OperatorSettings{}, base(fencedRedis), settings("r", 0, 5)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := tt.was.Discover(tt.k, "me"); got != tt.want {

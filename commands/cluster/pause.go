@@ -2,16 +2,17 @@ package cluster
 
 import "time"
 
-// Pause is maintenance: nobody is promoted, re-pointed, parked or fenced while it stands.
+// Pause is a maintenance window: no Redis is promoted, pointed at another master, parked or fenced while it is active.
 type Pause struct {
 	Until  time.Time `json:"until"`
 	Since  time.Time `json:"since"`
 	Reason string    `json:"reason,omitempty"`
 }
 
-// Active tells whether it stands, by this machine's clock.
+// Active reports whether the pause is active at now. The nil pause is not.
 func (p *Pause) Active(now time.Time) bool { return p != nil && now.Before(p.Until) }
 
+// String returns until when the cluster is paused, in local time, and the reason.
 func (p *Pause) String() string {
 	text := "paused until " + p.Until.Local().Format(time.RFC3339)
 	if p.Reason != "" {

@@ -7,21 +7,11 @@ import (
 	"strings"
 )
 
-// MembersFingerprint is what a view says of members, in one string to compare.
-func MembersFingerprint(v View, ids []string) string {
-	var out strings.Builder
-	for _, id := range ids {
-		fmt.Fprintln(&out, id, v.LiveAgents[id], v.State.Members[id])
-	}
-	return out.String()
-}
-
-// PendingMembers are the members whose place in the record may have to change: who is present and not recorded as it is, and
-// who is recorded and gone.
+// PendingMembers returns the ids of the members whose record may have to change, sorted: members with a live agent that are not
+// recorded as they are, recorded members without an agent, and me if it is not recorded.
 func PendingMembers(v View, me string) (ids []string) {
-	for id, p := range v.LiveAgents {
-		r, recorded := v.State.Members[id]
-		if id != me && p.Session != "" && (!recorded || r.CatchingUp || r.InSyncTerm != v.State.Term() || r.RunID != p.RunID || r.Address != p.Address) {
+	for id, key := range v.LiveAgents {
+		if id != me && key.Session != "" && !v.State.recordsAsIs(id, key) {
 			ids = append(ids, id)
 		}
 	}
@@ -37,24 +27,41 @@ func PendingMembers(v View, me string) (ids []string) {
 	return ids
 }
 
-// UnlistedHistory is our Redis's lineage, where the chain lacks it.
-func UnlistedHistory(k Snapshot) string {
-	st, m := k.Health.Status, k.View.State.Master
-	if l := st.Position.ReplID; st.Master && m != nil && st.RunID == m.RunID && !slices.Contains(k.View.State.Histories, l) {
-		return l
-	}
-	return ""
+// recordsAsIs reports whether a member is recorded in its present run and address, and in sync in the present term.
+func (s State) recordsAsIs(id string, key MemberKey) bool {
+	r, recorded := s.Members[id]
+	inSync := recorded && !r.CatchingUp && r.InSyncTerm == s.Term()
+	return inSync && r.RunID == key.RunID && r.Address == key.Address
 }
 
-// FormatMembers is a record in one line.
-func FormatMembers(record map[string]MemberRecord) string {
+// MembersFingerprint returns a string that changes when a view shows something new of the members.
+func MembersFingerprint(v View, ids []string) string {
+	var out strings.Builder
+	for _, id := range ids {
+		fmt.Fprintln(&out, id, v.LiveAgents[id], v.State.Members[id])
+	}
+	return out.String()
+}
+
+// UnlistedHistory returns the replication ID of our Redis if that is the published master and its ID is not in the histories;
+// otherwise empty.
+func UnlistedHistory(k Snapshot) string {
+	st, m := k.Health.Status, k.View.State.Master
+	if m == nil || !st.Master || st.RunID != m.RunID || slices.Contains(k.View.State.Histories, st.Position.ReplID) {
+		return ""
+	}
+	return st.Position.ReplID
+}
+
+// FormatMembers returns the recorded members in one line for logs.
+func FormatMembers(members map[string]MemberRecord) string {
 	var out []string
-	for _, id := range slices.Sorted(maps.Keys(record)) {
-		joining := ""
-		if record[id].CatchingUp {
-			joining = " (joining)"
+	for _, id := range slices.Sorted(maps.Keys(members)) {
+		text := fmt.Sprintf("%s %.8s", id, members[id].RunID)
+		if members[id].CatchingUp {
+			text += " (catching up)"
 		}
-		out = append(out, fmt.Sprintf("%s %.8s%s", id, record[id].RunID, joining))
+		out = append(out, text)
 	}
 	return strings.Join(out, ", ")
 }

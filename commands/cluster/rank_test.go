@@ -11,7 +11,7 @@ import (
 	"resec/handlers/redis"
 )
 
-// replica is a candidate that may lead: its data are those of lineage l2, up to offset 100.
+// replica is a candidate that may lead: its data belong to history l2, up to offset 100.
 func replica(id string, change ...func(*Candidate)) Candidate {
 	c := Candidate{ID: id, AgentAlive: true, Status: redis.Status{RunID: "run-" + id, Keys: 1, Priority: 100, LinkUp: true,
 		Position: redis.Position{ReplID: "l2", Offset: 100}}}
@@ -28,17 +28,17 @@ func restart(c *Candidate)          { c.RunID = "run-new" }
 func empty(c *Candidate)            { c.Keys = 0 }
 func loading(c *Candidate)          { c.Loading = true }
 func syncing(c *Candidate)          { c.Syncing = true }
-func untended(c *Candidate)         { c.AgentAlive = false }
+func agentDead(c *Candidate)        { c.AgentAlive = false }
 
 func priority(n int) func(*Candidate)   { return func(c *Candidate) { c.Priority = n } }
 func offset(n int64) func(*Candidate)   { return func(c *Candidate) { c.Position.Offset = n } }
-func lineage(l string) func(*Candidate) { return func(c *Candidate) { c.Position.ReplID = l } }
+func history(l string) func(*Candidate) { return func(c *Candidate) { c.Position.ReplID = l } }
 func continues(l string) func(*Candidate) {
 	return func(c *Candidate) { c.Position.ReplID2 = l }
 }
 
-// state is one under which id is the master, whose data went through l0, l1 and l2.
-func state(id string) State {
+// ledBy is a state in which id is the master. The data went through l0, l1 and l2.
+func ledBy(id string) State {
 	s := State{Histories: []string{"l0", "l1", "l2"}, Master: &Master{Peer: handlers.Peer{ID: id, RunID: "run-" + id, Term: 4}}, Members: map[string]MemberRecord{}}
 	for _, id := range []string{"a", "b", "c"} {
 		s.Members[id] = MemberRecord{RunID: "run-" + id}
@@ -46,17 +46,17 @@ func state(id string) State {
 	return s
 }
 
-// void is a state of which all members were restarted, so that only what they hold counts.
-func void(id string) State {
-	s := state(id)
+// allRestarted is such a state in which all members were restarted, so that only their data count.
+func allRestarted(id string) State {
+	s := ledBy(id)
 	for id := range s.Members {
 		s.Members[id] = MemberRecord{RunID: "run-before"}
 	}
 	return s
 }
 
-// binding is Void for the states of void.
-func binding(s State) Eligibility {
+// eligibilityOf is AnyMember for the states of allRestarted.
+func eligibilityOf(s State) Eligibility {
 	if s.Members["a"].RunID != "run-a" {
 		return AnyMember
 	}
@@ -70,47 +70,47 @@ func TestRank(t *testing.T) {
 		cs    []Candidate
 		want  []string
 	}{
-		{"nobody of nobody", state("a"), nil, nil},
-		{"who was about to lead, and was not published, is no newer for that", void("a").AliasHistory(redis.Position{ReplID: "x", ReplID2: "l2"}),
-			[]Candidate{replica("a", lineage("x"), continues("l2"), offset(90)), replica("b", lineage("y"), continues("l2"), offset(100))}, []string{"b", "a"}},
-		{"the incumbent before the freshest", state("a"), []Candidate{replica("b", offset(999)), replica("a", master)}, []string{"a", "b"}},
-		{"the incumbent before data, for it may have been emptied", state("a"), []Candidate{replica("b"), replica("a", master, empty)}, []string{"a", "b"}},
-		{"the incumbent also when its agent is dead", state("a"), []Candidate{replica("b", offset(999)), replica("a", master, untended)}, []string{"a", "b"}},
-		{"a published master that is fenced is no incumbent", state("b"), []Candidate{replica("a", lineage("l2")), replica("b", master, fenced, lineage("l1"))}, []string{"a", "b"}},
-		{"a published master that was restarted may not lead", state("b"), []Candidate{replica("a"), replica("b", master, restart)}, []string{"a"}},
-		{"nor who is not recorded", state("b"), []Candidate{replica("a"), replica("x", offset(999))}, []string{"a"}},
-		{"another member under the published run id is no incumbent", state("b"),
+		{"no candidate", ledBy("a"), nil, nil},
+		{"a replication ID that was not published is no newer than what it continues", allRestarted("a").AliasHistory(redis.Position{ReplID: "x", ReplID2: "l2"}),
+			[]Candidate{replica("a", history("x"), continues("l2"), offset(90)), replica("b", history("y"), continues("l2"), offset(100))}, []string{"b", "a"}},
+		{"the incumbent before a higher offset", ledBy("a"), []Candidate{replica("b", offset(999)), replica("a", master)}, []string{"a", "b"}},
+		{"an empty incumbent before data, because it may have been flushed", ledBy("a"), []Candidate{replica("b"), replica("a", master, empty)}, []string{"a", "b"}},
+		{"the incumbent also when its agent is dead", ledBy("a"), []Candidate{replica("b", offset(999)), replica("a", master, agentDead)}, []string{"a", "b"}},
+		{"a published master that is fenced is no incumbent", ledBy("b"), []Candidate{replica("a", history("l2")), replica("b", master, fenced, history("l1"))}, []string{"a", "b"}},
+		{"a restarted published master may not lead", ledBy("b"), []Candidate{replica("a"), replica("b", master, restart)}, []string{"a"}},
+		{"an unrecorded member may not lead", ledBy("b"), []Candidate{replica("a"), replica("x", offset(999))}, []string{"a"}},
+		{"another member under the published run id is no incumbent", ledBy("b"),
 			[]Candidate{replica("a"), replica("c", master, func(c *Candidate) { c.RunID = "run-b" })}, []string{"a"}},
-		{"data before no data", state("z"), []Candidate{replica("a", empty, offset(999)), replica("b", lineage("foreign"))}, []string{"b", "a"}},
-		{"the newest lineage before the furthest offset", state("z"), []Candidate{replica("a", lineage("l1"), offset(999)), replica("b")}, []string{"b", "a"}},
-		{"the newest lineage before the published master", state("a"), []Candidate{replica("a", lineage("l1")), replica("b")}, []string{"b", "a"}},
-		{"a lineage that is not in the chain comes last", state("z"), []Candidate{replica("a", lineage("foreign"), offset(999)), replica("b", lineage("l0"))}, []string{"b", "a"}},
-		{"a lineage that continues one of the chain is as new as that", state("z"),
-			[]Candidate{replica("a", lineage("l0")), replica("b", lineage("own"), continues("l1"))}, []string{"b", "a"}},
-		{"after a restart of all, the published master, of those whose lineages say nothing", void("b"),
-			[]Candidate{replica("a", lineage("x"), keys(9)), replica("b", restart, lineage("y"))}, []string{"b", "a"}},
-		{"not before a further offset in one lineage: its dump may be the older one", void("b"), []Candidate{replica("a", restart, offset(999)), replica("b", restart)}, []string{"a", "b"}},
-		{"of equal offsets the published master", void("b"), []Candidate{replica("a", restart), replica("b", restart)}, []string{"b", "a"}},
-		{"a published master whose disk was wiped has nothing to be preferred for", void("b"), []Candidate{replica("a", restart, lineage("x")), replica("b", restart, empty)}, []string{"a", "b"}},
-		{"then the one with the most keys", void("z"), []Candidate{replica("a", restart, lineage("x"), keys(8)), replica("b", restart, lineage("y"), keys(9))}, []string{"b", "a"}},
-		{"within a lineage the furthest offset", state("z"), []Candidate{replica("a", offset(5)), replica("b", offset(7)), replica("c", offset(6))}, []string{"b", "c", "a"}},
-		{"offset before priority", state("z"), []Candidate{replica("a", priority(1)), replica("b", offset(101))}, []string{"b", "a"}},
-		{"between lineages offsets say nothing", state("z"),
-			[]Candidate{replica("a", lineage("x"), offset(1)), replica("b", lineage("y"), offset(999))}, []string{"a", "b"}},
-		{"the lower priority, as Redis has it", state("z"), []Candidate{replica("a", priority(100)), replica("b", priority(99))}, []string{"b", "a"}},
-		{"at last the id", state("z"), []Candidate{replica("c"), replica("a"), replica("b")}, []string{"a", "b", "c"}},
-		{"a stranger does not lead even when all members were restarted", void("z"), []Candidate{replica("x", lineage("foreign"), keys(99)), replica("a")}, []string{"a"}},
-		{"nor when it is all that is left", void("z"), []Candidate{replica("x", lineage("foreign"))}, nil},
-		{"a history that nobody published counts as what it continues", state("z"),
-			[]Candidate{replica("a", lineage("own"), continues("l2"), offset(100)), replica("b", offset(101))}, []string{"b", "a"}},
-		{"before anything was published the rest decides", State{}, []Candidate{replica("a"), replica("b", offset(101))}, []string{"b", "a"}},
-		{"priority 0 never leads", state("z"), []Candidate{replica("a", priority(0), offset(999)), replica("b")}, []string{"b"}},
-		{"who is loading or syncing does not lead", state("a"), []Candidate{replica("a", master, loading), replica("b", syncing), replica("c", empty)}, []string{"c"}},
+		{"data before no data", ledBy("z"), []Candidate{replica("a", empty, offset(999)), replica("b", history("unknown"))}, []string{"b", "a"}},
+		{"the newest history before the highest offset", ledBy("z"), []Candidate{replica("a", history("l1"), offset(999)), replica("b")}, []string{"b", "a"}},
+		{"the newest history before the published master", ledBy("a"), []Candidate{replica("a", history("l1")), replica("b")}, []string{"b", "a"}},
+		{"an unknown history comes last", ledBy("z"), []Candidate{replica("a", history("unknown"), offset(999)), replica("b", history("l0"))}, []string{"b", "a"}},
+		{"a replication ID that continues a history is as new as that", ledBy("z"),
+			[]Candidate{replica("a", history("l0")), replica("b", history("own"), continues("l1"))}, []string{"b", "a"}},
+		{"of unknown histories the published master's, after a restart of all", allRestarted("b"),
+			[]Candidate{replica("a", history("x"), keys(9)), replica("b", restart, history("y"))}, []string{"b", "a"}},
+		{"within one history the offset before the published master, because its dump may be older", allRestarted("b"), []Candidate{replica("a", restart, offset(999)), replica("b", restart)}, []string{"a", "b"}},
+		{"of equal offsets the published master", allRestarted("b"), []Candidate{replica("a", restart), replica("b", restart)}, []string{"b", "a"}},
+		{"an empty published master is not preferred", allRestarted("b"), []Candidate{replica("a", restart, history("x")), replica("b", restart, empty)}, []string{"a", "b"}},
+		{"then the one with the most keys", allRestarted("z"), []Candidate{replica("a", restart, history("x"), keys(8)), replica("b", restart, history("y"), keys(9))}, []string{"b", "a"}},
+		{"within one history the highest offset", ledBy("z"), []Candidate{replica("a", offset(5)), replica("b", offset(7)), replica("c", offset(6))}, []string{"b", "c", "a"}},
+		{"offset before priority", ledBy("z"), []Candidate{replica("a", priority(1)), replica("b", offset(101))}, []string{"b", "a"}},
+		{"offsets of two histories do not compare", ledBy("z"),
+			[]Candidate{replica("a", history("x"), offset(1)), replica("b", history("y"), offset(999))}, []string{"a", "b"}},
+		{"the lower priority, as in Redis", ledBy("z"), []Candidate{replica("a", priority(100)), replica("b", priority(99))}, []string{"b", "a"}},
+		{"then the id", ledBy("z"), []Candidate{replica("c"), replica("a"), replica("b")}, []string{"a", "b", "c"}},
+		{"unrelated data do not lead even if all members were restarted", allRestarted("z"), []Candidate{replica("x", history("unknown"), keys(99)), replica("a")}, []string{"a"}},
+		{"nor if they are all that is left", allRestarted("z"), []Candidate{replica("x", history("unknown"))}, nil},
+		{"an unpublished replication ID counts as the history that it continues", ledBy("z"),
+			[]Candidate{replica("a", history("own"), continues("l2"), offset(100)), replica("b", offset(101))}, []string{"b", "a"}},
+		{"before the first master the offset decides", State{}, []Candidate{replica("a"), replica("b", offset(101))}, []string{"b", "a"}},
+		{"priority 0 never leads", ledBy("z"), []Candidate{replica("a", priority(0), offset(999)), replica("b")}, []string{"b"}},
+		{"a loading or syncing candidate does not lead", ledBy("a"), []Candidate{replica("a", master, loading), replica("b", syncing), replica("c", empty)}, []string{"c"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			for range 2 { // the order in which they answered does not matter
+			for range 2 { // the order of the answers does not matter
 				var got []string
-				for _, c := range Rank(tt.cs, tt.state, binding(tt.state)) {
+				for _, c := range Rank(tt.cs, tt.state, eligibilityOf(tt.state)) {
 					got = append(got, c.ID)
 				}
 				if d := cmp.Diff(tt.want, got); d != "" {
@@ -137,90 +137,90 @@ func TestFreshest(t *testing.T) {
 		state  State
 		own    Candidate
 		others []Candidate
-		want   string // empty: nobody has more
+		want   string // empty: no other has more
 	}{
-		{"nobody of nobody", state("z"), replica("a"), nil, ""},
-		{"a further offset", state("z"), replica("a"), []Candidate{replica("b", offset(101))}, "b"},
-		{"not the same one, whatever the priority and the id", state("z"), replica("b"), []Candidate{replica("a", priority(1))}, ""},
-		{"the furthest", state("z"), replica("a"), []Candidate{replica("b", offset(101)), replica("c", offset(102))}, "c"},
-		{"a newer lineage", state("z"), replica("a", lineage("l1"), offset(999)), []Candidate{replica("b", offset(1))}, "b"},
-		{"not an older one", state("z"), replica("a"), []Candidate{replica("b", lineage("l1"), offset(999))}, ""},
-		{"data to none", state("z"), replica("a", empty), []Candidate{replica("b", offset(1))}, "b"},
-		{"not who may not lead itself", state("z"), replica("a"), []Candidate{replica("b", offset(999), restart)}, ""},
-		{"in a history that nobody published, what it continues", state("z"), replica("b"), []Candidate{replica("a", lineage("own"), continues("l2"), offset(101))}, "a"},
-		{"after a restart of all, where lineages say nothing, the published master", void("b"), replica("a", lineage("x"), keys(9)), []Candidate{replica("b", lineage("y"), keys(1))}, "b"},
-		{"then the one with the most keys", void("z"), replica("a", lineage("x"), keys(8)), []Candidate{replica("b", lineage("y"), keys(9))}, "b"},
+		{"no candidate", ledBy("z"), replica("a"), nil, ""},
+		{"a higher offset", ledBy("z"), replica("a"), []Candidate{replica("b", offset(101))}, "b"},
+		{"not the same offset, whatever the priority and the id", ledBy("z"), replica("b"), []Candidate{replica("a", priority(1))}, ""},
+		{"the highest offset", ledBy("z"), replica("a"), []Candidate{replica("b", offset(101)), replica("c", offset(102))}, "c"},
+		{"a newer history", ledBy("z"), replica("a", history("l1"), offset(999)), []Candidate{replica("b", offset(1))}, "b"},
+		{"not an older one", ledBy("z"), replica("a"), []Candidate{replica("b", history("l1"), offset(999))}, ""},
+		{"data, if we have none", ledBy("z"), replica("a", empty), []Candidate{replica("b", offset(1))}, "b"},
+		{"not an ineligible one", ledBy("z"), replica("a"), []Candidate{replica("b", offset(999), restart)}, ""},
+		{"a further offset in an unpublished replication ID", ledBy("z"), replica("b"), []Candidate{replica("a", history("own"), continues("l2"), offset(101))}, "a"},
+		{"of unknown histories the published master's, after a restart of all", allRestarted("b"), replica("a", history("x"), keys(9)), []Candidate{replica("b", history("y"), keys(1))}, "b"},
+		{"then the one with the most keys", allRestarted("z"), replica("a", history("x"), keys(8)), []Candidate{replica("b", history("y"), keys(9))}, "b"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			best, found := Freshest(tt.own, tt.others, tt.state, binding(tt.state))
+			best, found := Freshest(tt.own, tt.others, tt.state, eligibilityOf(tt.state))
 			if best.ID != tt.want || found != (tt.want != "") {
 				t.Fatalf("got %q, %t", best.ID, found)
 			}
-			if found { // and who is passed the lock does not pass it back
-				if back, again := Freshest(best, append(tt.others, tt.own), tt.state, binding(tt.state)); again && back.ID == tt.own.ID {
-					t.Error("they pass the lock to and fro")
+			if found { // the member that gets the lock does not transfer it back
+				if back, again := Freshest(best, append(tt.others, tt.own), tt.state, eligibilityOf(tt.state)); again && back.ID == tt.own.ID {
+					t.Error("they transfer the lock to and fro")
 				}
 			}
 		})
 	}
 }
 
-func TestWithin(t *testing.T) {
+func TestComparableOffset(t *testing.T) {
 	branched := redis.Position{ReplID: "b", ReplID2: "a", ReplID2EndOffset: 100, Offset: 150}
 	for _, tt := range []struct {
 		p       redis.Position
-		lineage string
+		history string
 		want    int64
 	}{
 		{branched, "b", 150}, {branched, "a", 99}, {redis.Position{ReplID: "b", ReplID2: "a", Offset: 150}, "a", 150},
 		{redis.Position{ReplID: "b", ReplID2: "a", ReplID2EndOffset: 200, Offset: 150}, "a", 150},
 	} {
-		if got := comparableOffset(tt.p, tt.lineage); got != tt.want {
-			t.Errorf("%+v is within %s up to %d, want %d", tt.p, tt.lineage, got, tt.want)
+		if got := comparableOffset(tt.p, tt.history); got != tt.want {
+			t.Errorf("the offset of %+v in %s is %d, want %d", tt.p, tt.history, got, tt.want)
 		}
 	}
 }
 
-// A run that was lent has a history that nobody knows, and which goes on from the chain's: it is worth what it holds.
-func TestRank_Lent(t *testing.T) {
-	old := redis.Position{ReplID: "old", Offset: 100}
-	s := State{Master: &Master{Peer: handlers.Peer{ID: "m", RunID: "gone"}}, Histories: []string{"older", "old"}}
-	lender := Candidate{ID: "lender", Status: redis.Status{RunID: "run", Keys: 11, Priority: 100, Position: redis.Position{ReplID: "unknown", Offset: 110}}}
-	other := Candidate{ID: "other", Status: redis.Status{RunID: "other", Keys: 10, Priority: 100, Position: old}}
-	if got := Rank([]Candidate{lender, other}, s, AnyMember); got[0].ID != "other" {
-		t.Errorf("%s ranks first, and nothing tells where its data come from", got[0].ID)
+// An aliased run whose replication ID is unknown ranks by the history that it continues.
+func TestRank_AliasedRuns(t *testing.T) {
+	known := redis.Position{ReplID: "old", Offset: 100}
+	s := State{Master: &Master{Peer: handlers.Peer{ID: "m", RunID: "other"}}, Histories: []string{"older", "old"}}
+	source := Candidate{ID: "source", Status: redis.Status{RunID: "run", Keys: 11, Priority: 100, Position: redis.Position{ReplID: "unknown", Offset: 110}}}
+	other := Candidate{ID: "other", Status: redis.Status{RunID: "other", Keys: 10, Priority: 100, Position: known}}
+	if got := Rank([]Candidate{source, other}, s, AnyMember); got[0].ID != "other" {
+		t.Errorf("%s ranks first although its history is unknown", got[0].ID)
 	}
 	before := redis.Status{RunID: "run", Position: redis.Position{ReplID: "new", ReplID2: "old", Offset: 110}}
 	ours := Candidate{ID: "ours", Status: redis.Status{RunID: "ours", Keys: 1, Priority: 100, Position: redis.Position{ReplID: "aof", Offset: 7}}}
-	lent := s.AliasRuns(before, ours.Status)
-	if got := Rank([]Candidate{lender, other}, lent, AnyMember); got[0].ID != "lender" {
-		t.Errorf("%s ranks before the one that was lent, and holds more", got[0].ID)
+	aliased := s.AliasRuns(before, ours.Status)
+	if got := Rank([]Candidate{source, other}, aliased, AnyMember); got[0].ID != "source" {
+		t.Errorf("%s ranks before the aliased run, which holds more", got[0].ID)
 	}
-	if _, more := Freshest(other, []Candidate{lender}, lent, AnyMember); !more {
-		t.Error("what was lent is not seen to hold more")
+	if _, more := Freshest(other, []Candidate{source}, aliased, AnyMember); !more {
+		t.Error("the aliased run is not found to hold more")
 	}
-	if got := Rank([]Candidate{ours, other}, lent, AnyMember); got[0].ID != "other" {
-		t.Errorf("%s ranks first for what it was to catch up with, and has not", got[0].ID)
+	if got := Rank([]Candidate{ours, other}, aliased, AnyMember); got[0].ID != "other" {
+		t.Errorf("%s ranks first for data that it has not caught up with", got[0].ID)
 	}
 	ours.Position = redis.Position{ReplID: "promoted", ReplID2: "aof", Offset: 7}
-	if got := Rank([]Candidate{ours, other}, lent, AnyMember); got[0].ID != "other" {
-		t.Errorf("%s ranks first once it is promoted, for what it was to catch up with, and has not", got[0].ID)
+	if got := Rank([]Candidate{ours, other}, aliased, AnyMember); got[0].ID != "other" {
+		t.Errorf("once promoted, %s ranks first for data that it has not caught up with", got[0].ID)
 	}
 	ours.Position = redis.Position{ReplID: "unknown", Offset: 120}
-	if got := Rank([]Candidate{other, ours}, lent.AliasRuns(other.Status, ours.Status), AnyMember); got[0].ID != "ours" {
-		t.Errorf("%s ranks before the one that has caught up once, and is to catch up from another", got[0].ID)
+	if got := Rank([]Candidate{other, ours}, aliased.AliasRuns(other.Status, ours.Status), AnyMember); got[0].ID != "ours" {
+		t.Errorf("%s ranks before the run that has caught up once and is aliased again", got[0].ID)
 	}
-	if got := Rank([]Candidate{other, ours}, lent, AnyMember); got[0].ID != "ours" {
-		t.Errorf("%s ranks before the one that has caught up", got[0].ID)
+	if got := Rank([]Candidate{other, ours}, aliased, AnyMember); got[0].ID != "ours" {
+		t.Errorf("%s ranks before the run that has caught up", got[0].ID)
 	}
-	if again := lent.AliasRuns(lender.Status, redis.Status{RunID: "third", Position: old}); again.HistoryAliases["third"] != "old" {
-		t.Errorf("one that was lent once is not lent again: %v", again.HistoryAliases)
+	if again := aliased.AliasRuns(source.Status, redis.Status{RunID: "third", Position: known}); again.HistoryAliases["third"] != "old" {
+		t.Errorf("an aliased run is no source: %v", again.HistoryAliases)
 	}
-	published := lent.WithMaster(Master{Peer: handlers.Peer{ID: "lender", RunID: "run"}}, lender.Position)
-	if at, _ := published.historyIndex(old); at != 1 {
-		t.Errorf("the chain was begun anew: %v", published.Histories)
+	published := aliased.WithMaster(Master{Peer: handlers.Peer{ID: "source", RunID: "run"}}, source.Position)
+	if at, _ := published.historyIndex(known); at != 1 {
+		t.Errorf("the histories began again: %v", published.Histories)
 	}
-	if again := s.AliasRuns(redis.Status{RunID: "run", Position: redis.Position{ReplID: "strange"}}, ours.Status); again.HistoryAliases != nil {
-		t.Errorf("a stranger's data are lent: %v", again.HistoryAliases)
+	if again := s.AliasRuns(redis.Status{RunID: "run", Position: redis.Position{ReplID: "unrelated"}}, ours.Status); again.HistoryAliases != nil {
+		t.Errorf("unrelated data are aliased: %v", again.HistoryAliases)
 	}
 }

@@ -8,58 +8,80 @@ import (
 	"resec/handlers/redis"
 )
 
-// CountReplicas tells how many recorded members keep up with our Redis, and how many others may count for its guard as well. Those
-// say nothing of where the cluster is: a challenger counts members. A replica is a member's by its announced address; where
-// none has that, for there may be a NAT between, by what the member's own Redis says.
-func CountReplicas(st redis.Status, v View, me string, says func(id string) bool, policy GuardPolicy) (members, strangers int) {
-	by := map[string]redis.Replica{}
-	nameless := 0
+// CountReplicas returns how many recorded members keep up with our Redis, and how many other replicas do. The guard needs both:
+// Redis counts every replica, a challenger counts members only.
+//
+// A replica belongs to the member that announces its address. If a member has no such replica, because of a NAT between them,
+// follows reports whether the member's own Redis says that it follows ours.
+func CountReplicas(st redis.Status, v View, me string, follows func(id string) bool, policy GuardPolicy) (members, unknown int) {
+	links, unknown := linksByMember(st, v, me, policy)
+	for id := range v.State.Members {
+		if id == me {
+			continue
+		}
+		link, linked := links[id]
+		if linked && keepsUp(link, policy) {
+			members++
+		} else if !linked && unknown > 0 && follows(id) {
+			members++
+			unknown--
+		}
+	}
+	return members, unknown
+}
+
+// linksByMember returns the best link of each member that has one by its address, and the number of other replicas that keep
+// up. Redis lists the former link of a member that reconnected for a while.
+func linksByMember(st redis.Status, v View, me string, policy GuardPolicy) (links map[string]redis.Replica, unknown int) {
+	links = map[string]redis.Replica{}
 	for _, r := range st.Replicas {
 		id := MemberAtAddr(v, me, r.Addr)
-		if o, twice := by[id]; id == "" && r.Online && r.Lag < policy.MaxCountedLag() {
-			nameless++
-		} else if id != "" && (!twice || r.Online && (!o.Online || r.Lag < o.Lag)) { // of one that came back the old link is listed for a while
-			by[id] = r
+		if id == "" {
+			if keepsUp(r, policy) {
+				unknown++
+			}
+			continue
+		}
+		if former, twice := links[id]; !twice || better(r, former) {
+			links[id] = r
 		}
 	}
-	for id := range v.State.Members {
-		r, listed := by[id]
-		switch {
-		case id == me:
-		case listed && r.Online && r.Lag < policy.MaxCountedLag():
-			members++
-		case !listed && nameless > 0 && says(id):
-			members++
-			nameless--
-		}
-	}
-	return members, nameless
+	return links, unknown
 }
 
-// UnknownReplicaGrace is for how long there must be more strangers before the guard is set higher for them: a member that dies has no Redis
-// that speaks for its link a moment before our Redis drops that.
+// keepsUp reports whether a replica counts for the guard.
+func keepsUp(r redis.Replica, policy GuardPolicy) bool {
+	return r.Online && r.Lag < policy.MaxCountedLag()
+}
+
+// better reports whether one link of a member is better than another: online, then less lag.
+func better(a, b redis.Replica) bool { return a.Online && (!b.Online || a.Lag < b.Lag) }
+
+// UnknownReplicaGrace is how long the number of unknown replicas must stay up before the guard is raised for them. When a member
+// dies, its link counts as unknown until Redis drops it.
 const UnknownReplicaGrace = 300 * time.Millisecond
 
-// UnknownReplicas is how many strangers the guard is set higher for.
+// UnknownReplicas is the number of unknown replicas for which the guard is raised.
 type UnknownReplicas struct {
 	Count int       // -1: not known yet
-	Since time.Time // there are more; zero: there are not
+	Since time.Time // since when there are more; zero: there are not
 }
 
-// Observe takes in how many there are.
-func (s UnknownReplicas) Observe(n int, now time.Time) UnknownReplicas {
-	switch {
-	case s.Count < 0 || n <= s.Count:
+// Observe returns the number after n unknown replicas were counted at now. Fewer count at once, more after UnknownReplicaGrace.
+func (u UnknownReplicas) Observe(n int, now time.Time) UnknownReplicas {
+	if u.Count < 0 || n <= u.Count {
 		return UnknownReplicas{Count: n}
-	case s.Since.IsZero():
-		return UnknownReplicas{Count: s.Count, Since: now}
-	case now.Sub(s.Since) < UnknownReplicaGrace:
-		return s
+	}
+	if u.Since.IsZero() {
+		return UnknownReplicas{Count: u.Count, Since: now}
+	}
+	if now.Sub(u.Since) < UnknownReplicaGrace {
+		return u
 	}
 	return UnknownReplicas{Count: n}
 }
 
-// MemberAtAddr is the recorded member whose Redis is announced at an address.
+// MemberAtAddr returns the id of the recorded member, other than me, whose Redis is announced at an address; empty if none is.
 func MemberAtAddr(v View, me, addr string) string {
 	for id, r := range v.State.Members {
 		if id != me && cmp.Or(v.LiveAgents[id].Address, r.Address) == addr {
@@ -69,7 +91,7 @@ func MemberAtAddr(v View, me, addr string) string {
 	return ""
 }
 
-// ReplicaFingerprint are the addresses of those who replicate from a server, and who of them is past its sync, in one string to compare.
+// ReplicaFingerprint returns a string that changes when a replica comes, leaves, or completes its sync.
 func ReplicaFingerprint(st redis.Status) (out string) {
 	for _, r := range st.Replicas {
 		out += fmt.Sprint(r.Addr, r.Online, " ")
@@ -77,10 +99,14 @@ func ReplicaFingerprint(st redis.Status) (out string) {
 	return out
 }
 
-// IsRecordedInstance tells whether a run is that of a recorded member. One that was restarted is attached before its new run is recorded.
-func IsRecordedInstance(v View, run string) bool {
+// IsRecordedInstance reports whether a run belongs to a recorded member, by the state or by the member's agent: a restarted
+// member attaches before its new run is recorded.
+func IsRecordedInstance(v View, runID string) bool {
+	if runID == "" {
+		return false
+	}
 	for id, r := range v.State.Members {
-		if run != "" && (r.RunID == run || v.LiveAgents[id].RunID == run) {
+		if r.RunID == runID || v.LiveAgents[id].RunID == runID {
 			return true
 		}
 	}

@@ -1,16 +1,16 @@
 package cluster
 
-// Request is an operator's: that member shall be master. It lives with the session of who asks.
+// Request is an operator's request for another master. It ends with the session of the command that made it.
 type Request struct {
-	To          string   `json:"to,omitempty"`       // id; in a plan that nobody has accepted also an address, or nothing
-	ForceFollow []string `json:"overrule,omitempty"` // by force: ids that shall follow, whatever that wipes
-	Planned     bool     `json:"planned,omitempty"`  // not by force: the master's agent decides, and nothing is lost
-	DryRun      bool     `json:"dry_run,omitempty"`  // it says only how it would decide
+	To          string   `json:"to,omitempty"`       // member id; until a switchover is accepted also an address, or empty
+	ForceFollow []string `json:"overrule,omitempty"` // of a forced failover: ids that must follow even if their data are unrelated
+	Planned     bool     `json:"planned,omitempty"`  // a switchover, which the master's agent decides; otherwise a forced failover
+	DryRun      bool     `json:"dry_run,omitempty"`  // only answer what would happen
 	Accepted    bool     `json:"accepted,omitempty"` // by the master's agent
-	Answer      string   `json:"answer,omitempty"`   // why it is not done, or what a dry run has found; it is over then
-	Session     string   `json:"-"`
-	Index       uint64   `json:"-"` // of its last change
+	Answer      string   `json:"answer,omitempty"`   // why it is refused or failed, or the result of a dry run; it is over then
+	Session     string   `json:"-"`                  // of the command
+	Index       uint64   `json:"-"`                  // ModifyIndex of its key
 }
 
-// Active tells whether the lock is to be passed because of it.
+// Active reports whether the lock must be transferred because of the request. The nil request is not active.
 func (r *Request) Active() bool { return r != nil && (!r.Planned || r.Accepted) }

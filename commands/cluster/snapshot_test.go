@@ -9,7 +9,7 @@ import (
 	"resec/handlers/redis"
 )
 
-func TestGone(t *testing.T) {
+func TestInstanceDown(t *testing.T) {
 	run := func(id string) redis.Status { return redis.Status{RunID: id} }
 	for _, tt := range []struct {
 		name string
@@ -18,10 +18,10 @@ func TestGone(t *testing.T) {
 	}{
 		{"not while it answers", redis.Health{Status: run("a")}, false},
 		{"when another run answers", redis.Health{Status: run("b")}, true},
-		{"also while that one is loading", redis.Health{Status: run("b"), Err: redis.ErrLoading}, true},
+		{"also while the other run is loading", redis.Health{Status: run("b"), Err: redis.ErrLoading}, true},
 		{"when nothing listens", redis.Health{Status: run("a"), Err: fmt.Errorf("dial: %w", syscall.ECONNREFUSED)}, true},
-		{"not when it is silent: it may live", redis.Health{Status: run("a"), Err: errors.New("timeout")}, false},
-		{"not before it said who it is", redis.Health{}, false},
+		{"not when it is unreachable: it may be alive", redis.Health{Status: run("a"), Err: errors.New("timeout")}, false},
+		{"not before its run is known", redis.Health{}, false},
 	} {
 		if got := InstanceDown(tt.h, "a"); got != tt.want {
 			t.Errorf("%s: got %t", tt.name, got)
@@ -29,17 +29,17 @@ func TestGone(t *testing.T) {
 	}
 }
 
-func TestLeader(t *testing.T) {
+func TestFollowedMaster(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		k    Snapshot
 		ok   bool
 	}{
 		{"the published master that our Redis follows", situation(), true},
-		{"not one that it does not follow", situation(parkedRedis), false},
-		{"not where our Redis is a master", situation(promoted), false},
-		{"not where we are published", situation(publishedOwn), false},
-		{"not where nobody is", situation(noState), false},
+		{"not if our Redis does not follow it", situation(parkedRedis), false},
+		{"not if our Redis is a master", situation(promoted), false},
+		{"not if we are published", situation(publishedOwn), false},
+		{"not if none is published", situation(noState), false},
 	} {
 		if _, ok := FollowedMaster(tt.k, "me"); ok != tt.ok {
 			t.Errorf("%s: got %t", tt.name, ok)

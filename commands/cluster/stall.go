@@ -6,41 +6,56 @@ import (
 	"resec/handlers/redis"
 )
 
-// StallCheckInterval is how often this process looks whether it runs.
+// StallCheckInterval is how often the process checks whether it stalled.
 const StallCheckInterval = 200 * time.Millisecond
 
-// StallLimit is for how long it may not have run without a consequence.
+const (
+	// stallMargin is the time by which a master that stalled for StallLimit has closed before a challenger can open. Without a
+	// stall a master closes 2.1 s after MaxLag and a challenger waits 2.5 s after it; a stall adds up to 1 s of rounding.
+	stallMargin = 700 * time.Millisecond
+	// minEarlyStallLimit is the lowest limit that an early takeover imposes.
+	minEarlyStallLimit = 800 * time.Millisecond
+	// minStallLimit is the shortest stall that checks every StallCheckInterval detect reliably.
+	minStallLimit = 5 * StallCheckInterval / 2
+)
+
+// StallLimit returns how long the process of a master may stall without a consequence. detection is how long it takes to call a
+// master unreachable; 0: there is no early takeover.
 //
-// Redis closes at MaxLag + 2.1 s after the cut, and after a hang later by as long as it hung, and by a second, for it counts
-// its own rounds. A challenger opens at the end of the session, which is 1.5 intervals after the cut at the soonest, plus
-// MaxLag + 2.5 s. So what hung for less than 1.5 intervals - 0.6 s closes before. And never more than half of the lag. An early
-// one (silent: what takes it to call the master silent; 0: there is none) opens so long after the cut, plus MaxLag + 2.5 s +
-// hangs: what hung for less than silent + hangs - 0.6 s closes before.
-func StallLimit(maxLag, interval, silent time.Duration) time.Duration {
-	limit := min(maxLag/2, interval*3/2-700*time.Millisecond)
-	if silent > 0 {
-		limit = min(limit, max(silent-700*time.Millisecond, 800*time.Millisecond))
+// Redis closes MaxLag + 2.1 s after it was cut off. A stall delays that by its own length and by one second, because Redis
+// counts its own rounds. Another master opens no earlier than:
+//
+//   - at the end of the session, 1.5 intervals after the cut, plus MaxLag + 2.5 s: a stall shorter than 1.5 intervals − 0.6 s
+//     is safe;
+//   - with an early takeover, detection after the cut, plus MaxLag + 2.5 s + StallAllowance: a stall shorter than detection +
+//     allowance − 0.6 s is safe.
+//
+// The limit is never more than half of the lag.
+func StallLimit(maxLag, interval, detection time.Duration) time.Duration {
+	limit := min(maxLag/2, interval*3/2-stallMargin)
+	if detection > 0 {
+		limit = min(limit, max(detection-stallMargin, minEarlyStallLimit))
 	}
-	return max(5*StallCheckInterval/2, limit)
+	return max(minStallLimit, limit)
 }
 
-// StallAllowance is how much longer than for its guard a challenger waits that has looked on since it called the master silent, so that a
-// master closes before that hung for less than its limit.
-func StallAllowance(maxLag, interval, silent time.Duration) time.Duration {
-	if silent == 0 {
+// StallAllowance returns how much longer than for the guard a challenger waits after it called the master unreachable, so that a
+// master that stalled for less than its limit closes first.
+func StallAllowance(maxLag, interval, detection time.Duration) time.Duration {
+	if detection == 0 {
 		return 0
 	}
-	return max(0, StallLimit(maxLag, interval, silent)+700*time.Millisecond-silent)
+	return max(0, StallLimit(maxLag, interval, detection)+stallMargin-detection)
 }
 
-// AckedSince is a status with those replicas alone that have acknowledged after a time; Redis counts whole seconds.
-func AckedSince(st redis.Status, then time.Time) redis.Status {
-	var out []redis.Replica
+// AckedSince returns a status with only those replicas that certainly acknowledged after a time; Redis counts whole seconds.
+func AckedSince(st redis.Status, since, now time.Time) redis.Status {
+	var acked []redis.Replica
 	for _, r := range st.Replicas {
-		if time.Since(then) > time.Duration(r.Lag+1)*time.Second {
-			out = append(out, r)
+		if now.Sub(since) > time.Duration(r.Lag+1)*time.Second {
+			acked = append(acked, r)
 		}
 	}
-	st.Replicas = out
+	st.Replicas = acked
 	return st
 }

@@ -7,10 +7,10 @@ import (
 	"resec/handlers/redis"
 )
 
-// A master that hung for less than the limit closes before anybody else can open.
-func TestGapLimit(t *testing.T) {
+// A master that stalled for less than the limit closes before another one can open.
+func TestStallLimit(t *testing.T) {
 	const s = time.Second
-	for _, tt := range []struct{ lag, interval, silent, want time.Duration }{
+	for _, tt := range []struct{ lag, interval, detection, want time.Duration }{
 		{5 * s, 5 * s, 0, 2500 * time.Millisecond},
 		{60 * s, 5 * s, 0, 6800 * time.Millisecond},
 		{60 * s, s, 0, 800 * time.Millisecond},
@@ -19,30 +19,31 @@ func TestGapLimit(t *testing.T) {
 		{60 * s, 5 * s, 6 * s, 5300 * time.Millisecond},
 		{5 * s, 5 * s, s / 2, 800 * time.Millisecond},
 		{5 * s, s, s / 2, 800 * time.Millisecond},
-		{5 * s, 500 * time.Millisecond, 0, 5 * StallCheckInterval / 2}, // too short to keep the promise
+		{5 * s, 500 * time.Millisecond, 0, 5 * StallCheckInterval / 2}, // too short for the guarantee
 	} {
-		got := StallLimit(tt.lag, tt.interval, tt.silent)
+		got := StallLimit(tt.lag, tt.interval, tt.detection)
 		if got != tt.want {
 			t.Errorf("lag %s, interval %s: got %s, want %s", tt.lag, tt.interval, got, tt.want)
 		}
 		closes, opens := tt.lag+2100*time.Millisecond+got+s, tt.interval*3/2+tt.lag+2500*time.Millisecond
-		if early := tt.silent + tt.lag + 2500*time.Millisecond + StallAllowance(tt.lag, tt.interval, tt.silent); tt.silent > 0 {
+		if early := tt.detection + tt.lag + 2500*time.Millisecond + StallAllowance(tt.lag, tt.interval, tt.detection); tt.detection > 0 {
 			opens = min(opens, early)
 		}
 		if closes > opens && tt.interval >= s {
-			t.Errorf("lag %s, interval %s: it closes %s after the cut, and another opens after %s", tt.lag, tt.interval, closes, opens)
+			t.Errorf("lag %s, interval %s: the master closes %s after the cut, another opens after %s", tt.lag, tt.interval, closes, opens)
 		}
 	}
 }
 
-func TestSince(t *testing.T) {
+func TestAckedSince(t *testing.T) {
+	now := time.Now()
 	st := redis.Status{Replicas: []redis.Replica{{Addr: "a", Lag: 0}, {Addr: "b", Lag: 1}, {Addr: "c", Lag: 2}}}
 	for _, tt := range []struct {
 		ago  time.Duration
 		want int
 	}{{0, 0}, {900 * time.Millisecond, 0}, {1500 * time.Millisecond, 1}, {2500 * time.Millisecond, 2}, {time.Minute, 3}} {
-		if got := AckedSince(st, time.Now().Add(-tt.ago)); len(got.Replicas) != tt.want {
-			t.Errorf("%s after a hang %v have acknowledged, not %d", tt.ago, got.Replicas, tt.want)
+		if got := AckedSince(st, now.Add(-tt.ago), now); len(got.Replicas) != tt.want {
+			t.Errorf("%s after a stall %v have acknowledged, not %d", tt.ago, got.Replicas, tt.want)
 		}
 	}
 }

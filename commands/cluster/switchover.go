@@ -5,64 +5,90 @@ import (
 	"slices"
 )
 
-// MaxSwitchoverLag is how many bytes a member may lack that is to lead by plan: writes are held back until it has them, for takeover.ReachFor
-// at most.
+// MaxSwitchoverLag is how many bytes the next master may be behind at a switchover: writes are held back until it has them,
+// for at most takeover.DrainTimeout.
 const MaxSwitchoverLag = 1 << 20
 
-// DecideSwitchover accepts a plan, with the id of the member that is to lead, or says why not.
-func DecideSwitchover(q Request, cs []Candidate, k Snapshot, me Master) Request {
-	refuse := func(format string, args ...any) Request {
-		q.Answer = fmt.Sprintf(format, args...) // of one that was accepted before, why it failed
-		return q
-	}
-	members := Members(nil, k.View)
-	own := slices.IndexFunc(cs, func(c Candidate) bool { return c.ID == me.ID })
+// DecideSwitchover decides on an operator's switchover: it returns the request accepted, with the id of the next master, or
+// with an answer that says why it is refused. The answer to a dry run says what would happen. A request that was accepted
+// before is answered with why it failed.
+func DecideSwitchover(r Request, candidates []Candidate, k Snapshot, me Master) Request {
+	own, answers := find(candidates, me.ID)
 	switch {
 	case k.Paused:
-		return refuse("the cluster is %s", k.View.Pause)
-	case q.Accepted:
-		return refuse("the agent of %s is gone", q.To)
-	case own < 0 || !cs[own].Master || cs[own].Fenced():
-		return refuse("the master %s does not accept writes", me.ID)
-	case q.To == "":
-		if q.To = Successor(cs, k, me, nil); q.To == "" {
-			return refuse("no member is fit to lead")
-		}
-	default:
-		at := slices.IndexFunc(members, func(m Member) bool { return m.ID == q.To || m.Address == q.To })
-		if at < 0 {
-			return refuse("there is no member %s", q.To)
-		}
-		q.To = members[at].ID
+		return r.answered("the cluster is %s", k.View.Pause)
+	case r.Accepted:
+		return r.answered("the agent of %s is down", r.To)
+	case !answers || !own.Master || own.Fenced():
+		return r.answered("the master %s does not accept writes", me.ID)
 	}
-	at := slices.IndexFunc(cs, func(c Candidate) bool { return c.ID == q.To })
-	switch {
-	case q.To == me.ID:
-		return refuse("%s is the master already", q.To)
-	case k.View.LiveAgents[q.To].Session == "":
-		return refuse("%s has no agent that lives", q.To)
-	case at < 0:
-		return refuse("the redis of %s does not answer, or is another", q.To)
+	r, refused := resolveTarget(r, candidates, k, me)
+	if refused {
+		return r
 	}
-	c := cs[at]
-	behind := cs[own].Position.Offset - c.Position.Offset
-	switch why := c.IneligibleReason(k.View.State, RecordedOnly); {
-	case why != "":
-		return refuse("%s may not lead: %s", q.To, why)
-	case !c.Streaming() || c.MasterAddr != me.Address || c.Position.ReplID != cs[own].Position.ReplID:
-		return refuse("%s is not linked to the master", q.To)
-	case behind > MaxSwitchoverLag:
-		return refuse("%s is too far behind: %d bytes", q.To, behind)
-	case q.DryRun:
-		q.Answer = fmt.Sprintf("%s would lead: it is linked, and %d bytes behind", q.To, max(0, behind))
-	}
-	q.Accepted = true
-	return q
+	return decideTarget(r, own, candidates, k, me)
 }
 
-func Successor(cs []Candidate, k Snapshot, me Master, tried map[string]bool) string {
-	for _, c := range Rank(cs, k.View.State, RecordedOnly) {
-		if c.ID != me.ID && !tried[c.ID] && k.View.LiveAgents[c.ID].Session != "" && c.Streaming() && c.MasterAddr == me.Address {
+// answered returns the request with an answer, which ends it unless it is accepted.
+func (r Request) answered(format string, args ...any) Request {
+	r.Answer = fmt.Sprintf(format, args...)
+	return r
+}
+
+// resolveTarget replaces the requested member, an address or an id or nothing, by the id of a member.
+func resolveTarget(r Request, candidates []Candidate, k Snapshot, me Master) (_ Request, refused bool) {
+	if r.To == "" {
+		if r.To = Successor(candidates, k, me, nil); r.To == "" {
+			return r.answered("no member is eligible to lead"), true
+		}
+		return r, false
+	}
+	members := Members(nil, k.View)
+	at := slices.IndexFunc(members, func(m Member) bool { return m.ID == r.To || m.Address == r.To })
+	if at < 0 {
+		return r.answered("there is no member %s", r.To), true
+	}
+	r.To = members[at].ID
+	return r, false
+}
+
+// decideTarget decides whether the requested member may lead next.
+func decideTarget(r Request, own Candidate, candidates []Candidate, k Snapshot, me Master) Request {
+	next, answers := find(candidates, r.To)
+	switch {
+	case r.To == me.ID:
+		return r.answered("%s is the master already", r.To)
+	case k.View.LiveAgents[r.To].Session == "":
+		return r.answered("%s has no live agent", r.To)
+	case !answers:
+		return r.answered("the redis of %s does not answer, or another instance answers at its address", r.To)
+	}
+	if why := next.IneligibleReason(k.View.State, RecordedOnly); why != "" {
+		return r.answered("%s may not lead: %s", r.To, why)
+	}
+	if !next.streamsFrom(me) || next.Position.ReplID != own.Position.ReplID {
+		return r.answered("%s does not replicate from the master", r.To)
+	}
+	behind := max(0, own.Position.Offset-next.Position.Offset)
+	if behind > MaxSwitchoverLag {
+		return r.answered("%s is too far behind: %d bytes", r.To, behind)
+	}
+	if r.DryRun {
+		r = r.answered("%s would lead: it replicates from the master and is %d bytes behind", r.To, behind)
+	}
+	r.Accepted = true
+	return r
+}
+
+// streamsFrom reports whether a candidate receives the stream of a master.
+func (c Candidate) streamsFrom(m Master) bool { return c.Streaming() && c.MasterAddr == m.Address }
+
+// Successor returns the id of the best member to transfer the lock to: eligible, with a live agent, streaming from our Redis and
+// not tried before. Empty: there is none.
+func Successor(candidates []Candidate, k Snapshot, me Master, tried map[string]bool) string {
+	for _, c := range Rank(candidates, k.View.State, RecordedOnly) {
+		available := c.ID != me.ID && !tried[c.ID] && k.View.LiveAgents[c.ID].Session != ""
+		if available && c.streamsFrom(me) {
 			return c.ID
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"resec/handlers/redis"
 )
 
-// The lock is passed to a linked replica whose agent lives, the furthest of them.
+// The successor is a streaming replica with a live agent, the one with the highest offset.
 func TestSuccessor(t *testing.T) {
 	me := Master{Peer: handlers.Peer{ID: "me", RunID: "run-me", Address: "me:1", Term: 5}}
 	k := Snapshot{View: View{State: State{Master: &me, Histories: []string{"l"}, Members: map[string]MemberRecord{
@@ -24,22 +24,22 @@ func TestSuccessor(t *testing.T) {
 	}
 	promoted := c("me", 9, func(c *Candidate) { c.Master, c.MasterAddr, c.LinkUp = true, "", false })
 	parkedRedis := func(c *Candidate) { c.MasterAddr, c.LinkUp = redis.Sink, false }
-	elsewhere := func(c *Candidate) { c.MasterAddr = "x:1" }
+	otherMaster := func(c *Candidate) { c.MasterAddr = "x:1" }
 	neverPromoted := func(c *Candidate) { c.Priority = 0 }
 	for _, tt := range []struct {
 		name string
 		cs   []Candidate
 		want string
 	}{
-		{"the furthest", []Candidate{promoted, c("a", 7), c("b", 8)}, "b"},
-		{"nobody", []Candidate{promoted}, ""},
+		{"the highest offset", []Candidate{promoted, c("a", 7), c("b", 8)}, "b"},
+		{"none", []Candidate{promoted}, ""},
 		{"not one whose agent is dead", []Candidate{promoted, c("dead", 9), c("a", 7)}, "a"},
-		{"nor one that gave the lock back", []Candidate{promoted, c("tried", 9), c("a", 7)}, "a"},
-		{"nor one that joins", []Candidate{promoted, c("j", 9)}, ""},
-		{"nor one that is never to lead", []Candidate{promoted, c("a", 9, neverPromoted), c("b", 7)}, "b"},
-		{"nor one that is parked", []Candidate{promoted, c("a", 9, parkedRedis)}, ""},
-		{"nor one that follows another", []Candidate{promoted, c("a", 9, elsewhere)}, ""},
-		{"nor a run that is not the recorded one", []Candidate{promoted, c("a", 9, func(c *Candidate) { c.RunID = "new" })}, ""},
+		{"not one that was tried before", []Candidate{promoted, c("tried", 9), c("a", 7)}, "a"},
+		{"not one that is catching up", []Candidate{promoted, c("j", 9)}, ""},
+		{"not one with priority 0", []Candidate{promoted, c("a", 9, neverPromoted), c("b", 7)}, "b"},
+		{"not a parked one", []Candidate{promoted, c("a", 9, parkedRedis)}, ""},
+		{"not a replica of another master", []Candidate{promoted, c("a", 9, otherMaster)}, ""},
+		{"not another run than the recorded one", []Candidate{promoted, c("a", 9, func(c *Candidate) { c.RunID = "new" })}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := Successor(tt.cs, k, me, map[string]bool{"tried": true}); got != tt.want {
@@ -49,12 +49,12 @@ func TestSuccessor(t *testing.T) {
 	}
 }
 
-func TestDecide(t *testing.T) {
+func TestDecideSwitchover(t *testing.T) {
 	me := Master{Peer: handlers.Peer{ID: "me", RunID: "run-me", Address: "10.0.0.9:6379"}}
 	k := leading(func(k *Snapshot) {
-		k.View.State.Members = map[string]MemberRecord{"me": {RunID: "run-me"}, "a": {RunID: "run-a"}, "b": {RunID: "run-b"}, "gone": {RunID: "run-gone"}}
+		k.View.State.Members = map[string]MemberRecord{"me": {RunID: "run-me"}, "a": {RunID: "run-a"}, "b": {RunID: "run-b"}, "dead": {RunID: "run-dead"}}
 		k.View.LiveAgents = map[string]MemberKey{"me": {Session: "mine", Address: me.Address}, "a": {Session: "a's", RunID: "run-a", Address: "10.0.0.1:6379"},
-			"b": {Session: "b's", RunID: "run-b", Address: "10.0.0.2:6379"}, "gone": {RunID: "run-gone"}}
+			"b": {Session: "b's", RunID: "run-b", Address: "10.0.0.2:6379"}, "dead": {RunID: "run-dead"}}
 	})
 	at := func(id string, offset int64, change ...func(*redis.Status)) Candidate {
 		st := redis.Status{RunID: "run-" + id, MasterAddr: me.Address, LinkUp: true, Keys: 1, Priority: 100, Position: redis.Position{ReplID: "l", Offset: offset}}
@@ -64,33 +64,33 @@ func TestDecide(t *testing.T) {
 		return Candidate{ID: id, AgentAlive: true, InCatalog: true, Status: st}
 	}
 	master := at("me", 1000, func(s *redis.Status) { s.Master, s.MasterAddr, s.LinkUp = true, "", false })
-	unlinked := func(s *redis.Status) { s.LinkUp = false }
+	linkDown := func(s *redis.Status) { s.LinkUp = false }
 	for _, tt := range []struct {
-		name     string
-		ask      Request
-		cs       []Candidate
-		change   func(*Snapshot)
-		to, says string // says nothing: accepted
+		name       string
+		request    Request
+		cs         []Candidate
+		change     func(*Snapshot)
+		to, answer string // empty answer: accepted
 	}{
 		{"by id", Request{To: "b"}, []Candidate{master, at("a", 1000), at("b", 990)}, nil, "b", ""},
 		{"by address", Request{To: "10.0.0.2:6379"}, []Candidate{master, at("a", 1000), at("b", 990)}, nil, "b", ""},
-		{"whoever lacks least", Request{}, []Candidate{master, at("b", 990), at("a", 1000)}, nil, "a", ""},
-		{"nobody is fit", Request{}, []Candidate{master, at("b", 990, unlinked)}, nil, "", "no member is fit to lead"},
+		{"by default the member that is least behind", Request{}, []Candidate{master, at("b", 990), at("a", 1000)}, nil, "a", ""},
+		{"no member is eligible", Request{}, []Candidate{master, at("b", 990, linkDown)}, nil, "", "no member is eligible to lead"},
 		{"unknown", Request{To: "x"}, []Candidate{master, at("a", 1000)}, nil, "x", "there is no member x"},
 		{"the master", Request{To: "me"}, []Candidate{master, at("a", 1000)}, nil, "me", "me is the master already"},
-		{"without an agent", Request{To: "gone"}, []Candidate{master, at("gone", 1000)}, nil, "gone", "gone has no agent that lives"},
-		{"silent", Request{To: "a"}, []Candidate{master}, nil, "a", "the redis of a does not answer, or is another"},
-		{"not linked", Request{To: "a"}, []Candidate{master, at("a", 1000, unlinked)}, nil, "a", "a is not linked to the master"},
-		{"another history", Request{To: "a"}, []Candidate{master, at("a", 1000, func(s *redis.Status) { s.Position.ReplID = "z" })}, nil, "a", "a is not linked to the master"},
+		{"without an agent", Request{To: "dead"}, []Candidate{master, at("dead", 1000)}, nil, "dead", "dead has no live agent"},
+		{"unreachable", Request{To: "a"}, []Candidate{master}, nil, "a", "the redis of a does not answer, or another instance answers at its address"},
+		{"link down", Request{To: "a"}, []Candidate{master, at("a", 1000, linkDown)}, nil, "a", "a does not replicate from the master"},
+		{"another history", Request{To: "a"}, []Candidate{master, at("a", 1000, func(s *redis.Status) { s.Position.ReplID = "z" })}, nil, "a", "a does not replicate from the master"},
 		{"too far behind", Request{To: "a"}, []Candidate{at("me", 5<<20, func(s *redis.Status) { s.Master = true }), at("a", 1)}, nil, "a", "a is too far behind: 5242879 bytes"},
-		{"joining", Request{To: "a"}, []Candidate{master, at("a", 1)}, func(k *Snapshot) { k.View.State.Members["a"] = MemberRecord{RunID: "run-a", CatchingUp: true} }, "a",
+		{"catching up", Request{To: "a"}, []Candidate{master, at("a", 1)}, func(k *Snapshot) { k.View.State.Members["a"] = MemberRecord{RunID: "run-a", CatchingUp: true} }, "a",
 			"a may not lead: it has not caught up with the master"},
-		{"against its priority", Request{To: "a"}, []Candidate{master, at("a", 1000, func(s *redis.Status) { s.Priority = 0 })}, nil, "a", "a may not lead: its replica-priority is 0"},
+		{"priority 0", Request{To: "a"}, []Candidate{master, at("a", 1000, func(s *redis.Status) { s.Priority = 0 })}, nil, "a", "a may not lead: its replica-priority is 0"},
 		{"the master refuses writes", Request{To: "a"}, []Candidate{at("me", 1000), at("a", 1000)}, nil, "a", "the master me does not accept writes"},
 		{"paused", Request{To: "a"}, []Candidate{master, at("a", 1000)}, pausedCluster, "a",
 			"the cluster is paused until " + time.Date(2030, 1, 1, 0, 0, 0, 0, time.Local).Format(time.RFC3339) + ": disks"},
-		{"accepted, and its agent has died since", Request{To: "gone", Accepted: true}, []Candidate{master}, nil, "gone", "the agent of gone is gone"},
-		{"a dry run", Request{To: "b", DryRun: true}, []Candidate{master, at("b", 990)}, nil, "b", "b would lead: it is linked, and 10 bytes behind"},
+		{"accepted, then its agent died", Request{To: "dead", Accepted: true}, []Candidate{master}, nil, "dead", "the agent of dead is down"},
+		{"a dry run", Request{To: "b", DryRun: true}, []Candidate{master, at("b", 990)}, nil, "b", "b would lead: it replicates from the master and is 10 bytes behind"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			now := k
@@ -101,10 +101,10 @@ func TestDecide(t *testing.T) {
 			if tt.change != nil {
 				tt.change(&now)
 			}
-			tt.ask.Planned = true
-			got := DecideSwitchover(tt.ask, tt.cs, now, me)
-			if got.To != tt.to || got.Answer != tt.says || got.Accepted != (tt.says == "" || tt.ask.DryRun || tt.ask.Accepted) {
-				t.Errorf("got %+v, want %q, %q", got, tt.to, tt.says)
+			tt.request.Planned = true
+			got := DecideSwitchover(tt.request, tt.cs, now, me)
+			if got.To != tt.to || got.Answer != tt.answer || got.Accepted != (tt.answer == "" || tt.request.DryRun || tt.request.Accepted) {
+				t.Errorf("got %+v, want %q, %q", got, tt.to, tt.answer)
 			}
 		})
 	}

@@ -8,55 +8,70 @@ import (
 )
 
 var (
-	// ErrConflict is returned for a key that is in use for something other than a lock.
+	// ErrConflict is returned for a key that is used for something other than a lock.
 	ErrConflict = errors.New("the lock key is in use, and not as a lock")
 	// ErrOtherCluster is returned for a state that belongs to another cluster.
-	ErrOtherCluster = errors.New("the state under the lock key is another cluster's")
+	ErrOtherCluster = errors.New("the state under the lock key belongs to another cluster")
 )
 
-// View is the lock and the state as one read found them.
+// View is the lock, the state and the keys beside them as one consistent read returned them.
 type View struct {
-	Index         uint64 // of the read: 0 is no view at all
-	LockIndex     uint64 // of the lock key's last change, 0 where there is no key
-	Session       string // of the holder; empty: the lock is free
-	Holder        string // the holder's id; of a foreign `consul lock` whatever it wrote
+	Index         uint64 // Consul's index of the read; 0: there is no view yet
+	LockIndex     uint64 // ModifyIndex of the lock key; 0: there is no key
+	Session       string // of the lock holder; empty: the lock is free
+	Holder        string // member id of the lock holder; whatever `consul lock` wrote if that holds it
 	State         State
-	StateIndex    uint64               // 0: there is no state yet
-	FromLastKnown bool                 // the state is not Consul's: that has vanished
-	LiveAgents    map[string]MemberKey // id → member
-	Request       *Request             // of an operator; nil: none
-	Answered      *Request             // one that is over, until its asker has seen that
-	Pause         *Pause               // of the cluster, also one that is over; nil: none
-	Err           error                // ErrConflict, or a state that cannot be read
+	StateIndex    uint64               // ModifyIndex of the state; 0: there is no state yet
+	FromLastKnown bool                 // the state in Consul is missing or damaged; State is the last known one
+	LiveAgents    map[string]MemberKey // by member id; a key whose session ended is included
+	Request       *Request             // an operator's open request; nil: none
+	Answered      *Request             // an operator's answered request, until its command has read the answer; nil: none
+	Pause         *Pause               // the last pause, even if it is over; nil: none
+	Err           error                // ErrConflict, ErrNewerVersion, or why the state cannot be read
 }
 
-// Free tells whether nobody holds the lock.
+// Free reports whether no session holds the lock.
 func (v View) Free() bool { return v.Session == "" }
 
-// SameLock tells whether the lock and the state are what they were.
+// SameLock reports whether the lock and the state are unchanged between two views.
 func (v View) SameLock(o View) bool {
-	return v.LockIndex == o.LockIndex && v.StateIndex == o.StateIndex && v.Session == o.Session && (v.Index == 0) == (o.Index == 0)
+	unchanged := v.LockIndex == o.LockIndex && v.StateIndex == o.StateIndex && v.Session == o.Session
+	return unchanged && (v.Index == 0) == (o.Index == 0)
 }
 
-// CheckService returns ErrForeign where the state is that of a cluster with another master service.
+// CheckService returns ErrOtherCluster if the state belongs to a cluster with another master service, and ErrNewerVersion if
+// that cannot be known.
 func (v View) CheckService(service string) error {
+	if errors.Is(v.Err, ErrNewerVersion) {
+		return v.Err
+	}
 	if s := v.State.Service; s != "" && s != service {
-		return fmt.Errorf("%w: it names the service %q, ours is %q: two clusters need two CONSUL_LOCK_KEYs", ErrOtherCluster, s, service)
+		return fmt.Errorf("%w: its master service is %q, ours is %q; two clusters need two CONSUL_LOCK_KEYs",
+			ErrOtherCluster, s, service)
 	}
 	return nil
 }
 
-// IsMembers tells whether a Redis that answers at a member's address is that member's: its run is the recorded or the published
-// one, or the one that its agent speaks of, or its history is the cluster's. Addresses are used again by others. Before the
-// first master anybody is who he is said to be.
+// IsMembers reports whether a Redis that answers at a member's address is that member's Redis. Addresses are reused by other
+// servers, so one of these must hold:
+//
+//   - no master was published yet, so there is nothing to compare with;
+//   - its run is the recorded one, the published one, or the one that the member's agent reports;
+//   - its data share a history with the state.
 func (v View) IsMembers(id string, st redis.Status) bool {
 	m := v.State.Master
-	at, _ := v.State.historyIndex(v.State.ResolvePosition(st))
-	return m == nil || at >= 0 || st.RunID == v.State.Members[id].RunID || st.RunID == v.LiveAgents[id].RunID || m.ID == id && st.RunID == m.RunID
+	if m == nil || st.RunID == v.State.Members[id].RunID || st.RunID == v.LiveAgents[id].RunID {
+		return true
+	}
+	if m.ID == id && st.RunID == m.RunID {
+		return true
+	}
+	index, _ := v.State.historyIndex(v.State.ResolvePosition(st))
+	return index >= 0
 }
 
-// MayHoldNewerData tells whether a member that does not answer may hold what nobody else has: it was level with a master, and its agent
-// lives, and has not given it up.
+// MayHoldNewerData reports whether a member that does not answer may hold data that no other member has: it was in sync with a
+// master, its agent is alive, and the agent has not reported a failure of its Redis.
 func (v View) MayHoldNewerData(id string) bool {
 	r, recorded := v.State.Members[id]
 	return recorded && !r.CatchingUp && v.LiveAgents[id].Session != "" && !v.State.MasterReportedGone(id)

@@ -1,6 +1,7 @@
 package lock
 
 import (
+	"errors"
 	"sync"
 
 	"resec/commands/cluster"
@@ -16,13 +17,18 @@ type LastKnownState struct {
 }
 
 // fill remembers the state of a view that has a master. Into a view without one it puts the remembered state, which the next
-// holder of the lock writes back.
+// holder of the lock writes back. A state of a newer version is neither missing nor damaged: the view gets the remembered state
+// to read, but keeps its error, so that nothing is written.
 func (m *LastKnownState) fill(v cluster.View) cluster.View {
 	if m == nil {
 		return v
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if errors.Is(v.Err, cluster.ErrNewerVersion) {
+		v.State = m.state
+		return v
+	}
 	if v.Err == nil && v.State.Master != nil {
 		m.state = v.State
 		return v

@@ -77,7 +77,7 @@ func TestParse(t *testing.T) {
 			cluster.View{Index: 9, LockIndex: 5, Session: "s1", Holder: "a", StateIndex: 8}, false,
 			"read the state at resec/.lock/state: unexpected end of JSON input"},
 		{"a state of another shape", api.KVPairs{stateAt(`[]`)}, cluster.View{Index: 9, StateIndex: 8}, true,
-			"read the state at resec/.lock/state: json: cannot unmarshal array into Go value of type cluster.State"},
+			"read the state at resec/.lock/state: json: cannot unmarshal array into Go value of type cluster.stateFields"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := parse(key, 9, tt.pairs)

@@ -24,6 +24,9 @@ func (l Lock) Preempt(ctx context.Context, session string, v cluster.View, s clu
 	if err != nil {
 		return v, err
 	}
+	if errors.Is(now.Err, cluster.ErrNewerVersion) {
+		return now, now.Err // the session is not destroyed for a lock that cannot be acquired
+	}
 	if !now.SameLock(v) {
 		return now, fmt.Errorf("destroy the session %s, which held the lock %s: %w", v.Session, l.Key, ErrChanged)
 	}

@@ -3,6 +3,7 @@ package lock
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -27,6 +28,9 @@ func (l Lock) heldOp(session string) *api.KVTxnOp {
 
 // casOp replaces the state in v. If v has none, it fails the transaction unless there is none.
 func (l Lock) casOp(v cluster.View, s cluster.State) (*api.KVTxnOp, error) {
+	if errors.Is(v.Err, cluster.ErrNewerVersion) { // no write of this program may replace it
+		return nil, v.Err
+	}
 	data, err := json.Marshal(s)
 	if err != nil {
 		return nil, err

@@ -21,7 +21,7 @@ func TestLead04_OneComesFirstAndAlone(t *testing.T) {
 	}{
 		{name: "a replica with a new disk", wiped: true, says: "it is empty"},
 		{name: "the master with a new disk", master: true, wiped: true, says: "it is empty"},
-		{name: "an earlier master", left: true, says: "was not level with the last master"},
+		{name: "an earlier master", left: true, says: "was not in sync with the last master"},
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()

@@ -27,7 +27,7 @@ func TestOperate06_SIGUSR1(t *testing.T) {
 	other := others(k, m)[0]
 	for i, want := range map[int][]string{
 		m: {fmt.Sprintf("id=m%d ", m), "role=master ", "run_id=" + run, fmt.Sprintf("lock_holder=m%d ", m), "guard_set=\"1 within 5s\"", "guard_published=\"1 within 5s\"",
-			"fenced=false", "term=1 ", "registered_as=master check=passing", "next=\"the lock is ours\""},
+			"fenced=false", "term=1 ", "registered_as=master check=passing", "next=\"this agent holds the lock\""},
 		other: {fmt.Sprintf("id=m%d ", other), "role=replica ", "follows=" + k.Redis[m].Addr, "link_up=true", "registered_as=slave check=passing", "record=\"m0="},
 	} {
 		lab.Eventually(t, patience, func() (err error) { // what it knows of its redis may be some ms old

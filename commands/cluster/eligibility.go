@@ -1,0 +1,46 @@
+package cluster
+
+// Eligibility is which members the state allows to lead.
+type Eligibility int
+
+const (
+	// RecordedOnly: members that are in sync in their recorded run.
+	RecordedOnly Eligibility = iota
+	// AnyMember: every member. All members answer, and none that was in sync is in its recorded run.
+	AnyMember
+	// ColdStart: the last master and the members that were in sync with it, if they have data. Some members do not answer, and no
+	// recorded run has answered for long enough.
+	ColdStart
+)
+
+// Eligibility returns which members may lead, given the Redis servers that answer. quiet: no recorded run has answered for
+// long enough.
+//
+//   - A member that loads its data, or that is in sync in its recorded run, restricts the election to recorded runs: what the
+//     first one holds will be known soon.
+//   - If all members answer (or none is recorded), any member may lead.
+//   - If some do not answer, quiet holds and no answering member is in its recorded run, it is a cold start.
+func (s State) Eligibility(answers []Candidate, quiet bool) Eligibility {
+	answered, recordedRuns := 0, 0
+	for _, c := range answers {
+		r, recorded := s.Members[c.ID]
+		if !recorded {
+			continue
+		}
+		sameRun := r.RunID == c.RunID
+		if c.Loading || sameRun && !r.CatchingUp {
+			return RecordedOnly
+		}
+		answered++
+		if sameRun {
+			recordedRuns++
+		}
+	}
+	if answered == len(s.Members) {
+		return AnyMember
+	}
+	if quiet && recordedRuns == 0 {
+		return ColdStart
+	}
+	return RecordedOnly
+}
