@@ -1,0 +1,503 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// watching is a Watch in the background.
+type watching struct {
+	poke    chan struct{}
+	reports chan Health
+	stop    func()
+}
+
+func watch(t *testing.T, s *Server, p Probe) *watching {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	w := &watching{poke: make(chan struct{}), reports: make(chan Health, 1000)}
+	var running sync.WaitGroup
+	running.Go(func() { s.Watch(ctx, p, w.poke, func(h Health) { w.reports <- h }) })
+	w.stop = func() { cancel(); running.Wait() }
+	t.Cleanup(w.stop)
+	return w
+}
+
+// next is the next report.
+func (w *watching) next(t *testing.T) Health {
+	t.Helper()
+	select {
+	case h := <-w.reports:
+		return h
+	case <-time.After(patience):
+		t.Fatal("no report in time")
+		return Health{}
+	}
+}
+
+// until returns the first report that the condition holds for.
+func (w *watching) until(t *testing.T, what string, condition func(Health) bool) Health {
+	t.Helper()
+	timeout := time.After(patience)
+	for {
+		select {
+		case h := <-w.reports:
+			if condition(h) {
+				return h
+			}
+		case <-timeout:
+			t.Fatalf("no report in time: %s", what)
+		}
+	}
+}
+
+var rarely = Probe{Every: time.Hour, Timeout: patience, Failures: 2}
+
+func TestWatch_ReportsAtOnceAndWhenPoked(t *testing.T) {
+	p := newPeer(t, nil)
+	w := watch(t, p.open(t, Options{Ping: time.Hour}), rarely)
+	began := time.Now()
+	h := w.next(t)
+	if h.Err != nil || h.AccessErr != nil || h.Status.RunID != id40("a") || h.At.After(time.Now()) || h.At.Before(began.Add(-time.Minute)) {
+		t.Errorf("got %+v", h)
+	}
+	p.setInfo(map[string]string{"run_id": id40("c")})
+	w.poke <- struct{}{}
+	if h := w.next(t); h.Status.RunID != id40("c") {
+		t.Errorf("got %+v", h)
+	}
+}
+
+func TestWatch_ProbesEachInterval(t *testing.T) {
+	p := newPeer(t, nil)
+	w := watch(t, p.open(t, Options{}), Probe{Every: time.Millisecond, Timeout: patience, Failures: 1})
+	for range 5 {
+		if h := w.next(t); h.Err != nil {
+			t.Errorf("got %v", h.Err)
+		}
+	}
+}
+
+// The end of the liveness connection causes a probe, and the pings are answered meanwhile.
+func TestWatch_NoticesTheEndOfItsConnection(t *testing.T) {
+	p := newPeer(t, nil)
+	w := watch(t, p.open(t, Options{Ping: time.Millisecond}), rarely)
+	w.next(t)
+	eventually(t, "three pings", func() bool { return p.count("PING") >= 3 })
+	p.disconnect()
+	if h := w.next(t); h.Err != nil {
+		t.Errorf("got %v, want a usable server: its connection ended, and it answers", h.Err)
+	}
+	_ = p.Close()
+	p.disconnect()
+	if h := w.until(t, "refused", func(h Health) bool { return h.Err != nil }); !Refused(h.Err) || h.Status.RunID != id40("a") {
+		t.Errorf("got %+v, want a refused connection and the last known status", h)
+	}
+}
+
+// A server that stops replying is noticed by the ping within the timeout, long before the next probe.
+func TestWatch_NoticesAServerThatHangs(t *testing.T) {
+	p := newPeer(t, nil)
+	var hang atomic.Bool
+	release := make(chan struct{})
+	t.Cleanup(func() { close(release) })
+	p.handler = func(string) (string, bool) {
+		if hang.Load() {
+			p.mu.Unlock()
+			<-release
+			p.mu.Lock()
+		}
+		return "", false
+	}
+	opt := Options{Ping: 10 * time.Millisecond, Timeout: 400 * time.Millisecond}
+	w := watch(t, p.open(t, opt), Probe{Every: time.Hour, Timeout: 400 * time.Millisecond, Failures: 1})
+	w.next(t)
+	eventually(t, "a ping", func() bool { return p.count("PING") >= 1 })
+	hang.Store(true)
+	began := time.Now()
+	h := w.until(t, "unreachable", func(h Health) bool { return h.Err != nil })
+	if !Unreachable(h.Err) || !isTimeout(h.Err) {
+		t.Errorf("got %v, want a timeout", h.Err)
+	}
+	if took := time.Since(began); took < 300*time.Millisecond {
+		t.Errorf("noticed after %s, want the timeout of the ping at least", took)
+	}
+}
+
+// Fewer unanswered probes than Failures are not reported.
+func TestWatch_CountsUnansweredProbes(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dials atomic.Int32
+	var accepting sync.WaitGroup
+	accepting.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			dials.Add(1)
+			accepting.Go(func() { _, _ = io.Copy(io.Discard, conn); _ = conn.Close() })
+		}
+	})
+	defer accepting.Wait()
+	defer l.Close()
+	s, err := Open(t.Context(), Options{Addr: l.Addr().String(), Timeout: 20 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	before := dials.Load()
+	w := watch(t, s, Probe{Every: time.Hour, Timeout: 20 * time.Millisecond, Failures: 3})
+	defer w.stop()
+	if h := w.next(t); !Unreachable(h.Err) {
+		t.Errorf("got %v, want an unreachable server", h.Err)
+	}
+	if n := dials.Load() - before; n < 2 {
+		t.Errorf("%d dials before the report, want one for each probe but the first", n)
+	}
+}
+
+func TestWatch_AServerThatDeniesAccess(t *testing.T) {
+	p := newPeer(t, nil)
+	p.fail("INFO", "-NOPERM no")
+	probe := Probe{Every: time.Millisecond, Timeout: 50 * time.Millisecond, Failures: 1}
+	w := watch(t, p.open(t, Options{}), probe)
+	if h := w.next(t); h.Err == nil || h.AccessErr != nil {
+		t.Errorf("unknown so far: got %+v, want an unusable server", h)
+	}
+	p.succeed("INFO")
+	w.until(t, "usable", func(h Health) bool { return h.Err == nil })
+	p.fail("INFO", "-NOPERM no")
+	h := w.until(t, "access denied", func(h Health) bool { return h.AccessErr != nil })
+	if h.Err != nil || h.Status.RunID != id40("a") || !loginRejected(h.AccessErr) {
+		t.Errorf("known: got %+v, want a usable server with the last known status", h)
+	}
+	p.succeed("INFO")
+	w.until(t, "access again", func(h Health) bool { return h.AccessErr == nil && h.Err == nil })
+}
+
+func TestWatch_AServerThatIsLoading(t *testing.T) {
+	p := newPeer(t, map[string]string{"loading": "1"})
+	w := watch(t, p.open(t, Options{}), rarely)
+	if h := w.next(t); !errors.Is(h.Err, ErrLoading) || !h.Status.Loading {
+		t.Errorf("got %+v, want ErrLoading and the status", h)
+	}
+	p.setInfo(map[string]string{"loading": "0"})
+	w.until(t, "usable", func(h Health) bool { return h.Err == nil }) // in much less than an hour
+}
+
+func TestWatch_AServerThatIsBusy(t *testing.T) {
+	p := newPeer(t, nil)
+	p.fail("INFO", "-BUSY script")
+	w := watch(t, p.open(t, Options{}), Probe{Every: time.Millisecond, Timeout: patience, Failures: 1})
+	if h := w.next(t); !errors.Is(h.Err, errNotIdentified) {
+		t.Errorf("unknown so far: got %+v, want an unusable server", h)
+	}
+	p.succeed("INFO")
+	w.until(t, "usable", func(h Health) bool { return h.Err == nil })
+	p.fail("INFO", "-BUSY script")
+	before := p.count("INFO")
+	eventually(t, "two probes", func() bool { return p.count("INFO") >= before+2 })
+	select {
+	case h := <-w.reports:
+		if h.Err != nil || h.Status.RunID != id40("a") {
+			t.Errorf("known: got %+v, want a usable server", h)
+		}
+	case <-time.After(patience):
+		t.Error("no report in time")
+	}
+}
+
+// A server that ends each liveness connection at once is probed with pauses, although it is usable.
+func TestWatch_AServerThatEndsFurtherConnections(t *testing.T) {
+	p := newPeer(t, nil)
+	s := p.open(t, Options{})
+	p.fail("CLIENT SETNAME", "-NOPERM no")
+	w := watch(t, s, Probe{Every: 2 * retryMin, Timeout: patience, Failures: 1})
+	began := time.Now()
+	for range 5 {
+		if h := w.next(t); h.Err != nil {
+			t.Errorf("got %v, want a usable server", h.Err)
+		}
+	}
+	if took := time.Since(began); took < retryMin {
+		t.Errorf("five probes within %s", took)
+	}
+}
+
+func TestWatcher_Conclusive(t *testing.T) {
+	unreachable := errors.New("broken")
+	w := watcher{probe: Probe{Failures: 3}}
+	for i, tt := range []struct {
+		err  error
+		want bool
+	}{
+		{unreachable, false}, {unreachable, false}, {nil, true}, {unreachable, false}, {unreachable, false},
+		{syscall.ECONNREFUSED, true}, {unreachable, false}, {unreachable, false}, {unreachable, true}, {unreachable, true}, {ErrLoading, true}, {unreachable, false},
+	} {
+		if got := w.conclusive(tt.err); got != tt.want {
+			t.Errorf("probe %d, %v: got %t", i, tt.err, got)
+		}
+	}
+	if w.repliedAt.IsZero() {
+		t.Error("the time of the reply is not known")
+	}
+}
+
+func TestWatcher_Learn(t *testing.T) {
+	at := time.Unix(1, 0)
+	known, next := Status{RunID: "a"}, Status{RunID: "b"}
+	denied := replyError(t, "NOAUTH Authentication required.")
+	for _, tt := range []struct {
+		name   string
+		before Health
+		st     Status
+		err    error
+		want   Health
+	}{
+		{"the first status", Health{}, next, nil, Health{Status: next, At: at}},
+		{"the next status", Health{Status: known, Err: ErrLoading}, next, nil, Health{Status: next, At: at}},
+		{"a server that is loading", Health{Status: known}, next, ErrLoading, Health{Status: next, At: at, Err: ErrLoading}},
+		{"busy, unknown", Health{}, Status{}, nil, Health{Err: errNotIdentified}},
+		{"busy, known", Health{Status: known}, Status{}, nil, Health{Status: known}},
+		{"unusable, known", Health{Status: known}, Status{}, ErrTooOld, Health{Status: known, Err: ErrTooOld}},
+		{"access denied, unknown", Health{}, Status{}, denied, Health{Err: denied}},
+		{"access denied, known", Health{Status: known}, Status{}, denied, Health{Status: known, AccessErr: denied}},
+		{"access granted again", Health{Status: known, AccessErr: denied}, next, nil, Health{Status: next, At: at}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := watcher{health: tt.before}
+			w.learn(tt.st, tt.err, at)
+			same := func(a, b error) bool { return a == b }
+			if d := cmp.Diff(tt.want, w.health, cmp.Comparer(same)); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func TestWatcher_BackOff(t *testing.T) {
+	w := watcher{probe: Probe{Every: 3 * retryMin}, retry: retryMin}
+	for i, want := range []time.Duration{retryMin, 2 * retryMin, 3 * retryMin, 3 * retryMin} {
+		if got := w.backOff(); got != want {
+			t.Errorf("pause %d is %s, want %s", i, got, want)
+		}
+	}
+}
+
+func TestWatcher_Pause(t *testing.T) {
+	p := newPeer(t, nil)
+	s := p.open(t, Options{Ping: time.Hour})
+	for _, tt := range []struct {
+		name  string
+		err   error
+		conn  livenessConn
+		want  time.Duration
+		retry time.Duration // afterwards
+		open  bool
+	}{
+		{"usable", nil, livenessConn{}, time.Hour, retryMin, true},
+		{"loading", ErrLoading, livenessConn{}, retryMin, 4 * retryMin, false},
+		{"unusable", ErrTooOld, livenessConn{}, 4 * retryMin, 8 * retryMin, false},
+		{"a connection that was rejected", nil, livenessConn{opened: time.Unix(1, 0), closed: time.Unix(9, 0)}, 4 * retryMin, 8 * retryMin, false},
+		{"a connection that ended late", nil, livenessConn{accepted: true, opened: time.Unix(1, 0), closed: time.Unix(9, 0)}, time.Hour, retryMin, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := watcher{server: s, probe: Probe{Every: time.Hour}, retry: 4 * retryMin, conn: tt.conn, health: Health{Err: tt.err}}
+			defer w.conn.close()
+			if got := w.pause(t.Context()); got != tt.want || w.retry != tt.retry || (w.conn.ended != nil) != tt.open {
+				t.Errorf("got %s, then %s, open %t; want %s, %s, %t", got, w.retry, w.conn.ended != nil, tt.want, tt.retry, tt.open)
+			}
+		})
+	}
+}
+
+func TestFlapping(t *testing.T) {
+	at := time.Unix(1, 0)
+	ended := make(chan struct{})
+	for _, tt := range []struct {
+		name string
+		conn livenessConn
+		want bool
+	}{
+		{"none so far", livenessConn{}, false},
+		{"one is open", livenessConn{ended: ended, opened: at, closed: at}, false},
+		{"one was rejected", livenessConn{opened: at, closed: at.Add(time.Hour)}, true},
+		{"one ended early", livenessConn{accepted: true, opened: at, closed: at.Add(retryMin - 1)}, true},
+		{"one ended late", livenessConn{accepted: true, opened: at, closed: at.Add(retryMin)}, false},
+	} {
+		if got := tt.conn.flapping(); got != tt.want {
+			t.Errorf("%s: got %t", tt.name, got)
+		}
+		if tt.conn.reset(); tt.conn.flapping() {
+			t.Errorf("%s: still flapping after a reset", tt.name)
+		}
+	}
+}
+
+// A probe is cut short if a ping was left unanswered that was sent after the last reply.
+func TestProbeContext(t *testing.T) {
+	at := time.Unix(1, 0)
+	closed := make(chan struct{})
+	close(closed)
+	for _, tt := range []struct {
+		name string
+		conn livenessConn
+		ends bool
+	}{
+		{"no connection", livenessConn{}, false},
+		{"an open connection", livenessConn{ended: make(chan struct{})}, false},
+		{"a connection that ended otherwise", livenessConn{ended: closed}, false},
+		{"an earlier ping was not answered", livenessConn{ended: closed, unanswered: at}, false},
+		{"a later ping was not answered", livenessConn{ended: closed, unanswered: at.Add(1)}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ctx, end := tt.conn.probeContext(t.Context(), at, time.Millisecond)
+			wait := 20 * time.Millisecond
+			if tt.ends {
+				wait = patience
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(wait):
+			}
+			if ended := ctx.Err() != nil; ended != tt.ends {
+				t.Errorf("ended %t, want %t", ended, tt.ends)
+			}
+			end()
+			if ctx.Err() == nil {
+				t.Error("the context outlives the probe")
+			}
+		})
+	}
+}
+
+func TestConfirmTimeout(t *testing.T) {
+	for timeout, want := range map[time.Duration]time.Duration{
+		100 * time.Millisecond: 25 * time.Millisecond, 400 * time.Millisecond: 100 * time.Millisecond, time.Hour: 100 * time.Millisecond,
+	} {
+		opt := Options{Timeout: timeout}
+		if got := opt.confirmTimeout(); got != want || opt.pingTimeout()+got != timeout {
+			t.Errorf("of a timeout of %s: %s to confirm and %s for the ping, want %s and the rest", timeout, got, opt.pingTimeout(), want)
+		}
+	}
+}
+
+func TestLivenessConn_OpensOnce(t *testing.T) {
+	p := newPeer(t, nil)
+	s := p.open(t, Options{Ping: time.Hour})
+	var conn livenessConn
+	conn.close() // without a connection
+	before := p.count("CLIENT SETNAME")
+	conn.open(t.Context(), s)
+	conn.open(t.Context(), s)
+	eventually(t, "a handshake", func() bool { return p.count("CLIENT SETNAME") > before })
+	conn.close()
+	if n := p.count("CLIENT SETNAME") - before; n != 1 || conn.ended != nil || conn.closed.IsZero() || !conn.unanswered.IsZero() {
+		t.Errorf("%d connections, %+v", n, conn)
+	}
+}
+
+// keepConnection tells an unanswered ping from every other end.
+func TestKeepConnection(t *testing.T) {
+	for _, tt := range []struct {
+		name                 string
+		ping                 string // the reply; empty: none
+		setname              string
+		accepted, unanswered bool
+	}{
+		{"a ping that is not answered", "", "+OK\r\n", true, true},
+		{"a handshake that is rejected", "+PONG\r\n", "-NOPERM no\r\n", false, false},
+		{"a reply that is none", "PONG\r\n", "+OK\r\n", true, false},
+		{"a handshake with another reply behind it", "PONG\r\n", "+OK\r\n", true, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newPeer(t, nil)
+			p.handler = func(command string) (string, bool) {
+				if command == "PING" {
+					return tt.ping, true
+				}
+				return tt.setname, strings.HasPrefix(command, "CLIENT SETNAME")
+			}
+			s := &Server{opt: Options{Addr: p.addr(), Timeout: 40 * time.Millisecond, Ping: time.Millisecond}}
+			began := time.Now()
+			accepted, unanswered := s.keepConnection(t.Context())
+			if accepted != tt.accepted || unanswered.IsZero() == tt.unanswered {
+				t.Errorf("got accepted %t, unanswered since %s", accepted, unanswered)
+			}
+			if tt.unanswered && (unanswered.Before(began) || time.Since(unanswered) < s.opt.pingTimeout()) {
+				t.Errorf("sent at %s, began at %s", unanswered, began)
+			}
+		})
+	}
+}
+
+// A context that ends while a ping is under way is no unanswered ping.
+func TestKeepConnection_EndsWithTheContext(t *testing.T) {
+	p := newPeer(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	p.handler = func(command string) (string, bool) {
+		if command == "PING" {
+			cancel()
+			return "", true
+		}
+		return "", false
+	}
+	s := &Server{opt: Options{Addr: p.addr(), Timeout: patience, Ping: time.Millisecond}}
+	if accepted, unanswered := s.keepConnection(ctx); !accepted || !unanswered.IsZero() {
+		t.Errorf("got accepted %t, unanswered since %s", accepted, unanswered)
+	}
+}
+
+func TestCheck_KeepsTheRejectionAfterATimeout(t *testing.T) {
+	p := newPeer(t, nil)
+	var infos atomic.Int32
+	p.handler = func(command string) (string, bool) {
+		if command != "INFO" {
+			return "", false
+		}
+		if infos.Add(1) == 1 {
+			return "-NOPERM no\r\n", true
+		}
+		return "", true // no reply
+	}
+	_, err := p.open(t, Options{}).check(t.Context(), 3*retryMin)
+	if !loginRejected(err) || infos.Load() != 2 {
+		t.Errorf("got %v after %d probes, want NOPERM after 2", err, infos.Load())
+	}
+}
+
+// An ended connection is retried until the timeout, and a refused one is not.
+func TestCheck_Retries(t *testing.T) {
+	p := newPeer(t, nil)
+	var infos atomic.Int32
+	p.handler = func(command string) (string, bool) {
+		if command == "INFO" && infos.Add(1) <= 6 {
+			return "no reply of redis\r\n", true
+		}
+		return "", false
+	}
+	s := p.open(t, Options{})
+	if _, err := s.check(t.Context(), patience); err != nil {
+		t.Errorf("got %v, want success in the end", err)
+	}
+	_ = p.Close()
+	p.disconnect()
+	began := time.Now()
+	if _, err := s.check(t.Context(), time.Minute); !Refused(err) || time.Since(began) > patience {
+		t.Errorf("got %v after %s, want a refused connection at once", err, time.Since(began))
+	}
+}
