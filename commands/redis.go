@@ -23,7 +23,8 @@ type redisAccess struct {
 	config             func() *tls.Config
 }
 
-// prepare reads the files for the first time. It returns an error that names the variable if a value is invalid or a file cannot be read.
+// prepare reads the files for the first time. It returns an error that names the variable if a value is invalid or a file
+// cannot be read.
 func (r *redisAccess) prepare(log *slog.Logger) (err error) {
 	if err := r.consistent(); err != nil {
 		return err
@@ -61,12 +62,13 @@ func (r *redisAccess) consistent() error {
 		got, takes string
 	}{
 		{r.pass != "" && r.passFile != "", "REDIS_PASSWORD and REDIS_PASSWORD_FILE", "one of the two"},
-		{r.replPass != "" && r.replFile != "", "REDIS_REPLICATION_PASSWORD and REDIS_REPLICATION_PASSWORD_FILE", "one of the two"},
+		{r.replPass != "" && r.replFile != "", "REDIS_REPLICATION_PASSWORD and REDIS_REPLICATION_PASSWORD_FILE",
+			"one of the two"},
 		{r.replUser != "" && r.replPass == "" && r.replFile == "", "REDIS_REPLICATION_USERNAME without a password",
 			"REDIS_REPLICATION_PASSWORD or …_FILE beside it"},
 		{(r.cert != "") != (r.key != ""), "one of REDIS_CLIENT_CERT and REDIS_CLIENT_KEY", "both"},
-		{!r.tls && r.caCert+r.cert+r.serverName != "", "REDIS_CACERT, REDIS_CLIENT_CERT or REDIS_TLS_SERVER_NAME without REDIS_TLS",
-			"REDIS_TLS=true beside it"},
+		{!r.tls && r.caCert+r.cert+r.serverName != "",
+			"REDIS_CACERT, REDIS_CLIENT_CERT or REDIS_TLS_SERVER_NAME without REDIS_TLS", "REDIS_TLS=true beside it"},
 	} {
 		if rule.broken {
 			return fmt.Errorf("invalid %s: takes %s", rule.got, rule.takes)
@@ -75,8 +77,8 @@ func (r *redisAccess) consistent() error {
 	return nil
 }
 
-// login returns a function that returns a user's login. The password is read from a file if one is given. It returns an error that names
-// the variable if the file cannot be read.
+// login returns a function that returns a user's login. The password is read from a file if one is given. It returns an error
+// that names the variable if the file cannot be read.
 func login(log *slog.Logger, user, pass, variable, file string) (func() redis.Login, error) {
 	if file == "" {
 		return redis.StaticLogin(user, pass), nil

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"os"
 	"path/filepath"
@@ -15,7 +16,8 @@ import (
 func TestRedisAccess_ReloadsCertificates(t *testing.T) {
 	t.Parallel()
 	l, dir := lab.ForTest(t), t.TempDir()
-	r := redisAccess{tls: true, caCert: filepath.Join(dir, "ca"), cert: filepath.Join(dir, "cert"), key: filepath.Join(dir, "key")}
+	path := func(name string) string { return filepath.Join(dir, name) }
+	r := redisAccess{tls: true, caCert: path("ca"), cert: path("cert"), key: path("key")}
 	renew := func() *lab.Authority {
 		a, err := l.NewAuthority()
 		if err != nil {
@@ -35,7 +37,8 @@ func TestRedisAccess_ReloadsCertificates(t *testing.T) {
 	before := r.config()
 	renew()
 	after := r.config()
-	if after.RootCAs.Equal(before.RootCAs) || bytes.Equal(after.Certificates[0].Certificate[0], before.Certificates[0].Certificate[0]) {
+	leaf := func(c *tls.Config) []byte { return c.Certificates[0].Certificate[0] }
+	if after.RootCAs.Equal(before.RootCAs) || bytes.Equal(leaf(after), leaf(before)) {
 		t.Error("the old certificates are still in use")
 	}
 	if err := os.Remove(r.key); err != nil {

@@ -21,11 +21,11 @@ const _ = uint(300*time.Millisecond - 2*reloadTimeout)
 // errSlowFile is returned for a file whose content is not there in time, for example because its network file system hangs.
 var errSlowFile = errors.New("reading the file takes too long")
 
-// reloaded is a value that is read from files again each time it is needed, because passwords and certificates are renewed while the
-// program runs. If a read fails or hangs, the last value is used.
+// reloaded is a value that is read from files again each time it is needed, because passwords and certificates are renewed
+// while the program runs. If a read fails or hangs, the last value is used.
 //
-// At most one goroutine reads at a time. If the file system hangs, that goroutine hangs with it, and is the only one that does: it cannot
-// be ended from outside, so nothing joins it.
+// At most one goroutine reads at a time. If the file system hangs, that goroutine hangs with it, and is the only one that
+// does: it cannot be ended from outside, so nothing joins it.
 type reloaded[T any] struct {
 	name string // the variables of its files
 	load func() (T, error)
@@ -44,8 +44,8 @@ type reading struct {
 	err      error         // read after done is closed
 }
 
-// reloading returns a function that returns the current value of files, within reloadTimeout. It returns an error if the first read fails,
-// or takes longer than firstLoadTimeout.
+// reloading returns a function that returns the current value of files, within reloadTimeout. It returns an error if the
+// first read fails, or takes longer than firstLoadTimeout.
 func reloading[T any](log *slog.Logger, name string, load func() (T, error)) (func() T, error) {
 	r := &reloaded[T]{name: name, load: load, log: log}
 	if err := r.refresh(firstLoadTimeout); err != nil {
@@ -66,8 +66,8 @@ func (r *reloaded[T]) get() T {
 	return r.last
 }
 
-// refresh waits for a read that is under way, or a new one, until the read has taken the timeout. It returns errSlowFile if the read has
-// not returned by then, which is at once for one that hangs.
+// refresh waits for a read that is under way, or a new one, until the read has taken the timeout. It returns errSlowFile if
+// the read has not returned by then, which is at once for one that hangs.
 func (r *reloaded[T]) refresh(timeout time.Duration) error {
 	read := r.read(timeout)
 	wait := time.NewTimer(time.Until(read.deadline))

@@ -44,7 +44,8 @@ func (l *logged) events() (events []string) {
 	return events
 }
 
-// A read that hangs costs one reloadTimeout, however often the value is needed, and one goroutine. Its value is used once it returns.
+// A read that hangs costs one reloadTimeout, however often the value is needed, and one goroutine. Its value is used once it
+// returns.
 func TestReloading_ReadThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
@@ -116,7 +117,8 @@ func TestReloading_SharesARead(t *testing.T) {
 func TestReloading_FirstRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("broken")
-		if get, err := reloading(slog.New(slog.DiscardHandler), "NAME", func() (int, error) { return 0, broken }); err != broken || get != nil {
+		fails := func() (int, error) { return 0, broken }
+		if get, err := reloading(slog.New(slog.DiscardHandler), "NAME", fails); err != broken || get != nil {
 			t.Errorf("got %v, want the error of the read", err)
 		}
 		began := time.Now()
@@ -144,7 +146,8 @@ func TestReloading_LogsChanges(t *testing.T) {
 			t.Errorf("call %d: got %d, want %d", n, got, want)
 		}
 	}
-	if want := []string{"reload_failed", "reload_failed", "reload_recovered", "reload_failed"}; !slices.Equal(log.events(), want) {
+	want := []string{"reload_failed", "reload_failed", "reload_recovered", "reload_failed"}
+	if !slices.Equal(log.events(), want) {
 		t.Errorf("logged %q, want %q", log.events(), want)
 	}
 	if text := log.text.String(); !strings.Contains(text, "variable=NAME") || !strings.Contains(text, "err=two") {
@@ -222,8 +225,9 @@ func TestFilesThatHang(t *testing.T) {
 			if took := time.Since(began); took > 20*reloadTimeout {
 				t.Errorf("20 rounds took %s, although a hang costs %s once", took, reloadTimeout)
 			}
-			if n := strings.Count(log.text.String(), "reload_failed"); n != 1 || !strings.Contains(log.text.String(), hanging.name) {
-				t.Errorf("%d lines, want one that names %s:\n%s", n, hanging.name, log.text.String())
+			text := log.text.String()
+			if n := strings.Count(text, "reload_failed"); n != 1 || !strings.Contains(text, hanging.name) {
+				t.Errorf("%d lines, want one that names %s:\n%s", n, hanging.name, text)
 			}
 			if f, err := os.OpenFile(hanging.path, os.O_RDWR, 0); err == nil {
 				_ = f.Close()
@@ -260,7 +264,8 @@ func TestReadSecret(t *testing.T) {
 		})
 	}
 	const secret = "my-secret-instead-of-a-path"
-	if _, err := readSecret(filepath.Join(dir, secret)); !errors.Is(err, os.ErrNotExist) || strings.Contains(err.Error(), secret) {
+	_, err := readSecret(filepath.Join(dir, secret))
+	if !errors.Is(err, os.ErrNotExist) || strings.Contains(err.Error(), secret) {
 		t.Errorf("got %v, want os.ErrNotExist without the path", err)
 	}
 	if _, err := readSecret(dir); err == nil {
@@ -271,7 +276,8 @@ func TestReadSecret(t *testing.T) {
 func TestHide(t *testing.T) {
 	for _, tt := range []struct{ name, args, want string }{
 		{"a value of its own", "resec agent -redis-password secret -token abc", "resec agent -redis-password ****** -token ***"},
-		{"a value behind =", "resec agent --redis-replication-password=secret", "resec agent --redis-replication-password=******"},
+		{"a value behind =",
+			"resec agent --redis-replication-password=secret", "resec agent --redis-replication-password=******"},
 		{"a value that contains =", "resec -token=a=b", "resec -token=***"},
 		{"other flags", "resec agent -redis-addr host:1 password", "resec agent -redis-addr host:1 password"},
 		{"an argument that is no flag", "resec token abc", "resec token abc"},

@@ -17,8 +17,8 @@ import (
 // secretFlags are the flags whose values must not be seen in a list of processes.
 var secretFlags = []string{"redis-password", "redis-replication-password", "token"}
 
-// Hide returns a copy of a command line, and overwrites the secrets in the original, which the system shows in its list of processes.
-// Until then they can be seen there, so an environment variable or a file is safer.
+// Hide returns a copy of a command line, and overwrites the secrets in the original, which the system shows in its list of
+// processes. Until then they can be seen there, so an environment variable or a file is safer.
 func Hide(args []string) []string {
 	copied := make([]string, len(args))
 	for i, arg := range args {
@@ -61,8 +61,8 @@ const (
 	maxFile   = 1 << 20 // bytes
 )
 
-// readSecret reads a file of one line. It returns an error without the path if the file cannot be opened: the path may be the secret
-// itself, given to the wrong variable.
+// readSecret reads a file of one line. It returns an error without the path if the file cannot be opened: the path may be the
+// secret itself, given to the wrong variable.
 func readSecret(path string) (string, error) {
 	data, err := readFile(path)
 	var pathError *fs.PathError
@@ -79,8 +79,8 @@ func readSecret(path string) (string, error) {
 	return string(data), nil
 }
 
-// readFile reads the first megabyte of a file. It has no deadline of its own, so after the start it is called by reloading alone. It
-// returns an error if the file cannot be read.
+// readFile reads the first megabyte of a file. It has no deadline of its own, so after the start it is called by reloading
+// alone. It returns an error if the file cannot be read.
 func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -7,8 +7,9 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// token returns a function that returns the ACL token of the token file, or nil if none is configured. The API itself would read the file
-// only once, but a token may be renewed. It returns an error that names the variable if the file cannot be read.
+// token returns a function that returns the ACL token of the token file, or nil if none is configured. The API itself would
+// read the file only once, but a token may be renewed. It returns an error that names the variable if the file cannot be
+// read.
 func (c *config) token() (func() string, error) {
 	file := c.consul.TokenFile
 	if file == "" {

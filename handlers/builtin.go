@@ -8,7 +8,8 @@ import (
 	"resec/handlers/redis"
 )
 
-// Promote makes the server a master that accepts writes. It returns an error if a step was not confirmed; then the server may be fenced.
+// Promote makes the server a master that accepts writes. It returns an error if a step was not confirmed; then the server may
+// be fenced.
 func Promote(ctx context.Context, s *redis.Server) (Result, error) {
 	before, err := s.Status(ctx)
 	if err != nil {
@@ -39,7 +40,8 @@ func Fence(ctx context.Context, s *redis.Server) (Result, error) {
 	return result("fence", s, before, !before.Fenced()), nil
 }
 
-// ErrRefused is returned if following would lose data, or the target is no master. A retry fails until one of the servers changes.
+// ErrRefused is returned if following would lose data, or the target is no master. A retry fails until one of the servers
+// changes.
 var ErrRefused = errors.New("refused")
 
 // Target is the master to follow.
@@ -51,9 +53,9 @@ type Target struct {
 	Confirm func(context.Context) error // called right before the change, which an error prevents; nil: none
 }
 
-// Replicate makes the server follow the target, after it has verified the target's status with the options given. It does nothing if the
-// target is this server itself, whatever its address. It returns ErrRefused if the target is no master, is another instance, or would
-// delete data, the error of Target.Confirm, and an error if one of the servers did not confirm.
+// Replicate makes the server follow the target, after it has verified the target's status with the options given. It does
+// nothing if the target is this server itself, whatever its address. It returns ErrRefused if the target is no master, is
+// another instance, or would delete data, the error of Target.Confirm, and an error if one of the servers did not confirm.
 func Replicate(ctx context.Context, s *redis.Server, to Target, opt redis.Options) (Result, error) {
 	own, err := s.Status(ctx)
 	if err != nil {
@@ -94,8 +96,8 @@ func Replicate(ctx context.Context, s *redis.Server, to Target, opt redis.Option
 	return result("replicate", s, redis.Status{RunID: own.RunID, MasterAddr: to.Addr}, changed), err
 }
 
-// CleanUpFormerMaster lifts the fence of a former master, ends its pause, and closes the connections of its clients, so that they look for
-// the new master. It returns the errors of the steps that failed.
+// CleanUpFormerMaster lifts the fence of a former master, ends its pause, and closes the connections of its clients, so that
+// they look for the new master. It returns the errors of the steps that failed.
 func CleanUpFormerMaster(ctx context.Context, s *redis.Server) error {
 	_, errUnfence := s.Unfence(ctx)
 	errUnpause := s.Unpause(ctx)
@@ -103,8 +105,8 @@ func CleanUpFormerMaster(ctx context.Context, s *redis.Server) error {
 	return errors.Join(errUnfence, errUnpause, errDisconnect)
 }
 
-// MayFollow returns ErrRefused if own must not follow master. An empty master is followed by a server with data only if its history
-// contains ours: then a command emptied it, not a restart.
+// MayFollow returns ErrRefused if own must not follow master. An empty master is followed by a server with data only if its
+// history contains ours: then a command emptied it, not a restart.
 func MayFollow(own, master redis.Status, force bool) error {
 	if !master.Master {
 		return fmt.Errorf("%w: it is a replica of %s", ErrRefused, master.MasterAddr)

@@ -90,7 +90,8 @@ func TestPromoteAndFence(t *testing.T) {
 		{"promote a master", func() (Result, error) { return Promote(t.Context(), s) }, with(master, "promote", false), false},
 		{"fence", func() (Result, error) { return Fence(t.Context(), s) }, with(master, "fence", true), true},
 		{"fence again", func() (Result, error) { return Fence(t.Context(), s) }, with(master, "fence", false), true},
-		{"promote a fenced master", func() (Result, error) { return Promote(t.Context(), s) }, with(master, "promote", true), false},
+		{"promote a fenced master",
+			func() (Result, error) { return Promote(t.Context(), s) }, with(master, "promote", true), false},
 	} {
 		got, err := tt.call()
 		if d := cmp.Diff(tt.want, got); err != nil || d != "" {
@@ -140,7 +141,8 @@ func TestReplicate(t *testing.T) {
 	}
 	waiting, _ := client(t, s, "PING")
 	confirmed := 0
-	to := Target{Addr: master.Addr(), RunID: status(t, master).RunID, Confirm: func(context.Context) error { confirmed++; return nil }}
+	to := Target{Addr: master.Addr(), RunID: status(t, master).RunID}
+	to.Confirm = func(context.Context) error { confirmed++; return nil }
 	got, err := Replicate(t.Context(), s, to, opt)
 	replica.Changed = true
 	if d := cmp.Diff(replica, got); err != nil || d != "" || confirmed != 1 {

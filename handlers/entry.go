@@ -71,7 +71,8 @@ func (e Entry) Status() string {
 	return worst
 }
 
-// ParseEntries reads the array that `consul watch -type=service` writes; null is an empty array. It returns an error for any other JSON.
+// ParseEntries reads the array that `consul watch -type=service` writes; null is an empty array. It returns an error for any
+// other JSON.
 func ParseEntries(data []byte) ([]Entry, error) {
 	var entries []Entry
 	if err := json.Unmarshal(data, &entries); err != nil {
@@ -80,8 +81,8 @@ func ParseEntries(data []byte) ([]Entry, error) {
 	return entries, nil
 }
 
-// MasterOf returns the master among the entries: the one with the highest term, because a term only rises, and of equal terms the first
-// that is passing. If a tag is given, only entries with it are masters. An entry without a valid port is skipped.
+// MasterOf returns the master among the entries: the one with the highest term, because a term only rises, and of equal terms
+// the first that is passing. If a tag is given, only entries with it are masters. An entry without a valid port is skipped.
 func MasterOf(entries []Entry, tag string) (Entry, bool) {
 	var best Entry
 	found := false

@@ -14,8 +14,10 @@ func instance(t *testing.T, id, term, status string, port string, tags ...string
 	for _, s := range strings.Fields(status) {
 		checks = append(checks, `{"Status":"`+s+`","Output":"o"}`)
 	}
-	entries, err := ParseEntries([]byte(`[{"Node":{"Node":"n","Address":"10.0.0.1"},"Service":{"ID":"` + id + `","Service":"redis-master",
-		"Tags":["` + strings.Join(tags, `","`) + `"],"Address":"","Port":` + port + `,"Meta":{"id":"` + id + `","term":"` + term + `"}},
+	entries, err := ParseEntries([]byte(`[{"Node":{"Node":"n","Address":"10.0.0.1"},
+		"Service":{"ID":"` + id + `","Service":"redis-master",
+			"Tags":["` + strings.Join(tags, `","`) + `"],"Address":"","Port":` + port + `,
+			"Meta":{"id":"` + id + `","term":"` + term + `"}},
 		"Checks":[` + strings.Join(checks, ",") + `]}]`))
 	if err != nil {
 		t.Fatal(err)
@@ -35,13 +37,20 @@ func TestMasterOf(t *testing.T) {
 	}{
 		{"no entries", nil, "", ""},
 		{"the only entry, although it is critical", []Entry{in("a", "1", "critical", "6379")}, "", "a"},
-		{"the highest term", []Entry{in("a", "9", "passing", "6379"), in("b", "10", "passing", "6379"), in("c", "2", "passing", "6379")}, "", "b"},
-		{"the highest term, although it is critical", []Entry{in("a", "1", "passing", "6379"), in("b", "2", "critical", "6379")}, "", "b"},
-		{"of equal terms the passing one, if it is last", []Entry{in("a", "1", "critical", "6379"), in("b", "1", "passing", "6379")}, "", "b"},
-		{"of equal terms the passing one, if it is first", []Entry{in("a", "1", "passing", "6379"), in("b", "1", "critical", "6379")}, "", "a"},
-		{"of equal terms and health the first", []Entry{in("a", "1", "passing", "6379"), in("b", "1", "passing", "6379")}, "", "a"},
-		{"a term that is no number is the lowest", []Entry{in("a", "x", "passing", "6379"), in("b", "1", "passing", "6379")}, "", "b"},
-		{"with a tag only entries that have it", []Entry{in("a", "2", "passing", "6379", "replica"), in("b", "1", "passing", "6379", "x", "master")}, "master", "b"},
+		{"the highest term",
+			[]Entry{in("a", "9", "passing", "6379"), in("b", "10", "passing", "6379"), in("c", "2", "passing", "6379")}, "", "b"},
+		{"the highest term, although it is critical",
+			[]Entry{in("a", "1", "passing", "6379"), in("b", "2", "critical", "6379")}, "", "b"},
+		{"of equal terms the passing one, if it is last",
+			[]Entry{in("a", "1", "critical", "6379"), in("b", "1", "passing", "6379")}, "", "b"},
+		{"of equal terms the passing one, if it is first",
+			[]Entry{in("a", "1", "passing", "6379"), in("b", "1", "critical", "6379")}, "", "a"},
+		{"of equal terms and health the first",
+			[]Entry{in("a", "1", "passing", "6379"), in("b", "1", "passing", "6379")}, "", "a"},
+		{"a term that is no number is the lowest",
+			[]Entry{in("a", "x", "passing", "6379"), in("b", "1", "passing", "6379")}, "", "b"},
+		{"with a tag only entries that have it",
+			[]Entry{in("a", "2", "passing", "6379", "replica"), in("b", "1", "passing", "6379", "x", "master")}, "master", "b"},
 		{"with a tag that no entry has", []Entry{in("a", "2", "passing", "6379", "replica")}, "master", ""},
 		{"port 0 is invalid", []Entry{in("a", "2", "passing", "0"), in("b", "1", "passing", "6379")}, "", "b"},
 		{"ports out of range are invalid", []Entry{in("a", "2", "passing", "65536"), in("b", "3", "passing", "-1")}, "", ""},
@@ -89,10 +98,13 @@ func TestEntry_Fields(t *testing.T) {
 		want  fields
 	}{
 		{"an instance of another program has no id and no term", Entry{}, fields{"", 0, "passing"}},
-		{"the worst check counts, if it is first", instance(t, "a", "3", "critical warning passing", "1"), fields{"a", 3, "critical"}},
-		{"the worst check counts, if it is last", instance(t, "a", "3", "passing warning critical", "1"), fields{"a", 3, "critical"}},
+		{"the worst check counts, if it is first",
+			instance(t, "a", "3", "critical warning passing", "1"), fields{"a", 3, "critical"}},
+		{"the worst check counts, if it is last",
+			instance(t, "a", "3", "passing warning critical", "1"), fields{"a", 3, "critical"}},
 		{"a warning is worse than passing", instance(t, "a", "3", "passing warning passing", "1"), fields{"a", 3, "warning"}},
-		{"the highest term is read", instance(t, "a", "18446744073709551615", "", "1"), fields{"a", 18446744073709551615, "passing"}},
+		{"the highest term is read",
+			instance(t, "a", "18446744073709551615", "", "1"), fields{"a", 18446744073709551615, "passing"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if d := cmp.Diff(tt.want, fields{tt.entry.ID(), tt.entry.Term(), tt.entry.Status()}); d != "" {
@@ -110,7 +122,8 @@ func TestParseEntries(t *testing.T) {
 	}{
 		{"null is no entry", "null\n", 0, false},
 		{"an empty array is no entry", "[]", 0, false},
-		{"unknown fields are ignored", `[{"Node":{"ID":"x"},"Service":{"Weights":{"Passing":1}},"Checks":[{"Type":"ttl"}]}]`, 1, false},
+		{"unknown fields are ignored",
+			`[{"Node":{"ID":"x"},"Service":{"Weights":{"Passing":1}},"Checks":[{"Type":"ttl"}]}]`, 1, false},
 		{"no data are an error", "", 0, true},
 		{"an object is an error", `{"type":"promote"}`, 0, true},
 	} {

@@ -15,8 +15,9 @@ import (
 	"time"
 )
 
-// Command is a handler outside of this process. It gets the event on standard input, and its exit code is the result. It runs in a process
-// group of its own, so that its background processes can be stopped too. Its methods must not be called concurrently.
+// Command is a handler outside of this process. It gets the event on standard input, and its exit code is the result. It runs
+// in a process group of its own, so that its background processes can be stopped too. Its methods must not be called
+// concurrently.
 type Command struct {
 	Args   []string
 	Shell  bool // run Args, joined by spaces, by /bin/sh -c, as `consul lock` and `consul watch` do
@@ -38,8 +39,8 @@ const (
 	killTimeout = time.Second
 )
 
-// Handle runs the command and waits for it. When the context ends, it stops the whole process group. It returns ErrExit if the child
-// failed, the cause of the context if the child was stopped, and any other error if the child did not start.
+// Handle runs the command and waits for it. When the context ends, it stops the whole process group. It returns ErrExit if
+// the child failed, the cause of the context if the child was stopped, and any other error if the child did not start.
 func (c *Command) Handle(ctx context.Context, event []byte, env ...string) error {
 	args := c.Args
 	if c.Shell {
@@ -71,8 +72,9 @@ func (c *Command) Handle(ctx context.Context, event []byte, env ...string) error
 	}
 }
 
-// Withheld are the variables that are removed from a child's environment, because the child may print or pass on its environment. A child
-// that needs a secret reads its file, from REDIS_PASSWORD_FILE, REDIS_REPLICATION_PASSWORD_FILE or CONSUL_HTTP_TOKEN_FILE.
+// Withheld are the variables that are removed from a child's environment, because the child may print or pass on its
+// environment. A child that needs a secret reads its file, from REDIS_PASSWORD_FILE, REDIS_REPLICATION_PASSWORD_FILE or
+// CONSUL_HTTP_TOKEN_FILE.
 var Withheld = []string{"REDIS_PASSWORD", "REDIS_REPLICATION_PASSWORD", "CONSUL_HTTP_TOKEN", "CONSUL_HTTP_AUTH"}
 
 // isWithheld reports whether a variable, given as KEY=value, is withheld.

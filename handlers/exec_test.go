@@ -27,7 +27,8 @@ func command(t *testing.T, grace time.Duration, script string) (*Command, *pipe)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.Close(); _ = w.Close() })
-	c := &Command{Args: []string{script}, Shell: true, Stdout: w, Stderr: io.Discard, Grace: func() time.Duration { return grace }}
+	c := &Command{Args: []string{script}, Shell: true, Stdout: w, Stderr: io.Discard}
+	c.Grace = func() time.Duration { return grace }
 	return c, &pipe{w: w, r: bufio.NewReader(r)}
 }
 
@@ -110,7 +111,8 @@ func TestCommand_NeedNotReadTheEvent(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), deadline)
 			defer cancel()
-			c := &Command{Args: []string{tt.script}, Shell: true, Stdout: io.Discard, Stderr: io.Discard, Grace: func() time.Duration { return 0 }}
+			c := &Command{Args: []string{tt.script}, Shell: true, Stdout: io.Discard, Stderr: io.Discard}
+			c.Grace = func() time.Duration { return 0 }
 			defer c.End()
 			if err := c.Handle(ctx, event); err != nil {
 				t.Error(err)
@@ -120,7 +122,10 @@ func TestCommand_NeedNotReadTheEvent(t *testing.T) {
 }
 
 func TestCommand_EndsWithTheContext(t *testing.T) {
-	const ignoresSIGTERM = `trap "" TERM; sh -c 'trap "" TERM; echo ready; while :; do sleep 1; done' & wait; while :; do sleep 1; done`
+	const ignoresSIGTERM = `trap "" TERM
+		sh -c 'trap "" TERM; echo ready; while :; do sleep 1; done' &
+		wait
+		while :; do sleep 1; done`
 	cause := errors.New("the lock is lost")
 	for _, tt := range []struct {
 		name, script string
@@ -128,7 +133,8 @@ func TestCommand_EndsWithTheContext(t *testing.T) {
 	}{
 		{"a child that obeys SIGTERM ends the wait at once", "echo ready; exec sleep 60", time.Minute, 0},
 		{"grandchildren that obey SIGTERM are stopped too", "sleep 60 & echo ready; wait", time.Minute, 0},
-		{"grandchildren that ignore SIGTERM are killed after the grace", ignoresSIGTERM, 200 * time.Millisecond, 200 * time.Millisecond},
+		{"grandchildren that ignore SIGTERM are killed after the grace",
+			ignoresSIGTERM, 200 * time.Millisecond, 200 * time.Millisecond},
 		{"without a grace grandchildren are killed at once", ignoresSIGTERM, 0, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

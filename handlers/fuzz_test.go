@@ -8,8 +8,10 @@ import (
 
 // MasterOf accepts any service entries: the master that it returns has a valid port and the highest term.
 func FuzzEntries(f *testing.F) {
-	f.Add([]byte(`[{"Node":{"Node":"n","Address":"10.0.0.1"},"Service":{"ID":"s","Port":6379,"Meta":{"term":"3","id":"a"}},"Checks":[{"Status":"passing"}]}]`), "")
-	f.Add([]byte(`[{"Service":{"Address":"$(touch x)","Port":70000,"Tags":["m"],"Meta":{"term":"99999999999999999999"}}},null]`), "m")
+	f.Add([]byte(`[{"Node":{"Node":"n","Address":"10.0.0.1"},"Service":{"ID":"s","Port":6379,"Meta":{"term":"3","id":"a"}},
+		"Checks":[{"Status":"passing"}]}]`), "")
+	f.Add([]byte(`[{"Service":{"Address":"$(touch x)","Port":70000,"Tags":["m"],
+		"Meta":{"term":"99999999999999999999"}}},null]`), "m")
 	f.Add([]byte(`null`), "")
 	f.Fuzz(func(t *testing.T, data []byte, tag string) {
 		entries, err := ParseEntries(data)

@@ -1,5 +1,5 @@
-// Package handlers changes one Redis server on an event: promote, replicate and fence are built in, and Command runs an operator's own
-// program. An event is JSON. No handler calls Consul; entry.go only reads the JSON of its health API.
+// Package handlers changes one Redis server on an event: promote, replicate and fence are built in, and Command runs an
+// operator's own program. An event is JSON. No handler calls Consul; entry.go only reads the JSON of its health API.
 //
 // A handler runs in its caller's goroutine. Command has one goroutine that waits for the child.
 package handlers
@@ -47,14 +47,14 @@ type Result struct {
 	Reason  string `json:"reason,omitempty"` // why nothing was done
 }
 
-// Handler handles an event, which is JSON. env (KEY=value) is added to a child's environment. It returns an error if the event was not
-// handled.
+// Handler handles an event, which is JSON. env (KEY=value) is added to a child's environment. It returns an error if the
+// event was not handled.
 type Handler interface {
 	Handle(ctx context.Context, event []byte, env ...string) error
 }
 
-// ParseEvent reads an event, which must have the wanted type if it has one. No data are an empty event. It returns an error for any other
-// type or JSON.
+// ParseEvent reads an event, which must have the wanted type if it has one. No data are an empty event. It returns an error
+// for any other type or JSON.
 func ParseEvent(data []byte, want string) (Event, error) {
 	ev := Event{Type: want}
 	if len(bytes.TrimSpace(data)) == 0 {

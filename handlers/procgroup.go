@@ -11,16 +11,16 @@ import (
 )
 
 const (
-	// groupInterval is the interval at which a group is checked while it is stopped. Its processes are mostly not our children, so there
-	// is no event for their end.
+	// groupInterval is the interval at which a group is checked while it is stopped. Its processes are mostly not our
+	// children, so there is no event for their end.
 	groupInterval = 5 * time.Millisecond
-	// maxScanPause bounds the pause between two scans of /proc, which is doubled from groupInterval on. A scan reads a file for each
-	// process of the machine.
+	// maxScanPause bounds the pause between two scans of /proc, which is doubled from groupInterval on. A scan reads a file
+	// for each process of the machine.
 	maxScanPause = 250 * time.Millisecond
 )
 
-// groupEnded reports whether no process of ours is left in a group whose leader was waited for. If the leader's number is in use again, then
-// by another process, and so may be the group's.
+// groupEnded reports whether no process of ours is left in a group whose leader was waited for. If the leader's number is in
+// use again, then by another process, and so may be the group's.
 func groupEnded(group int) bool {
 	if syscall.Kill(group, 0) != syscall.ESRCH {
 		return true
@@ -44,8 +44,8 @@ func stopGroup(group int, grace time.Duration) {
 	_ = syscall.Kill(-group, syscall.SIGKILL)
 }
 
-// groupCheck finds out, again and again, whether a process group has ended. A check costs a system call, and one file of /proc as long
-// as the process that it found last is running.
+// groupCheck finds out, again and again, whether a process group has ended. A check costs a system call, and one file of
+// /proc as long as the process that it found last is running.
 type groupCheck struct {
 	group int
 
@@ -55,8 +55,8 @@ type groupCheck struct {
 	scans int           // so far
 }
 
-// ended reports whether no process of the group is running. A zombie is not: if no init process reaps orphans, as in some containers, a
-// zombie stays in its group. Without /proc a zombie counts as running.
+// ended reports whether no process of the group is running. A zombie is not: if no init process reaps orphans, as in some
+// containers, a zombie stays in its group. Without /proc a zombie counts as running.
 func (c *groupCheck) ended(now time.Time) bool {
 	if syscall.Kill(-c.group, 0) == syscall.ESRCH {
 		return true
@@ -87,7 +87,8 @@ func findRunning(group int) (pid int, readable bool) {
 	return 0, len(stats) > 0
 }
 
-// running reports whether a process is in the group and no zombie. Source: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+// running reports whether a process is in the group and no zombie. Source:
+// https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
 func running(pid, group int) bool {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Sink is the address that a parked server replicates from: nothing listens there. A parked server is read-only and keeps its data, its
-// offset and the ability to resync partially. It does not count for any master's min-replicas-to-write.
+// Sink is the address that a parked server replicates from: nothing listens there. A parked server is read-only and keeps its
+// data, its offset and the ability to resync partially. It does not count for any master's min-replicas-to-write.
 const Sink = sinkHost + ":" + sinkPort
 
 const sinkHost, sinkPort = "127.0.0.1", "1"
@@ -16,9 +16,9 @@ const sinkHost, sinkPort = "127.0.0.1", "1"
 // setReadOnly makes a server refuse writes while it is a replica.
 var setReadOnly = []string{"CONFIG", "SET", "replica-read-only", "yes"}
 
-// Promote makes the server a master that is fenced; the caller lifts the fence once the master is published. A master is fenced and
-// otherwise left as it is. Promote returns the status afterwards. It returns ErrLoading for a server that is loading, and an error if the
-// server did not confirm a step.
+// Promote makes the server a master that is fenced; the caller lifts the fence once the master is published. A master is
+// fenced and otherwise left as it is. Promote returns the status afterwards. It returns ErrLoading for a server that is
+// loading, and an error if the server did not confirm a step.
 func (s *Server) Promote(ctx context.Context) (Status, error) {
 	if _, err := s.fence(ctx); err != nil { // not counted: a replica accepts no writes that this fence would end
 		return Status{}, err
@@ -76,8 +76,8 @@ func (s *Server) follow(ctx context.Context, addr string) (changed bool, err err
 	return changed, err
 }
 
-// ConfigureReplication sets what the server needs before it can replicate: replica-read-only, TLS and its credentials. It returns an error
-// if the server did not confirm.
+// ConfigureReplication sets what the server needs before it can replicate: replica-read-only, TLS and its credentials. It
+// returns an error if the server did not confirm.
 func (s *Server) ConfigureReplication(ctx context.Context) error {
 	_, err := s.do(ctx, s.opt.replicationConfig()...)
 	return err

@@ -38,14 +38,18 @@ func TestPromote(t *testing.T) {
 		err     string
 		master  bool
 	}{
-		{"a replica is fenced and promoted", func(p *peer) { asReplica(p, "10.0.0.1", "6379"); obeyReplicaOf(p) }, []string{fence, promote}, "", true},
+		{"a replica is fenced and promoted",
+			func(p *peer) { asReplica(p, "10.0.0.1", "6379"); obeyReplicaOf(p) }, []string{fence, promote}, "", true},
 		{"a master is fenced", func(*peer) {}, []string{fence}, "", true},
 		{"a fenced master is left as it is", func(p *peer) { p.set("min-replicas-to-write", "2147483647") }, nil, "", true},
-		{"a server that is loading is not promoted", func(p *peer) { asReplica(p, "10.0.0.1", "6379"); p.setInfo(map[string]string{"loading": "1"}) },
+		{"a server that is loading is not promoted",
+			func(p *peer) { asReplica(p, "10.0.0.1", "6379"); p.setInfo(map[string]string{"loading": "1"}) },
 			[]string{fence}, "redis is loading its data set", false},
 		{"a server that is a replica afterwards", func(p *peer) { asReplica(p, "10.0.0.1", "6379") }, []string{fence, promote},
 			"it still follows 10.0.0.1:6379", false},
-		{"a server that denies the fence", func(p *peer) { asReplica(p, "10.0.0.1", "6379"); p.fail("CONFIG SET", "-NOPERM no") }, []string{fence}, "NOPERM no", false},
+		{"a server that denies the fence",
+			func(p *peer) { asReplica(p, "10.0.0.1", "6379"); p.fail("CONFIG SET", "-NOPERM no") },
+			[]string{fence}, "NOPERM no", false},
 		{"a server that denies REPLICAOF", func(p *peer) { asReplica(p, "10.0.0.1", "6379"); p.fail("REPLICAOF", "-NOPERM no") },
 			[]string{fence, promote}, "NOPERM no", false},
 	} {
@@ -149,7 +153,8 @@ func TestPark_CountsChanges(t *testing.T) {
 func TestConfigureReplication(t *testing.T) {
 	readOnly := []string{"CONFIG", "SET", "replica-read-only", "yes"}
 	withTLS := Options{TLS: func() *tls.Config { return &tls.Config{} }, Login: StaticLogin("u", "secret")}
-	want := [][]string{readOnly, {"CONFIG", "SET", "tls-replication", "yes"}, {"CONFIG", "SET", "masteruser", "u"}, {"CONFIG", "SET", "masterauth", "secret"}}
+	want := [][]string{readOnly, {"CONFIG", "SET", "tls-replication", "yes"},
+		{"CONFIG", "SET", "masteruser", "u"}, {"CONFIG", "SET", "masterauth", "secret"}}
 	if d := cmp.Diff(want, withTLS.replicationConfig()); d != "" {
 		t.Error(d)
 	}

@@ -12,7 +12,8 @@ import (
 // namePrefix begins the name of each of our connections (CLIENT SETNAME); the member's id follows.
 const namePrefix = "resec:"
 
-// Pause holds back the writes of clients for at most d, without an error to them. It returns an error if the server did not confirm.
+// Pause holds back the writes of clients for at most d, without an error to them. It returns an error if the server did not
+// confirm.
 func (s *Server) Pause(ctx context.Context, d time.Duration) error {
 	_, err := s.do(ctx, []string{"CLIENT", "PAUSE", strconv.FormatInt(d.Milliseconds(), 10), "WRITE"})
 	return err
@@ -24,8 +25,9 @@ func (s *Server) Unpause(ctx context.Context) error {
 	return err
 }
 
-// Disconnect closes the connections of clients, so that the clients of a former master look for the new one. It keeps those of replicas
-// and ours, which are named resec:<id>. It returns how many it closed, and an error for each kind of client that it could not close.
+// Disconnect closes the connections of clients, so that the clients of a former master look for the new one. It keeps those
+// of replicas and ours, which are named resec:<id>. It returns how many it closed, and an error for each kind of client that
+// it could not close.
 func (s *Server) Disconnect(ctx context.Context) (int, error) {
 	n, err := s.disconnect(ctx, "normal")
 	m, err2 := s.disconnect(ctx, "pubsub")
@@ -52,8 +54,8 @@ func (s *Server) disconnect(ctx context.Context, kind string) (int, error) {
 	return len(commands), nil
 }
 
-// OlderNamesakes is the number of connections that have the name of ours and are older. If this is the process's first connection, they
-// belong to another process. It returns an error if the server did not list its clients.
+// OlderNamesakes is the number of connections that have the name of ours and are older. If this is the process's first
+// connection, they belong to another process. It returns an error if the server did not list its clients.
 func (s *Server) OlderNamesakes(ctx context.Context) (int, error) {
 	results, err := s.do(ctx, []string{"CLIENT", "ID"}, []string{"CLIENT", "LIST", "TYPE", "normal"})
 	if err != nil {

@@ -21,7 +21,8 @@ func TestOtherClients(t *testing.T) {
 		{"the library's name does not count", "id=6 name=web lib-name=resec:x lib-ver=1\n", []string{"6"}},
 		{"a name that contains ours", "id=7 name=my-resec:x\n", []string{"7"}},
 		{"a line without an id", "name=web\n", nil},
-		{"several in order, the last line without an end", "id=8 name=a\r\nid=9 name=resec:b\r\n\r\nid=10 name=c", []string{"8", "10"}},
+		{"several in order, the last line without an end",
+			"id=8 name=a\r\nid=9 name=resec:b\r\n\r\nid=10 name=c", []string{"8", "10"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if d := cmp.Diff(tt.want, otherClients(tt.list)); d != "" {
@@ -78,7 +79,8 @@ func TestDisconnect(t *testing.T) {
 		{"both kinds", list("id=1 name=a\nid=2 name=resec:b\n"), list("id=3 name=\n"), ":1", 2, false,
 			[]string{"CLIENT KILL ID 1", "CLIENT KILL ID 3"}},
 		{"no client", list(""), list(""), ":1", 0, false, nil},
-		{"a client that has left", list("id=1 name=a\n"), list(""), "-ERR No such client", 1, false, []string{"CLIENT KILL ID 1"}},
+		{"a client that has left",
+			list("id=1 name=a\n"), list(""), "-ERR No such client", 1, false, []string{"CLIENT KILL ID 1"}},
 		{"one kind that is not listed", "-NOPERM no", list("id=3 name=\n"), ":1", 1, true, []string{"CLIENT KILL ID 3"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -34,7 +34,8 @@ func (o Options) Replicating() Login {
 	return l
 }
 
-// replicationConfig are the commands that prepare a server to replicate: read-only as a replica, TLS if we use it, and its credentials.
+// replicationConfig are the commands that prepare a server to replicate: read-only as a replica, TLS if we use it, and its
+// credentials.
 func (o Options) replicationConfig() [][]string {
 	commands := [][]string{setReadOnly}
 	if o.TLS != nil {
@@ -47,8 +48,9 @@ func (o Options) replicationConfig() [][]string {
 	return commands
 }
 
-// sentPasswords are the last passwords that were sent to one server. An error reply may repeat them: a Redis that does not know a command
-// quotes its arguments, and so may any other program at its address. Remembering them keeps files out of error handling.
+// sentPasswords are the last passwords that were sent to one server. An error reply may repeat them: a Redis that does not
+// know a command quotes its arguments, and so may any other program at its address. Remembering them keeps files out of error
+// handling.
 type sentPasswords struct {
 	mu   sync.Mutex
 	last []string // the newest last

@@ -24,8 +24,8 @@ func (o Options) dial(ctx context.Context, d *net.Dialer) (conn net.Conn, err er
 	return &limitedConn{Conn: conn}, nil
 }
 
-// connect dials, authenticates and names the connection, for a connection that rueidis does not manage. Dial and handshake take at most
-// the timeout each, and no longer than the context.
+// connect dials, authenticates and names the connection, for a connection that rueidis does not manage. Dial and handshake
+// take at most the timeout each, and no longer than the context.
 func (o Options) connect(ctx context.Context) (net.Conn, error) {
 	conn, err := o.dial(ctx, &net.Dialer{Timeout: o.Timeout})
 	if err != nil {

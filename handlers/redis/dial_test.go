@@ -44,7 +44,8 @@ func TestConnect_Handshake(t *testing.T) {
 	}{
 		{"without credentials", Options{Name: "resec:a"}, []string{"CLIENT SETNAME resec:a"}},
 		{"without a name", Options{}, []string{"CLIENT SETNAME resec"}},
-		{"a password alone is of the default user", Options{Login: StaticLogin("", "secret")}, []string{"AUTH default secret", "CLIENT SETNAME resec"}},
+		{"a password alone is of the default user",
+			Options{Login: StaticLogin("", "secret")}, []string{"AUTH default secret", "CLIENT SETNAME resec"}},
 		{"a user", Options{Login: StaticLogin("u", "secret")}, []string{"AUTH u secret", "CLIENT SETNAME resec"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -65,7 +66,8 @@ func TestConnect_Errors(t *testing.T) {
 	p := newPeer(t, nil)
 	opt := Options{Login: StaticLogin("u", "secret"), sent: &sentPasswords{}}.At(p.addr()).WithTimeout(patience)
 	p.fail("AUTH", "-WRONGPASS u secret")
-	if _, err := opt.connect(t.Context()); err == nil || !strings.Contains(err.Error(), "AUTH on redis "+p.addr()+": WRONGPASS u …") {
+	want := "AUTH on redis " + p.addr() + ": WRONGPASS u …"
+	if _, err := opt.connect(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want a redacted error", err)
 	}
 	p.fail("AUTH", "+OK")

@@ -13,9 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// EmergencyFence fences and parks a server that has stopped responding, as the first thing that the server does when it resumes. A
-// client that waits for replies cannot do that. So the connection is opened while the server responds, and written to without waiting.
-// A frozen server has the commands in its socket, and executes them in one pass. It is safe for concurrent use.
+// EmergencyFence fences and parks a server that has stopped responding, as the first thing that the server does when it
+// resumes. A client that waits for replies cannot do that. So the connection is opened while the server responds, and written
+// to without waiting. A frozen server has the commands in its socket, and executes them in one pass. It is safe for
+// concurrent use.
 type EmergencyFence struct {
 	opt Options
 
@@ -30,8 +31,8 @@ func NewEmergencyFence(opt Options) *EmergencyFence {
 	return &EmergencyFence{opt: opt}
 }
 
-// Connect opens the connection, unless it is open. Redis closes an idle one after its `timeout`, so call it again now and then. It
-// returns an error if the server cannot be dialled or rejects the handshake.
+// Connect opens the connection, unless it is open. Redis closes an idle one after its `timeout`, so call it again now and
+// then. It returns an error if the server cannot be dialled or rejects the handshake.
 func (f *EmergencyFence) Connect(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -51,8 +52,9 @@ var errNoHandshake = errors.New("sent on a connection without a completed handsh
 // errNotDelivered is returned if the server's machine did not acknowledge the commands: it is unreachable, and not frozen.
 var errNotDelivered = errors.New("the server's host does not acknowledge what was sent")
 
-// Send sends the commands, on a new connection if none is open. If it returns nil, the server's machine has received them, and the server
-// executes them before anything else. Otherwise it returns an error, also if the commands were sent on a new connection.
+// Send sends the commands, on a new connection if none is open. If it returns nil, the server's machine has received them,
+// and the server executes them before anything else. Otherwise it returns an error, also if the commands were sent on a new
+// connection.
 func (f *EmergencyFence) Send(ctx context.Context) error {
 	err := f.send(ctx)
 	if err != nil {
@@ -107,14 +109,15 @@ func emergencyCommands() [][]string {
 }
 
 const (
-	// ackTimeout bounds the wait until the other host's kernel has acknowledged what was sent; it does so for a frozen process too.
+	// ackTimeout bounds the wait until the other host's kernel has acknowledged what was sent; it does so for a frozen
+	// process too.
 	ackTimeout = 200 * time.Millisecond
 	// ackInterval is the interval at which the socket is asked: the kernel has no event for an acknowledgement.
 	ackInterval = time.Millisecond
 )
 
-// waitForAck waits until the other host has acknowledged all that was written. It returns errNotDelivered after ackTimeout or at the end
-// of the context, and an error for a connection that is not TCP.
+// waitForAck waits until the other host has acknowledged all that was written. It returns errNotDelivered after ackTimeout or
+// at the end of the context, and an error for a connection that is not TCP.
 func waitForAck(ctx context.Context, conn net.Conn) error {
 	tcp, err := tcpOf(conn)
 	if err != nil {

@@ -20,7 +20,8 @@ var emergency = []string{
 func TestEmergencyFence_Send(t *testing.T) {
 	p := newPeer(t, nil)
 	var c counts
-	f := NewEmergencyFence(Options{Name: "resec:a", Login: StaticLogin("u", "secret"), Timeout: patience, Counters: &c}.At(p.addr()))
+	opt := Options{Addr: p.addr(), Name: "resec:a", Login: StaticLogin("u", "secret"), Timeout: patience, Counters: &c}
+	f := NewEmergencyFence(opt)
 	defer f.Close()
 	for range 2 { // the second call finds the connection open
 		if err := f.Connect(t.Context()); err != nil {
@@ -40,8 +41,8 @@ func TestEmergencyFence_Send(t *testing.T) {
 	}
 }
 
-// Without an open connection the commands are sent all the same, but whether the server accepts them is not known: not in a second call
-// either.
+// Without an open connection the commands are sent all the same, but whether the server accepts them is not known: not in a
+// second call either.
 func TestEmergencyFence_WithoutHandshake(t *testing.T) {
 	p := newPeer(t, nil)
 	var c counts

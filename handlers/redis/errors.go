@@ -57,8 +57,8 @@ func Refused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 // Unreachable reports whether a server neither replied nor refused the connection: it hangs, or the network drops its packets.
 func Unreachable(err error) bool { return err != nil && !Replied(err) && !Refused(err) }
 
-// AccessDenied reports whether a live server denies access to its status: our server with another password, ACL or certificate, or
-// another server at its address.
+// AccessDenied reports whether a live server denies access to its status: our server with another password, ACL or
+// certificate, or another server at its address.
 func AccessDenied(err error) bool {
 	if err == nil || !Replied(err) || busy(err) {
 		return false
@@ -74,7 +74,8 @@ func loginRejected(err error) bool {
 // busy reports whether err is a reply of a usable server that cannot execute this command now.
 func busy(err error) bool { return hasReplyCode(err, "BUSY", "MISCONF") }
 
-// tlsRejected reports whether one side rejected the other's certificate. Then the server is alive, as one that rejects a password is.
+// tlsRejected reports whether one side rejected the other's certificate. Then the server is alive, as one that rejects a
+// password is.
 func tlsRejected(err error) bool {
 	var certificate *tls.CertificateVerificationError
 	if errors.As(err, &certificate) {
@@ -89,8 +90,8 @@ func isTimeout(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// Summary says in a few words what is wrong with a server, and is empty if nothing is. The text stays the same while the cause does: an
-// error's own text may name ports and times that differ each time.
+// Summary says in a few words what is wrong with a server, and is empty if nothing is. The text stays the same while the
+// cause does: an error's own text may name ports and times that differ each time.
 func Summary(err error) string {
 	switch {
 	case err == nil:

@@ -40,18 +40,21 @@ func TestErrors_Kind(t *testing.T) {
 		want kind
 	}{
 		{"no error", nil, kind{Replied: true}},
-		{"a refused connection", fmt.Errorf("dial: %w", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}), kind{Refused: true}},
+		{"a refused connection",
+			fmt.Errorf("dial: %w", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}), kind{Refused: true}},
 		{"a reset connection", fmt.Errorf("read: %w", syscall.ECONNRESET), unreachable},
 		{"an unreachable host", fmt.Errorf("dial: %w", syscall.EHOSTUNREACH), unreachable},
 		{"a deadline", fmt.Errorf("INFO: %w", context.DeadlineExceeded), kind{Unreachable: true, Timeout: true}},
-		{"a deadline of a connection", &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, kind{Unreachable: true, Timeout: true}},
+		{"a deadline of a connection",
+			&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, kind{Unreachable: true, Timeout: true}},
 		{"a cancelled context", context.Canceled, unreachable},
 		{"an unknown error", errors.New("broken"), unreachable},
 		{"a server that is loading", fmt.Errorf("a: %w", ErrLoading), kind{Replied: true}},
 		{"a server that is too old", fmt.Errorf("a: %w", ErrTooOld), kind{Replied: true, AccessDenied: true}},
 		{"an INFO without an identity", fmt.Errorf("a: %w", errBadInfo), kind{Replied: true, AccessDenied: true}},
 		{"a certificate that we reject", fmt.Errorf("a: %w", &tls.CertificateVerificationError{Err: expired}), denied},
-		{"a certificate that the server rejects", fmt.Errorf("a: %w", &net.OpError{Op: "remote error", Err: errors.New("tls: bad")}), denied},
+		{"a certificate that the server rejects",
+			fmt.Errorf("a: %w", &net.OpError{Op: "remote error", Err: errors.New("tls: bad")}), denied},
 		{"NOAUTH", replyError(t, "NOAUTH Authentication required."), denied},
 		{"WRONGPASS", replyError(t, "WRONGPASS invalid username-password pair"), denied},
 		{"NOPERM", replyError(t, "NOPERM this user has no permissions"), denied},
@@ -61,7 +64,8 @@ func TestErrors_Kind(t *testing.T) {
 		{"any other reply", replyError(t, "ERR max number of clients reached"), kind{Replied: true, AccessDenied: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := kind{Replied(tt.err), Refused(tt.err), Unreachable(tt.err), AccessDenied(tt.err), loginRejected(tt.err), busy(tt.err), isTimeout(tt.err)}
+			got := kind{Replied(tt.err), Refused(tt.err), Unreachable(tt.err), AccessDenied(tt.err),
+				loginRejected(tt.err), busy(tt.err), isTimeout(tt.err)}
 			if d := cmp.Diff(tt.want, got); d != "" {
 				t.Error(d)
 			}
@@ -75,6 +79,7 @@ func TestSummary_SameTextForTheSameCause(t *testing.T) {
 		invalid := x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.Expired, Detail: now.String()}
 		return fmt.Errorf("INFO on redis: %w", &tls.CertificateVerificationError{Err: invalid})
 	}
+	unauthorized := x509Error(x509.NotAuthorizedToSign)
 	from := func(port int, err error) error {
 		return &net.OpError{Op: "read", Net: "tcp", Source: &net.TCPAddr{Port: port}, Err: err}
 	}
@@ -87,8 +92,10 @@ func TestSummary_SameTextForTheSameCause(t *testing.T) {
 		{"a refused connection", from(1, syscall.ECONNREFUSED), from(2, syscall.ECONNREFUSED), "it refuses connections"},
 		{"a reset connection", from(1, syscall.ECONNRESET), from(2, syscall.ECONNRESET), "it does not answer"},
 		{"a timeout", from(1, os.ErrDeadlineExceeded), context.DeadlineExceeded, "it does not answer"},
-		{"an expired certificate", expired(time.Unix(1, 0)), expired(time.Unix(2, 0)), "its certificate has expired or is not valid yet"},
-		{"any other certificate", x509Error(x509.NotAuthorizedToSign), x509Error(x509.NotAuthorizedToSign), x509Error(x509.NotAuthorizedToSign).Error()},
+		{"an expired certificate",
+			expired(time.Unix(1, 0)), expired(time.Unix(2, 0)), "its certificate has expired or is not valid yet"},
+		{"any other certificate",
+			unauthorized, unauthorized, unauthorized.Error()},
 		{"loading", fmt.Errorf("a: %w", ErrLoading), fmt.Errorf("a: %w", ErrLoading), "a: redis is loading its data set"},
 		{"too old", fmt.Errorf("a: %w", ErrTooOld), fmt.Errorf("a: %w", ErrTooOld), "a: redis 6.2 or newer is needed"},
 		{"no INFO", fmt.Errorf("a: %w", errBadInfo), fmt.Errorf("a: %w", errBadInfo), "a: its answer cannot be understood"},

@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// A fence is min-replicas-to-write so high that no number of replicas satisfies it. The value that it replaced is encoded in it, as the
-// distance from the maximum. So any process can lift the fence, also if the one that set it is down.
+// A fence is min-replicas-to-write so high that no number of replicas satisfies it. The value that it replaced is encoded in
+// it, as the distance from the maximum. So any process can lift the fence, also if the one that set it is down.
 const (
 	maxFence        = math.MaxInt32
 	fenceableValues = 1024 // values below this one survive a fence
@@ -31,8 +31,8 @@ func (s Status) MinReplicasUnfenced() int {
 	return s.MinReplicas
 }
 
-// Fence makes the server refuse writes now; reads continue. It does nothing to a server that is fenced. It returns an error if the server
-// did not confirm the fence.
+// Fence makes the server refuse writes now; reads continue. It does nothing to a server that is fenced. It returns an error
+// if the server did not confirm the fence.
 func (s *Server) Fence(ctx context.Context) error {
 	changed, err := s.fence(ctx)
 	if changed {
@@ -63,8 +63,8 @@ func setMinReplicas(n int) []string {
 	return []string{"CONFIG", "SET", "min-replicas-to-write", strconv.Itoa(n)}
 }
 
-// Unfence lifts a fence: min-replicas-to-write gets the value that the fence replaced. It reports whether there was a fence. It returns an
-// error if the server did not confirm.
+// Unfence lifts a fence: min-replicas-to-write gets the value that the fence replaced. It reports whether there was a fence.
+// It returns an error if the server did not confirm.
 func (s *Server) Unfence(ctx context.Context) (bool, error) {
 	st, err := s.Status(ctx)
 	if err != nil || !st.Fenced() {
@@ -74,8 +74,8 @@ func (s *Server) Unfence(ctx context.Context) (bool, error) {
 	return err == nil, err
 }
 
-// SetGuard sets min-replicas-to-write, and min-replicas-max-lag in seconds. It lifts a fence. It returns an error if the server did not
-// confirm.
+// SetGuard sets min-replicas-to-write, and min-replicas-max-lag in seconds. It lifts a fence. It returns an error if the
+// server did not confirm.
 func (s *Server) SetGuard(ctx context.Context, replicas, lag int) error {
 	_, err := s.do(ctx, []string{"CONFIG", "SET", "min-replicas-max-lag", strconv.Itoa(lag)}, setMinReplicas(replicas))
 	return err

@@ -7,8 +7,10 @@ import (
 
 // parseInfo accepts any text: it returns a usable status or an error.
 func FuzzParseInfo(f *testing.F) {
-	f.Add("run_id:a\r\nrole:master\r\nredis_version:7.0.15\r\nmaster_replid:b\r\nmaster_repl_offset:12\r\ndb0:keys=3,expires=0\r\nslave0:ip=10.0.0.1,port=6379,state=online,offset=12,lag=0\r\n")
-	f.Add("run_id:a\nrole:slave\nredis_version:7.2.4\nmaster_host:::1\nmaster_port:6379\nmaster_link_status:up\nslave_repl_offset:-1\n")
+	f.Add("run_id:a\r\nrole:master\r\nredis_version:7.0.15\r\nmaster_replid:b\r\nmaster_repl_offset:12\r\n" +
+		"db0:keys=3,expires=0\r\nslave0:ip=10.0.0.1,port=6379,state=online,offset=12,lag=0\r\n")
+	f.Add("run_id:a\nrole:slave\nredis_version:7.2.4\nmaster_host:::1\nmaster_port:6379\n" +
+		"master_link_status:up\nslave_repl_offset:-1\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		st, err := parseInfo(text)
 		switch {

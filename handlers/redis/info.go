@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// parseInfo reads the text of INFO. A field that is missing or no number stays zero. It returns errBadInfo for a text without run_id or
-// role, and ErrTooOld.
+// parseInfo reads the text of INFO. A field that is missing or no number stays zero. It returns errBadInfo for a text without
+// run_id or role, and ErrTooOld.
 func parseInfo(text string) (Status, error) {
 	f := map[string]string{}
 	for line := range strings.Lines(text) {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// livenessConn is a connection that is only kept open to notice its end within milliseconds. It is pinged. Its owner opens and closes it;
-// one goroutine reads from it, which close joins.
+// livenessConn is a connection that is only kept open to notice its end within milliseconds. It is pinged. Its owner opens
+// and closes it; one goroutine reads from it, which close joins.
 type livenessConn struct {
 	stop  context.CancelFunc
 	ended <-chan struct{} // closed when the connection has ended; nil if none was opened
@@ -43,8 +43,8 @@ func (l *livenessConn) close() {
 	*l = livenessConn{accepted: l.accepted, unanswered: l.unanswered, opened: l.opened, closed: time.Now()}
 }
 
-// probeContext is the context of a probe. It ends soon after a ping times out that was sent after repliedAt: then the ping and the probe
-// together take one timeout, not two. The caller must call the function that it returns.
+// probeContext is the context of a probe. It ends soon after a ping times out that was sent after repliedAt: then the ping
+// and the probe together take one timeout, not two. The caller must call the function that it returns.
 func (l *livenessConn) probeContext(ctx context.Context, repliedAt time.Time, rest time.Duration) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	if l.ended == nil {
@@ -82,16 +82,16 @@ func (l *livenessConn) reset() { l.closed = time.Time{} }
 // maxConfirmTimeout bounds confirmTimeout.
 const maxConfirmTimeout = 100 * time.Millisecond
 
-// confirmTimeout bounds the probe of a server that has left a ping unanswered. Ping and probe together take one timeout, and the server
-// has answered on neither of two connections by then. A server that hangs for less is not called unreachable.
+// confirmTimeout bounds the probe of a server that has left a ping unanswered. Ping and probe together take one timeout, and
+// the server has answered on neither of two connections by then. A server that hangs for less is not called unreachable.
 func (o Options) confirmTimeout() time.Duration { return min(maxConfirmTimeout, o.Timeout/4) }
 
 // pingTimeout bounds the wait for the answer to a ping.
 func (o Options) pingTimeout() time.Duration { return o.Timeout - o.confirmTimeout() }
 
-// keepConnection keeps a connection open until it ends, a ping on it is not answered, or the context ends. It reports whether the server
-// accepted the connection, and when a ping was sent that was not answered. It is written by hand because a rueidis client wakes four
-// goroutines for each ping, and pings are most of what an idle agent does.
+// keepConnection keeps a connection open until it ends, a ping on it is not answered, or the context ends. It reports whether
+// the server accepted the connection, and when a ping was sent that was not answered. It is written by hand because a rueidis
+// client wakes four goroutines for each ping, and pings are most of what an idle agent does.
 func (s *Server) keepConnection(ctx context.Context) (accepted bool, unanswered time.Time) {
 	conn, err := s.opt.connect(ctx)
 	if err != nil {

@@ -39,8 +39,8 @@ func (o Options) WithTimeout(d time.Duration) Options {
 	return o
 }
 
-// WithIdlePing returns the same options for a server that Watch probes. A command under way has a deadline of its own, so the command
-// connection needs few keep-alive packets.
+// WithIdlePing returns the same options for a server that Watch probes. A command under way has a deadline of its own, so the
+// command connection needs few keep-alive packets.
 func (o Options) WithIdlePing() Options {
 	o.Idle = idleInterval
 	return o

@@ -19,7 +19,8 @@ const (
 	perElement = 64       // bytes of memory that an element of an array takes, whatever it is
 )
 
-// errBadReply is returned for bytes that no Redis would send. Then another program listens at the address, so Redis is unreachable.
+// errBadReply is returned for bytes that no Redis would send. Then another program listens at the address, so Redis is
+// unreachable.
 var errBadReply = errors.New("the reply is not one of redis to this command")
 
 // encodeCommand is a command in RESP, Redis's protocol.
@@ -42,8 +43,8 @@ func readSimpleReply(replies *bufio.Reader) error {
 	return err
 }
 
-// limitedConn is a connection whose replies are checked before the client reads them. An address comes from Consul, so any program may
-// listen there. Its replies could otherwise make the client allocate any amount of memory, or panic.
+// limitedConn is a connection whose replies are checked before the client reads them. An address comes from Consul, so any
+// program may listen there. Its replies could otherwise make the client allocate any amount of memory, or panic.
 type limitedConn struct {
 	net.Conn
 	requests, replies respReader

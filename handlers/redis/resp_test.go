@@ -123,7 +123,8 @@ func TestRespReader(t *testing.T) {
 		{"a longer string", fmt.Sprintf("$%d\r\n", maxReply-len("$67108853\r\n")+1), 0, true},
 		{"the largest array", fmt.Sprintf("*%d\r\n", maxReply/perElement-1), 0, false},
 		{"a larger array", fmt.Sprintf("*%d\r\n", maxReply/perElement), 0, true},
-		{"the size counts anew for each reply", strings.Repeat("*2\r\n$1\r\na\r\n:1\r\n", 3) + fmt.Sprintf("$%d\r\n", maxReply-20), 3, false},
+		{"the size counts anew for each reply",
+			strings.Repeat("*2\r\n$1\r\na\r\n:1\r\n", 3) + fmt.Sprintf("$%d\r\n", maxReply-20), 3, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var r respReader

@@ -1,7 +1,9 @@
-// Package redis is about one Redis server: its status, its health, and the few commands that change its role or refuse its writes.
+// Package redis is about one Redis server: its status, its health, and the few commands that change its role or refuse its
+// writes.
 //
-// A Server is safe for concurrent use. It starts no goroutines beyond those of its rueidis client, which Close ends. Watch runs in its
-// caller's goroutine and joins the one that keeps its connection open. An EmergencyFence has a mutex and no goroutine.
+// A Server is safe for concurrent use. It starts no goroutines beyond those of its rueidis client, which Close ends. Watch
+// runs in its caller's goroutine and joins the one that keeps its connection open. An EmergencyFence has a mutex and no
+// goroutine.
 package redis
 
 import (
@@ -15,7 +17,8 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// The buffers of a connection, in bytes. A sidecar sends little: rueidis's default of half a megabyte would be most of its memory.
+// The buffers of a connection, in bytes. A sidecar sends little: rueidis's default of half a megabyte would be most of its
+// memory.
 const (
 	readBuffer  = 16 << 10
 	writeBuffer = 4 << 10
@@ -54,7 +57,8 @@ func Open(ctx context.Context, opt Options) (*Server, error) {
 	return &Server{opt: opt, client: client}, nil
 }
 
-// firstDial dials for a client, with Open's context until that returns. The context ends the handshake on the first connection too.
+// firstDial dials for a client, with Open's context until that returns. The context ends the handshake on the first
+// connection too.
 type firstDial struct {
 	ctx context.Context
 	opt Options
@@ -92,9 +96,9 @@ func (s *Server) Addr() string { return s.opt.Addr }
 // Close ends every connection to the server.
 func (s *Server) Close() { s.client.Close() }
 
-// do executes commands in one round trip, within the timeout. All our commands are idempotent, so if the connection turns out to have
-// ended they are sent once more over a new one. They are not sent again after a timeout, which has used up the time. An error names
-// the first command.
+// do executes commands in one round trip, within the timeout. All our commands are idempotent, so if the connection turns out
+// to have ended they are sent once more over a new one. They are not sent again after a timeout, which has used up the time.
+// An error names the first command.
 func (s *Server) do(ctx context.Context, commands ...[]string) ([]rueidis.RedisResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.opt.Timeout)
 	defer cancel()

@@ -55,32 +55,40 @@ func TestParseInfo(t *testing.T) {
 	}{
 		{"a master has its own offset", info(nil), master},
 		{"lines may end without a carriage return", strings.ReplaceAll(info(nil), "\r\n", "\n"), master},
-		{"a history that continues another has both replication IDs", info(map[string]string{"master_replid2": id40("c"), "second_repl_offset": "1200"}),
+		{"a history that continues another has both replication IDs",
+			info(map[string]string{"master_replid2": id40("c"), "second_repl_offset": "1200"}),
 			with(master, func(s *Status) { s.Position.ReplID2, s.Position.ReplID2EndOffset = id40("c"), 1200 })},
 		{"a replica has the offset that it has applied", replica(nil), linked},
 		{"a link that is down is not up", replica(map[string]string{"master_link_status": "down"}),
 			with(linked, func(s *Status) { s.LinkUp = false })},
-		{"the time since the link went down", replica(map[string]string{"master_link_status": "down", "master_link_down_since_seconds": "7"}),
+		{"the time since the link went down",
+			replica(map[string]string{"master_link_status": "down", "master_link_down_since_seconds": "7"}),
 			with(linked, func(s *Status) { s.LinkUp, s.LinkDownFor = false, 7 })},
-		{"a link that never was up has no such time", replica(map[string]string{"master_link_status": "down", "master_link_down_since_seconds": "-1"}),
+		{"a link that never was up has no such time",
+			replica(map[string]string{"master_link_status": "down", "master_link_down_since_seconds": "-1"}),
 			with(linked, func(s *Status) { s.LinkUp = false })},
 		{"a full sync in progress", replica(map[string]string{"master_link_status": "down", "master_sync_in_progress": "1"}),
 			with(linked, func(s *Status) { s.LinkUp, s.Syncing = false, true })},
 		{"an IPv6 master is in brackets", replica(map[string]string{"master_host": "fd00::1"}),
 			with(linked, func(s *Status) { s.MasterAddr = "[fd00::1]:6379" })},
-		{"a parked server follows the sink", replica(map[string]string{"master_host": "127.0.0.1", "master_port": "1", "master_link_status": "down"}),
+		{"a parked server follows the sink",
+			replica(map[string]string{"master_host": "127.0.0.1", "master_port": "1", "master_link_status": "down"}),
 			with(linked, func(s *Status) { s.MasterAddr, s.LinkUp = Sink, false })},
 		{"a server that is loading", info(map[string]string{"loading": "1"}),
 			with(master, func(s *Status) { s.Loading = true })},
-		{"keys are those of all databases", info(map[string]string{"db0": "keys=5,expires=1,avg_ttl=0", "db11": "keys=37,expires=0,avg_ttl=0,subexpiry=0"}),
+		{"keys are those of all databases",
+			info(map[string]string{"db0": "keys=5,expires=1,avg_ttl=0", "db11": "keys=37,expires=0,avg_ttl=0,subexpiry=0"}),
 			with(master, func(s *Status) { s.Keys = 42 })},
-		{"a field that only looks like a database", info(map[string]string{"db0_distrib": "keys=5", "dbsize": "keys=6", "db1": "7"}), master},
+		{"a field that only looks like a database",
+			info(map[string]string{"db0_distrib": "keys=5", "dbsize": "keys=6", "db1": "7"}), master},
 		{"replicas are listed in order, IPv6 in brackets", info(map[string]string{
-			"slave0": "ip=10.0.0.2,port=6379,state=online,offset=1200,lag=0", "slave1": "ip=fd00::3,port=6380,state=wait_bgsave,offset=0,lag=0"}),
+			"slave0": "ip=10.0.0.2,port=6379,state=online,offset=1200,lag=0",
+			"slave1": "ip=fd00::3,port=6380,state=wait_bgsave,offset=0,lag=0"}),
 			with(master, func(s *Status) {
 				s.Replicas = []Replica{{Addr: "10.0.0.2:6379", Online: true, Offset: 1200}, {Addr: "[fd00::3]:6380"}}
 			})},
-		{"Valkey reports the Redis version that it is compatible with", info(map[string]string{"redis_version": "7.2.4", "valkey_version": "8.1.0", "server_name": "valkey"}),
+		{"Valkey reports the Redis version that it is compatible with",
+			info(map[string]string{"redis_version": "7.2.4", "valkey_version": "8.1.0", "server_name": "valkey"}),
 			with(master, func(s *Status) { s.Version = "7.2.4" })},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -101,9 +109,12 @@ func TestParseInfo_Refuses(t *testing.T) {
 		tooOld           bool
 	}{
 		{"an empty answer", "", "its answer cannot be understood: it names no run_id or role", false},
-		{"a server without a run id", info(map[string]string{"run_id": ""}), "its answer cannot be understood: it names no run_id or role", false},
-		{"a server without a role", info(map[string]string{"role": ""}), "its answer cannot be understood: it names no run_id or role", false},
-		{"a server without CLIENT PAUSE WRITE", info(map[string]string{"redis_version": "6.0.16"}), "redis 6.2 or newer is needed: it is 6.0.16", true},
+		{"a server without a run id",
+			info(map[string]string{"run_id": ""}), "its answer cannot be understood: it names no run_id or role", false},
+		{"a server without a role",
+			info(map[string]string{"role": ""}), "its answer cannot be understood: it names no run_id or role", false},
+		{"a server without CLIENT PAUSE WRITE",
+			info(map[string]string{"redis_version": "6.0.16"}), "redis 6.2 or newer is needed: it is 6.0.16", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := parseInfo(tt.text)
@@ -137,8 +148,10 @@ func TestStatus_Predicates(t *testing.T) {
 	}{
 		{"a master is neither parked nor streaming", Status{Master: true, LinkUp: true, MasterAddr: Sink}, predicates{}},
 		{"a replica of the sink is parked", Status{MasterAddr: Sink}, predicates{Parked: true}},
-		{"a replica whose link is up is streaming", Status{MasterAddr: "10.0.0.1:6379", LinkUp: true}, predicates{Streaming: true}},
-		{"a replica in a full sync is not streaming", Status{MasterAddr: "10.0.0.1:6379", LinkUp: true, Syncing: true}, predicates{}},
+		{"a replica whose link is up is streaming",
+			Status{MasterAddr: "10.0.0.1:6379", LinkUp: true}, predicates{Streaming: true}},
+		{"a replica in a full sync is not streaming",
+			Status{MasterAddr: "10.0.0.1:6379", LinkUp: true, Syncing: true}, predicates{}},
 		{"an operator's setting is no fence", Status{Master: true, MinReplicas: 2}, predicates{}},
 		{"a fence over an operator's setting", Status{Master: true, MinReplicas: fenceOver(2)}, predicates{Fenced: true}},
 	} {
@@ -175,7 +188,7 @@ func TestIsAncestorOf(t *testing.T) {
 }
 
 func TestAttached(t *testing.T) {
-	st := Status{Master: true, Replicas: []Replica{{Online: true, Lag: 0}, {Online: true, Lag: 1}, {Online: true, Lag: 2}, {Lag: 0}}}
+	st := Status{Replicas: []Replica{{Online: true, Lag: 0}, {Online: true, Lag: 1}, {Online: true, Lag: 2}, {Lag: 0}}}
 	for lag, want := range map[int]int{0: 0, 1: 1, 2: 2, 3: 3, 10: 3} {
 		if got := st.Attached(lag); got != want {
 			t.Errorf("Attached(%d) = %d, want %d", lag, got, want)
@@ -205,7 +218,9 @@ func TestBelowMinReplicas(t *testing.T) {
 
 func TestStatus(t *testing.T) {
 	p := newPeer(t, nil)
-	for name, value := range map[string]string{"replica-priority": "0", "replica-read-only": "no", "min-replicas-to-write": "2", "min-replicas-max-lag": "7"} {
+	for name, value := range map[string]string{
+		"replica-priority": "0", "replica-read-only": "no", "min-replicas-to-write": "2", "min-replicas-max-lag": "7",
+	} {
 		p.set(name, value)
 	}
 	s := p.open(t, Options{})

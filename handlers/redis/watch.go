@@ -24,16 +24,16 @@ type Probe struct {
 // retryMin is the first pause before an unusable server is probed again; the pause doubles up to Probe.Every.
 const retryMin = 100 * time.Millisecond
 
-// The pause before a command is sent again over a new connection, within one probe. It is short at first, because a server that was just
-// killed refuses the next connection. It doubles up to the maximum.
+// The pause before a command is sent again over a new connection, within one probe. It is short at first, because a server
+// that was just killed refuses the next connection. It doubles up to the maximum.
 const (
 	reconnectDelayMin = maxReconnectDelay / 16
 	maxReconnectDelay = 10 * time.Millisecond
 )
 
-// Watch reports the server's health until the context ends: at once, every Probe.Every, each time poke receives, and
-// within milliseconds of the end of its connection. A connection also ends by CLIENT KILL, a timeout or an ACL change. So its end is no
-// verdict: the server is probed again, and only that probe counts.
+// Watch reports the server's health until the context ends: at once, every Probe.Every, each time poke receives, and within
+// milliseconds of the end of its connection. A connection also ends by CLIENT KILL, a timeout or an ACL change. So its end is
+// no verdict: the server is probed again, and only that probe counts.
 func (s *Server) Watch(ctx context.Context, p Probe, poke <-chan struct{}, report func(Health)) {
 	w := watcher{server: s, probe: p, retry: retryMin, timeout: p.Timeout}
 	defer w.conn.close()
@@ -153,9 +153,9 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// check probes the server and returns its status, or why it is unusable. A server that replies -BUSY or -MISCONF is usable; then the
-// status is zero. An ended connection and a rejected login are retried until the timeout: the first is no reply, and an operator may
-// change an ACL user in two steps.
+// check probes the server and returns its status, or why it is unusable. A server that replies -BUSY or -MISCONF is usable;
+// then the status is zero. An ended connection and a rejected login are retried until the timeout: the first is no reply, and
+// an operator may change an ACL user in two steps.
 func (s *Server) check(ctx context.Context, timeout time.Duration) (Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
