@@ -55,7 +55,7 @@ type Target struct {
 
 // Replicate makes the server follow the target, after it has verified the target's status with the options given. It does
 // nothing if the target is this server itself, whatever its address. It returns ErrRefused if the target is no master, is
-// another instance, or would delete data, the error of Target.Confirm, and an error if one of the servers did not confirm.
+// another instance, or would delete data. It returns the error of Target.Confirm, and one if a server did not confirm.
 func Replicate(ctx context.Context, s *redis.Server, to Target, opt redis.Options) (Result, error) {
 	own, err := s.Status(ctx)
 	if err != nil {

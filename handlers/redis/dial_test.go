@@ -155,6 +155,24 @@ func TestOpen_Context(t *testing.T) {
 	}
 }
 
+// A closed server has no connection, and gets none by a later command.
+func TestClose(t *testing.T) {
+	p := newPeer(t, nil)
+	s, err := Open(t.Context(), Options{Addr: p.addr(), Timeout: patience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	for range 3 {
+		if _, err := s.Status(t.Context()); err == nil {
+			t.Error("a closed server has a status")
+		}
+	}
+	if n := p.count("INFO"); n != 0 {
+		t.Errorf("a closed server was sent %d commands", n)
+	}
+}
+
 // A command is sent again when its connection ends, and not when the caller cancels or the timeout passes.
 func TestDo_SendsAgainAfterAConnectionEnds(t *testing.T) {
 	p := newPeer(t, nil)

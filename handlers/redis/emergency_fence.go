@@ -52,9 +52,10 @@ var errNoHandshake = errors.New("sent on a connection without a completed handsh
 // errNotDelivered is returned if the server's machine did not acknowledge the commands: it is unreachable, and not frozen.
 var errNotDelivered = errors.New("the server's host does not acknowledge what was sent")
 
-// Send sends the commands, on a new connection if none is open. If it returns nil, the server's machine has received them,
-// and the server executes them before anything else. Otherwise it returns an error, also if the commands were sent on a new
-// connection.
+// Send sends the commands, on a new connection if none is open. If it returns nil, the server's host has received them, and
+// the server executes them before anything else. It returns an error if the server cannot be dialled, or its host does not
+// acknowledge the commands within ackTimeout or the context. It also returns one for a new connection, because the server may
+// still reject the login. On an open connection the commands are written even if the context has ended.
 func (f *EmergencyFence) Send(ctx context.Context) error {
 	err := f.send(ctx)
 	if err != nil {

@@ -29,13 +29,14 @@ const (
 type Server struct {
 	opt    Options
 	client rueidis.Client
+	dialer *dialer
 }
 
 // Open prepares a server, which need not be up: a failed dial shows in the first command. It blocks for at most twice
 // the timeout, and no longer than the context, which does not matter afterwards. It returns an error if the options are invalid.
 func Open(ctx context.Context, opt Options) (*Server, error) {
 	opt.sent = &sentPasswords{}
-	d := firstDial{ctx: ctx, opt: opt, opening: true}
+	d := &dialer{ctx: ctx, opt: opt, opening: true}
 	client, err := rueidis.NewClient(rueidis.ClientOption{
 		InitAddress: []string{opt.Addr}, ClientName: opt.Name,
 		AuthCredentialsFn: func(rueidis.AuthCredentialsContext) (rueidis.AuthCredentials, error) {
@@ -50,38 +51,56 @@ func Open(ctx context.Context, opt Options) (*Server, error) {
 
 		ReadBufferEachConn: readBuffer, WriteBufferEachConn: writeBuffer, RingScaleEachConn: ringScale,
 	})
-	d.end()
+	d.opened()
 	if client == nil {
 		return nil, fmt.Errorf("open redis %s: %w", opt.Addr, err)
 	}
-	return &Server{opt: opt, client: client}, nil
+	return &Server{opt: opt, client: client, dialer: d}, nil
 }
 
-// firstDial dials for a client, with Open's context until that returns. The context ends the handshake on the first
-// connection too.
-type firstDial struct {
-	ctx context.Context
+// dialer dials for a client. Until Open returns, its context ends a dial and the handshake on that connection.
+type dialer struct {
+	ctx context.Context // of Open
 	opt Options
 
 	mu      sync.Mutex
 	opening bool
+	closed  bool
 	release func() bool // detaches the first connection from the context
 }
 
-func (d *firstDial) dial(ctx context.Context, _ string, dialer *net.Dialer, _ *tls.Config) (net.Conn, error) {
+// errClosed is returned for a command to a server after Close.
+var errClosed = errors.New("the server was closed")
+
+// dial returns errClosed after Close, also for a dial that was under way: a rueidis client itself would connect again.
+func (d *dialer) dial(ctx context.Context, _ string, netDialer *net.Dialer, _ *tls.Config) (net.Conn, error) {
+	if d.isOpening() {
+		ctx = d.ctx
+	}
+	conn, err := d.opt.dial(ctx, netDialer)
+	if err != nil {
+		return nil, err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.opening {
-		return d.opt.dial(ctx, dialer)
+	if d.closed {
+		_ = conn.Close()
+		return nil, errClosed
 	}
-	conn, err := d.opt.dial(d.ctx, dialer)
-	if err == nil {
+	if d.opening {
 		d.release = context.AfterFunc(d.ctx, func() { _ = conn.Close() })
 	}
-	return conn, err
+	return conn, nil
 }
 
-func (d *firstDial) end() {
+func (d *dialer) isOpening() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.opening
+}
+
+// opened ends the influence of Open's context.
+func (d *dialer) opened() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.opening = false
@@ -90,11 +109,21 @@ func (d *firstDial) end() {
 	}
 }
 
+// close makes every dial fail from now on.
+func (d *dialer) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
+}
+
 // Addr is the host:port that the server was opened with.
 func (s *Server) Addr() string { return s.opt.Addr }
 
-// Close ends every connection to the server.
-func (s *Server) Close() { s.client.Close() }
+// Close ends every connection to the server. A later command fails.
+func (s *Server) Close() {
+	s.dialer.close()
+	s.client.Close()
+}
 
 // do executes commands in one round trip, within the timeout. All our commands are idempotent, so if the connection turns out
 // to have ended they are sent once more over a new one. They are not sent again after a timeout, which has used up the time.
