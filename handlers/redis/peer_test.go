@@ -31,7 +31,12 @@ type peer struct {
 
 func newPeer(t *testing.T, info map[string]string) *peer {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return newPeerAt(t, "127.0.0.1:0", info)
+}
+
+func newPeerAt(t *testing.T, addr string, info map[string]string) *peer {
+	t.Helper()
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
