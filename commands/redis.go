@@ -65,10 +65,10 @@ func (r *redisAccess) consistent() error {
 		{r.replPass != "" && r.replFile != "", "REDIS_REPLICATION_PASSWORD and REDIS_REPLICATION_PASSWORD_FILE",
 			"one of the two"},
 		{r.replUser != "" && r.replPass == "" && r.replFile == "", "REDIS_REPLICATION_USERNAME without a password",
-			"REDIS_REPLICATION_PASSWORD or …_FILE beside it"},
+			"REDIS_REPLICATION_PASSWORD or REDIS_REPLICATION_PASSWORD_FILE too"},
 		{(r.cert != "") != (r.key != ""), "one of REDIS_CLIENT_CERT and REDIS_CLIENT_KEY", "both"},
 		{!r.tls && r.caCert+r.cert+r.serverName != "",
-			"REDIS_CACERT, REDIS_CLIENT_CERT or REDIS_TLS_SERVER_NAME without REDIS_TLS", "REDIS_TLS=true beside it"},
+			"REDIS_CACERT, REDIS_CLIENT_CERT or REDIS_TLS_SERVER_NAME without REDIS_TLS", "REDIS_TLS=true too"},
 	} {
 		if rule.broken {
 			return fmt.Errorf("invalid %s: takes %s", rule.got, rule.takes)
