@@ -11,18 +11,18 @@ import (
 	"resec/scripts/lab"
 )
 
-type tally struct{ fences, parks, errors atomic.Int32 }
+type redisCounts struct{ fences, parks, errors atomic.Int32 }
 
-func (c *tally) Fenced()     { c.fences.Add(1) }
-func (c *tally) Parked()     { c.parks.Add(1) }
-func (c *tally) RedisError() { c.errors.Add(1) }
+func (c *redisCounts) Fenced()     { c.fences.Add(1) }
+func (c *redisCounts) Parked()     { c.parks.Add(1) }
+func (c *redisCounts) RedisError() { c.errors.Add(1) }
 
-// What is done is counted, and what is done already is not done again.
-func TestTally_CountsWhatChanges(t *testing.T) {
+// A command is counted if it changed something.
+func TestCounters_CountChanges(t *testing.T) {
 	t.Parallel()
 	r, err := lab.ForTest(t).StartRedis("redis")
 	ok(t, err)
-	var c tally
+	var c redisCounts
 	opt := redis.Options{Addr: r.Addr, Name: "resec:test", Timeout: time.Second, Counters: &c}
 	s, err := redis.Open(t.Context(), opt)
 	ok(t, err)
@@ -45,15 +45,15 @@ func TestTally_CountsWhatChanges(t *testing.T) {
 	ok(t, err)
 	_, err = s.Promote(t.Context())
 	ok(t, err)
-	counted("promoted, under a fence of its own", 1, 1, 0)
-	will := redis.NewEmergencyFence(opt)
-	defer will.Close()
-	ok(t, will.Connect(t.Context()))
-	ok(t, will.Send(t.Context()))
-	counted("told to do both when it goes on", 2, 2, 0)
+	counted("promoted, with a fence that is not counted", 1, 1, 0)
+	fence := redis.NewEmergencyFence(opt)
+	defer fence.Close()
+	ok(t, fence.Connect(t.Context()))
+	ok(t, fence.Send(t.Context()))
+	counted("emergency fence", 2, 2, 0)
 	r.Kill()
 	if err := s.Fence(t.Context()); err == nil {
-		t.Error("a dead redis was fenced")
+		t.Error("a redis that is down was fenced")
 	}
 	counted("killed", 2, 2, 1)
 }

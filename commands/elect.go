@@ -92,7 +92,7 @@ func (p *program) runElect(c *cli.Context, cfg *config, log *slog.Logger, o elec
 		e.Registrar = cfg.registrar(client, me.ServiceID, log)
 	}
 	if c.Args().Present() {
-		cfg.withheld()
+		cfg.warnWithheld()
 		// Half of what is left of the lease: the fence handler needs the rest.
 		grace := func() time.Duration { return min(killGrace, e.Lease()/2) }
 		e.Handler = p.external(c, o.shell, grace)

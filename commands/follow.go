@@ -32,7 +32,7 @@ func (p *program) runFollow(c *cli.Context, cfg *config, log *slog.Logger, shell
 	}
 	f := follow.Follower{Client: client, Naming: cfg.naming, LockKey: cfg.lockKey, Member: me.ID, Log: log}
 	if c.Args().Present() {
-		cfg.withheld()
+		cfg.warnWithheld()
 		h := p.external(c, shell, func() time.Duration { return killGrace })
 		defer h.End()
 		f.Handler = h

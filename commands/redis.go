@@ -1,33 +1,30 @@
 package commands
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"log/slog"
-	"os"
-	"sync"
+	"strings"
 
 	"resec/handlers/redis"
 )
 
-// redisAccess is what a user says of how Redis is reached, beside its address.
+// redisAccess says how Redis servers are reached, apart from their addresses.
 type redisAccess struct {
 	user, pass, passFile          string
-	replUser, replPass, replFile  string // of a replica to its master
+	replUser, replPass, replFile  string // of a replica at its master
 	tls                           bool
 	caCert, cert, key, serverName string
-	login, replication            func() redis.Login
-	config                        func() *tls.Config
+
+	// Set by prepare. They are called for each connection, and return within reloadTimeout.
+	login, replication func() redis.Login
+	config             func() *tls.Config
 }
 
-// prepare reads the files for the first time. Later they are read for each connection, for passwords and certificates are changed
-// while we run; where one cannot be read then, what was read last goes on: no fault of ours is to look like a dead Redis.
+// prepare reads the files for the first time. It returns an error that names the variable if a value is invalid or a file
+// cannot be read.
 func (r *redisAccess) prepare(log *slog.Logger) (err error) {
 	if err := r.consistent(); err != nil {
 		return err
@@ -37,94 +34,88 @@ func (r *redisAccess) prepare(log *slog.Logger) (err error) {
 	}
 	r.replication = r.login
 	if r.replPass != "" || r.replFile != "" {
-		if r.replication, err = login(log, cmp.Or(r.replUser, r.user), r.replPass, "REDIS_REPLICATION_PASSWORD_FILE", r.replFile); err != nil {
-			return err
-		}
+		user := cmp.Or(r.replUser, r.user)
+		r.replication, err = login(log, user, r.replPass, "REDIS_REPLICATION_PASSWORD_FILE", r.replFile)
+	}
+	if err != nil {
+		return err
 	}
 	if r.tls {
-		r.config, err = reloading(log, r.load)
+		r.config, err = r.reloadingTLS(log)
 	}
 	return err
 }
 
-// consistent checks what no single value shows.
+// reloadingTLS returns a function that returns the TLS configuration. It returns an error as tlsConfig does.
+func (r *redisAccess) reloadingTLS(log *slog.Logger) (func() *tls.Config, error) {
+	if variables := r.tlsVariables(); variables != "" {
+		return reloading(log, variables, r.tlsConfig)
+	}
+	fixed, err := r.tlsConfig()
+	return func() *tls.Config { return fixed }, err
+}
+
+// consistent returns an error for values that exclude or need each other.
 func (r *redisAccess) consistent() error {
-	for _, two := range []struct {
-		bad       bool
-		got, want string
+	for _, rule := range []struct {
+		broken     bool
+		got, takes string
 	}{
 		{r.pass != "" && r.passFile != "", "REDIS_PASSWORD and REDIS_PASSWORD_FILE", "one of the two"},
-		{r.replPass != "" && r.replFile != "", "REDIS_REPLICATION_PASSWORD and REDIS_REPLICATION_PASSWORD_FILE", "one of the two"},
-		{r.replUser != "" && r.replPass == "" && r.replFile == "", "REDIS_REPLICATION_USERNAME without a password", "REDIS_REPLICATION_PASSWORD or …_FILE beside it"},
+		{r.replPass != "" && r.replFile != "", "REDIS_REPLICATION_PASSWORD and REDIS_REPLICATION_PASSWORD_FILE",
+			"one of the two"},
+		{r.replUser != "" && r.replPass == "" && r.replFile == "", "REDIS_REPLICATION_USERNAME without a password",
+			"REDIS_REPLICATION_PASSWORD or REDIS_REPLICATION_PASSWORD_FILE too"},
 		{(r.cert != "") != (r.key != ""), "one of REDIS_CLIENT_CERT and REDIS_CLIENT_KEY", "both"},
-		{!r.tls && r.caCert+r.cert+r.serverName != "", "REDIS_CACERT, REDIS_CLIENT_CERT or REDIS_TLS_SERVER_NAME without REDIS_TLS", "REDIS_TLS=true beside it"},
+		{!r.tls && r.caCert+r.cert+r.serverName != "",
+			"REDIS_CACERT, REDIS_CLIENT_CERT or REDIS_TLS_SERVER_NAME without REDIS_TLS", "REDIS_TLS=true too"},
 	} {
-		if two.bad {
-			return fmt.Errorf("invalid %s: takes %s", two.got, two.want)
+		if rule.broken {
+			return fmt.Errorf("invalid %s: takes %s", rule.got, rule.takes)
 		}
 	}
 	return nil
 }
 
-// login is a user's, whose password may stand in a file.
-func login(log *slog.Logger, user, pass, name, file string) (func() redis.Login, error) {
+// login returns a function that returns a user's login. The password is read from a file if one is given. It returns an error
+// that names the variable if the file cannot be read.
+func login(log *slog.Logger, user, pass, variable, file string) (func() redis.Login, error) {
 	if file == "" {
 		return redis.StaticLogin(user, pass), nil
 	}
-	return reloading(log, func() (redis.Login, error) {
-		pass, err := secret(file)
+	return reloading(log, variable, func() (redis.Login, error) {
+		pass, err := readSecret(file)
 		if err != nil {
-			return redis.Login{}, fmt.Errorf("invalid %s: %w", name, err)
+			return redis.Login{}, fmt.Errorf("invalid %s: %w", variable, err)
 		}
 		return redis.Login{Username: user, Password: pass}, nil
 	})
 }
 
-// secretMax is more than any password, and less than a file that was meant for something else.
-const secretMax = 4 << 10
-
-// secret reads a file of one line. An error does not tell what is no file: it may be the secret itself.
-func secret(path string) (string, error) {
-	data, err := small(path)
-	var at *fs.PathError
-	if errors.As(err, &at) {
-		return "", fmt.Errorf("takes a file of one line: %w", at.Err)
+// tlsVariables are the variables of the files that tlsConfig reads; empty: it reads none.
+func (r *redisAccess) tlsVariables() string {
+	var names []string
+	if r.caCert != "" {
+		names = append(names, "REDIS_CACERT")
 	}
-	if err != nil {
-		return "", err
+	if r.cert != "" {
+		names = append(names, "REDIS_CLIENT_CERT", "REDIS_CLIENT_KEY")
 	}
-	data = bytes.TrimRight(data, "\r\n")
-	if len(data) == 0 || len(data) > secretMax || bytes.ContainsAny(data, "\r\n") {
-		return "", fmt.Errorf("%s: takes a file of one line of at most %d bytes", path, secretMax)
-	}
-	return string(data), nil
+	return strings.Join(names, ", ")
 }
 
-// small reads a file of at most a megabyte.
-func small(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, 1<<20))
-}
-
-// load is the TLS configuration as the files have it.
-func (r *redisAccess) load() (*tls.Config, error) {
+// tlsConfig reads the certificates and the key. It returns an error that names the variable if a file is invalid.
+func (r *redisAccess) tlsConfig() (*tls.Config, error) {
 	c := &tls.Config{ServerName: r.serverName, MinVersion: tls.VersionTLS12}
 	if r.caCert != "" {
-		pem, err := small(r.caCert)
+		pool, err := readCertPool(r.caCert)
 		if err != nil {
 			return nil, fmt.Errorf("invalid REDIS_CACERT: %w", err)
 		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("invalid REDIS_CACERT: %s: takes a file of certificates (PEM)", r.caCert)
-		}
+		c.RootCAs = pool
 	}
 	if r.cert != "" {
-		pair, err := tls.LoadX509KeyPair(r.cert, r.key)
+		pair, err := readKeyPair(r.cert, r.key)
 		if err != nil {
 			return nil, fmt.Errorf("invalid REDIS_CLIENT_CERT and REDIS_CLIENT_KEY: %w", err)
 		}
@@ -133,24 +124,28 @@ func (r *redisAccess) load() (*tls.Config, error) {
 	return c, nil
 }
 
-// reloading calls load each time, and goes on with what it said last where it fails, which is logged once.
-func reloading[T any](log *slog.Logger, load func() (T, error)) (func() T, error) {
-	last, err := load()
+// readCertPool reads a file of certificates (PEM). It returns an error if the file cannot be read or has none.
+func readCertPool(path string) (*x509.CertPool, error) {
+	pem, err := readFile(path)
 	if err != nil {
 		return nil, err
 	}
-	var mu sync.Mutex
-	var said error
-	return func() T {
-		mu.Lock()
-		defer mu.Unlock()
-		now, err := load()
-		if err == nil {
-			last = now
-		} else if said == nil || said.Error() != err.Error() {
-			log.Warn("what was read before goes on", "err", err)
-		}
-		said = err
-		return last
-	}, nil
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s: takes a file of certificates (PEM)", path)
+	}
+	return pool, nil
+}
+
+// readKeyPair reads a certificate and its key (PEM). It returns an error if a file cannot be read or they do not match.
+func readKeyPair(certPath, keyPath string) (tls.Certificate, error) {
+	cert, err := readFile(certPath)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := readFile(keyPath)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
 }

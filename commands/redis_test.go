@@ -2,8 +2,8 @@ package commands
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,12 +12,13 @@ import (
 	"resec/scripts/lab"
 )
 
-// Certificates are renewed while an agent runs: a connection has those of its moment, and the last ones where there are none.
-func TestReach_CertificatesAreReadAgain(t *testing.T) {
+// Certificates may be renewed while an agent runs: a connection uses the current ones, or the last ones if they cannot be read.
+func TestRedisAccess_ReloadsCertificates(t *testing.T) {
 	t.Parallel()
 	l, dir := lab.ForTest(t), t.TempDir()
-	r := redisAccess{tls: true, caCert: filepath.Join(dir, "ca"), cert: filepath.Join(dir, "cert"), key: filepath.Join(dir, "key")}
-	renewed := func() *lab.Authority {
+	path := func(name string) string { return filepath.Join(dir, name) }
+	r := redisAccess{tls: true, caCert: path("ca"), cert: path("cert"), key: path("key")}
+	renew := func() *lab.Authority {
 		a, err := l.NewAuthority()
 		if err != nil {
 			t.Fatal(err)
@@ -28,26 +29,27 @@ func TestReach_CertificatesAreReadAgain(t *testing.T) {
 		}
 		return a
 	}
-	renewed()
-	var log bytes.Buffer
-	if err := r.prepare(slog.New(slog.NewTextHandler(&log, nil))); err != nil {
+	renew()
+	var log logged
+	if err := r.prepare(log.logger()); err != nil {
 		t.Fatal(err)
 	}
-	was := r.config()
-	renewed()
-	is := r.config()
-	if is.RootCAs.Equal(was.RootCAs) || bytes.Equal(is.Certificates[0].Certificate[0], was.Certificates[0].Certificate[0]) {
-		t.Error("it goes on with the old ones")
+	before := r.config()
+	renew()
+	after := r.config()
+	leaf := func(c *tls.Config) []byte { return c.Certificates[0].Certificate[0] }
+	if after.RootCAs.Equal(before.RootCAs) || bytes.Equal(leaf(after), leaf(before)) {
+		t.Error("the old certificates are still in use")
 	}
 	if err := os.Remove(r.key); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if c := r.config(); c != is {
-			t.Error("without a key it does not go on with what it has")
+		if c := r.config(); c != after {
+			t.Error("without a key the last configuration is not in use")
 		}
 	}
-	if n := strings.Count(log.String(), "what was read before goes on"); n != 1 {
-		t.Errorf("that is said %d times:\n%s", n, &log)
+	if n := strings.Count(log.text.String(), "reload_failed"); n != 1 {
+		t.Errorf("logged %d times, want once:\n%s", n, log.text.String())
 	}
 }

@@ -1,6 +1,11 @@
 package commands
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -9,42 +14,78 @@ import (
 	"resec/handlers"
 )
 
-// secretFlags have values that nobody is to read in a list of processes.
+// secretFlags are the flags whose values must not be seen in a list of processes.
 var secretFlags = []string{"redis-password", "redis-replication-password", "token"}
 
-// Hide returns a copy of a command line, and overwrites what the system shows of it that is secret, for as much time as it can:
-// whoever looks before has seen it, so an environment or a file is better.
+// Hide returns a copy of a command line, and overwrites the secrets in the original, which the system shows in its list of
+// processes. Until then they can be seen there, so an environment variable or a file is safer.
 func Hide(args []string) []string {
-	own := make([]string, len(args))
-	for i, a := range args {
-		own[i] = strings.Clone(a)
+	copied := make([]string, len(args))
+	for i, arg := range args {
+		copied[i] = strings.Clone(arg)
 	}
-	for i, a := range own {
-		name, value, inOne := strings.Cut(strings.TrimLeft(a, "-"), "=")
-		switch {
-		case !strings.HasPrefix(a, "-") || !slices.Contains(secretFlags, name):
-		case inOne:
-			wipe(args[i][len(a)-len(value):])
-		case i+1 < len(args):
-			wipe(args[i+1])
+	for i, arg := range copied {
+		name, value, hasValue := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		if !strings.HasPrefix(arg, "-") || !slices.Contains(secretFlags, name) {
+			continue
+		}
+		if hasValue {
+			overwrite(args[i][len(arg)-len(value):])
+		} else if i+1 < len(args) {
+			overwrite(args[i+1])
 		}
 	}
-	return own
+	return copied
 }
 
-// withheld warns of what a handler might miss: it may be resec itself.
-func (c *config) withheld() {
-	for _, name := range handlers.Withheld {
-		if os.Getenv(name) != "" {
-			c.log.Warn("no handler is told this secret; one that needs it takes the variable of its file", "variable", name)
-		}
-	}
-}
-
-// wipe overwrites a string where it stands: os.Args is the memory that the system reads.
-func wipe(s string) {
+// overwrite changes a string in memory: os.Args is the memory that the system shows.
+func overwrite(s string) {
 	b := unsafe.Slice(unsafe.StringData(s), len(s))
 	for i := range b {
 		b[i] = '*'
 	}
+}
+
+// warnWithheld logs each secret in the environment that is not passed to handlers: a handler that runs resec itself may need it.
+func (c *config) warnWithheld() {
+	for _, name := range handlers.Withheld {
+		if os.Getenv(name) != "" {
+			c.log.Warn("a secret is not passed to handlers; a handler that needs it must read the file that its variable names",
+				"event", "secret_withheld", "variable", name)
+		}
+	}
+}
+
+const (
+	maxSecret = 4 << 10 // bytes: more than any password, and less than most files that are no secret
+	maxFile   = 1 << 20 // bytes
+)
+
+// readSecret reads a file of one line. It returns an error without the path if the file cannot be opened: the path may be the
+// secret itself, given to the wrong variable.
+func readSecret(path string) (string, error) {
+	data, err := readFile(path)
+	var pathError *fs.PathError
+	if errors.As(err, &pathError) {
+		return "", fmt.Errorf("takes a file of one line: %w", pathError.Err)
+	}
+	if err != nil {
+		return "", err
+	}
+	data = bytes.TrimRight(data, "\r\n")
+	if len(data) == 0 || len(data) > maxSecret || bytes.ContainsAny(data, "\r\n") {
+		return "", fmt.Errorf("%s: takes a file of one line of at most %d bytes", path, maxSecret)
+	}
+	return string(data), nil
+}
+
+// readFile reads the first megabyte of a file. It has no deadline of its own, so after the start it is called by reloading
+// alone. It returns an error if the file cannot be read.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxFile))
 }

@@ -7,23 +7,25 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// token is the ACL token that stands in a file; nil where none does. The API would read that once, and a token may be renewed.
+// token returns a function that returns the ACL token of the token file, or nil if none is configured. The API itself would
+// read the file only once, but a token may be renewed. It returns an error that names the variable if the file cannot be
+// read.
 func (c *config) token() (func() string, error) {
 	file := c.consul.TokenFile
 	if file == "" {
 		return nil, nil
 	}
 	c.consul.TokenFile, c.consul.Token = "", ""
-	return reloading(c.log, func() (string, error) {
-		s, err := secret(file)
+	return reloading(c.log, api.HTTPTokenFileEnvName, func() (string, error) {
+		token, err := readSecret(file)
 		if err != nil {
 			return "", fmt.Errorf("invalid %s: %w", api.HTTPTokenFileEnvName, err)
 		}
-		return s, nil
+		return token, nil
 	})
 }
 
-// tokenTransport gives each call the token of this moment.
+// tokenTransport adds the current token to each request.
 type tokenTransport struct {
 	http.RoundTripper
 	token func() string

@@ -8,13 +8,14 @@ import (
 	"resec/handlers/redis"
 )
 
-// Promote makes the server a master that accepts writes.
+// Promote makes the server a master that accepts writes. It returns an error if a step was not confirmed; then the server may
+// be fenced.
 func Promote(ctx context.Context, s *redis.Server) (Result, error) {
 	before, err := s.Status(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	if before.Master && !before.Fenced() { // not even for a moment is it fenced
+	if before.Master && !before.Fenced() { // redis.Promote would fence it for a moment
 		return result("promote", s, before, false), nil
 	}
 	st, err := s.Promote(ctx)
@@ -27,7 +28,7 @@ func Promote(ctx context.Context, s *redis.Server) (Result, error) {
 	return result("promote", s, st, true), nil
 }
 
-// Fence makes the server refuse writes.
+// Fence makes the server refuse writes. It returns an error if the server did not confirm.
 func Fence(ctx context.Context, s *redis.Server) (Result, error) {
 	before, err := s.Status(ctx)
 	if err != nil {
@@ -39,27 +40,28 @@ func Fence(ctx context.Context, s *redis.Server) (Result, error) {
 	return result("fence", s, before, !before.Fenced()), nil
 }
 
-// ErrRefused is returned when following would lose data or make no sense; trying again helps only once things change.
+// ErrRefused is returned if following would lose data, or the target is no master. A retry fails until one of the servers
+// changes.
 var ErrRefused = errors.New("refused")
 
-// Target is a master to follow.
+// Target is the master to follow.
 type Target struct {
 	Addr  string // host:port
-	RunID string // empty: any
-	Force bool   // an operator wants it, whatever following wipes
+	RunID string // of the instance; empty: any instance
+	Force bool   // an operator forces it, although following may delete data
 
-	Confirm func(context.Context) error // asked right before; nil: nobody is
+	Confirm func(context.Context) error // called right before the change, which an error prevents; nil: none
 }
 
-// Replicate makes the server follow the target, which is asked first, with the credentials given: it must be a master,
-// the run that is wanted, and not this very server, whatever the address says.
-func Replicate(ctx context.Context, s *redis.Server, to Target, creds redis.Options) (Result, error) {
+// Replicate makes the server follow the target, after it has verified the target's status with the options given. It does
+// nothing if the target is this server itself, whatever its address. It returns ErrRefused if the target is no master, is
+// another instance, or would delete data. It returns the error of Target.Confirm, and one if a server did not confirm.
+func Replicate(ctx context.Context, s *redis.Server, to Target, opt redis.Options) (Result, error) {
 	own, err := s.Status(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	creds.Addr = to.Addr
-	master, err := Probe(ctx, creds)
+	master, err := Probe(ctx, opt.At(to.Addr))
 	if err != nil {
 		return Result{}, fmt.Errorf("verify the master to follow: %w", err)
 	}
@@ -74,16 +76,17 @@ func Replicate(ctx context.Context, s *redis.Server, to Target, creds redis.Opti
 		}
 	}
 	if to.RunID != "" && master.RunID != to.RunID {
-		return Result{}, fmt.Errorf("follow %s: %w: it is another run than the published one", to.Addr, ErrRefused)
+		return Result{}, fmt.Errorf("follow %s: %w: it is another instance than the published one", to.Addr, ErrRefused)
 	}
 	if err := MayFollow(own, master, to.Force); err != nil {
 		return Result{}, fmt.Errorf("follow %s: %w", to.Addr, err)
 	}
 	changed := own.MasterAddr != to.Addr
 	if changed {
-		if err := s.Follow(ctx, to.Addr); err != nil {
-			return Result{}, err
-		}
+		err = s.Follow(ctx, to.Addr)
+	}
+	if err != nil {
+		return Result{}, err
 	}
 	if own.Master {
 		err = CleanUpFormerMaster(ctx, s)
@@ -93,27 +96,29 @@ func Replicate(ctx context.Context, s *redis.Server, to Target, creds redis.Opti
 	return result("replicate", s, redis.Status{RunID: own.RunID, MasterAddr: to.Addr}, changed), err
 }
 
-// CleanUpFormerMaster ends what stood on a former master: a fence, a pause, and the connections of clients that want a master.
+// CleanUpFormerMaster lifts the fence of a former master, ends its pause, and closes the connections of its clients, so that
+// they look for the new master. It returns the errors of the steps that failed.
 func CleanUpFormerMaster(ctx context.Context, s *redis.Server) error {
-	_, lift := s.Unfence(ctx)
-	unpause := s.Unpause(ctx)
-	_, kill := s.Disconnect(ctx)
-	return errors.Join(lift, unpause, kill)
+	_, errUnfence := s.Unfence(ctx)
+	errUnpause := s.Unpause(ctx)
+	_, errDisconnect := s.Disconnect(ctx)
+	return errors.Join(errUnfence, errUnpause, errDisconnect)
 }
 
-// MayFollow decides by what the two servers say of themselves. An empty master is followed where its history goes on
-// from ours: then it was emptied by a command, and not by a restart.
+// MayFollow returns ErrRefused if own must not follow master. An empty master is followed by a server with data only if its
+// history contains ours: then a command emptied it, not a restart.
 func MayFollow(own, master redis.Status, force bool) error {
-	switch {
-	case !master.Master:
+	if !master.Master {
 		return fmt.Errorf("%w: it is a replica of %s", ErrRefused, master.MasterAddr)
-	case master.Keys == 0 && own.Keys > 0 && !force && !own.Position.IsAncestorOf(master.Position):
+	}
+	deletes := master.Keys == 0 && own.Keys > 0
+	if deletes && !force && !own.Position.IsAncestorOf(master.Position) {
 		return fmt.Errorf("%w: it is empty, and would wipe %d keys here", ErrRefused, own.Keys)
 	}
 	return nil
 }
 
-// Probe opens a server for one look at it.
+// Probe opens a server, reads its status and closes it. It returns an error if the server has no status.
 func Probe(ctx context.Context, opt redis.Options) (redis.Status, error) {
 	s, err := redis.Open(ctx, opt)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"strconv"
 )
 
-// Entry is a service instance as Consul's health API and `consul watch -type=service` give it, as far as we read it.
+// Entry is a service instance in the JSON of Consul's health API and of `consul watch -type=service`: the fields that we read.
 // Source: https://developer.hashicorp.com/consul/api-docs/health
 type Entry struct {
 	Node struct {
@@ -19,16 +19,16 @@ type Entry struct {
 		ID      string
 		Service string
 		Tags    []string
-		Address string // empty: the node's
+		Address string // empty: that of the node
 		Port    int
 		Meta    map[string]string
 
-		ModifyIndex uint64 // Consul's
+		ModifyIndex uint64
 	}
 	Checks []struct{ Status, Output string }
 }
 
-// The states of a check, the best first.
+// The states of a check, from best to worst.
 // Source: https://developer.hashicorp.com/consul/docs/services/usage/checks
 const (
 	CheckPassing  = "passing"
@@ -36,7 +36,7 @@ const (
 	CheckCritical = "critical"
 )
 
-// Addr is the host:port of the instance; an IPv6 host stands in brackets.
+// Addr is the host:port of the instance; an IPv6 host is in brackets.
 func (e Entry) Addr() string {
 	host := e.Service.Address
 	if host == "" {
@@ -48,10 +48,10 @@ func (e Entry) Addr() string {
 // ID is the member's id, empty for a service that no resec registered.
 func (e Entry) ID() string { return e.Service.Meta["id"] }
 
-// Why is what keeps the member from following or leading, by its own agent's word; empty where nothing does.
+// Why is the reason why the member can neither follow nor lead, as its agent registered it; empty if it can.
 func (e Entry) Why() string { return e.Service.Meta["why"] }
 
-// Term is the term under which the instance was registered; 0 where none was.
+// Term is the term in which the instance was registered; 0 if it has none.
 func (e Entry) Term() uint64 {
 	n, _ := strconv.ParseUint(e.Service.Meta["term"], 10, 64)
 	return n
@@ -61,14 +61,18 @@ func (e Entry) Term() uint64 {
 func (e Entry) Status() string {
 	worst := CheckPassing
 	for _, c := range e.Checks {
-		if c.Status == CheckCritical || c.Status == CheckWarning && worst == CheckPassing {
-			worst = c.Status
+		switch c.Status {
+		case CheckCritical:
+			return CheckCritical
+		case CheckWarning:
+			worst = CheckWarning
 		}
 	}
 	return worst
 }
 
-// ParseEntries reads the array that `consul watch -type=service` writes; null is an empty one.
+// ParseEntries reads the array that `consul watch -type=service` writes; null is an empty array. It returns an error for any
+// other JSON.
 func ParseEntries(data []byte) ([]Entry, error) {
 	var entries []Entry
 	if err := json.Unmarshal(data, &entries); err != nil {
@@ -77,18 +81,31 @@ func ParseEntries(data []byte) ([]Entry, error) {
 	return entries, nil
 }
 
-// MasterOf picks the master among the entries: the highest term, for a term only rises, and of equal ones a passing
-// one first. A tag, where given, marks the masters among all the instances of a service.
+// MasterOf returns the master among the entries: the one with the highest term, because a term only rises, and of equal terms
+// the first that is passing. If a tag is given, only entries with it are masters. An entry without a valid port is skipped.
 func MasterOf(entries []Entry, tag string) (Entry, bool) {
 	var best Entry
 	found := false
 	for _, e := range entries {
-		if tag != "" && !slices.Contains(e.Service.Tags, tag) || e.Service.Port <= 0 || e.Service.Port > 65535 {
+		if tag != "" && !slices.Contains(e.Service.Tags, tag) {
 			continue
 		}
-		if !found || e.Term() > best.Term() || e.Term() == best.Term() && e.Status() == CheckPassing && best.Status() != CheckPassing {
+		if e.Service.Port < 1 || e.Service.Port > maxPort {
+			continue
+		}
+		if !found || isNewer(e, best) {
 			best, found = e, true
 		}
 	}
 	return best, found
+}
+
+const maxPort = 65535
+
+// isNewer reports whether e is preferred to best as master.
+func isNewer(e, best Entry) bool {
+	if e.Term() != best.Term() {
+		return e.Term() > best.Term()
+	}
+	return e.Status() == CheckPassing && best.Status() != CheckPassing
 }

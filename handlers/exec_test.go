@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// deadline bounds every wait here; nothing comes near it unless it hangs.
+// deadline bounds every wait; no test comes near it unless it fails.
 const deadline = 10 * time.Second
 
-// command is a shell command with a pipe as its output, which ends when the last process that holds it has ended.
+// command is a shell command that writes to a pipe, which ends when the last process that has it open exits.
 func command(t *testing.T, grace time.Duration, script string) (*Command, *pipe) {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -27,7 +27,8 @@ func command(t *testing.T, grace time.Duration, script string) (*Command, *pipe)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.Close(); _ = w.Close() })
-	c := &Command{Args: []string{script}, Shell: true, Stdout: w, Stderr: io.Discard, Grace: func() time.Duration { return grace }}
+	c := &Command{Args: []string{script}, Shell: true, Stdout: w, Stderr: io.Discard}
+	c.Grace = func() time.Duration { return grace }
 	return c, &pipe{w: w, r: bufio.NewReader(r)}
 }
 
@@ -46,12 +47,12 @@ func (p *pipe) line(t *testing.T) string {
 	return strings.TrimSuffix(s, "\n")
 }
 
-// ended waits until no process holds the pipe any more.
+// ended waits until no process has the pipe open.
 func (p *pipe) ended(t *testing.T) {
 	t.Helper()
 	_ = p.w.Close()
 	if _, err := io.Copy(io.Discard, p.r); err != nil {
-		t.Errorf("a process is left: %v", err)
+		t.Errorf("a process still runs: %v", err)
 	}
 }
 
@@ -60,14 +61,14 @@ func TestCommand_ExitCodeIsTheAnswer(t *testing.T) {
 		name  string
 		args  []string
 		shell bool
-		code  int // -1: it did not run
+		code  int // -1: it did not start
 	}{
 		{"0 is success", []string{"true"}, false, 0},
-		{"anything else is a failure that can be read", []string{"/bin/sh", "-c", "exit 7"}, false, 7},
+		{"any other code is an error with that code", []string{"/bin/sh", "-c", "exit 7"}, false, 7},
 		{"a shell gets the arguments as one line", []string{"exit", "3;", "exit", "4"}, true, 3},
-		{"without a shell they are taken as they are", []string{"/bin/sh", "-c", "exit $#", "x", "a b", "c"}, false, 2},
-		{"a program that does not exist is a failure", []string{"/no/such/program"}, false, -1},
-		{"so it is for a shell", []string{"/no/such/program"}, true, 127},
+		{"without a shell each argument is passed as it is", []string{"/bin/sh", "-c", "exit $#", "x", "a b", "c"}, false, 2},
+		{"a program that does not exist is an error", []string{"/no/such/program"}, false, -1},
+		{"also with a shell", []string{"/no/such/program"}, true, 127},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := &Command{Args: tt.args, Shell: tt.shell, Stdout: io.Discard, Stderr: io.Discard}
@@ -83,7 +84,7 @@ func TestCommand_ExitCodeIsTheAnswer(t *testing.T) {
 				t.Errorf("got %v (code %d), want code %d", err, code, tt.code)
 			}
 			if tt.code == -1 && !errors.Is(err, os.ErrNotExist) {
-				t.Errorf("got %v, want one that says why", err)
+				t.Errorf("got %v, want os.ErrNotExist", err)
 			}
 		})
 	}
@@ -100,17 +101,18 @@ func TestCommand_GetsTheEventAndTheEnvironment(t *testing.T) {
 	}
 }
 
-// An event that is larger than a pipe's buffer, for a child that does not read it, with a grandchild that keeps it open.
+// The event is larger than a pipe's buffer, and the child does not read it.
 func TestCommand_NeedNotReadTheEvent(t *testing.T) {
 	event := bytes.Repeat([]byte("x"), 1<<20)
 	for _, tt := range []struct{ name, script string }{
-		{"its end ends the writing", "exit 0"},
-		{"a grandchild that holds the pipe does not keep us", "exec 3<&0; sleep 60 <&3 & exit 0"},
+		{"the exit of the child ends the write", "exit 0"},
+		{"a grandchild that keeps the pipe open does not delay the result", "exec 3<&0; sleep 60 <&3 & exit 0"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), deadline)
 			defer cancel()
-			c := &Command{Args: []string{tt.script}, Shell: true, Stdout: io.Discard, Stderr: io.Discard, Grace: func() time.Duration { return 0 }}
+			c := &Command{Args: []string{tt.script}, Shell: true, Stdout: io.Discard, Stderr: io.Discard}
+			c.Grace = func() time.Duration { return 0 }
 			defer c.End()
 			if err := c.Handle(ctx, event); err != nil {
 				t.Error(err)
@@ -120,16 +122,20 @@ func TestCommand_NeedNotReadTheEvent(t *testing.T) {
 }
 
 func TestCommand_EndsWithTheContext(t *testing.T) {
-	const deaf = `trap "" TERM; sh -c 'trap "" TERM; echo ready; while :; do sleep 1; done' & wait; while :; do sleep 1; done`
+	const ignoresSIGTERM = `trap "" TERM
+		sh -c 'trap "" TERM; echo ready; while :; do sleep 1; done' &
+		wait
+		while :; do sleep 1; done`
 	cause := errors.New("the lock is lost")
 	for _, tt := range []struct {
 		name, script string
 		grace, least time.Duration
 	}{
-		{"a child that obeys SIGTERM has no grace to wait for", "echo ready; exec sleep 60", time.Minute, 0},
-		{"grandchildren that obey are ended too", "sleep 60 & echo ready; wait", time.Minute, 0},
-		{"grandchildren that ignore SIGTERM are killed after the grace", deaf, 200 * time.Millisecond, 200 * time.Millisecond},
-		{"without a grace they are killed at once", deaf, 0, 0},
+		{"a child that obeys SIGTERM ends the wait at once", "echo ready; exec sleep 60", time.Minute, 0},
+		{"grandchildren that obey SIGTERM are stopped too", "sleep 60 & echo ready; wait", time.Minute, 0},
+		{"grandchildren that ignore SIGTERM are killed after the grace",
+			ignoresSIGTERM, 200 * time.Millisecond, 200 * time.Millisecond},
+		{"without a grace grandchildren are killed at once", ignoresSIGTERM, 0, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c, out := command(t, tt.grace, tt.script)
@@ -148,10 +154,10 @@ func TestCommand_EndsWithTheContext(t *testing.T) {
 					t.Errorf("got %v, want %v", err, cause)
 				}
 			case <-time.After(deadline):
-				t.Fatal("it goes on")
+				t.Fatal("the command still runs")
 			}
 			if took := time.Since(began); took < tt.least {
-				t.Errorf("it was ended after %s, want no sooner than %s", took, tt.least)
+				t.Errorf("it was stopped after %s, want %s at least", took, tt.least)
 			}
 			out.ended(t)
 		})
@@ -160,8 +166,8 @@ func TestCommand_EndsWithTheContext(t *testing.T) {
 
 func TestCommand_EndStopsWhatAChildLeft(t *testing.T) {
 	for _, tt := range []struct{ name, script string }{
-		{"one that obeys", "sleep 60 & echo ready"},
-		{"one that ignores SIGTERM", `(trap "" TERM; echo ready; while :; do sleep 1; done) & exit 0`},
+		{"a process that obeys SIGTERM", "sleep 60 & echo ready"},
+		{"a process that ignores SIGTERM", `(trap "" TERM; echo ready; while :; do sleep 1; done) & exit 0`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c, out := command(t, 100*time.Millisecond, tt.script)
@@ -171,7 +177,7 @@ func TestCommand_EndStopsWhatAChildLeft(t *testing.T) {
 			out.line(t)
 			c.End()
 			out.ended(t)
-			c.End() // nothing is known to be left
+			c.End() // with no groups
 		})
 	}
 }

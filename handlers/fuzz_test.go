@@ -6,15 +6,17 @@ import (
 	"testing"
 )
 
-// Whatever stands among service entries: who is picked as the master has a port, and an address of two parts.
+// MasterOf accepts any service entries: the master that it returns has a valid port and the highest term.
 func FuzzEntries(f *testing.F) {
-	f.Add([]byte(`[{"Node":{"Node":"n","Address":"10.0.0.1"},"Service":{"ID":"s","Port":6379,"Meta":{"term":"3","id":"a"}},"Checks":[{"Status":"passing"}]}]`), "")
-	f.Add([]byte(`[{"Service":{"Address":"$(touch x)","Port":70000,"Tags":["m"],"Meta":{"term":"99999999999999999999"}}},null]`), "m")
+	f.Add([]byte(`[{"Node":{"Node":"n","Address":"10.0.0.1"},"Service":{"ID":"s","Port":6379,"Meta":{"term":"3","id":"a"}},
+		"Checks":[{"Status":"passing"}]}]`), "")
+	f.Add([]byte(`[{"Service":{"Address":"$(touch x)","Port":70000,"Tags":["m"],
+		"Meta":{"term":"99999999999999999999"}}},null]`), "m")
 	f.Add([]byte(`null`), "")
 	f.Fuzz(func(t *testing.T, data []byte, tag string) {
 		entries, err := ParseEntries(data)
 		if err != nil && entries != nil {
-			t.Errorf("%v, and yet %v", err, entries)
+			t.Errorf("got both %v and %v", err, entries)
 		}
 		m, found := MasterOf(entries, tag)
 		if !found {
@@ -27,24 +29,24 @@ func FuzzEntries(f *testing.F) {
 		}
 		for _, e := range entries {
 			if e.Term() > m.Term() && e.Service.Port > 0 && e.Service.Port <= 65535 && tag == "" {
-				t.Errorf("term %d was picked, and there is %d", m.Term(), e.Term())
+				t.Errorf("returned term %d, although there is term %d", m.Term(), e.Term())
 			}
 			switch e.Status() {
 			case "passing", "warning", "critical":
 			default:
-				t.Errorf("a status is %q", e.Status())
+				t.Errorf("the status is %q", e.Status())
 			}
 		}
 	})
 }
 
-// An event is of the type that is wanted, or an error.
+// ParseEvent accepts any data: it returns an event of the wanted type, or an error.
 func FuzzEvent(f *testing.F) {
 	f.Add([]byte(`{"type":"promote","term":3,"previous":{"id":"a","address":"10.0.0.1:6379"}}`))
 	f.Add([]byte(" \n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if ev, err := ParseEvent(data, TypePromote); err == nil && ev.Type != TypePromote {
-			t.Errorf("it is %q", ev.Type)
+			t.Errorf("the type is %q", ev.Type)
 		}
 	})
 }

@@ -1,5 +1,7 @@
-// Package handlers holds what is done to a Redis server when the world changes: promote, replicate, fence, or a command
-// of the operator's own. A handler is told an event as plain JSON and knows nothing of Consul.
+// Package handlers changes one Redis server on an event: promote, replicate and fence are built in, and Command runs an
+// operator's own program. An event is JSON. No handler calls Consul; entry.go only reads the JSON of its health API.
+//
+// A handler runs in its caller's goroutine. Command has one goroutine that waits for the child.
 package handlers
 
 import (
@@ -11,17 +13,17 @@ import (
 
 // The types of Event.
 const (
-	TypePromote = "promote" // this member holds the lock: its Redis shall be master
-	TypeFence   = "fence"   // it holds the lock no longer: its Redis shall accept no writes
+	TypePromote = "promote" // this member holds the lock: its Redis must become master
+	TypeFence   = "fence"   // this member no longer holds the lock: its Redis must refuse writes
 )
 
-// TypeReplicate is the kind of a handler that is told service entries instead.
+// TypeReplicate is the type of a handler that gets service entries instead of an Event.
 const TypeReplicate = "replicate"
 
-// Event is what a handler is told under elect.
+// Event is the input of a handler under elect.
 type Event struct {
 	Type     string `json:"type"`
-	Term     uint64 `json:"term,omitempty"`     // of the master to be, or that was; it only rises
+	Term     uint64 `json:"term,omitempty"`     // of the next master, or of the last one for a fence; it only rises
 	Previous *Peer  `json:"previous,omitempty"` // the published master before this event
 	Reason   string `json:"reason,omitempty"`   // of a fence
 }
@@ -34,10 +36,10 @@ type Peer struct {
 	Term    uint64 `json:"term"`
 }
 
-// Result is what a handler did: one JSON object on standard output.
+// Result is what a built-in handler did: one JSON object on standard output.
 type Result struct {
 	Handler string `json:"handler"`
-	Redis   string `json:"redis"`            // host:port it acted on
+	Redis   string `json:"redis"`            // host:port of the changed server
 	RunID   string `json:"run_id,omitempty"` // of that Redis
 	Role    string `json:"role,omitempty"`   // master or replica, afterwards
 	Master  string `json:"master,omitempty"` // host:port that a replica follows
@@ -45,18 +47,14 @@ type Result struct {
 	Reason  string `json:"reason,omitempty"` // why nothing was done
 }
 
-// Handler is invoked with an event as JSON; env is added to a child's environment (KEY=value).
+// Handler handles an event, which is JSON. env (KEY=value) is added to a child's environment. It returns an error if the
+// event was not handled.
 type Handler interface {
 	Handle(ctx context.Context, event []byte, env ...string) error
 }
 
-// Func is a handler in this process.
-type Func func(ctx context.Context, event []byte) error
-
-// Handle calls f.
-func (f Func) Handle(ctx context.Context, event []byte, _ ...string) error { return f(ctx, event) }
-
-// ParseEvent reads an event that should be of the given type; no event at all is an empty one.
+// ParseEvent reads an event, which must have the wanted type if it has one. No data are an empty event. It returns an error
+// for any other type or JSON.
 func ParseEvent(data []byte, want string) (Event, error) {
 	ev := Event{Type: want}
 	if len(bytes.TrimSpace(data)) == 0 {

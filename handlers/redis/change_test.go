@@ -1,100 +1,172 @@
 package redis
 
 import (
-	"context"
+	"crypto/tls"
 	"errors"
-	"fmt"
-	"math"
-	"net"
-	"syscall"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestFence_KeepsWhatItReplaced(t *testing.T) {
+// asReplica makes the peer report that it follows host and port.
+func asReplica(p *peer, host, port string) {
+	p.setInfo(map[string]string{"role": "slave", "master_host": host, "master_port": port, "master_link_status": "down"})
+}
+
+// obeyReplicaOf makes the peer report the master that the last REPLICAOF named, if any.
+func obeyReplicaOf(p *peer) {
+	p.handler = func(command string) (string, bool) {
+		words := strings.Fields(command)
+		switch {
+		case words[0] != "REPLICAOF":
+		case words[1] == "NO":
+			p.info["role"] = "master"
+		default:
+			p.info["role"], p.info["master_host"], p.info["master_port"] = "slave", words[1], words[2]
+		}
+		return "", false
+	}
+}
+
+func TestPromote(t *testing.T) {
+	const fence, promote = "CONFIG SET min-replicas-to-write 2147483647", "REPLICAOF NO ONE"
 	for _, tt := range []struct {
-		name               string
-		before, over, back int
+		name    string
+		prepare func(*peer)
+		want    []string
+		err     string
+		master  bool
 	}{
-		{"nothing", 0, 2147483647, 0},
-		{"one replica", 1, 2147483646, 1},
-		{"the most that it can keep", 1023, 2147482624, 1023},
-		{"more than it can keep comes back as the most", 1024, 2147482624, 1023},
-		{"the maximum comes back as the most", math.MaxInt32, 2147482624, 1023},
-		{"less than nothing comes back as nothing", -1, 2147483647, 0},
+		{"a replica is fenced and promoted",
+			func(p *peer) { asReplica(p, "10.0.0.1", "6379"); obeyReplicaOf(p) }, []string{fence, promote}, "", true},
+		{"a master is fenced", func(*peer) {}, []string{fence}, "", true},
+		{"a fenced master is left as it is", func(p *peer) { p.set("min-replicas-to-write", "2147483647") }, nil, "", true},
+		{"a server that is loading is not promoted",
+			func(p *peer) { asReplica(p, "10.0.0.1", "6379"); p.setInfo(map[string]string{"loading": "1"}) },
+			[]string{fence}, "redis is loading its data set", false},
+		{"a server that is a replica afterwards", func(p *peer) { asReplica(p, "10.0.0.1", "6379") }, []string{fence, promote},
+			"it still follows 10.0.0.1:6379", false},
+		{"a server that denies the fence",
+			func(p *peer) { asReplica(p, "10.0.0.1", "6379"); p.fail("CONFIG SET", "-NOPERM no") },
+			[]string{fence}, "NOPERM no", false},
+		{"a server that denies REPLICAOF", func(p *peer) { asReplica(p, "10.0.0.1", "6379"); p.fail("REPLICAOF", "-NOPERM no") },
+			[]string{fence, promote}, "NOPERM no", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			over := fenceOver(tt.before)
-			if over != tt.over || !fenced(over) || underFence(over) != tt.back {
-				t.Errorf("fenceOver(%d) = %d, fenced %t, underFence %d; want %d, true, %d",
-					tt.before, over, fenced(over), underFence(over), tt.over, tt.back)
+			p := newPeer(t, nil)
+			p.set("min-replicas-max-lag", "10")
+			tt.prepare(p)
+			var c counts
+			st, err := p.open(t, Options{Counters: &c}).Promote(t.Context())
+			if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("got error %v, want %q", err, tt.err)
 			}
-			if got := (Status{MinReplicas: over}).MinReplicasUnfenced(); got != tt.back {
-				t.Errorf("unfenced() = %d, want %d", got, tt.back)
+			if st.Master != tt.master {
+				t.Errorf("got %+v, want a master: %t", st, tt.master)
+			}
+			if d := cmp.Diff(tt.want, p.changes()); d != "" {
+				t.Error(d)
+			}
+			if n := c.fenced.Load(); n != 0 {
+				t.Errorf("%d fences are counted; this one ends no writes", n)
 			}
 		})
 	}
 }
 
-func TestFenced(t *testing.T) {
-	for n, want := range map[int]bool{
-		0: false, 1: false, 1023: false, 1024: false, math.MaxInt32 - 1024: false,
-		math.MaxInt32 - 1023: true, math.MaxInt32 - 1: true, math.MaxInt32: true,
+func TestPromote_LoadingIsAnErrorOfItsOwn(t *testing.T) {
+	p := newPeer(t, map[string]string{"loading": "1"})
+	if _, err := p.open(t, Options{}).Promote(t.Context()); !errors.Is(err, ErrLoading) {
+		t.Errorf("got %v, want ErrLoading", err)
+	}
+}
+
+func TestFollow(t *testing.T) {
+	readOnly := "CONFIG SET replica-read-only yes"
+	credentials := Options{Login: StaticLogin("own", "own-secret"), Replication: StaticLogin("repl", "repl-secret"), TLS: nil}
+	for _, tt := range []struct {
+		name string
+		opt  Options
+		addr string
+		want []string
+	}{
+		{"without credentials", Options{}, "10.0.0.1:6379", []string{readOnly, "REPLICAOF 10.0.0.1 6379"}},
+		{"an IPv6 address", Options{}, "[fd00::1]:6379", []string{readOnly, "REPLICAOF fd00::1 6379"}},
+		{"with credentials for replication", credentials, "10.0.0.1:6379",
+			[]string{readOnly, "CONFIG SET masteruser repl", "CONFIG SET masterauth repl-secret", "REPLICAOF 10.0.0.1 6379"}},
+		{"with its own credentials", Options{Login: StaticLogin("", "own-secret")}, "10.0.0.1:6379",
+			[]string{readOnly, "CONFIG SET masteruser ", "CONFIG SET masterauth own-secret", "REPLICAOF 10.0.0.1 6379"}},
+		{"the sink needs no credentials", credentials, Sink, []string{readOnly, "REPLICAOF 127.0.0.1 1"}},
 	} {
-		if got := fenced(n); got != want {
-			t.Errorf("fenced(%d) = %t, want %t", n, got, want)
+		t.Run(tt.name, func(t *testing.T) {
+			p := newPeer(t, nil)
+			obeyReplicaOf(p)
+			if err := p.open(t, tt.opt).Follow(t.Context(), tt.addr); err != nil {
+				t.Error(err)
+			}
+			if d := cmp.Diff(tt.want, p.changes()); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func TestFollow_Errors(t *testing.T) {
+	p := newPeer(t, nil)
+	s := p.open(t, Options{})
+	for _, tt := range []struct{ name, addr, want string }{
+		{"no host:port", "10.0.0.1", "missing port"},
+		{"a server that remains a master", "10.0.0.1:6379", `it follows ""`},
+	} {
+		if err := s.Follow(t.Context(), tt.addr); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
+		}
+	}
+	for _, command := range []string{"REPLICAOF", "CONFIG SET"} {
+		p.fail(command, "-NOPERM no")
+		if err := s.Follow(t.Context(), "10.0.0.1:6379"); err == nil || !strings.Contains(err.Error(), "NOPERM no") {
+			t.Errorf("with %s denied: got %v", command, err)
 		}
 	}
 }
 
-func TestStrangers(t *testing.T) {
-	for _, tt := range []struct {
-		name, list string
-		want       []string
-	}{
-		{"nobody", "", nil},
-		{"a client without a name is one", "id=3 addr=10.0.0.9:1 laddr=10.0.0.1:6379 fd=8 name= age=1 flags=N db=0 cmd=get user=default\n", []string{"3"}},
-		{"a client with a name of its own is one", "id=4 addr=10.0.0.9:2 name=web age=1\n", []string{"4"}},
-		{"an agent's connection is none, whosever agent it is", "id=5 addr=10.0.0.9:3 name=resec:node/redis-:6379 age=1\n", nil},
-		{"only the name itself counts, not the library's", "id=6 name=web lib-name=resec:x lib-ver=1\n", []string{"6"}},
-		{"a name that only contains ours is a stranger's", "id=7 name=my-resec:x\n", []string{"7"}},
-		{"several are told in order, the last line without an end", "id=8 name=a\r\nid=9 name=resec:b\r\n\r\nid=10 name=c", []string{"8", "10"}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			if d := cmp.Diff(tt.want, foreignClients(tt.list)); d != "" {
-				t.Error(d)
-			}
-		})
+// A park is counted if it changed something.
+func TestPark_CountsChanges(t *testing.T) {
+	p := newPeer(t, nil)
+	obeyReplicaOf(p)
+	var c counts
+	s := p.open(t, Options{Counters: &c})
+	if err := s.Park(t.Context()); err != nil || c.parked.Load() != 1 {
+		t.Errorf("got %v and %d parks counted, want 1", err, c.parked.Load())
+	}
+	p.fail("REPLICAOF", "+OK Already connected to specified master")
+	if err := s.Park(t.Context()); err != nil || c.parked.Load() != 1 {
+		t.Errorf("parked again: got %v and %d parks counted, want 1", err, c.parked.Load())
+	}
+	p.fail("REPLICAOF", "-NOPERM no")
+	if err := s.Park(t.Context()); err == nil || c.parked.Load() != 1 {
+		t.Errorf("with REPLICAOF denied: got %v and %d parks counted, want 1", err, c.parked.Load())
 	}
 }
 
-// A server that says nothing is told from one that is not there: only the former may still accept writes.
-func TestErrors_OfAServer(t *testing.T) {
-	type words struct {
-		Answered, Refused, Silent bool
-		Why                       string
+func TestConfigureReplication(t *testing.T) {
+	readOnly := []string{"CONFIG", "SET", "replica-read-only", "yes"}
+	withTLS := Options{TLS: func() *tls.Config { return &tls.Config{} }, Login: StaticLogin("u", "secret")}
+	want := [][]string{readOnly, {"CONFIG", "SET", "tls-replication", "yes"},
+		{"CONFIG", "SET", "masteruser", "u"}, {"CONFIG", "SET", "masterauth", "secret"}}
+	if d := cmp.Diff(want, withTLS.replicationConfig()); d != "" {
+		t.Error(d)
 	}
-	nothing := words{Silent: true, Why: "it does not answer"}
-	for _, tt := range []struct {
-		name string
-		err  error
-		want words
-	}{
-		{"no error is an answer", nil, words{Answered: true}},
-		{"a refused connection", fmt.Errorf("dial: %w", &net.OpError{Err: syscall.ECONNREFUSED}), words{Refused: true, Why: "it refuses connections"}},
-		{"a connection that was reset says nothing", fmt.Errorf("read: %w", syscall.ECONNRESET), nothing},
-		{"an unreachable host says nothing", fmt.Errorf("dial: %w", syscall.EHOSTUNREACH), nothing},
-		{"a deadline that is over says nothing", fmt.Errorf("INFO: %w", context.DeadlineExceeded), nothing},
-		{"an error of any other kind says nothing", errors.New("broken"), nothing},
-		{"who is loading has answered", fmt.Errorf("a: %w", ErrLoading), words{Answered: true, Why: "a: redis is loading its data set"}},
-		{"who is too old has answered", fmt.Errorf("a: %w", ErrTooOld), words{Answered: true, Why: "a: redis 6.2 or newer is needed"}},
-		{"who is not understood has answered", fmt.Errorf("a: %w", errBadInfo), words{Answered: true, Why: "a: its answer cannot be understood"}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			if d := cmp.Diff(tt.want, words{Replied(tt.err), Refused(tt.err), Unreachable(tt.err), Summary(tt.err)}); d != "" {
-				t.Error(d)
-			}
-		})
+	p := newPeer(t, nil)
+	s := p.open(t, Options{})
+	if err := s.ConfigureReplication(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := s.ReadOnly(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if d := cmp.Diff([]string{strings.Join(readOnly, " "), strings.Join(readOnly, " ")}, p.changes()); d != "" {
+		t.Error(d)
 	}
 }

@@ -1,13 +1,12 @@
 package redis
 
-// Counters counts what is done to servers: a command that changed something, not one that found it done.
+// Counters counts what is done to servers. A command that changes nothing is not counted.
 type Counters interface {
 	Fenced()
 	Parked()
-	RedisError() // a command was not carried out, or its answer is lost
+	RedisError() // a command failed, or its reply was lost
 }
 
-// counters is the one given, or one that counts nothing.
 func (o Options) counters() Counters {
 	if o.Counters == nil {
 		return noCounters{}
@@ -15,6 +14,7 @@ func (o Options) counters() Counters {
 	return o.Counters
 }
 
+// noCounters counts nothing.
 type noCounters struct{}
 
 func (noCounters) Fenced()     {}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -14,143 +13,177 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// EmergencyFence is what a master that has stopped answering is to do first when it goes on: fence itself, and park. A client
-// that waits for answers cannot say so, for a new connection is greeted by nobody. So this is a connection that is opened
-// while all is well, and written to without waiting; what is written waits in the socket of a frozen server, and is read
-// by it in one go.
+// EmergencyFence fences and parks a server that has stopped responding, as the first thing that the server does when it
+// resumes. A client that waits for replies cannot do that. So the connection is opened while the server responds, and written
+// to without waiting. A frozen server has the commands in its socket, and executes them in one pass. It is safe for
+// concurrent use.
 type EmergencyFence struct {
 	opt Options
 
-	mu   sync.Mutex
-	conn net.Conn // greeted; nil: none
+	mu       sync.Mutex
+	conn     net.Conn // nil: none
+	accepted bool     // the server has completed the handshake on conn
 }
 
-// NewEmergencyFence is one whose connection is not open yet.
-func NewEmergencyFence(opt Options) *EmergencyFence { return &EmergencyFence{opt: opt} }
+// NewEmergencyFence returns one without a connection.
+func NewEmergencyFence(opt Options) *EmergencyFence {
+	opt.sent = &sentPasswords{}
+	return &EmergencyFence{opt: opt}
+}
 
-// Connect opens the connection where there is none that stands. Redis may end one that says nothing (`timeout`).
-func (t *EmergencyFence) Connect(ctx context.Context) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.connected() {
+// Connect opens the connection, unless it is open. Redis closes an idle one after its `timeout`, so call it again now and
+// then. It returns an error if the server cannot be dialled or rejects the handshake.
+func (f *EmergencyFence) Connect(ctx context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.connected() {
 		return nil
 	}
-	conn, err := t.opt.connect(ctx)
+	conn, err := f.opt.connect(ctx)
 	if err == nil {
-		t.conn = conn
+		f.conn, f.accepted = conn, true
 	}
 	return err
 }
 
-// errNoHandshake is returned for what was written blindly: whether the server lets us in is not known.
-var errNoHandshake = errors.New("sent over a connection that the server has not greeted")
+// errNoHandshake is returned if the server may reject the commands, because it has not replied to the handshake.
+var errNoHandshake = errors.New("sent on a connection without a completed handshake")
 
-// Send writes it, over a connection of this moment where there is none that stands. nil: it is on the server's machine, and
-// the first that the server will do.
-func (t *EmergencyFence) Send(ctx context.Context) error {
-	err := t.send(ctx)
+// errNotDelivered is returned if the server's machine did not acknowledge the commands: it is unreachable, and not frozen.
+var errNotDelivered = errors.New("the server's host does not acknowledge what was sent")
+
+// Send sends the commands, on a new connection if none is open. If it returns nil, the server's host has received them, and
+// the server executes them before anything else. It returns an error if the server cannot be dialled, or its host does not
+// acknowledge the commands within ackTimeout or the context. It also returns one for a new connection, because the server may
+// still reject the login. On an open connection the commands are written even if the context has ended.
+func (f *EmergencyFence) Send(ctx context.Context) error {
+	err := f.send(ctx)
 	if err != nil {
-		t.opt.counters().RedisError()
+		f.opt.counters().RedisError()
 		return err
 	}
-	t.opt.counters().Fenced()
-	t.opt.counters().Parked()
+	f.opt.counters().Fenced()
+	f.opt.counters().Parked()
 	return nil
 }
 
-func (t *EmergencyFence) send(ctx context.Context) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var will strings.Builder
-	greeted := t.connected()
-	if !greeted {
-		conn, err := t.opt.dial(ctx, &net.Dialer{Timeout: t.opt.Timeout})
+func (f *EmergencyFence) send(ctx context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	commands := emergencyCommands()
+	if !f.connected() {
+		conn, err := f.opt.dial(ctx, &net.Dialer{Timeout: f.opt.Timeout})
 		if err != nil {
-			return fmt.Errorf("dial redis %s: %w", t.opt.Addr, err)
+			return fmt.Errorf("dial redis %s: %w", f.opt.Addr, err)
 		}
-		t.conn = conn
-		for _, cmd := range t.opt.handshake() {
-			will.WriteString(encode(cmd))
-		}
+		f.conn = conn
+		commands = append(f.opt.handshake(), commands...)
 	}
-	for _, cmd := range [][]string{
-		{"CONFIG", "SET", "min-replicas-max-lag", "10"}, // with 0 the next would mean nothing
-		{"CONFIG", "SET", "min-replicas-to-write", strconv.Itoa(fenceOver(0))},
-		readOnly,
-		{"REPLICAOF", sinkHost, sinkPort},
-	} {
-		will.WriteString(encode(cmd))
+	var text strings.Builder
+	for _, command := range commands {
+		text.WriteString(encodeCommand(command))
 	}
-	_ = t.conn.SetDeadline(time.Now().Add(t.opt.Timeout))
-	if _, err := io.WriteString(t.conn, will.String()); err != nil {
-		t.drop()
-		return fmt.Errorf("fence and park redis %s: %w", t.opt.Addr, err)
+	_ = f.conn.SetDeadline(time.Now().Add(f.opt.Timeout))
+	_, err := io.WriteString(f.conn, text.String())
+	if err != nil {
+		f.drop()
+	} else {
+		err = waitForAck(ctx, f.conn)
 	}
-	err := t.waitForAck()
-	if err == nil && !greeted {
+	if err == nil && !f.accepted {
 		err = errNoHandshake
 	}
 	if err != nil {
-		err = fmt.Errorf("fence and park redis %s: %w", t.opt.Addr, err)
+		return fmt.Errorf("fence and park redis %s: %w", f.opt.Addr, err)
 	}
-	return err
+	return nil
 }
 
-// ackTimeout bounds the wait until the other machine's kernel has acknowledged what was sent: a frozen process's does at once.
-const ackTimeout = 200 * time.Millisecond
+// emergencyCommands fence and park a server whose settings are not known.
+func emergencyCommands() [][]string {
+	return [][]string{
+		{"CONFIG", "SET", "min-replicas-max-lag", defaultMaxLag}, // with 0 Redis would ignore the next setting
+		setMinReplicas(fenceOver(0)),
+		setReadOnly,
+		{"REPLICAOF", sinkHost, sinkPort},
+	}
+}
 
-// waitForAck returns nil once nothing of what was written is on its way any more: what waits in our own socket is not in the
-// server's, and a server that cannot be reached is not frozen.
-func (t *EmergencyFence) waitForAck() error {
-	conn := t.conn
-	for over, ok := conn.(interface{ NetConn() net.Conn }); ok; over, ok = conn.(interface{ NetConn() net.Conn }) {
-		conn = over.NetConn()
+const (
+	// ackTimeout bounds the wait until the other host's kernel has acknowledged what was sent; it does so for a frozen
+	// process too.
+	ackTimeout = 200 * time.Millisecond
+	// ackInterval is the interval at which the socket is asked: the kernel has no event for an acknowledgement.
+	ackInterval = time.Millisecond
+)
+
+// waitForAck waits until the other host has acknowledged all that was written. It returns errNotDelivered after ackTimeout or
+// at the end of the context, and an error for a connection that is not TCP.
+func waitForAck(ctx context.Context, conn net.Conn) error {
+	tcp, err := tcpOf(conn)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
+	defer cancel()
+	for {
+		n, err := unacknowledged(tcp)
+		if err != nil || n == 0 {
+			return err
+		}
+		if !sleep(ctx, ackInterval) {
+			return errNotDelivered
+		}
+	}
+}
+
+// tcpOf is the TCP connection below TLS and our own wrapper. It returns an error if there is none.
+func tcpOf(conn net.Conn) (*net.TCPConn, error) {
+	for {
+		wrapper, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		conn = wrapper.NetConn()
 	}
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
-		return fmt.Errorf("whether it arrives cannot be told of a %T", conn)
+		return nil, fmt.Errorf("cannot read acknowledgements of a %T", conn)
 	}
+	return tcp, nil
+}
+
+// unacknowledged is the number of bytes that were written and not acknowledged. It returns an error for a closed connection.
+func unacknowledged(tcp *net.TCPConn) (n int, err error) {
 	raw, err := tcp.SyscallConn()
-	for end := time.Now().Add(ackTimeout); err == nil; {
-		left := 0
-		if c := raw.Control(func(fd uintptr) { left, err = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) }); c != nil {
-			err = c
-		}
-		switch {
-		case err == nil && left == 0:
-			return nil
-		case err == nil && time.Now().After(end):
-			err = errors.New("it does not arrive there")
-		}
-		time.Sleep(time.Millisecond) // the kernel tells nobody
+	if err != nil {
+		return 0, err
 	}
-	return err
+	if control := raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) }); control != nil {
+		return 0, control
+	}
+	return n, err
 }
 
-// Close ends the connection. What was written is read all the same.
-func (t *EmergencyFence) Close() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.drop()
+// Close ends the connection. The server still reads what was sent.
+func (f *EmergencyFence) Close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.drop()
 }
 
-func (t *EmergencyFence) drop() {
-	if t.conn != nil {
-		t.conn.Close()
-		t.conn = nil
+func (f *EmergencyFence) drop() {
+	if f.conn != nil {
+		f.conn.Close()
+		f.conn, f.accepted = nil, false
 	}
 }
 
-// connected tells whether the server has not ended the connection, and drops one that it has.
-func (t *EmergencyFence) connected() bool {
-	if t.conn == nil {
+// connected reports whether a connection is open and its handshake complete. It drops any other one.
+func (f *EmergencyFence) connected() bool {
+	if !f.accepted || waitForEnd(f.conn, time.Millisecond) {
+		f.drop()
 		return false
 	}
-	_ = t.conn.SetReadDeadline(time.Now().Add(time.Millisecond))
-	var ne net.Error
-	if _, err := t.conn.Read(make([]byte, 512)); err == nil || errors.As(err, &ne) && ne.Timeout() {
-		return true
-	}
-	t.drop()
-	return false
+	return true
 }

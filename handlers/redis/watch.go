@@ -6,95 +6,144 @@ import (
 	"time"
 )
 
-// Health is what was last learned of a server.
+// Health is the last known health of a server.
 type Health struct {
-	Err       error     // why it is unusable; nil when it is usable
-	AccessErr error     // it lives, and does not let us in: nothing newer is known of it
-	Status    Status    // as last read: empty before the first time
-	At        time.Time // when the look that read it began: what was changed later does not show
+	Err       error     // why it is unusable; nil if it is usable
+	AccessErr error     // it is alive but denies access: Status is the last known one
+	Status    Status    // as last read; zero before the first time
+	At        time.Time // start of the probe that read Status: later changes are not in it
 }
 
 // Probe says when a server counts as unusable.
 type Probe struct {
-	Every    time.Duration // between two looks, while all is well
-	Timeout  time.Duration // of one look; the server's own Options.Timeout should be no shorter
-	Failures int           // silent looks in a row that make it unusable
+	Every    time.Duration // between two probes of a usable server
+	Timeout  time.Duration // of one probe; the server's own Options.Timeout should be no shorter
+	Failures int           // unanswered probes in a row that make it unusable
 }
 
-// retryMin is the first pause before an unusable server is asked again; it doubles up to Probe.Every.
+// retryMin is the first pause before an unusable server is probed again; the pause doubles up to Probe.Every.
 const retryMin = 100 * time.Millisecond
 
-// maxReconnectDelay is the longest pause after a connection that ended instead of an answer; the first is short, for a server that has just
-// been killed refuses the next one.
-const maxReconnectDelay = 10 * time.Millisecond
+// The pause before a command is sent again over a new connection, within one probe. It is short at first, because a server
+// that was just killed refuses the next connection. It doubles up to the maximum.
+const (
+	reconnectDelayMin = maxReconnectDelay / 16
+	maxReconnectDelay = 10 * time.Millisecond
+)
 
-// Watch reports the server's health until the context ends: at once, every Probe.Every, whenever poke receives, and
-// within milliseconds of its connection's end. The end of a connection is a question, not an answer (CLIENT KILL, a
-// timeout and an ACL change end connections too): the server is asked again, and only what it says then counts.
+// Watch reports the server's health until the context ends: at once, every Probe.Every, each time poke receives, and within
+// milliseconds of the end of its connection. A connection also ends by CLIENT KILL, a timeout or an ACL change. So its end is
+// no verdict: the server is probed again, and only that probe counts.
 func (s *Server) Watch(ctx context.Context, p Probe, poke <-chan struct{}, report func(Health)) {
-	var last Health
-	var line livenessConn
-	defer line.close()
-	silent, wait, bound, answered := 0, retryMin, p.Timeout, time.Time{}
+	w := watcher{server: s, probe: p, retry: retryMin, timeout: p.Timeout}
+	defer w.conn.close()
 	for ctx.Err() == nil {
 		began := time.Now()
-		looking, end := line.lookContext(ctx, answered, s.opt.confirmTimeout())
-		st, err := s.check(looking, bound)
-		end()
-		bound = p.Timeout
+		st, err := w.look(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		last.AccessErr = nil
-		if accessDenied(err) && last.Status.RunID != "" { // a password that was changed is no reason to take a master from its clients
-			last.AccessErr, err = err, nil
-		}
-		if !Unreachable(err) {
-			silent, answered = 0, time.Now()
-		} else if silent++; silent < p.Failures {
-			line.close()               // it counts once
-			if !sleep(ctx, retryMin) { // a silence need not take the time of a timeout
+		if !w.conclusive(err) {
+			w.conn.close()
+			if !sleep(ctx, retryMin) { // a probe that failed early must not be repeated at once
 				return
 			}
 			continue
 		}
-		if st.RunID != "" {
-			last.Status, last.At = st, began
-		} else if err == nil && last.Status.RunID == "" {
-			err = errNotIdentified
-		}
-		last.Err = err
-		report(last)
-		pause := p.Every
-		switch {
-		case errors.Is(err, ErrLoading): // it will be usable at any moment
-			line.close()
-			pause = retryMin
-		case err != nil:
-			line.close()
-			pause, wait = wait, min(2*wait, p.Every)
-		case line.flapping(): // Redis serves us, and ends each further connection: no reason to flood it
-			pause, wait = wait, min(2*wait, p.Every)
-			line.reset()
-		default:
-			line.open(ctx, s)
-			wait = retryMin
-		}
-		select {
-		case <-ctx.Done():
-		case <-poke:
-		case <-time.After(pause):
-		case <-line.gone:
-			if line.close(); line.unanswered.After(answered) { // no look was answered since
-				bound = s.opt.confirmTimeout()
-			}
+		w.learn(st, err, began)
+		report(w.health)
+		w.wait(ctx, w.pause(ctx), poke)
+	}
+}
+
+// watcher is the state of one Watch. Its goroutine owns it.
+type watcher struct {
+	server *Server
+	probe  Probe
+	conn   livenessConn
+
+	health     Health
+	unanswered int           // probes in a row
+	retry      time.Duration // pause before the next probe of an unusable server
+	timeout    time.Duration // of the next probe
+	repliedAt  time.Time     // end of the last probe that the server replied to
+}
+
+// look probes the server once. After an unanswered ping the timeout is shorter, for this probe only.
+func (w *watcher) look(ctx context.Context) (Status, error) {
+	ctx, end := w.conn.probeContext(ctx, w.repliedAt, w.server.opt.confirmTimeout())
+	defer end()
+	timeout := w.timeout
+	w.timeout = w.probe.Timeout
+	return w.server.check(ctx, timeout)
+}
+
+// conclusive reports whether a probe decides about the health: it does not while a server has left fewer probes unanswered than
+// Probe.Failures.
+func (w *watcher) conclusive(err error) bool {
+	if !Unreachable(err) {
+		w.unanswered, w.repliedAt = 0, time.Now()
+		return true
+	}
+	w.unanswered++
+	return w.unanswered >= w.probe.Failures
+}
+
+// learn updates the health by a conclusive probe.
+func (w *watcher) learn(st Status, err error, began time.Time) {
+	known := w.health.Status.RunID != ""
+	w.health.AccessErr = nil
+	if loginRejected(err) && known { // clients with a login of their own may still be served
+		w.health.AccessErr, err = err, nil
+	}
+	if st.RunID != "" {
+		w.health.Status, w.health.At = st, began
+	} else if err == nil && !known {
+		err = errNotIdentified
+	}
+	w.health.Err = err
+}
+
+// pause opens or closes the liveness connection and returns how long to wait before the next probe.
+func (w *watcher) pause(ctx context.Context) time.Duration {
+	switch {
+	case errors.Is(w.health.Err, ErrLoading): // it may be usable at any moment
+		w.conn.close()
+		return retryMin
+	case w.health.Err != nil:
+		w.conn.close()
+		return w.backOff()
+	case w.conn.flapping(): // the server accepts commands but ends each further connection: do not flood it
+		w.conn.reset()
+		return w.backOff()
+	}
+	w.conn.open(ctx, w.server)
+	w.retry = retryMin
+	return w.probe.Every
+}
+
+// backOff returns the pause before the next retry, and doubles the one after it.
+func (w *watcher) backOff() time.Duration {
+	pause := w.retry
+	w.retry = min(2*w.retry, w.probe.Every)
+	return pause
+}
+
+// wait returns after the pause, when poke receives, and when the liveness connection or the context ends.
+func (w *watcher) wait(ctx context.Context, pause time.Duration, poke <-chan struct{}) {
+	select {
+	case <-ctx.Done():
+	case <-poke:
+	case <-time.After(pause):
+	case <-w.conn.ended:
+		w.conn.close()
+		if w.conn.unanswered.After(w.repliedAt) {
+			w.timeout = w.server.opt.confirmTimeout()
 		}
 	}
 }
 
-// errNotIdentified is said of a server that is busy, and has not told yet who it is.
-var errNotIdentified = errors.New("it is busy, and has not said yet who it is")
-
+// sleep reports whether d passed before the context ended.
 func sleep(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
@@ -104,24 +153,34 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// check asks whether the server is usable. -BUSY and -MISCONF are answers of a usable server. A connection that ends is no
-// answer, however often: the server is silent only when it has not answered for the whole timeout. Nor is a login that is
-// refused an answer at once, for whoever changes an ACL user may do so in two steps.
+// check probes the server and returns its status, or why it is unusable. A server that replies -BUSY or -MISCONF is usable;
+// then the status is zero. An ended connection and a rejected login are retried until the timeout: the first is no reply, and
+// an operator may change an ACL user in two steps.
 func (s *Server) check(ctx context.Context, timeout time.Duration) (Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	st, err := s.Status(ctx)
-	for pause := maxReconnectDelay / 16; Unreachable(err) && !isTimeout(err) && sleep(ctx, pause) || accessDenied(err) && sleep(ctx, retryMin); pause = min(2*pause, maxReconnectDelay) {
-		refused := err
-		if st, err = s.Status(ctx); isTimeout(err) && accessDenied(refused) {
-			err = refused
+	for delay := reconnectDelayMin; waitToRetry(ctx, err, delay); delay = min(2*delay, maxReconnectDelay) {
+		rejected := loginRejected(err)
+		previous := err
+		st, err = s.Status(ctx)
+		if isTimeout(err) && rejected { // the timeout ended the retries; the rejection is the reply
+			err = previous
 		}
 	}
-	if alive(err) {
+	if busy(err) {
 		return Status{}, nil
 	}
 	if err == nil && st.Loading {
 		err = ErrLoading
 	}
 	return st, err
+}
+
+// waitToRetry waits before a retry, and reports whether the error is worth one and time is left.
+func waitToRetry(ctx context.Context, err error, reconnectDelay time.Duration) bool {
+	if loginRejected(err) {
+		return sleep(ctx, retryMin)
+	}
+	return Unreachable(err) && !isTimeout(err) && sleep(ctx, reconnectDelay)
 }

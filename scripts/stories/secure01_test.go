@@ -119,7 +119,7 @@ func TestSecure02_PasswordChanged(t *testing.T) {
 	ok(t, os.Remove(filepath.Join(files, "agent"))) // what was read last goes on
 	for i, r := range k.Redis {
 		do(t, r, "CLIENT", "KILL", "USER", "resec")
-		lab.Eventually(t, patience, func() error { return k.Agents[i].Said("what was read before goes on") })
+		lab.Eventually(t, patience, func() error { return k.Agents[i].Said("cannot reload credentials or certificates") })
 	}
 	whole(t, k)
 	leads(t, k, m)
@@ -165,7 +165,7 @@ func TestSecure02_Handlers(t *testing.T) {
 	p, err := k.Resec("elect", 0, "elect", "env >"+env+"; "+bin+" promote")
 	ok(t, err)
 	lab.Eventually(t, patience, func() error {
-		return errors.Join(k.Redis[0].IsMaster(0), p.Said("no handler is told this secret"), p.Said("CONSUL_HTTP_TOKEN"))
+		return errors.Join(k.Redis[0].IsMaster(0), p.Said("a secret is not passed to handlers"), p.Said("CONSUL_HTTP_TOKEN"))
 	})
 	p.Kill()
 	told, err := os.ReadFile(env)

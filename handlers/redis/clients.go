@@ -1,0 +1,101 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// namePrefix begins the name of each of our connections (CLIENT SETNAME); the member's id follows.
+const namePrefix = "resec:"
+
+// Pause holds back the writes of clients for at most d, without an error to them. It returns an error if the server did not
+// confirm.
+func (s *Server) Pause(ctx context.Context, d time.Duration) error {
+	_, err := s.do(ctx, []string{"CLIENT", "PAUSE", strconv.FormatInt(d.Milliseconds(), 10), "WRITE"})
+	return err
+}
+
+// Unpause ends a pause; a paused replica does not apply its master's stream. It returns an error if the server did not confirm.
+func (s *Server) Unpause(ctx context.Context) error {
+	_, err := s.do(ctx, []string{"CLIENT", "UNPAUSE"})
+	return err
+}
+
+// Disconnect closes the connections of clients, so that the clients of a former master look for the new one. It keeps those
+// of replicas and ours, which are named resec:<id>. It returns how many it closed, and an error for each kind of client that
+// it could not close.
+func (s *Server) Disconnect(ctx context.Context) (int, error) {
+	n, err := s.disconnect(ctx, "normal")
+	m, err2 := s.disconnect(ctx, "pubsub")
+	return n + m, errors.Join(err, err2)
+}
+
+// disconnect closes the connections of one type (CLIENT LIST TYPE).
+func (s *Server) disconnect(ctx context.Context, kind string) (int, error) {
+	results, err := s.do(ctx, []string{"CLIENT", "LIST", "TYPE", kind})
+	if err != nil {
+		return 0, err
+	}
+	list, _ := results[0].ToString()
+	var commands [][]string
+	for _, id := range otherClients(list) {
+		commands = append(commands, []string{"CLIENT", "KILL", "ID", id})
+	}
+	if len(commands) == 0 {
+		return 0, nil
+	}
+	if _, err := s.do(ctx, commands...); !Replied(err) { // the reply "No such client" is as good as success
+		return len(commands), err
+	}
+	return len(commands), nil
+}
+
+// OlderNamesakes is the number of connections that have the name of ours and are older. If this is the process's first
+// connection, they belong to another process. It returns an error if the server did not list its clients.
+func (s *Server) OlderNamesakes(ctx context.Context) (int, error) {
+	results, err := s.do(ctx, []string{"CLIENT", "ID"}, []string{"CLIENT", "LIST", "TYPE", "normal"})
+	if err != nil {
+		return 0, err
+	}
+	own, _ := results[0].AsInt64()
+	list, _ := results[1].ToString()
+	return countOlder(list, s.opt.Name, own), nil
+}
+
+// countOlder counts the clients in CLIENT LIST's text that have a name, and an id below own.
+func countOlder(list, name string, own int64) (n int) {
+	for line := range strings.Lines(list) {
+		fields := strings.Fields(line)
+		if len(fields) == 0 || !slices.Contains(fields, "name="+name) {
+			continue
+		}
+		id, err := strconv.ParseInt(strings.TrimPrefix(fields[0], "id="), 10, 64)
+		if err == nil && id < own {
+			n++
+		}
+	}
+	return n
+}
+
+// otherClients are the ids in CLIENT LIST's text of connections that are not ours.
+func otherClients(list string) (ids []string) {
+	for line := range strings.Lines(list) {
+		var id, name string
+		for _, field := range strings.Fields(line) {
+			if v, ok := strings.CutPrefix(field, "id="); ok {
+				id = v
+			}
+			if v, ok := strings.CutPrefix(field, "name="); ok {
+				name = v
+			}
+		}
+		if id != "" && !strings.HasPrefix(name, namePrefix) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}

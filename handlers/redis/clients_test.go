@@ -1,0 +1,120 @@
+package redis
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestOtherClients(t *testing.T) {
+	for _, tt := range []struct {
+		name, list string
+		want       []string
+	}{
+		{"an empty list", "", nil},
+		{"a client without a name",
+			"id=3 addr=10.0.0.9:1 laddr=10.0.0.1:6379 fd=8 name= age=1 flags=N db=0 cmd=get user=default\n", []string{"3"}},
+		{"a client with another name", "id=4 addr=10.0.0.9:2 name=web age=1\n", []string{"4"}},
+		{"a connection of any agent is not in it", "id=5 addr=10.0.0.9:3 name=resec:node/redis-:6379 age=1\n", nil},
+		{"the library's name does not count", "id=6 name=web lib-name=resec:x lib-ver=1\n", []string{"6"}},
+		{"a name that contains ours", "id=7 name=my-resec:x\n", []string{"7"}},
+		{"a line without an id", "name=web\n", nil},
+		{"several in order, the last line without an end",
+			"id=8 name=a\r\nid=9 name=resec:b\r\n\r\nid=10 name=c", []string{"8", "10"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if d := cmp.Diff(tt.want, otherClients(tt.list)); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func TestCountOlder(t *testing.T) {
+	const name = "resec:a"
+	for _, tt := range []struct {
+		name, list string
+		want       int
+	}{
+		{"only our own connection", "id=7 addr=x name=resec:a\n", 0},
+		{"an older one", "id=6 name=resec:a\nid=7 name=resec:a\n", 1},
+		{"two older ones, and an empty line", "id=5 name=resec:a\n\nid=6 name=resec:a\nid=7 name=resec:a\n", 2},
+		{"a newer one", "id=7 name=resec:a\nid=8 name=resec:a\n", 0},
+		{"an older one of another member", "id=6 name=resec:ab\nid=7 name=resec:a\n", 0},
+		{"an id that is no number", "id=x name=resec:a\n", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := countOlder(tt.list, name, 7); got != tt.want {
+				t.Errorf("got %d, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestOlderNamesakes(t *testing.T) {
+	p := newPeer(t, nil)
+	p.fail("CLIENT ID", ":7")
+	p.fail("CLIENT LIST", strings.TrimSuffix(bulk("id=6 name=resec:a\nid=7 name=resec:a\n"), "\r\n"))
+	s := p.open(t, Options{Name: "resec:a"})
+	if n, err := s.OlderNamesakes(t.Context()); n != 1 || err != nil {
+		t.Errorf("got %d, %v; want 1", n, err)
+	}
+	p.fail("CLIENT ID", "-NOPERM no")
+	if n, err := s.OlderNamesakes(t.Context()); n != 0 || err == nil {
+		t.Errorf("got %d, %v; want an error", n, err)
+	}
+}
+
+func TestDisconnect(t *testing.T) {
+	list := func(text string) string { return strings.TrimSuffix(bulk(text), "\r\n") }
+	for _, tt := range []struct {
+		name                 string
+		normal, pubsub, kill string
+		n                    int
+		err                  bool
+		want                 []string
+	}{
+		{"both kinds", list("id=1 name=a\nid=2 name=resec:b\n"), list("id=3 name=\n"), ":1", 2, false,
+			[]string{"CLIENT KILL ID 1", "CLIENT KILL ID 3"}},
+		{"no client", list(""), list(""), ":1", 0, false, nil},
+		{"a client that has left",
+			list("id=1 name=a\n"), list(""), "-ERR No such client", 1, false, []string{"CLIENT KILL ID 1"}},
+		{"one kind that is not listed", "-NOPERM no", list("id=3 name=\n"), ":1", 1, true, []string{"CLIENT KILL ID 3"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newPeer(t, nil)
+			p.fail("CLIENT LIST TYPE normal", tt.normal)
+			p.fail("CLIENT LIST TYPE pubsub", tt.pubsub)
+			p.fail("CLIENT KILL", tt.kill)
+			n, err := p.open(t, Options{}).Disconnect(t.Context())
+			if n != tt.n || (err != nil) != tt.err {
+				t.Errorf("got %d, %v; want %d, error %t", n, err, tt.n, tt.err)
+			}
+			var kills []string
+			for _, command := range p.received() {
+				if strings.HasPrefix(command, "CLIENT KILL") {
+					kills = append(kills, command)
+				}
+			}
+			if d := cmp.Diff(tt.want, kills); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func TestPause(t *testing.T) {
+	p := newPeer(t, nil)
+	s := p.open(t, Options{})
+	if err := s.Pause(t.Context(), 1500*time.Millisecond); err != nil {
+		t.Error(err)
+	}
+	if err := s.Unpause(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if d := cmp.Diff([]string{"CLIENT PAUSE 1500 WRITE", "CLIENT UNPAUSE"}, p.changes()); d != "" {
+		t.Error(d)
+	}
+}

@@ -1,0 +1,55 @@
+package redis
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"time"
+)
+
+// dial connects, with TLS if it is configured. The dialer's timeout bounds the TLS handshake too.
+func (o Options) dial(ctx context.Context, d *net.Dialer) (conn net.Conn, err error) {
+	if o.TLS == nil {
+		conn, err = d.DialContext(ctx, "tcp", o.Addr)
+	} else {
+		conn, err = (&tls.Dialer{NetDialer: d, Config: o.TLS()}).DialContext(ctx, "tcp", o.Addr)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &limitedConn{Conn: conn}, nil
+}
+
+// connect dials, authenticates and names the connection, for a connection that rueidis does not manage. Dial and handshake
+// take at most the timeout each, and no longer than the context.
+func (o Options) connect(ctx context.Context) (net.Conn, error) {
+	conn, err := o.dial(ctx, &net.Dialer{Timeout: o.Timeout})
+	if err != nil {
+		return nil, fmt.Errorf("dial redis %s: %w", o.Addr, err)
+	}
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	_ = conn.SetDeadline(time.Now().Add(o.Timeout))
+	replies := bufio.NewReader(conn)
+	for _, command := range o.handshake() {
+		if _, err = io.WriteString(conn, encodeCommand(command)); err == nil {
+			err = readSimpleReply(replies)
+		}
+		if err != nil {
+			conn.Close()
+			return nil, fmt.Errorf("%s on redis %s: %w", command[0], o.Addr, o.redact(err))
+		}
+	}
+	return conn, nil
+}
+
+// handshake are the first commands on a connection that rueidis does not manage.
+func (o Options) handshake() (commands [][]string) {
+	if l := o.login(); l != (Login{}) {
+		commands = append(commands, []string{"AUTH", cmp.Or(l.Username, "default"), l.Password})
+	}
+	return append(commands, []string{"CLIENT", "SETNAME", cmp.Or(o.Name, "resec")})
+}

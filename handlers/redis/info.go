@@ -1,0 +1,85 @@
+package redis
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+)
+
+// parseInfo reads the text of INFO. A field that is missing or no number stays zero. It returns errBadInfo for a text without
+// run_id or role, and ErrTooOld.
+func parseInfo(text string) (Status, error) {
+	f := map[string]string{}
+	for line := range strings.Lines(text) {
+		if name, value, ok := strings.Cut(strings.TrimRight(line, "\r\n"), ":"); ok {
+			f[name] = value
+		}
+	}
+	num := func(name string) int64 {
+		n, _ := strconv.ParseInt(f[name], 10, 64)
+		return n
+	}
+	st := Status{
+		RunID: f["run_id"], Version: f["redis_version"], Master: f["role"] == "master", Loading: f["loading"] == "1",
+		Position: Position{ReplID: f["master_replid"], Offset: num("master_repl_offset")},
+		Keys:     countKeys(f), Dataset: num("used_memory_dataset"), Priority: 100,
+	}
+	if st.RunID == "" || f["role"] == "" {
+		return Status{}, fmt.Errorf("%w: it names no run_id or role", errBadInfo)
+	}
+	if !supported(st.Version) {
+		return Status{}, fmt.Errorf("%w: it is %s", ErrTooOld, st.Version)
+	}
+	if id := f["master_replid2"]; strings.Trim(id, "0") != "" {
+		st.Position.ReplID2, st.Position.ReplID2EndOffset = id, num("second_repl_offset")
+	}
+	if !st.Master {
+		st.MasterAddr = net.JoinHostPort(f["master_host"], f["master_port"])
+		st.LinkUp, st.Syncing = f["master_link_status"] == "up", f["master_sync_in_progress"] == "1"
+		st.Position.Offset = num("slave_repl_offset")
+		st.LinkDownFor = int(max(0, num("master_link_down_since_seconds"))) // -1: the link never was up
+	}
+	for i := 0; f["slave"+strconv.Itoa(i)] != ""; i++ {
+		st.Replicas = append(st.Replicas, parseReplica(f["slave"+strconv.Itoa(i)]))
+	}
+	return st, nil
+}
+
+// parseReplica reads "ip=…,port=…,state=online,offset=…,lag=…".
+func parseReplica(text string) Replica {
+	f := map[string]string{}
+	for _, kv := range strings.Split(text, ",") {
+		k, v, _ := strings.Cut(kv, "=")
+		f[k] = v
+	}
+	offset, _ := strconv.ParseInt(f["offset"], 10, 64)
+	lag, _ := strconv.Atoi(f["lag"])
+	return Replica{Addr: net.JoinHostPort(f["ip"], f["port"]), Online: f["state"] == "online", Offset: offset, Lag: lag}
+}
+
+// countKeys adds up the keys of all databases, "dbN:keys=…,expires=…".
+func countKeys(f map[string]string) int64 {
+	var sum int64
+	for name, value := range f {
+		if _, err := strconv.Atoi(strings.TrimPrefix(name, "db")); err != nil || !strings.HasPrefix(value, "keys=") {
+			continue
+		}
+		count, _, _ := strings.Cut(strings.TrimPrefix(value, "keys="), ",")
+		n, _ := strconv.ParseInt(count, 10, 64)
+		sum += n
+	}
+	return sum
+}
+
+// supported reports whether a redis_version has CLIENT PAUSE WRITE, which is new in 6.2. Valkey's redis_version is 7.2.4.
+func supported(version string) bool {
+	major, rest, _ := strings.Cut(version, ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	x, err := strconv.Atoi(major)
+	y, _ := strconv.Atoi(minor)
+	if err != nil {
+		return false
+	}
+	return x > 6 || x == 6 && y >= 2
+}
