@@ -101,6 +101,8 @@ func (f *fakeConsul) serve(w http.ResponseWriter, r *http.Request, call string) 
 		}
 	}
 	switch {
+	case r.URL.Query().Has("passing"):
+		http.Error(w, "entries are wanted whatever their health", http.StatusBadRequest)
 	case call == "txn":
 		var ops api.TxnOps
 		decode(&ops)
