@@ -20,22 +20,27 @@ type Metrics struct {
 	steps                                                *prometheus.HistogramVec
 }
 
+// stepBuckets are in seconds: a step of a takeover takes between a millisecond and the wait for an unreachable master.
+var stepBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+
 // New returns counters that are zero.
 func New() *Metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
 	m := &Metrics{
-		registry:     prometheus.NewRegistry(),
-		promotions:   counter("resec_promotions_total", "Terms in which this member was published as master."),
-		fences:       counter("resec_fences_total", "Fences set: a Redis server, this member's or another's, was made to refuse writes."),
-		parks:        counter("resec_parks_total", "Parks: a Redis server, this member's or another's, was detached from its master and made read-only."),
+		registry:   prometheus.NewRegistry(),
+		promotions: counter("resec_promotions_total", "Terms in which this member was published as master."),
+		fences: counter("resec_fences_total",
+			"Redis servers, this member's or another's, that were fenced: they refuse writes."),
+		parks: counter("resec_parks_total",
+			"Redis servers, this member's or another's, that were parked: detached from a master and read-only."),
 		consulErrors: counter("resec_consul_errors_total", "Failed calls to Consul."),
 		redisErrors:  counter("resec_redis_errors_total", "Failed commands to Redis servers, this member's or another's."),
 		hookFailures: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "resec_hook_failures_total",
 			Help: "Failed runs of hooks, by the event that the hook runs on."}, []string{"hook"}),
 		steps: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "resec_takeover_step_duration_seconds",
-			Help: "Duration of each step of a takeover.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"step"}),
+			Help: "Duration of each step of a takeover.", Buckets: stepBuckets}, []string{"step"}),
 	}
 	m.registry.MustRegister(m.promotions, m.fences, m.parks, m.consulErrors, m.redisErrors, m.hookFailures, m.steps)
 	// Each counter begins with 0: increase() of one that begins with 1 would miss the first failure.

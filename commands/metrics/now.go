@@ -17,13 +17,17 @@ type Now struct {
 }
 
 var (
-	role    = prometheus.NewDesc("resec_role", "1 for the role that Redis reports, otherwise 0.", []string{"role"}, nil)
-	healthy = prometheus.NewDesc("resec_healthy", "1 if /health answers 200, otherwise 0.", nil, nil)
-	term    = prometheus.NewDesc("resec_term", "Term of the published master.", nil, nil)
-	lease   = prometheus.NewDesc("resec_lease_left_seconds", "Time for which this member may still rely on its Consul session; 0 without a session.", nil, nil)
-	offset  = prometheus.NewDesc("resec_replication_offset_bytes", "Replication offset of Redis.", nil, nil)
-	behind  = prometheus.NewDesc("resec_replication_behind_bytes", "Bytes by which the replication offset is behind the master's; absent if unknown.", nil, nil)
+	role    = gauge("resec_role", "1 for the role that Redis reports, otherwise 0.", "role")
+	healthy = gauge("resec_healthy", "1 if /health answers 200, otherwise 0.")
+	term    = gauge("resec_term", "Term of the published master.")
+	lease   = gauge("resec_lease_left_seconds", "Time for which this member may still rely on its Consul session; 0 without one.")
+	offset  = gauge("resec_replication_offset_bytes", "Replication offset of Redis.")
+	behind  = gauge("resec_replication_behind_bytes", "Bytes that Redis is behind the master; absent if unknown.")
 )
+
+func gauge(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, labels, nil)
+}
 
 // Describe implements prometheus.Collector.
 func (Now) Describe(out chan<- *prometheus.Desc) {
@@ -34,23 +38,23 @@ func (Now) Describe(out chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector. A gauge whose value is unknown is absent: a placeholder would be drawn as a value.
 func (n Now) Collect(out chan<- prometheus.Metric) {
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+	send := func(d *prometheus.Desc, v float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	known := n.Role == "master" || n.Role == "replica"
-	gauge(role, one(n.Role == "master"), "master")
-	gauge(role, one(n.Role == "replica"), "replica")
-	gauge(role, one(!known), "unknown")
-	gauge(healthy, one(n.Healthy))
+	send(role, one(n.Role == "master"), "master")
+	send(role, one(n.Role == "replica"), "replica")
+	send(role, one(!known), "unknown")
+	send(healthy, one(n.Healthy))
 	if n.Term > 0 || known {
-		gauge(term, float64(n.Term))
-		gauge(lease, n.Lease.Seconds())
+		send(term, float64(n.Term))
+		send(lease, n.Lease.Seconds())
 	}
 	if n.Offset != nil {
-		gauge(offset, float64(*n.Offset))
+		send(offset, float64(*n.Offset))
 	}
 	if n.Behind != nil {
-		gauge(behind, float64(*n.Behind))
+		send(behind, float64(*n.Behind))
 	}
 }
 
