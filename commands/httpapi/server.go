@@ -26,7 +26,8 @@ import (
 )
 
 const (
-	// maxReports bounds the reports that are made at once, because each asks Redis. reportTimeout bounds one with the wait for its turn.
+	// maxReports bounds the reports that are made at once, because each asks Redis. reportTimeout bounds one, and the wait for its
+	// turn.
 	maxReports, reportTimeout = 8, 4 * time.Second
 	// statusTimeout bounds the status of the whole cluster.
 	statusTimeout = 5 * time.Second
