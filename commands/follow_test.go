@@ -211,10 +211,10 @@ func TestFollow_ConsulAwayAndBack(t *testing.T) {
 		return nil
 	})
 	c.Kill()
-	lab.Eventually(t, 10*time.Second, func() error { return f.Said("consul does not answer") })
+	lab.Eventually(t, 10*time.Second, func() error { return f.Said("consul watch failed") })
 	ok(t, c.Start())
 	ok(t, c.Ready(t.Context()))
-	lab.Eventually(t, 10*time.Second, func() error { return f.Said("consul answers again") })
+	lab.Eventually(t, 10*time.Second, func() error { return f.Said("consul watch recovered") })
 	before := calls()
 	register(t, k, k.Redis[0], "2", "")
 	lab.Eventually(t, 10*time.Second, func() error {

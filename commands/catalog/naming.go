@@ -1,4 +1,3 @@
-// Package catalog publishes a member as a Consul service with a TTL check, and reads who else is published.
 package catalog
 
 import (
@@ -10,24 +9,24 @@ import (
 	"resec/handlers"
 )
 
-// Role is what a member is published as.
+// Role is what a member is registered as.
 type Role string
 
 // The two roles.
 const (
 	Master  Role = "master"
-	Replica Role = "slave" // the word in the service's default name, kept for those who look it up
+	Replica Role = "slave" // part of the default service name, which clients look up
 )
 
-// Naming says how roles are told apart: by the service's name, or by the tags of a single service.
+// Naming says how the roles are named in the catalog: by two services, or by the tags of one service.
 type Naming struct {
-	Prefix      string // <prefix>-master and <prefix>-slave
-	Service     string // not empty: this one name, the role by its first tag
+	Prefix      string // the services are <Prefix>-master and <Prefix>-slave
+	Service     string // if not empty: the name of the one service; its first tag names the role
 	MasterTags  []string
 	ReplicaTags []string
 }
 
-// Name is the service name of a role.
+// Name returns the service name of a role.
 func (n Naming) Name(r Role) string {
 	if n.Service != "" {
 		return n.Service
@@ -35,7 +34,7 @@ func (n Naming) Name(r Role) string {
 	return n.Prefix + "-" + string(r)
 }
 
-// Tags are the tags of a role.
+// Tags returns the service tags of a role.
 func (n Naming) Tags(r Role) []string {
 	if r == Master {
 		return n.MasterTags
@@ -43,7 +42,7 @@ func (n Naming) Tags(r Role) []string {
 	return n.ReplicaTags
 }
 
-// Tag is the tag by which a role is told within its service; empty where the name tells it.
+// Tag returns the tag that names a role within the one service; it is empty if the service's name does.
 func (n Naming) Tag(r Role) string {
 	if n.Service == "" {
 		return ""
@@ -51,7 +50,7 @@ func (n Naming) Tag(r Role) string {
 	return n.Tags(r)[0]
 }
 
-// Watch are the parameters of a `consul watch` on the master.
+// Watch returns the parameters of a `consul watch` on the master.
 func (n Naming) Watch() map[string]any {
 	params := map[string]any{"type": "service", "service": n.Name(Master)}
 	if tag := n.Tag(Master); tag != "" {
@@ -60,13 +59,13 @@ func (n Naming) Watch() map[string]any {
 	return params
 }
 
-// Matches tells whether an entry is one of a role.
+// Matches reports whether an entry has the role.
 func (n Naming) Matches(e handlers.Entry, r Role) bool {
 	return e.Service.Service == n.Name(r) && (n.Service == "" || slices.Contains(e.Service.Tags, n.Tag(r)))
 }
 
-// ServiceID names one member's instance, the same in both roles, and distinct for each announced address and cluster
-// on a Consul agent.
+// ServiceID returns the id of one member's service instance. It is the same in both roles. On one Consul agent it is different
+// for each announced address and each cluster.
 func (n Naming) ServiceID(host string, port int) string {
 	name := n.Service
 	if name == "" {
@@ -75,7 +74,7 @@ func (n Naming) ServiceID(host string, port int) string {
 	return name + "-" + net.JoinHostPort(host, strconv.Itoa(port))
 }
 
-// Meta is what a service's entry says beside its address.
+// Meta returns the metadata of a member's service entry: its id, the term and the version of Redis.
 func Meta(id string, term uint64, version string) map[string]string {
 	return map[string]string{"id": id, "term": fmt.Sprint(term), "version": version}
 }

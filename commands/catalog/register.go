@@ -12,60 +12,52 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// publish registers where the service itself is new or changed, and updates the check. A registration does not lift a
-// critical check: the update does. A call that was given up may be carried out later than its successors, or have been carried
-// out: what is registered is looked at, and a Consul that has too much to do, but answers, is not given the same to do again.
-func (r *Registrar) publish(ctx context.Context, have *Entry, want Entry, maybe, late bool) error {
-	try, cancel := context.WithTimeout(ctx, r.timeout())
-	defer cancel()
-	known := have != nil && have.sameService(want)
-	if known && (late || time.Since(r.lastVerified) >= r.Interval) || maybe {
-		look := try
-		if maybe { // where it is slow, it is waited for: what it was told before it will do
-			var done context.CancelFunc
-			look, done = context.WithTimeout(ctx, min(callTimeout, 2*r.timeout()))
-			defer done()
+// publish registers the service if it is new or has changed, and updates the check: a registration alone does not lift a critical
+// check.
+func (r *Registrar) publish(ctx context.Context, want Entry) error {
+	now := time.Now()
+	plan := r.known.plan(want, now)
+	registered, deadline := plan.registered, now.Add(r.known.callTimeout(now))
+	if plan.verifyFirst {
+		matches, err := r.read(ctx, want, now.Add(plan.readTimeout))
+		if err != nil && !isAnswer(err) { // a frozen Consul would carry out, when it continues, all that is written to it now
+			return fmt.Errorf("read service %s: %w", r.ID, err)
 		}
-		is, err := r.registered(look, want)
-		if err != nil && !isHTTPError(err) { // what is written to a Consul that hangs is all carried out when it goes on, before what is meant then
-			return fmt.Errorf("look at service %s: %w", r.ID, err)
+		registered = matches || registered && err != nil // an answer with an error says nothing new: the update will tell
+		if matches {
+			r.known.lastVerified = time.Now()
 		}
-		if known = is || known && err != nil; is {
-			r.lastVerified = time.Now()
-		}
-		if maybe || late { // each call has its time
-			var done context.CancelFunc
-			try, done = context.WithTimeout(ctx, r.timeout())
-			defer done()
+		if plan.newDeadline {
+			deadline = time.Now().Add(r.known.callTimeout(time.Now()))
 		}
 	}
-	if !known {
+	if !registered {
 		return r.registerAndUpdate(ctx, want)
 	}
-	err := r.update(try, want)
-	if isNotFound(err) { // somebody deregistered us, or the agent lost its data
+	err := r.update(ctx, want, deadline)
+	if isStatus(err, http.StatusNotFound) { // another client deregistered the service, or the Consul agent lost its data
 		return r.registerAndUpdate(ctx, want)
 	}
 	return err
 }
 
-// registerAndUpdate registers, and updates the check.
+// registerAndUpdate registers the service and updates its check.
 func (r *Registrar) registerAndUpdate(ctx context.Context, e Entry) error {
-	r.lastVerified = time.Time{}
+	r.known.lastVerified = time.Time{}
 	if err := r.register(ctx, e); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.timeout())
-	defer cancel()
-	return r.update(ctx, e)
+	now := time.Now()
+	return r.update(ctx, e, now.Add(r.known.callTimeout(now)))
 }
 
-// register is not cut short: Consul may register after the deregistration that follows.
+// register registers the service. The end of the context does not cut the call short: Consul might carry it out after the
+// deregistration that follows.
 func (r *Registrar) register(ctx context.Context, e Entry) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.timeout())
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.known.callTimeout(time.Now()))
 	defer cancel()
 	err := r.Client.Agent().ServiceRegisterOpts(&api.AgentServiceRegistration{
 		ID: r.ID, Name: r.Naming.Name(e.Role), Tags: r.Naming.Tags(e.Role), Address: r.Host, Port: r.Port, Meta: e.Meta,
@@ -80,55 +72,64 @@ func (r *Registrar) register(ctx context.Context, e Entry) error {
 	return nil
 }
 
-// registered tells whether Consul's agent has the service as it should be.
-func (r *Registrar) registered(ctx context.Context, e Entry) (bool, error) {
+// read reports whether the Consul agent has the service as e says.
+func (r *Registrar) read(ctx context.Context, e Entry, deadline time.Time) (matches bool, err error) {
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
 	s, _, err := r.Client.Agent().Service(r.ID, (&api.QueryOptions{}).WithContext(ctx))
-	return err == nil && s.Service == r.Naming.Name(e.Role) && slices.Equal(s.Tags, r.Naming.Tags(e.Role)) && maps.Equal(s.Meta, e.Meta), err
+	if err != nil {
+		return false, err
+	}
+	return s.Service == r.Naming.Name(e.Role) && slices.Equal(s.Tags, r.Naming.Tags(e.Role)) && maps.Equal(s.Meta, e.Meta), nil
 }
 
-func (r *Registrar) update(ctx context.Context, e Entry) error {
+// update updates the check.
+func (r *Registrar) update(ctx context.Context, e Entry, deadline time.Time) error {
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
 	sent := time.Now()
 	err := r.Client.Agent().UpdateTTLOpts(r.CheckID(), e.Output, e.Status, (&api.QueryOptions{}).WithContext(ctx))
 	if err != nil {
 		return fmt.Errorf("update check %s: %w", r.CheckID(), err)
 	}
-	r.lastUpdate = sent
+	r.known.lastUpdate = sent
 	if r.Updated != nil {
 		r.Updated(sent, r.TTL())
 	}
 	return nil
 }
 
-// deregisterAtEnd removes the instance; again after a while where a registration that was given up may be carried out yet.
-func (r *Registrar) deregisterAtEnd(ctx context.Context, late bool) error {
-	bound := defaultDeregisterTimeout
+// deregisterAtEnd deregisters the instance, and again after a pause if a registration that failed may still be carried out. It
+// returns an error if the last of these calls fails.
+func (r *Registrar) deregisterAtEnd(ctx context.Context) error {
+	timeout, lateWrites := defaultDeregisterTimeout, r.known.lateWritesPossible(time.Now())
 	if r.DeregisterTimeout != nil {
-		bound = r.DeregisterTimeout()
+		timeout = r.DeregisterTimeout()
 	}
-	ctx, cancel := context.WithTimeout(ctx, bound)
+	end := time.Now().Add(timeout)
+	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
-	err := r.deregister(ctx)
-	if err == nil && late {
-		time.Sleep(retryInterval)
-		err = r.deregister(ctx)
+	if err := r.deregister(ctx); err != nil || !lateWrites {
+		return err
 	}
-	return err
+	select {
+	case <-ctx.Done():
+	case <-time.After(repeatDelay(time.Until(end))):
+	}
+	return r.deregister(ctx)
 }
 
+// deregister deregisters the instance. It returns nil if Consul does not know it.
 func (r *Registrar) deregister(ctx context.Context) error {
 	err := r.Client.Agent().ServiceDeregisterOpts(r.ID, (&api.QueryOptions{}).WithContext(ctx))
-	if err != nil && !isNotFound(err) {
+	if err != nil && !isStatus(err, http.StatusNotFound) {
 		return fmt.Errorf("deregister service %s: %w", r.ID, err)
 	}
 	return nil
 }
 
-func isNotFound(err error) bool {
-	var status api.StatusError
-	return errors.As(err, &status) && status.Code == http.StatusNotFound
-}
-
-func isHTTPError(err error) bool {
+// isAnswer reports whether Consul answered, with an error.
+func isAnswer(err error) bool {
 	var status api.StatusError
 	return errors.As(err, &status)
 }

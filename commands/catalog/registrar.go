@@ -2,47 +2,23 @@ package catalog
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
+	"net/http"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/consul/api"
+
+	"resec/commands/logonce"
+	"resec/commands/observable"
 )
 
-// callTimeout bounds one call to Consul.
-const callTimeout = 3 * time.Second
-
-// timeout bounds a look and an update together while the check must be kept: of an interval, half until
-// an update, a third for the try and a quarter at most until the next leave room for two more tries within the check's TTL of two
-// intervals (½ + ⅓ + ¼ + ⅓ + ¼ + ⅓ = 2). A registration comes on top where there is something new to register. An agent that is
-// killed has at least 1½ intervals to be back and find its session.
-// Before the first update, and once the check is over, there is nothing to keep.
-func (r *Registrar) timeout() time.Duration {
-	if r.expired() { // each call that is given up is carried out all the same, and the next one waits behind it
-		return callTimeout
-	}
-	return min(callTimeout, r.Interval/3)
-}
-
-func (r *Registrar) expired() bool { return time.Since(r.lastUpdate) > r.TTL() }
-
-// retryInterval is how soon a failed registration or update is tried again: Consul's return is seen within 1 s.
-const retryInterval = 500 * time.Millisecond
-
-// lateWriteWindow is how long after a call that failed the registration is looked at as often as that: for so long the call itself, on
-// its way to a Consul that hung, may still be carried out.
-const lateWriteWindow = 10 * time.Second
-
-// replicaUpdateDelay is how long a replica goes on to be listed as it was, unless it is passing or critical from now on: for no longer than a
-// take-over takes that nothing holds up. What all say at once of a master that is gone, and again of the next one's term, is in the
-// way of what clients wait for, which is where that is: a Consul agent carries out one change after the other.
-const replicaUpdateDelay = 300 * time.Millisecond
-
-// defaultDeregisterTimeout bounds the removal at the end: it is a part of what is left to a process that is told to end.
+// defaultDeregisterTimeout bounds the deregistration at the end. It is a part of the time that a process has from SIGTERM.
 const defaultDeregisterTimeout = 1200 * time.Millisecond
 
-// Entry is what is published of a member.
+// Entry is what is published about a member.
 type Entry struct {
 	Role   Role
 	Meta   map[string]string
@@ -50,135 +26,148 @@ type Entry struct {
 	Output string // of the check: one short line
 }
 
+// sameService reports whether both have the same service definition; their checks may differ.
 func (e Entry) sameService(o Entry) bool { return e.Role == o.Role && maps.Equal(e.Meta, o.Meta) }
 
-// Registrar keeps one service instance and its TTL check as they should be.
+func (e Entry) equal(o Entry) bool {
+	return e.sameService(o) && e.Status == o.Status && e.Output == o.Output
+}
+
+// Registrar keeps one service instance and its TTL check as they should be. Set may be called by any goroutine; all else belongs
+// to the goroutine of Run.
 type Registrar struct {
 	Client          *api.Client
 	Naming          Naming
 	ID              string        // of the service instance
 	Host            string        // empty: the node's address
 	Port            int           //
-	Interval        time.Duration // the check is updated each half of it
-	DeregisterAfter time.Duration // critical for this long: Consul removes the instance
+	Interval        time.Duration // the check is updated every half of it
+	DeregisterAfter time.Duration // Consul deregisters the instance if it is critical for this long
 	Log             *slog.Logger
-	// Updated is told when an update that succeeded was sent, and how long the check then lives. May be nil.
+	// Updated is called by Run after each successful update of the check: when it was sent, and the check's TTL. May be nil.
 	Updated func(sent time.Time, ttl time.Duration)
-	// Confirm is asked before an entry is published after a time in which Consul could not be spoken to: what was to be published
-	// before may be wrong by now. An error puts it off. May be nil.
+	// Confirm is called by Run before it publishes an entry after an outage of Consul, because the entry may be outdated by then.
+	// An error puts the publication off until the next attempt. May be nil.
 	Confirm func(ctx context.Context, e Entry) error
-	// Bye is how long the removal at the end may take. nil: byeFor.
+	// DeregisterTimeout returns how long the deregistration at the end may take. nil: defaultDeregisterTimeout.
 	DeregisterTimeout func() time.Duration
 
-	lastVerified time.Time // when it was last seen to be registered as it should be: an update alone does not tell what somebody has changed
-	staleSince   time.Time // since when what is said of a replica is old; zero: it is not
-	lastUpdate   time.Time // when the last update that succeeded was sent, in this Run or the one before
-	mu           sync.Mutex
-	want         *Entry
-	wake         chan struct{}
+	wanted  handover     // from Set to Run
+	known   registration // Run's alone
+	failure logonce.Once // Run's alone
 }
 
-// CheckID is the id of the instance's TTL check.
+// CheckID returns the id of the instance's TTL check.
 func (r *Registrar) CheckID() string { return "service:" + r.ID }
 
-// TTL of the check is two intervals: one update may fail, and be tried again, before it ends.
-func (r *Registrar) TTL() time.Duration { return 2 * r.Interval }
+// TTL returns the TTL of the check: two intervals. A killed agent has at least 1½ intervals to restart and find its session.
+func (r *Registrar) TTL() time.Duration { return registration{interval: r.Interval}.ttl() }
 
-// Set says what shall be published from now on; Run carries it out.
-func (r *Registrar) Set(e Entry) {
-	r.mu.Lock()
-	same := r.want != nil && r.want.sameService(e) && r.want.Status == e.Status && r.want.Output == e.Output
-	r.want = &e
-	r.mu.Unlock()
-	if same {
-		return
-	}
-	select {
-	case r.wakeChan() <- struct{}{}:
-	default:
-	}
-}
+// Set hands over what Run publishes from now on. It does not block.
+func (r *Registrar) Set(e Entry) { r.wanted.set(e) }
 
-func (r *Registrar) wakeChan() chan struct{} {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.wake == nil {
-		r.wake = make(chan struct{}, 1)
-	}
-	return r.wake
-}
-
-func (r *Registrar) wanted() *Entry {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.want
-}
-
-// holdBack is for how much longer what is listed may stay; for no longer than until the check's next update.
-func (r *Registrar) holdBack(have *Entry, want Entry) time.Duration {
-	if have == nil || have.Role != Replica || want.Role != Replica ||
-		want.Status != have.Status && (have.Status != api.HealthPassing || want.Status != api.HealthWarning) ||
-		want.Status == have.Status && want.Output == have.Output && have.sameService(want) {
-		r.staleSince = time.Time{}
-		return 0
-	}
-	if r.staleSince.IsZero() {
-		r.staleSince = time.Now()
-	}
-	return min(replicaUpdateDelay-time.Since(r.staleSince), r.Interval/2-time.Since(r.lastUpdate))
-}
-
-// Run publishes what Set says until the context ends, then removes the instance.
+// Run publishes the entry of the last Set until the context ends, then deregisters the instance. It returns an error if that
+// fails; an error before is logged, and the attempt repeated. Run may be called again after it has returned.
 func (r *Registrar) Run(ctx context.Context) error {
-	var have *Entry // as Consul's agent has it; nil: not, or unknown
-	tried, failing, failed := false, false, time.Time{}
-	for {
-		wait := r.Interval / 2
-		if time.Since(failed) < lateWriteWindow {
-			wait = min(retryInterval, wait)
-		}
-		want, calm := r.wanted(), time.Duration(0)
-		if want != nil {
-			calm = r.holdBack(have, *want)
-		}
-		switch {
-		case want == nil || ctx.Err() != nil:
-		case calm > 0:
-			wait = min(wait, calm)
-		default:
-			tried = true // a call that fails may have been carried out
-			var err error
-			if old := !r.lastUpdate.IsZero() && time.Since(r.lastUpdate) > r.Interval; r.Confirm != nil && (failing || old) {
-				err = r.Confirm(ctx, *want)
-			}
-			if err == nil {
-				err = r.publish(ctx, have, *want, failing && !r.lastUpdate.IsZero(), time.Since(failed) < lateWriteWindow)
-			}
-			if err != nil {
-				failed = time.Now()
-			}
-			switch {
-			case ctx.Err() != nil:
-			case err != nil:
-				if !failing {
-					r.Log.Warn("consul does not take the registration; trying on", "err", err)
-				}
-				have, failing, wait = nil, true, min(retryInterval, r.Interval/4)
-			default:
-				if failing {
-					r.Log.Info("registered again", "service", r.Naming.Name(want.Role))
-				}
-				have, failing, r.staleSince = want, false, time.Time{}
-			}
-		}
+	r.known = registration{interval: r.Interval, lastUpdate: r.known.lastUpdate}
+	r.failure.Reset()
+	for ctx.Err() == nil {
+		wait := r.step(ctx)
 		select {
 		case <-ctx.Done():
-			if !tried {
-				return nil
-			}
-			return r.deregisterAtEnd(context.WithoutCancel(ctx), time.Since(failed) < lateWriteWindow)
-		case <-r.wakeChan():
+		case <-r.wanted.changed():
 		case <-time.After(wait):
 		}
 	}
+	if !r.known.attempted {
+		return nil
+	}
+	return r.deregisterAtEnd(context.WithoutCancel(ctx))
+}
+
+// step makes one decision, carries it out, and returns how long to wait for the next.
+func (r *Registrar) step(ctx context.Context) (wait time.Duration) {
+	want := r.wanted.entry()
+	if want == nil {
+		return r.Interval / 2
+	}
+	next := r.known.decide(*want, time.Now())
+	r.known.staleSince = next.staleSince
+	if !next.publish {
+		return next.wait
+	}
+	r.known.attempted = true
+	if err := r.confirmAndPublish(ctx, *want, next.confirmFirst); err != nil {
+		r.known, wait = r.known.failed(time.Now())
+		r.logFailure(ctx, err)
+		return wait
+	}
+	r.known = r.known.published(*want)
+	if ctx.Err() == nil && r.failure.Active() {
+		r.Log.Info("service registered again", "event", "registered_again", "service", r.Naming.Name(want.Role), "id", r.ID)
+	}
+	r.failure.Reset()
+	return next.wait
+}
+
+func (r *Registrar) confirmAndPublish(ctx context.Context, want Entry, confirmFirst bool) error {
+	if confirmFirst && r.Confirm != nil {
+		if err := r.Confirm(ctx, want); err != nil {
+			return err
+		}
+	}
+	return r.publish(ctx, want)
+}
+
+// logFailure logs the first of a series of failures, and each change between a denied access and any other cause: an outage ends
+// by itself, a missing permission does not. A call that the end of the context has cut short is no failure.
+func (r *Registrar) logFailure(ctx context.Context, err error) {
+	cause := "unavailable"
+	if isStatus(err, http.StatusForbidden) {
+		cause = "access denied"
+	}
+	if ctx.Err() == nil && r.failure.Changed(cause) {
+		r.Log.Warn("cannot register the service; retrying", "event", "register_failed", "id", r.ID, "err", err)
+	}
+}
+
+// isStatus reports whether Consul answered with that HTTP status.
+func isStatus(err error, code int) bool {
+	var status api.StatusError
+	return errors.As(err, &status) && status.Code == code
+}
+
+// handover passes the wanted entry to Run. The zero value is ready for use.
+type handover struct {
+	mu     sync.Mutex
+	want   *Entry
+	signal chan struct{} // made when it is first used
+}
+
+// set replaces the wanted entry, and wakes Run if the entry is different.
+func (h *handover) set(e Entry) {
+	h.mu.Lock()
+	same := h.want != nil && h.want.equal(e)
+	h.want = &e
+	h.mu.Unlock()
+	if !same {
+		observable.Signal(h.changed())
+	}
+}
+
+// entry returns the wanted entry; nil: none was set yet.
+func (h *handover) entry() *Entry {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.want
+}
+
+// changed returns the channel that receives a signal when another entry is wanted.
+func (h *handover) changed() chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.signal == nil {
+		h.signal = make(chan struct{}, 1)
+	}
+	return h.signal
 }

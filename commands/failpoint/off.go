@@ -1,8 +1,8 @@
 //go:build !crash
 
-// Package failpoint names the steps of a take-over, a handover and a guard's change. A program that is built with the tag
-// crash, as the tests' is, dies at one of them if RESEC_CRASH_AT says so.
+// Package failpoint names steps of a takeover, a handover and a change of the guard, so that tests can stop a process at one of
+// them. Only a program that is built with the tag crash does so, as the tests' programs are. It starts no goroutine.
 package failpoint
 
-// Hit does nothing.
+// Hit does nothing in a program that is built without the tag crash.
 func Hit(string) {}

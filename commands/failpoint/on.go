@@ -1,6 +1,6 @@
 //go:build crash
 
-// Package failpoint names the steps of a take-over, a handover and a guard's change.
+// Package failpoint stops a process at a named step of a takeover, a handover or a change of the guard.
 package failpoint
 
 import (
@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// Hit ends this process as `kill -9` does, where RESEC_CRASH_AT names the step. Where RESEC_HALT_AT does it says so by a file in
-// RESEC_HALT_IN, and waits for another, so that something can be done to the servers at this very moment.
+// Hit kills this process, as `kill -9` does, if RESEC_CRASH_AT names the step. If RESEC_HALT_AT names it, Hit first creates the
+// file "halted" in the folder RESEC_HALT_IN and blocks until the file "go" is there: the test can change the servers meanwhile.
+// It takes no context, because a goroutine that stalls looks at none.
 func Hit(name string) {
 	if os.Getenv("RESEC_HALT_AT") == name {
 		halt(os.Getenv("RESEC_HALT_IN"))
@@ -25,9 +26,10 @@ func Hit(name string) {
 	select {}
 }
 
-// haltTimeout bounds the wait, should nobody end it.
+// haltTimeout bounds the wait if the test has ended without creating the file.
 const haltTimeout = 10 * time.Second
 
+// halt waits for the file "go", and returns at once if it cannot say that it waits.
 func halt(dir string) {
 	if os.WriteFile(filepath.Join(dir, "halted"), nil, 0o600) != nil {
 		return

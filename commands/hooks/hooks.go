@@ -1,4 +1,5 @@
-// Package hooks runs commands of the operator's own after something was done, and never in the way of who did it.
+// Package hooks runs the operator's commands after a promotion, a fence or a new master. Events are queued, so that a hook delays
+// no failover. One goroutine, Run, runs the hooks one after the other; it leaves no child process behind.
 package hooks
 
 import (
@@ -10,146 +11,168 @@ import (
 	"sync"
 	"time"
 
+	"resec/commands/observable"
 	"resec/handlers"
 )
 
-// Hook is one command, run on one kind of event.
+// Hook is one command that is run on one kind of event.
 type Hook struct {
-	On      string // promote, replicate or fence
+	On      string // the kind of event: promote, replicate or fence
 	Command *handlers.Command
 }
 
 const (
-	// timeoutAfter bounds one run of a hook.
-	timeoutAfter = 30 * time.Second
-	// grace is how long a hook may take from SIGTERM to SIGKILL then.
-	grace = time.Second
-	// exitFor is how long hooks may go on once all else is done, and exitGrace the grace then.
-	exitFor, exitGrace = time.Second, 100 * time.Millisecond
-	// lastFor is from when the agent was told to leave until they are ended, but not before all else is done. That takes up to
-	// 4.5 s where Consul is away: with 2 × exitGrace it is below 5 s.
-	lastFor = 4 * time.Second
+	// hookTimeout bounds one run of a hook.
+	hookTimeout = 30 * time.Second
+	// killDelay is the time from SIGTERM to SIGKILL for a hook that is ended.
+	killDelay = time.Second
+	// exitTimeout bounds the hooks that still wait or run after everything else of the agent has ended; exitKillDelay is the
+	// killDelay then.
+	exitTimeout, exitKillDelay = time.Second, 100 * time.Millisecond
+	// lastEnd is how long after the agent's stop the hooks are ended, unless everything else of the agent ends later: that may
+	// take 4.5 s if Consul is down. With two kill delays, of a running hook and of a background process, it is below 5 s.
+	lastEnd = 4 * time.Second
 )
 
-var errTimeout, errLeaves = errors.New("it took too long"), errors.New("the agent leaves")
+// The hooks end within the 5 s that Nomad waits from SIGTERM to SIGKILL.
+const _ = uint(5*time.Second - lastEnd - 2*exitKillDelay)
 
-// Runner runs hooks, one after the other. Its queue is bounded: each hook waits in it once, with the newest event.
+var (
+	errTimeout      = errors.New("it took too long")
+	errShuttingDown = errors.New("the agent is shutting down")
+)
+
+// Runner queues events and runs the hooks. The queue is bounded: each hook waits in it at most once, with its newest event.
 type Runner struct {
 	hooks   []Hook
-	timeout time.Duration
-	failed  func(hook string)
+	timeout time.Duration // of one run
+	failed  func(on string)
 	log     *slog.Logger
-	wake    chan struct{}
+	wake    chan struct{} // an event was queued
 
-	mu      sync.Mutex
-	queue   []job
-	last    []string // how each hook failed last, that did
-	leaving bool
+	mu           sync.Mutex
+	queue        []job
+	lastFailure  []string // of each hook, by its number; empty: it has not failed yet
+	shuttingDown bool
 }
 
-// job is a hook, by its number, that is to be told an event.
+// job is one run of a hook that is due.
 type job struct {
-	hook  int
+	hook  int // the number of the hook
 	event []byte
 	env   []string
 }
 
-// New makes a runner; failed, which may be nil, is told of each failure which kind of hook it was.
-func New(hooks []Hook, failed func(hook string), log *slog.Logger) *Runner {
-	r := &Runner{hooks: hooks, timeout: timeoutAfter, failed: failed, log: log, wake: make(chan struct{}, 1), last: make([]string, len(hooks))}
+// New returns a runner. Run calls failed, which may be nil, with the kind of event after each failure of a hook.
+func New(hooks []Hook, failed func(on string), log *slog.Logger) *Runner {
+	r := &Runner{hooks: hooks, timeout: hookTimeout, failed: failed, log: log}
+	r.wake, r.lastFailure = make(chan struct{}, 1), make([]string, len(hooks))
 	for _, h := range hooks {
-		h.Command.Grace = r.grace
+		h.Command.Grace = r.killDelay
 	}
 	return r
 }
 
-// Notify queues an event for all hooks of a kind, and returns at once.
+// Notify queues an event for every hook of its kind. It does not block.
 func (r *Runner) Notify(on string, event any, env ...string) {
 	data, err := json.Marshal(event)
 	if err != nil {
-		r.log.Error("an event cannot be encoded for hooks", "on", on, "err", err)
+		r.log.Error("cannot encode an event; no hook gets it", "event", "hook_event_invalid", "on", on, "err", err)
 		return
 	}
 	data = append(data, '\n')
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i, h := range r.hooks {
-		if h.On != on {
-			continue
+		if h.On == on {
+			r.replace(job{i, data, env})
 		}
-		waiting := len(r.queue)
-		r.queue = slices.DeleteFunc(r.queue, func(j job) bool { return j.hook == i })
-		if len(r.queue) < waiting {
-			r.log.Warn("a hook is not told of an event: a newer one came while it waited", "on", on, "hook", h.Command.Args)
-		}
-		r.queue = append(r.queue, job{i, data, env})
 	}
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
+	observable.Signal(r.wake)
 }
 
-// Failures are how hooks failed last, one line for each that did.
+// replace queues a job last, instead of one of the same hook that still waits. The caller holds the lock.
+func (r *Runner) replace(j job) {
+	waiting := len(r.queue)
+	r.queue = slices.DeleteFunc(r.queue, func(other job) bool { return other.hook == j.hook })
+	if len(r.queue) < waiting {
+		h := r.hooks[j.hook]
+		r.log.Warn("hook skips an event: a newer one came while it waited",
+			"event", "hook_event_superseded", "on", h.On, "hook", h.Command.Args)
+	}
+	r.queue = append(r.queue, j)
+}
+
+// Failures returns how each hook failed last, one line for each that has failed.
 func (r *Runner) Failures() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(r.last), func(s string) bool { return s == "" })
+	return slices.DeleteFunc(slices.Clone(r.lastFailure), func(s string) bool { return s == "" })
 }
 
-// Run runs what is told. Once over is closed nothing more is told; what is queued then has a moment, which is the shorter the
-// longer ago leave ended. It leaves no child behind.
-func (r *Runner) Run(leave context.Context, over <-chan struct{}) {
-	work, kill := context.WithCancelCause(context.WithoutCancel(leave))
+// Run runs the hooks until ended is closed, after which Notify must not be called any more. Hooks that wait or run then have
+// exitTimeout, but no longer than until lastEnd after the end of the context. Run returns when no child process is left.
+func (r *Runner) Run(ctx context.Context, ended <-chan struct{}) {
+	work, kill := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer kill(nil)
 	idle := make(chan struct{})
 	go func() {
 		defer close(idle)
-		r.work(work, over)
+		r.work(work, ended)
 	}()
 	select {
-	case <-leave.Done():
-	case <-over:
+	case <-ctx.Done():
+	case <-ended:
 	}
-	end := time.Now().Add(lastFor)
-	<-over
-	r.mu.Lock()
-	r.leaving = true
-	r.mu.Unlock()
+	end := time.Now().Add(lastEnd)
+	<-ended
+	r.setShuttingDown()
 	select {
 	case <-idle:
-	case <-time.After(min(exitFor, time.Until(end))):
+	case <-time.After(min(exitTimeout, time.Until(end))):
 	}
-	kill(errLeaves)
+	kill(errShuttingDown)
 	<-idle
-	var all sync.WaitGroup
+	var background sync.WaitGroup
 	for _, h := range r.hooks {
-		all.Go(h.Command.End)
+		background.Go(h.Command.End)
 	}
-	all.Wait()
+	background.Wait()
 }
 
-// work runs one job after the other until there is none left, and no more to come, or the context ends.
-func (r *Runner) work(ctx context.Context, over <-chan struct{}) {
+// work runs one job after the other until ended is closed and the queue is empty, or the context ends.
+func (r *Runner) work(ctx context.Context, ended <-chan struct{}) {
 	for last := false; ; {
-		switch j, ok := r.next(); {
-		case ok && ctx.Err() != nil:
-			r.log.Warn("a hook is not told of an event: the agent leaves", "on", r.hooks[j.hook].On, "hook", r.hooks[j.hook].Command.Args)
-			continue
-		case ok:
-			r.run(ctx, j)
-			continue
-		case last || ctx.Err() != nil:
+		r.runQueue(ctx)
+		if last || ctx.Err() != nil {
 			return
 		}
 		select {
 		case <-r.wake:
-		case <-over:
+		case <-ended:
 			last = true
 		}
 	}
 }
 
+// runQueue runs jobs until the queue is empty. After the end of the context it drops them instead.
+func (r *Runner) runQueue(ctx context.Context) {
+	for {
+		j, ok := r.next()
+		if !ok {
+			return
+		}
+		if ctx.Err() == nil {
+			r.run(ctx, j)
+			continue
+		}
+		h := r.hooks[j.hook]
+		r.log.Warn("hook skips an event: the agent is shutting down",
+			"event", "hook_event_dropped", "on", h.On, "hook", h.Command.Args)
+	}
+}
+
+// next takes the first job from the queue.
 func (r *Runner) next() (j job, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -167,23 +190,31 @@ func (r *Runner) run(ctx context.Context, j job) {
 	began := time.Now()
 	err := h.Command.Handle(ctx, j.event, j.env...)
 	if err == nil {
-		r.log.Info("a hook has run", "on", h.On, "hook", h.Command.Args, "took", time.Since(began).Round(time.Millisecond))
+		took := time.Since(began).Round(time.Millisecond)
+		r.log.Info("hook succeeded", "event", "hook_succeeded", "on", h.On, "hook", h.Command.Args, "took", took)
 		return
 	}
-	r.log.Warn("a hook failed", "on", h.On, "err", err)
+	r.log.Warn("hook failed; it is not repeated", "event", "hook_failed", "on", h.On, "err", err)
 	r.mu.Lock()
-	r.last[j.hook] = time.Now().Format(time.RFC3339) + " on " + h.On + ": " + err.Error()
+	r.lastFailure[j.hook] = time.Now().Format(time.RFC3339) + " on " + h.On + ": " + err.Error()
 	r.mu.Unlock()
 	if r.failed != nil {
 		r.failed(h.On)
 	}
 }
 
-func (r *Runner) grace() time.Duration {
+func (r *Runner) setShuttingDown() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.leaving {
-		return exitGrace
+	r.shuttingDown = true
+}
+
+// killDelay returns how long a hook has from SIGTERM to SIGKILL.
+func (r *Runner) killDelay() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.shuttingDown {
+		return exitKillDelay
 	}
-	return grace
+	return killDelay
 }

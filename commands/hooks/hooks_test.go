@@ -16,35 +16,36 @@ import (
 	"resec/handlers"
 )
 
-// deadline bounds every wait here; nothing comes near it unless it hangs.
+// deadline bounds every wait of these tests. None comes near it unless something hangs.
 const deadline = 10 * time.Second
 
-// run is a runner of shell commands, "kind: command", that is at work; wait makes it end and returns what hooks have said
-// to the file $OUT, and which have failed.
-func run(t *testing.T, lines ...string) (r *Runner, out string, wait func() (said, failed []string)) {
+// start starts a runner of shell commands, each given as "kind: command". The hooks write to descriptor 3, the file out.
+// wait ends the runner and returns the words in that file, and the kinds of the hooks that failed.
+func start(t *testing.T, lines ...string) (r *Runner, out string, wait func() (written, failed []string)) {
 	t.Helper()
 	out = filepath.Join(t.TempDir(), "out")
 	var hooks []Hook
 	for _, l := range lines {
 		on, line, _ := strings.Cut(l, ": ")
-		hooks = append(hooks, Hook{on, &handlers.Command{Args: []string{"exec 3>>" + out + "; " + line}, Shell: true, Stdout: io.Discard, Stderr: io.Discard}})
+		hooks = append(hooks, Hook{on, &handlers.Command{Args: []string{"exec 3>>" + out + "; " + line}, Shell: true,
+			Stdout: io.Discard, Stderr: io.Discard}})
 	}
 	var failed []string
-	r = New(hooks, func(hook string) { failed = append(failed, hook) }, slog.New(slog.DiscardHandler))
-	leave, stop := context.WithCancel(t.Context())
-	over := make(chan struct{})
+	r = New(hooks, func(on string) { failed = append(failed, on) }, slog.New(slog.DiscardHandler))
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
 	var done sync.WaitGroup
-	done.Go(func() { r.Run(leave, over) })
+	done.Go(func() { r.Run(ctx, ended) })
 	return r, out, func() ([]string, []string) {
 		stop()
-		close(over)
+		close(ended)
 		done.Wait()
 		data, _ := os.ReadFile(out)
 		return strings.Fields(string(data)), failed
 	}
 }
 
-// eventually waits until the file holds the text.
+// eventually waits until the file contains the text.
 func eventually(t *testing.T, file, text string) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -60,14 +61,14 @@ func eventually(t *testing.T, file, text string) {
 	}
 }
 
-func TestRunner_InTheirOrder(t *testing.T) {
-	r, _, wait := run(t, "promote: cat >&3", "fence: cat >&3", "promote: echo $X >&3; exit 3")
+func TestRunner_RunsHooksInOrder(t *testing.T) {
+	r, _, wait := start(t, "promote: cat >&3", "fence: cat >&3", "promote: echo $X >&3; exit 3")
 	r.Notify("promote", 1, "X=x")
 	r.Notify("fence", 2)
 	r.Notify("replicate", 3)
-	said, failed := wait() // what is queued is run still
-	if d := cmp.Diff([]string{"1", "x", "2"}, said); d != "" {
-		t.Errorf("said (-want +got):\n%s", d)
+	written, failed := wait() // queued events are still run
+	if d := cmp.Diff([]string{"1", "x", "2"}, written); d != "" {
+		t.Errorf("written (-want +got):\n%s", d)
 	}
 	if d := cmp.Diff([]string{"promote"}, failed); d != "" {
 		t.Errorf("failed (-want +got):\n%s", d)
@@ -77,8 +78,8 @@ func TestRunner_InTheirOrder(t *testing.T) {
 	}
 }
 
-func TestRunner_OnlyTheNewestWaits(t *testing.T) {
-	r, out, wait := run(t, "promote: read x; echo $x >&3; while ! grep -q go $OUT; do sleep 0.01; done", "fence: cat >&3")
+func TestRunner_OnlyTheNewestEventWaits(t *testing.T) {
+	r, out, wait := start(t, "promote: read x; echo $x >&3; while ! grep -q go $OUT; do sleep 0.01; done", "fence: cat >&3")
 	t.Setenv("OUT", out)
 	r.Notify("promote", 1)
 	eventually(t, out, "1")
@@ -94,14 +95,14 @@ func TestRunner_OnlyTheNewestWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = f.Close()
-	said, _ := wait()
-	if d := cmp.Diff([]string{"1", "go", "3", `"b"`}, said); d != "" {
-		t.Errorf("said (-want +got):\n%s", d)
+	written, _ := wait()
+	if d := cmp.Diff([]string{"1", "go", "3", `"b"`}, written); d != "" {
+		t.Errorf("written (-want +got):\n%s", d)
 	}
 }
 
-func TestRunner_OneThatHangsIsEnded(t *testing.T) {
-	r, out, wait := run(t, "promote: echo up >&3; sleep 60 & wait", "promote: echo next >&3")
+func TestRunner_EndsAHookThatHangs(t *testing.T) {
+	r, out, wait := start(t, "promote: echo up >&3; sleep 60 & wait", "promote: echo next >&3")
 	r.timeout = 200 * time.Millisecond
 	r.Notify("promote", 1)
 	eventually(t, out, "next")
@@ -114,12 +115,13 @@ func TestRunner_OneThatHangsIsEnded(t *testing.T) {
 	}
 }
 
-// Each hook holds the write end of a pipe: that ends with the last process which a hook has started.
-func TestRunner_LeavesNothingBehind(t *testing.T) {
+// The hook and its children hold the write end of a pipe, which is closed when the last of them ends.
+func TestRunner_LeavesNoProcessBehind(t *testing.T) {
 	for _, tt := range []struct{ name, line string }{
-		{"one that hangs", `echo up >&3; exec sleep 60`},
-		{"one that is deaf, with a child", `trap "" TERM; sh -c 'trap "" TERM; echo up >&3; while :; do sleep 1; done' & wait; while :; do sleep 1; done`},
-		{"what one left in the background", `(trap "" TERM; echo up >&3; while :; do sleep 1; done) & exit 0`},
+		{"a hook that hangs", `echo up >&3; exec sleep 60`},
+		{"a hook that ignores SIGTERM, with a child",
+			`trap "" TERM; sh -c 'trap "" TERM; echo up >&3; while :; do sleep 1; done' & wait; while :; do sleep 1; done`},
+		{"a background process of a hook that has ended", `(trap "" TERM; echo up >&3; while :; do sleep 1; done) & exit 0`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			read, write, err := os.Pipe()
@@ -127,7 +129,7 @@ func TestRunner_LeavesNothingBehind(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer read.Close()
-			r, out, wait := run(t, "fence: "+tt.line, "promote: echo never >&3")
+			r, out, wait := start(t, "fence: "+tt.line)
 			r.hooks[0].Command.Stderr = write
 			began := time.Now()
 			r.Notify("fence", 1)

@@ -1,4 +1,6 @@
-// Package httpapi tells who asks by HTTP what a member is: load balancers, rolling updates, Prometheus. It changes nothing.
+// Package httpapi answers by HTTP what a member is, for load balancers, rolling updates and Prometheus. It only reads.
+//
+// Listen starts one goroutine that serves; net/http starts one for each connection. Close ends and joins them.
 package httpapi
 
 import (
@@ -24,39 +26,50 @@ import (
 )
 
 const (
-	// looksMax is how many looks at Redis are under way at once; each waits no longer than lookFor for its turn and its end.
-	looksMax, lookFor = 8, 4 * time.Second
-	// statusFor bounds a look at the whole cluster. writeFor is longer than both.
-	statusFor = 5 * time.Second
-	readFor   = 2 * time.Second
-	writeFor  = 10 * time.Second
-	idleFor   = 5 * time.Second // an idle connection takes another's place
-	// closeFor is what those who ask at that moment have when the process ends, and again once their looks are ended. Leaving
-	// takes up to 4.4 s where Consul freezes, and Nomad kills after 5.
-	closeFor   = 250 * time.Millisecond
-	headersMax = 8 << 10 // bytes
-	// connsMax are served at once: each takes a file descriptor, and the agent needs some to lead.
-	connsMax = 512
+	// maxReports bounds the reports that are made at once, because each asks Redis. reportTimeout bounds one, and the wait for its
+	// turn.
+	maxReports, reportTimeout = 8, 4 * time.Second
+	// statusTimeout bounds the status of the whole cluster.
+	statusTimeout = 5 * time.Second
+
+	readTimeout  = 2 * time.Second
+	writeTimeout = 10 * time.Second
+	idleTimeout  = 5 * time.Second // an idle connection counts for maxConns
+	// closeTimeout bounds, at the end of the process, the requests that are being answered, and again after their reports were
+	// cancelled. The rest of the shutdown takes up to 4.4 s if Consul is frozen, and Nomad sends SIGKILL after 5 s.
+	closeTimeout = 250 * time.Millisecond
+
+	maxHeaderBytes = 8 << 10
+	maxConns       = 512 // each takes a file descriptor, and the agent needs some for Redis and Consul
 )
 
-// Server answers.
+// An answer is written after the report or the status that it waits for; the shutdown ends before Nomad's SIGKILL.
+const (
+	_ = uint(writeTimeout - readTimeout - reportTimeout)
+	_ = uint(writeTimeout - readTimeout - statusTimeout)
+	_ = uint(5*time.Second - 4400*time.Millisecond - 2*closeTimeout)
+)
+
+// Server answers requests. SetReporter and Close may be called on a nil *Server: they do nothing.
 type Server struct {
 	metrics  *metrics.Metrics
 	status   func(context.Context) (any, error)
 	log      *slog.Logger
 	addr     string // that it listens on
 	http     *http.Server
-	reporter atomic.Pointer[func(context.Context, bool) agent.Report]
+	reporter atomic.Pointer[func(context.Context, bool) agent.Report] // nil: not set yet
 
-	looks   *semaphore.Weighted
-	shared  singleflight.Group // many who ask at once cost one look at the cluster
-	ctx     context.Context    // of whoever asks
-	end     context.CancelFunc
-	serving sync.WaitGroup
+	reports  *semaphore.Weighted
+	statuses singleflight.Group // requests for /status at the same time share one status
+	ctx      context.Context    // of all requests
+	cancel   context.CancelFunc
+	serving  sync.WaitGroup
 }
 
-// Listen begins to answer. Until Show says what the member is, it is not ready.
-func Listen(ctx context.Context, addr string, m *metrics.Metrics, status func(context.Context) (any, error), log *slog.Logger) (*Server, error) {
+// Listen starts a server at addr, host:port. Until SetReporter is called its answers say that the agent is starting. status
+// returns what /status shows. It returns an error if the server cannot listen at addr.
+func Listen(ctx context.Context, addr string, m *metrics.Metrics, status func(context.Context) (any, error),
+	log *slog.Logger) (*Server, error) {
 	var conf net.ListenConfig
 	l, err := conf.Listen(ctx, "tcp", addr)
 	if err != nil {
@@ -66,51 +79,57 @@ func Listen(ctx context.Context, addr string, m *metrics.Metrics, status func(co
 		}
 		return nil, fmt.Errorf("listen on LISTEN_ADDR %s: %w", addr, err)
 	}
-	l = netutil.LimitListener(l, connsMax)
-	s := &Server{metrics: m, status: status, log: log, addr: l.Addr().String(), looks: semaphore.NewWeighted(looksMax)}
-	s.ctx, s.end = context.WithCancel(context.WithoutCancel(ctx)) // it answers while the agent leaves, too
-	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: readFor, ReadTimeout: readFor, WriteTimeout: writeFor, IdleTimeout: idleFor,
-		MaxHeaderBytes: headersMax, BaseContext: func(net.Listener) context.Context { return s.ctx }, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+	l = netutil.LimitListener(l, maxConns)
+	s := &Server{metrics: m, status: status, log: log, addr: l.Addr().String(), reports: semaphore.NewWeighted(maxReports)}
+	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx)) // it answers during the agent's shutdown, too
+	errorLog := log.Handler().WithAttrs([]slog.Attr{slog.String("event", "http_error")})
+	s.http = &http.Server{
+		Handler: s.routes(), ErrorLog: slog.NewLogLogger(errorLog, slog.LevelWarn),
+		ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeaderBytes, BaseContext: func(net.Listener) context.Context { return s.ctx },
+	}
 	s.serving.Go(func() {
 		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("nobody is answered on LISTEN_ADDR any more", "addr", s.addr, "err", err)
+			log.Error("http server failed; LISTEN_ADDR is not served any more", "event", "http_server_failed", "addr", s.addr, "err", err)
 		}
 	})
-	log.Info("listening", "addr", s.addr)
+	log.Info("listening for http requests", "event", "http_listening", "addr", s.addr)
 	return s, nil
 }
 
-// SetReporter says what the member is from now on.
+// SetReporter sets the function that reports what the member is. If its second argument is true it also asks the master how far
+// this Redis is behind.
 func (s *Server) SetReporter(report func(context.Context, bool) agent.Report) {
 	if s != nil {
 		s.reporter.Store(&report)
 	}
 }
 
-// Close ends the answering.
+// Close stops listening, and returns when every request was answered, or was given up after closeTimeout and again closeTimeout.
 func (s *Server) Close() {
 	if s == nil {
 		return
 	}
 	err := s.shutdown()
-	s.end() // the looks of those who wait still
+	s.cancel() // the reports that are still under way
 	if err != nil && s.shutdown() != nil {
-		_ = s.http.Close() // what is left has not asked, or does not read its answer
+		_ = s.http.Close() // the connections that are left have sent no request, or do not read the answer
 	}
 	s.serving.Wait()
 }
 
+// shutdown waits for the requests that are being answered. It returns an error if some are left after closeTimeout.
 func (s *Server) shutdown() error {
-	ctx, cancel := context.WithTimeout(context.Background(), closeFor)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), closeTimeout)
 	defer cancel()
 	return s.http.Shutdown(ctx)
 }
 
-// routes are all that there is.
+// routes returns the handler of all paths. Each takes GET and HEAD.
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	get := func(path string, h http.HandlerFunc) {
-		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { // and HEAD
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Cache-Control", "no-store")
 			h(w, r)
 		})
@@ -119,63 +138,76 @@ func (s *Server) routes() http.Handler {
 	get("/master", func(w http.ResponseWriter, r *http.Request) { respond(w, master(s.report(r, false))) })
 	get("/replica", s.replica)
 	get("/status", s.serveStatus)
-	get("/metrics", func(w http.ResponseWriter, r *http.Request) { s.metrics.Serve(w, r, now(s.report(r, true))) })
+	get("/metrics", func(w http.ResponseWriter, r *http.Request) { s.metrics.Serve(w, r, gauges(s.report(r, true))) })
 	return mux
 }
 
 func (s *Server) replica(w http.ResponseWriter, r *http.Request) {
-	most := int64(noLimit)
-	q, malformed := url.ParseQuery(r.URL.RawQuery)
-	if q.Has("max_lag_bytes") || malformed != nil {
-		n, err := strconv.ParseInt(q.Get("max_lag_bytes"), 10, 64)
-		if err != nil || n < 0 || malformed != nil {
-			http.Error(w, "max_lag_bytes takes a whole number from 0", http.StatusBadRequest)
-			return
-		}
-		most = n
+	maxLag, err := maxLagBytes(r.URL.RawQuery)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
 	}
-	respond(w, replica(s.report(r, most >= 0), most))
+	respond(w, replica(s.report(r, maxLag != noLimit), maxLag))
 }
 
-// serveStatus is what `resec status -json` prints.
+var errMaxLagBytes = errors.New("max_lag_bytes must be a whole number from 0")
+
+// maxLagBytes returns the parameter of that name, or noLimit if there is none. It returns errMaxLagBytes if it is invalid.
+func maxLagBytes(query string) (int64, error) {
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		return 0, errMaxLagBytes
+	}
+	if !q.Has("max_lag_bytes") {
+		return noLimit, nil
+	}
+	n, err := strconv.ParseInt(q.Get("max_lag_bytes"), 10, 64)
+	if err != nil || n < 0 {
+		return 0, errMaxLagBytes
+	}
+	return n, nil
+}
+
+// serveStatus answers with what `resec status -json` prints.
 func (s *Server) serveStatus(w http.ResponseWriter, _ *http.Request) {
-	report, err, _ := s.shared.Do("status", func() (any, error) {
-		ctx, cancel := context.WithTimeout(s.ctx, statusFor)
+	report, err, _ := s.statuses.Do("status", func() (any, error) {
+		ctx, cancel := context.WithTimeout(s.ctx, statusTimeout)
 		defer cancel()
 		return s.status(ctx)
 	})
 	if err != nil {
-		s.log.Debug("no status for who asks", "err", err)
+		s.log.Debug("cannot read the status of the cluster; answering 503", "event", "status_failed", "err", err)
 		respond(w, unavailable("consul does not answer"))
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	_ = enc.Encode(report) // who asked has gone
+	_ = enc.Encode(report) // fails if the client has disconnected
 }
 
-// report is what the member is, and how far behind the master, whom only that takes to be asked.
-func (s *Server) report(r *http.Request, behind bool) agent.Report {
+// report returns what the member is. If askMaster is true it says how far Redis is behind the master, too.
+func (s *Server) report(r *http.Request, askMaster bool) agent.Report {
 	report := s.reporter.Load()
 	if report == nil {
-		return agent.Report{Why: "the agent starts"}
+		return agent.Report{Why: "the agent is starting"}
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), lookFor)
+	ctx, cancel := context.WithTimeout(r.Context(), reportTimeout)
 	defer cancel()
-	if s.looks.Acquire(ctx, 1) != nil {
-		return agent.Report{Why: "too many ask at once"}
+	if s.reports.Acquire(ctx, 1) != nil {
+		return agent.Report{Why: "too many requests at once"}
 	}
-	defer s.looks.Release(1)
-	return (*report)(ctx, behind)
+	defer s.reports.Release(1)
+	return (*report)(ctx, askMaster)
 }
 
-// respond answers 200 or 503, and one line.
-func respond(w http.ResponseWriter, a answer) {
-	if !a.ok {
-		http.Error(w, a.text, http.StatusServiceUnavailable)
+// respond answers with one line, under 200 or 503.
+func respond(w http.ResponseWriter, v verdict) {
+	if !v.ok {
+		http.Error(w, v.text, http.StatusServiceUnavailable)
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = fmt.Fprintln(w, a.text) // who asked has gone
+	_, _ = fmt.Fprintln(w, v.text) // fails if the client has disconnected
 }

@@ -17,7 +17,7 @@ import (
 	"resec/commands/metrics"
 )
 
-// serve is a server on a port of its own.
+// serve starts a server on a free port, and returns it with its URL.
 func serve(t *testing.T, status func(context.Context) (any, error)) (*Server, string) {
 	t.Helper()
 	s, err := Listen(t.Context(), "127.0.0.1:0", metrics.New(), status, slog.New(slog.DiscardHandler))
@@ -28,7 +28,8 @@ func serve(t *testing.T, status func(context.Context) (any, error)) (*Server, st
 	return s, "http://" + s.addr
 }
 
-func ask(t *testing.T, method, url string) (int, string) {
+// get returns the status and the body of an answer.
+func get(t *testing.T, method, url string) (int, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
 	if err != nil {
@@ -51,13 +52,13 @@ func ask(t *testing.T, method, url string) (int, string) {
 
 func TestServer_Paths(t *testing.T) {
 	s, url := serve(t, func(context.Context) (any, error) { return map[string]int{"code": 1}, nil })
-	code, body := ask(t, "GET", url+"/health")
-	if code != 503 || body != "the agent starts" {
-		t.Errorf("before the agent is there: %d %s", code, body)
+	code, body := get(t, "GET", url+"/health")
+	if code != 503 || body != "the agent is starting" {
+		t.Errorf("before SetReporter: %d %s", code, body)
 	}
-	s.SetReporter(func(_ context.Context, behind bool) agent.Report {
+	s.SetReporter(func(_ context.Context, askMaster bool) agent.Report {
 		return linked(func(r *agent.Report) {
-			if !behind {
+			if !askMaster {
 				r.Behind = nil
 			}
 		})
@@ -73,8 +74,8 @@ func TestServer_Paths(t *testing.T) {
 		{"GET", "/replica", 200, "replica of a"},
 		{"GET", "/replica?max_lag_bytes=100", 200, "replica of a, 100 bytes behind"},
 		{"GET", "/replica?max_lag_bytes=99", 503, "redis is 100 bytes behind the master"},
-		{"GET", "/replica?max_lag_bytes=-1", 400, "max_lag_bytes takes a whole number from 0"},
-		{"GET", "/replica?max_lag_bytes=", 400, "max_lag_bytes takes a whole number from 0"},
+		{"GET", "/replica?max_lag_bytes=-1", 400, "max_lag_bytes must be a whole number from 0"},
+		{"GET", "/replica?max_lag_bytes=", 400, "max_lag_bytes must be a whole number from 0"},
 		{"GET", "/status", 200, "{\n  \"code\": 1\n}"},
 		{"POST", "/health", 405, "Method Not Allowed"},
 		{"DELETE", "/status", 405, "Method Not Allowed"},
@@ -82,18 +83,18 @@ func TestServer_Paths(t *testing.T) {
 		{"GET", "/debug/pprof/", 404, "404 page not found"},
 		{"GET", "/health/", 404, "404 page not found"},
 	} {
-		if code, body := ask(t, tt.method, url+tt.path); code != tt.code || body != tt.body {
+		if code, body := get(t, tt.method, url+tt.path); code != tt.code || body != tt.body {
 			t.Errorf("%s %s: %d %q, want %d %q", tt.method, tt.path, code, body, tt.code, tt.body)
 		}
 	}
-	if code, body := ask(t, "GET", url+"/metrics"); code != 200 || !strings.Contains(body, "\nresec_replication_behind_bytes 100") {
+	if code, body := get(t, "GET", url+"/metrics"); code != 200 || !strings.Contains(body, "\nresec_replication_behind_bytes 100") {
 		t.Errorf("/metrics: %d %s", code, body)
 	}
 }
 
 func TestServer_StatusWithoutConsul(t *testing.T) {
 	_, url := serve(t, func(context.Context) (any, error) { return nil, errors.New("token 1234 was refused") })
-	if code, body := ask(t, "GET", url+"/status"); code != 503 || body != "consul does not answer" {
+	if code, body := get(t, "GET", url+"/status"); code != 503 || body != "consul does not answer" {
 		t.Errorf("%d %s", code, body)
 	}
 }
@@ -106,13 +107,13 @@ func TestListen_PortInUse(t *testing.T) {
 	}
 }
 
-// Closing takes no longer for one who has said nothing yet, nor for one who waits for a look that hangs, and leaves nothing.
+// Neither a connection without a request nor a report that hangs delays Close for long, and no goroutine is left.
 func TestServer_Close(t *testing.T) {
 	leaks := goleak.IgnoreCurrent()
 	s, url := serve(t, nil)
-	asked := make(chan struct{})
+	started := make(chan struct{})
 	s.SetReporter(func(ctx context.Context, _ bool) agent.Report {
-		close(asked)
+		close(started)
 		<-ctx.Done()
 		return agent.Report{Why: "ended"}
 	})
@@ -123,20 +124,20 @@ func TestServer_Close(t *testing.T) {
 	defer conn.Close()
 	got := make(chan string, 1)
 	go func() {
-		_, body := ask(t, "GET", url+"/health")
+		_, body := get(t, "GET", url+"/health")
 		got <- body
 	}()
-	<-asked
+	<-started
 	began := time.Now()
 	s.Close()
-	if d := time.Since(began); d > 2*closeFor+time.Second {
+	if d := time.Since(began); d > 2*closeTimeout+time.Second {
 		t.Errorf("it took %s", d)
 	}
 	if body := <-got; body != "ended" {
 		t.Error(body)
 	}
 	if _, err := net.Dial("tcp", s.addr); err == nil {
-		t.Error("it listens on")
+		t.Error("it still listens")
 	}
 	s.Close() // again, as a cleanup does
 	goleak.VerifyNone(t, leaks)

@@ -7,47 +7,62 @@ import (
 	"resec/commands/metrics"
 )
 
-// An answer is whether a member is what a path asks for, and in a few words what it is, or why it is not that.
-type answer struct {
+// A verdict says whether a member is what a path asks for.
+type verdict struct {
 	ok   bool
-	text string
+	text string // one line: what the member is, or why it is not what is asked for
 }
 
-func unavailable(format string, args ...any) answer {
-	return answer{text: fmt.Sprintf(format, args...)}
+func unavailable(format string, args ...any) verdict {
+	return verdict{text: fmt.Sprintf(format, args...)}
 }
 
-// master: clients may write here.
-func master(r agent.Report) answer {
+// master reports whether clients may write to this Redis.
+func master(r agent.Report) verdict {
 	switch {
 	case r.Why != "":
 		return unavailable("%s", r.Why)
 	case !r.Redis.Master:
 		return unavailable("redis is a replica of %s", r.Redis.MasterAddr)
 	case !r.Holds:
-		return unavailable("redis is a master, and this member does not hold the lock")
+		return unavailable("redis is a master, but this member does not hold the lock")
 	case !r.Published:
-		return unavailable("redis is a master, and not the published one")
+		return unavailable("redis is a master, but not the published one")
 	case r.Redis.Fenced():
 		return unavailable("the master is fenced: it refuses writes")
 	case r.Redis.BelowMinReplicas():
-		return unavailable("the master refuses writes for want of replicas")
+		return unavailable("the master refuses writes: too few replicas are attached (min-replicas-to-write)")
 	}
-	return answer{true, fmt.Sprintf("master, term %d", r.Term)}
+	return verdict{true, fmt.Sprintf("master, term %d", r.Term)}
 }
 
-// noLimit is no bound on how far a replica may be behind.
+// noLimit as the limit of the replication lag: it may be any, and unknown.
 const noLimit = -1
 
-// replica: clients may read here what is no more than so many bytes behind.
-func replica(r agent.Report, most int64) answer {
+// replica reports whether clients may read from this Redis, which is at most maxLag bytes behind the master.
+func replica(r agent.Report, maxLag int64) verdict {
+	v := streaming(r)
+	if !v.ok || maxLag == noLimit {
+		return v
+	}
+	if r.Behind == nil {
+		return unavailable("the replication lag is unknown: the master %s did not answer", r.Master)
+	}
+	if *r.Behind > maxLag {
+		return unavailable("redis is %d bytes behind the master", *r.Behind)
+	}
+	return v
+}
+
+// streaming reports whether this Redis replicates from the published master.
+func streaming(r agent.Report) verdict {
 	switch {
 	case r.Why != "":
 		return unavailable("%s", r.Why)
 	case r.Redis.Master:
 		return unavailable("redis is a master")
 	case r.Leaving:
-		return unavailable("the agent leaves")
+		return unavailable("the agent is shutting down")
 	case r.Master == "":
 		return unavailable("no master is published")
 	case r.Redis.Parked():
@@ -58,35 +73,32 @@ func replica(r agent.Report, most int64) answer {
 		return unavailable("redis is syncing from %s", r.Redis.MasterAddr)
 	case !r.Redis.LinkUp:
 		return unavailable("the link to %s is down", r.Redis.MasterAddr)
-	case most >= 0 && r.Behind == nil:
-		return unavailable("how far redis is behind is not known: the master %s did not say", r.Master)
-	case most >= 0 && *r.Behind > most:
-		return unavailable("redis is %d bytes behind the master", *r.Behind)
 	case r.Behind == nil:
-		return answer{true, "replica of " + r.Master}
+		return verdict{true, "replica of " + r.Master}
 	}
-	return answer{true, fmt.Sprintf("replica of %s, %d bytes behind", r.Master, *r.Behind)}
+	return verdict{true, fmt.Sprintf("replica of %s, %d bytes behind", r.Master, *r.Behind)}
 }
 
-// health: the next member may be taken away. What this one lacks, or a master that is not seen to live, is lost then.
-func health(r agent.Report) answer {
+// health reports whether a rolling update may go on with the next member. It may not while this member has not caught up, or
+// while the master does not answer: what this member does not have yet would be lost with the next one.
+func health(r agent.Report) verdict {
 	if r.Why == "" && r.Redis.Master {
 		return master(r)
 	}
-	a := replica(r, noLimit)
+	v := replica(r, noLimit)
 	switch {
-	case !a.ok:
-		return a
+	case !v.ok:
+		return v
 	case r.Lacks != "":
-		return unavailable("redis is not recorded as level with the master: %s", r.Lacks)
+		return unavailable("redis is not recorded as in sync with the master: %s", r.Lacks)
 	case r.Behind == nil:
 		return unavailable("the master %s does not answer", r.Master)
 	}
-	return a
+	return v
 }
 
-// now is what is drawn.
-func now(r agent.Report) metrics.Now {
+// gauges returns the report as gauges of /metrics.
+func gauges(r agent.Report) metrics.Now {
 	n := metrics.Now{Healthy: health(r).ok, Term: r.Term, Lease: r.Lease, Behind: r.Behind}
 	if r.Why != "" {
 		return n

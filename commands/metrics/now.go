@@ -6,54 +6,59 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Now is what is so at the moment of a look.
+// Now holds the gauges of a member at one moment.
 type Now struct {
-	Role    string // master, replica; anything else: unknown
-	Healthy bool
-	Term    uint64
-	Lease   time.Duration // that is left
-	Offset  *int64        // nil: unknown; so is Behind
-	Behind  *int64        // bytes that the master has and we have not
+	Role    string        // of Redis: "master" or "replica"; anything else: unknown
+	Healthy bool          // whether /health answers 200
+	Term    uint64        // that is published; 0: none
+	Lease   time.Duration // time that is left of it
+	Offset  *int64        // bytes; nil: unknown
+	Behind  *int64        // bytes that the master has and this Redis has not; nil: unknown
 }
 
 var (
-	role    = prometheus.NewDesc("resec_role", "1 for the role that Redis says it has.", []string{"role"}, nil)
-	healthy = prometheus.NewDesc("resec_healthy", "1 while /health answers 200.", nil, nil)
-	term    = prometheus.NewDesc("resec_term", "The published term.", nil, nil)
-	lease   = prometheus.NewDesc("resec_lease_left_seconds", "For how long this member may still act on its session.", nil, nil)
-	offset  = prometheus.NewDesc("resec_replication_offset_bytes", "Where Redis stands in its replication history.", nil, nil)
-	behind  = prometheus.NewDesc("resec_replication_behind_bytes", "What the master has of it, and this Redis has not; there is none where that is not known.", nil, nil)
+	role    = gauge("resec_role", "1 for the role that Redis reports, otherwise 0.", "role")
+	healthy = gauge("resec_healthy", "1 if /health answers 200, otherwise 0.")
+	term    = gauge("resec_term", "Term of the published master.")
+	lease   = gauge("resec_lease_left_seconds", "Time for which this member may still rely on its Consul session; 0 without one.")
+	offset  = gauge("resec_replication_offset_bytes", "Replication offset of Redis.")
+	behind  = gauge("resec_replication_behind_bytes", "Bytes that Redis is behind the master; absent if unknown.")
 )
 
-// Describe tells what may be collected.
+func gauge(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, labels, nil)
+}
+
+// Describe implements prometheus.Collector.
 func (Now) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{role, healthy, term, lease, offset, behind} {
 		out <- d
 	}
 }
 
-// Collect tells what is so. What is not known is left out: a number that stands for nothing would be drawn as one.
+// Collect implements prometheus.Collector. A gauge whose value is unknown is absent: a placeholder would be drawn as a value.
 func (n Now) Collect(out chan<- prometheus.Metric) {
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+	send := func(d *prometheus.Desc, v float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	known := n.Role == "master" || n.Role == "replica"
-	gauge(role, one(n.Role == "master"), "master")
-	gauge(role, one(n.Role == "replica"), "replica")
-	gauge(role, one(!known), "unknown")
-	gauge(healthy, one(n.Healthy))
+	send(role, one(n.Role == "master"), "master")
+	send(role, one(n.Role == "replica"), "replica")
+	send(role, one(!known), "unknown")
+	send(healthy, one(n.Healthy))
 	if n.Term > 0 || known {
-		gauge(term, float64(n.Term))
-		gauge(lease, n.Lease.Seconds())
+		send(term, float64(n.Term))
+		send(lease, n.Lease.Seconds())
 	}
 	if n.Offset != nil {
-		gauge(offset, float64(*n.Offset))
+		send(offset, float64(*n.Offset))
 	}
 	if n.Behind != nil {
-		gauge(behind, float64(*n.Behind))
+		send(behind, float64(*n.Behind))
 	}
 }
 
+// one returns 1 for true and 0 for false.
 func one(is bool) float64 {
 	if is {
 		return 1

@@ -1,36 +1,68 @@
-// Package observable holds what is known, for many who learn and many who wait for it.
+// Package observable holds one value that many goroutines change, and wakes the goroutines that wait for a change.
+// It starts no goroutine of its own; every method may be called by any goroutine.
 package observable
 
-import "sync"
+import (
+	"context"
+	"sync"
+)
 
-// Value is a value, and word of its changes. Its zero value is no board: use New.
+// Value is a value that can be watched. Make it with New: the zero Value cannot be watched.
 type Value[T any] struct {
-	mu    sync.Mutex
-	value T
-	next  chan struct{} // closed by the next change
+	mu      sync.Mutex
+	value   T
+	changed chan struct{} // closed by the next Update
 }
 
-// New makes a board that shows the zero value.
-func New[T any]() *Value[T] { return &Value[T]{next: make(chan struct{})} }
+// New returns a Value that holds the zero value of T.
+func New[T any]() *Value[T] { return &Value[T]{changed: make(chan struct{})} }
 
-// Update changes the value and wakes all who wait.
-func (b *Value[T]) Update(change func(*T)) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	change(&b.value)
-	close(b.next)
-	b.next = make(chan struct{})
+// Update changes the value and wakes every watcher. The value is locked while change runs: change must not block, and must not
+// call a method of the same Value.
+func (v *Value[T]) Update(change func(*T)) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	change(&v.value)
+	close(v.changed)
+	v.changed = make(chan struct{})
 }
 
-// Load is the value now.
-func (b *Value[T]) Load() T {
-	v, _ := b.Watch()
-	return v
+// Load returns the current value.
+func (v *Value[T]) Load() T {
+	value, _ := v.Watch()
+	return value
 }
 
-// Watch is the value now, and a channel that is closed when it is no longer that.
-func (b *Value[T]) Watch() (T, <-chan struct{}) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.value, b.next
+// Watch returns the current value, and a channel that the next Update closes.
+func (v *Value[T]) Watch() (T, <-chan struct{}) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.value, v.changed
+}
+
+// On calls fn with the projection of the current value, and again whenever the projection has changed since the last call.
+// It blocks until the context ends, and calls fn in the caller's goroutine, one call at a time. Changes during a call of fn are
+// merged: the next call gets the newest projection. fn is not called if the projection is back at what it was.
+func On[T any, P comparable](ctx context.Context, v *Value[T], project func(T) P, fn func(P)) {
+	var last *P
+	for ctx.Err() == nil {
+		value, changed := v.Watch()
+		if p := project(value); last == nil || *last != p {
+			last = &p
+			fn(p)
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		}
+	}
+}
+
+// Signal wakes the goroutine that receives from c, now or when it receives next. c has a buffer of one: Signal does not block,
+// and signals that were not received yet are merged into one.
+func Signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }

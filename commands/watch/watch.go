@@ -1,4 +1,7 @@
-// Package watch runs Consul's own watch plans with what they lack: prompt retries, and a stop that cannot panic.
+// Package watch runs the watch plans of Consul's own package, with two additions: it retries within a second, and it can be
+// stopped at any time. A plan of its own waits up to three minutes after an error, and panics if it is stopped too early.
+//
+// Run starts one goroutine, which calls the callbacks, and joins it before it returns.
 package watch
 
 import (
@@ -13,60 +16,69 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// An outage must be over for a watch within 2 s of Consul's return. A plan of its own backs off up to 3 minutes, so its
-// Watcher is wrapped: it never fails. The longest pause (1 s) and the dial's timeout (1 s, in the client) are below 2 s.
+// The pause after a failed query. A watch must have recovered within 2 s of Consul's return: the longest pause and the dial
+// timeout of the client (1 s each) add up to that.
 const retryMin, retryMax = 50 * time.Millisecond, time.Second
 
-// outage is what the wrapped Watcher answers instead of an error; it reaches no handler.
+// outage is what the plan gets instead of an error, because a plan's pause after an error is longer. No callback gets it.
 type outage struct{}
 
-// Run watches until the context ends. The parameters are those of `consul watch` ("type", "service", …). fn gets each
-// changed answer with its index, in order, one at a time; err hears of an outage once, and nil at its end.
-func Run(ctx context.Context, client *api.Client, params map[string]any, fn func(index uint64, answer any), err func(error)) error {
-	plan, parseErr := consul.Parse(params) // it consumes its map: params is the caller's last use
-	if parseErr != nil {
-		return fmt.Errorf("watch: %w", parseErr)
+// Run watches until the context ends. The parameters are those of `consul watch` ("type", "service", …); Run empties the map.
+// onAnswer gets each changed answer with its index, in order, one at a time, and the first answer after an outage even if it is
+// unchanged. onOutage gets the error of the first query that failed, and nil when a query succeeds again.
+// Run returns an error if the parameters are invalid, and nil at the end of the context.
+func Run(ctx context.Context, client *api.Client, params map[string]any,
+	onAnswer func(index uint64, answer any), onOutage func(error)) error {
+	plan, err := consul.Parse(params)
+	if err != nil {
+		return fmt.Errorf("watch: %w", err)
 	}
-	inner, failures := plan.Watcher, 0
-	plan.Watcher = func(p *consul.Plan) (consul.BlockingParamVal, any, error) {
-		val, answer, e := call(inner, p)
-		if e == nil {
-			if failures > 0 {
-				err(nil)
-			}
-			failures = 0
-			return val, answer, nil
-		}
-		if ctx.Err() == nil && failures == 0 {
-			err(e)
-		}
-		failures++
-		select {
-		case <-ctx.Done():
-		case <-time.After(backoff(failures)):
-		}
-		return consul.WaitIndexVal(0), outage{}, nil // index 0: the next query answers at once
-	}
+	plan.Watcher = retrying(ctx, plan.Watcher, onOutage)
 	plan.HybridHandler = func(val consul.BlockingParamVal, answer any) {
 		index, _ := val.(consul.WaitIndexVal)
-		if _, out := answer.(outage); !out && ctx.Err() == nil {
-			fn(uint64(index), answer)
+		if _, failed := answer.(outage); !failed && ctx.Err() == nil {
+			onAnswer(uint64(index), answer)
 		}
 	}
 	done := make(chan error, 1)
 	go func() { done <- plan.RunWithClientAndHclog(client, hclog.NewNullLogger()) }()
 	select {
-	case e := <-done:
-		return e
+	case err := <-done:
+		return err
 	case <-ctx.Done():
 		plan.Stop()
 		return <-done
 	}
 }
 
-// call guards against a stop that races the first query: the plan then calls a cancel function that it never set.
+// retrying returns a query that does not fail: after an error it pauses, and answers with an outage.
+func retrying(ctx context.Context, query consul.WatcherFunc, onOutage func(error)) consul.WatcherFunc {
+	failures := 0
+	return func(p *consul.Plan) (consul.BlockingParamVal, any, error) {
+		val, answer, err := call(query, p)
+		if err == nil {
+			if failures > 0 {
+				onOutage(nil)
+			}
+			failures = 0
+			return val, answer, nil
+		}
+		if failures == 0 && ctx.Err() == nil {
+			onOutage(err)
+		}
+		failures++
+		select {
+		case <-ctx.Done():
+		case <-time.After(backoff(failures)):
+		}
+		return consul.WaitIndexVal(0), outage{}, nil // index 0: the next query does not block
+	}
+}
+
+// call queries once. A plan that is stopped before its first query panics, because it calls a cancel function that is not set
+// yet: call returns an error then. Any other panic is passed on.
 // Source: https://github.com/hashicorp/consul/issues/19020
-func call(inner consul.WatcherFunc, p *consul.Plan) (val consul.BlockingParamVal, answer any, err error) {
+func call(query consul.WatcherFunc, p *consul.Plan) (val consul.BlockingParamVal, answer any, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			if !p.IsStopped() {
@@ -75,20 +87,22 @@ func call(inner consul.WatcherFunc, p *consul.Plan) (val consul.BlockingParamVal
 			err = errors.New("stopped")
 		}
 	}()
-	return inner(p)
+	return query(p)
 }
 
+// backoff returns the pause after so many failures in a row, from 1.
 func backoff(failures int) time.Duration {
 	return min(retryMax, retryMin<<min(failures-1, 10))
 }
 
-// Log makes an err callback that says once that a watch has lost Consul, and once that it is back.
-func Log(log *slog.Logger, what string) func(error) {
+// Log returns an onOutage callback that logs the beginning and the end of each outage. name says what is watched.
+func Log(log *slog.Logger, name string) func(error) {
 	return func(err error) {
 		if err != nil {
-			log.Warn("consul does not answer; what it said last stands", "watch", what, "err", err)
+			log.Warn("consul watch failed; using the last known state until it recovers",
+				"event", "consul_watch_failed", "watch", name, "err", err)
 			return
 		}
-		log.Info("consul answers again", "watch", what)
+		log.Info("consul watch recovered", "event", "consul_watch_recovered", "watch", name)
 	}
 }

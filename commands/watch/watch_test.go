@@ -1,9 +1,11 @@
 package watch
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -26,7 +28,7 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
-func TestCall_GuardsAgainstAStopThatRaces(t *testing.T) {
+func TestCall_AfterAnEarlyStop(t *testing.T) {
 	panics := func(*consul.Plan) (consul.BlockingParamVal, any, error) { panic("no cancel function") }
 	parse := func() *consul.Plan {
 		p, err := consul.Parse(map[string]any{"type": "nodes"})
@@ -35,14 +37,14 @@ func TestCall_GuardsAgainstAStopThatRaces(t *testing.T) {
 		}
 		return p
 	}
-	t.Run("a panic of a stopped plan is an error", func(t *testing.T) {
+	t.Run("the panic of a stopped plan becomes an error", func(t *testing.T) {
 		p := parse()
 		p.Stop()
 		if _, _, err := call(panics, p); err == nil || err.Error() != "stopped" {
 			t.Errorf("got %v, want stopped", err)
 		}
 	})
-	t.Run("any other panic is one", func(t *testing.T) {
+	t.Run("any other panic is passed on", func(t *testing.T) {
 		defer func() {
 			if r := recover(); r != "no cancel function" {
 				t.Errorf("recovered %v", r)
@@ -53,13 +55,13 @@ func TestCall_GuardsAgainstAStopThatRaces(t *testing.T) {
 	})
 }
 
-func TestRun_TellsAnOutageOnce(t *testing.T) {
+func TestRun_ReportsAnOutageOnce(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	var queries atomic.Int32
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch n := queries.Add(1); {
-		case n == 1, n == 5: // the same answer before and after
+		case n == 1, n == 5: // the same answer before and after the outage
 			w.Header().Set("X-Consul-Index", "7")
 			_, _ = fmt.Fprint(w, `[{"Key":"k","Value":"djE="}]`)
 		case n < 5:
@@ -68,37 +70,76 @@ func TestRun_TellsAnOutageOnce(t *testing.T) {
 			<-r.Context().Done()
 		}
 	}))
-	defer s.Close()
-	client, err := api.NewClient(&api.Config{Address: s.URL})
+	defer server.Close()
+	client, err := api.NewClient(&api.Config{Address: server.URL})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var heard []string
+	var got []string
 	err = Run(ctx, client, map[string]any{"type": "keyprefix", "prefix": "k"}, func(index uint64, answer any) {
 		pairs, _ := answer.(api.KVPairs)
-		heard = append(heard, fmt.Sprintf("%d %s=%s", index, pairs[0].Key, pairs[0].Value))
-		if len(heard) == 4 {
+		got = append(got, fmt.Sprintf("%d %s=%s", index, pairs[0].Key, pairs[0].Value))
+		if len(got) == 4 {
 			cancel()
 		}
 	}, func(err error) {
-		heard = append(heard, fmt.Sprint("outage: ", err != nil))
+		got = append(got, fmt.Sprint("outage: ", err != nil))
 	})
 	if err != nil {
 		t.Error(err)
 	}
-	// After an outage the answer is told again, although it is the same: what was missed is not known.
-	if d := cmp.Diff([]string{"7 k=v1", "outage: true", "outage: false", "7 k=v1"}, heard); d != "" {
+	// The first answer after an outage is passed on although it is unchanged: changes may have been missed.
+	if d := cmp.Diff([]string{"7 k=v1", "outage: true", "outage: false", "7 k=v1"}, got); d != "" {
 		t.Error(d)
 	}
 }
 
-func TestRun_Refuses(t *testing.T) {
-	fn, outage := func(uint64, any) {}, func(error) {}
-	err := Run(t.Context(), nil, map[string]any{"type": "nothing"}, fn, outage)
+func TestRun_InvalidParameters(t *testing.T) {
+	onAnswer, onOutage := func(uint64, any) {}, func(error) {}
+	err := Run(t.Context(), nil, map[string]any{"type": "nothing"}, onAnswer, onOutage)
 	if err == nil || err.Error() != "watch: Unsupported watch type: nothing" {
 		t.Errorf("got %v", err)
 	}
 	if errors.Unwrap(err) == nil {
 		t.Error("the cause is not wrapped")
+	}
+}
+
+// An error that the end of the context causes is no outage.
+func TestRun_EndsDuringAQuery(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		cancel()
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	client, err := api.NewClient(&api.Config{Address: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	onAnswer, onOutage := func(uint64, any) { t.Error("there is no answer") }, func(err error) { t.Error(err) }
+	err = Run(ctx, client, map[string]any{"type": "nodes"}, onAnswer, onOutage)
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLog(t *testing.T) {
+	var out bytes.Buffer
+	withoutTime := func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}
+	onOutage := Log(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{ReplaceAttr: withoutTime})), "lock")
+	onOutage(errors.New("refused"))
+	onOutage(nil)
+	want := `level=WARN msg="consul watch failed; using the last known state until it recovers" ` +
+		`event=consul_watch_failed watch=lock err=refused
+level=INFO msg="consul watch recovered" event=consul_watch_recovered watch=lock
+`
+	if d := cmp.Diff(want, out.String()); d != "" {
+		t.Error(d)
 	}
 }

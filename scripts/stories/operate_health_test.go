@@ -114,7 +114,7 @@ func TestOperate03_MasterThatRefusesWrites(t *testing.T) {
 		}
 		return nil
 	})
-	says := "the master refuses writes for want of replicas"
+	says := "the master refuses writes: too few replicas are attached"
 	ok(t, errors.Join(answers(t, k, m, "/master", 503, says), answers(t, k, m, "/health", 503, says)))
 	k.Redis[r].Thaw()
 	healthy(t, k, 0, 1, 2)
@@ -204,8 +204,8 @@ func TestOperate03_BeforeAnythingAnswers(t *testing.T) {
 	k := cluster(t, 1)
 	addr := web(k, 0)
 	ok(t, k.Agent(0, "CONSUL_HTTP_ADDR="+k.Redis[0].Host+":1", "LISTEN_ADDR="+addr))
-	lab.Eventually(t, patience, func() error { return answers(t, k, 0, "/health", 503, "the agent starts") })
-	ok(t, errors.Join(answers(t, k, 0, "/master", 503, "the agent starts"), answers(t, k, 0, "/replica", 503, "the agent starts"),
+	lab.Eventually(t, patience, func() error { return answers(t, k, 0, "/health", 503, "the agent is starting") })
+	ok(t, errors.Join(answers(t, k, 0, "/master", 503, "the agent is starting"), answers(t, k, 0, "/replica", 503, "the agent is starting"),
 		answers(t, k, 0, "/status", 503, "consul does not answer")))
 	lab.Eventually(t, patience, func() error {
 		if n, err := metric(t, k, 0, "resec_consul_errors_total"); err != nil || n < 1 {

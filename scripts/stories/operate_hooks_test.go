@@ -202,7 +202,7 @@ func TestOperate04_WhatHooksAreTold(t *testing.T) {
 	follows(next, last, 3)
 	stopped(t, k, others(k, next)...)
 	each(others(k), func(i int) {
-		for _, bad := range []string{"a hook failed", "a hook is not told"} {
+		for _, bad := range []string{"hook failed", "hook skips an event"} {
 			if k.Agents[i].Said(bad) == nil {
 				t.Errorf("m%d said %q", i, bad)
 			}
