@@ -300,7 +300,8 @@ func TestAgent_LostSessionMovesNothing(t *testing.T) {
 	k, m := started(t, cluster(t, 2))
 	destroySession(t, k)
 	lab.Eventually(t, 5*time.Second, func() error {
-		if e, err := k.Consul.Entries(k.Name+"-master", ""); err != nil || len(e) != 1 || e[0].Service.Address != k.Redis[m].Host || e[0].Checks.AggregatedStatus() != "passing" {
+		if e, err := k.Consul.Entries(k.Name+"-master", ""); err != nil || len(e) != 1 || e[0].Service.Address != k.Redis[m].Host ||
+			e[0].Checks.AggregatedStatus() != "passing" {
 			t.Fatalf("the catalogue moved: %d entries, %v", len(e), err)
 		}
 		if err := k.Redis[m].IsMaster(1); err != nil {
@@ -472,7 +473,8 @@ func TestAgent_OldRegistrationComesLate(t *testing.T) {
 	entries, err := k.Entries(k.Name+"-master", "")
 	ok(t, err)
 	s := entries[0].Service
-	ok(t, k.Consul.Client.Agent().ServiceRegister(&api.AgentServiceRegistration{ID: s.ID, Name: k.Name + "-slave", Address: s.Address, Port: s.Port,
+	ok(t, k.Consul.Client.Agent().ServiceRegister(&api.AgentServiceRegistration{ID: s.ID, Name: k.Name + "-slave",
+		Address: s.Address, Port: s.Port,
 		Meta: map[string]string{"id": fmt.Sprint("m", m), "term": "0"}}))
 	lab.Eventually(t, 10*time.Second, func() error {
 		now, err := k.Entries(k.Name+"-master", "")
@@ -497,7 +499,7 @@ func TestAgent_StartedWhileConsulIsDown(t *testing.T) {
 	ok(t, err)
 	c.Kill()
 	ok(t, k.Agent(0))
-	lab.Eventually(t, 5*time.Second, func() error { return k.Agents[0].Said("consul does not say which node this is") })
+	lab.Eventually(t, 5*time.Second, func() error { return k.Agents[0].Said("cannot read the node name from the consul agent") })
 	after, err := k.Redis[0].Do("INFO", "commandstats")
 	ok(t, err)
 	for _, cmd := range []string{"cmdstat_replicaof", "cmdstat_config|set", "cmdstat_slaveof"} {
@@ -688,7 +690,8 @@ func TestAgent_UnderACLs(t *testing.T) {
 	}
 	ok(t, k.Stop())
 
-	k.Env[len(k.Env)-1] = "CONSUL_HTTP_TOKEN=" + token("no-key", strings.NewReplacer("key_prefix", "event_prefix", "key ", "event ").Replace(policy))
+	k.Env[len(k.Env)-1] = "CONSUL_HTTP_TOKEN=" + token("no-key", strings.NewReplacer("key_prefix", "event_prefix", "key ",
+		"event ").Replace(policy))
 	p, err := k.Resec("denied", 0, "agent")
 	ok(t, err)
 	lab.Eventually(t, 10*time.Second, func() error { return p.Said("lacks permission 'key:") })

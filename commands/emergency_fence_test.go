@@ -23,7 +23,8 @@ func TestTestament(t *testing.T) {
 		t.Run(v.name, func(t *testing.T) {
 			r, err := lab.ForTest(t).StartRedis("frozen", "--requirepass", "secret")
 			ok(t, err)
-			will := redis.NewEmergencyFence(redis.Options{Addr: r.Addr, Login: redis.StaticLogin("", "secret"), Name: "resec:test", Timeout: time.Second})
+			will := redis.NewEmergencyFence(redis.Options{Addr: r.Addr, Login: redis.StaticLogin("", "secret"), Name: "resec:test",
+				Timeout: time.Second})
 			ok(t, will.Connect(t.Context()))
 			v.end(t, r)
 			r.Freeze()

@@ -25,7 +25,8 @@ func register(t *testing.T, k *lab.Cluster, r *lab.Redis, term, output string) {
 	t.Helper()
 	a := k.Consul.Client.Agent()
 	ok(t, a.ServiceRegister(&api.AgentServiceRegistration{ID: k.Name, Name: k.Name + "-master", Address: r.Host, Port: 6379,
-		Meta: map[string]string{"id": r.Name, "term": term}, Check: &api.AgentServiceCheck{CheckID: k.Name, TTL: "1h", Status: "passing"}}))
+		Meta: map[string]string{"id": r.Name, "term": term}, Check: &api.AgentServiceCheck{CheckID: k.Name, TTL: "1h",
+			Status: "passing"}}))
 	ok(t, a.UpdateTTL(k.Name, output, "passing"))
 	t.Cleanup(func() { _ = a.ServiceDeregister(k.Name) })
 }
@@ -122,7 +123,8 @@ exit 0
 	if e, err := entries(4); err != nil || e[0].Term() != 2 || e[0].Addr() != k.Redis[0].Addr {
 		t.Errorf("the fourth event is %+v: %v", e, err)
 	}
-	if index, err := os.ReadFile(k.Dir + "/index.4"); err != nil || strings.TrimSpace(string(index)) == "" || string(index) == "0\n" {
+	if index, err := os.ReadFile(k.Dir + "/index.4"); err != nil || strings.TrimSpace(string(index)) == "" ||
+		string(index) == "0\n" {
 		t.Errorf("CONSUL_INDEX is %q: %v", index, err)
 	}
 	var pid int
@@ -173,7 +175,8 @@ func TestFollow_GivesWhatConsulWatchGives(t *testing.T) {
 	register(t, k, k.Redis[0], "1", "an output")
 	f, err := k.Resec("follow", 0, "follow", "cat > ours.new && mv ours.new ours")
 	ok(t, err)
-	w, err := k.Script("watch", 0, "exec consul watch -type=service -service="+k.Name+"-master 'cat > theirs.new && mv theirs.new theirs'")
+	w, err := k.Script("watch", 0,
+		"exec consul watch -type=service -service="+k.Name+"-master 'cat > theirs.new && mv theirs.new theirs'")
 	ok(t, err)
 	lab.Eventually(t, 10*time.Second, func() error {
 		ours, err1 := os.ReadFile(k.Dir + "/ours")

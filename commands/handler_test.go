@@ -36,10 +36,12 @@ func TestHandlers_OneByOne(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", what, d)
 		}
 	}
-	same("replicate", handle("", "replicate", b.Addr), handlers.Result{Handler: "replicate", Role: "replica", Master: b.Addr, Changed: true})
+	same("replicate", handle("", "replicate", b.Addr), handlers.Result{Handler: "replicate", Role: "replica", Master: b.Addr,
+		Changed: true})
 	lab.Eventually(t, 5*time.Second, func() error { return a.Follows(b) })
 	same("replicate again", handle("", "replicate", b.Addr), handlers.Result{Handler: "replicate", Role: "replica", Master: b.Addr})
-	same("promote", handle(`{"type":"promote","term":3}`, "promote"), handlers.Result{Handler: "promote", Role: "master", Changed: true})
+	same("promote", handle(`{"type":"promote","term":3}`, "promote"), handlers.Result{Handler: "promote", Role: "master",
+		Changed: true})
 	ok(t, a.IsMaster(0))
 	same("fence", handle("", "fence"), handlers.Result{Handler: "fence", Role: "master", Changed: true})
 	if _, err := a.Do("SET", "k", "v"); err == nil || !strings.HasPrefix(err.Error(), "NOREPLICAS") {
@@ -48,7 +50,8 @@ func TestHandlers_OneByOne(t *testing.T) {
 	same("fence again", handle("", "fence"), handlers.Result{Handler: "fence", Role: "master"})
 	same("promote a fenced one", handle("", "promote"), handlers.Result{Handler: "promote", Role: "master", Changed: true})
 	ok(t, a.IsMaster(0))
-	same("replicate itself", handle("", "replicate", a.Addr), handlers.Result{Handler: "replicate", Role: "master", Reason: "it is the master itself"})
+	same("replicate itself", handle("", "replicate", a.Addr), handlers.Result{Handler: "replicate", Role: "master",
+		Reason: "it is the master itself"})
 	if r := handle("[]", "replicate"); r.Changed || r.Reason != "there is no master" {
 		t.Errorf("nobody to follow: %+v", r)
 	}
@@ -147,23 +150,25 @@ func TestStatus(t *testing.T) {
 	ok(t, k.Go())
 	m, err := k.Master()
 	ok(t, err)
-	status(0, "healthy: master m"+string(rune('0'+m))+", term 1, 1 linked replicas", "held", "up", "passing")
+	status(0, "healthy: master m"+string(rune('0'+m))+", term 1, 1 streaming replicas", "held", "up", "passing")
 	k.Agents[1-m].Kill()
 	k.Redis[1-m].Kill()
 	status(1, "degraded: ", "unknown", "connection refused")
 	k.Agents[m].Kill()
 	k.Redis[m].Kill()
-	status(2, "no master: the published one, m"+string(rune('0'+m))+", is not to be found")
+	status(2, "no master: the published master m"+string(rune('0'+m))+" is down, unreachable, restarted or a replica")
 	out, _, code, err := k.Run(0, "", "status", "-json")
 	var r struct {
 		Code    int
 		Members []struct{ ID, Role string }
 	}
-	if err := json.Unmarshal([]byte(out), &r); err != nil || code != 2 || r.Code != 2 || len(r.Members) != 2 || r.Members[0].Role != "unknown" {
+	if err := json.Unmarshal([]byte(out), &r); err != nil || code != 2 || r.Code != 2 || len(r.Members) != 2 ||
+		r.Members[0].Role != "unknown" {
 		t.Errorf("exit %d, %+v: %v", code, r, err)
 	}
 	ok(t, err)
-	if _, stderr, code, err := k.Run(0, "", "status", "-http-addr", lab.Host()+":8500"); err != nil || code != 3 || !strings.Contains(stderr, "connection refused") {
+	if _, stderr, code, err := k.Run(0, "", "status", "-http-addr", lab.Host()+":8500"); err != nil || code != 3 ||
+		!strings.Contains(stderr, "connection refused") {
 		t.Errorf("without consul: exit %d: %v\n%s", code, err, stderr)
 	}
 }

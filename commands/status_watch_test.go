@@ -25,7 +25,8 @@ func watchStatus(t *testing.T, stdout *os.File, read func(), args ...string) {
 	done := make(chan int, 1)
 	var errs strings.Builder
 	go func() {
-		done <- commands.Run(ctx, append([]string{"resec", "status", "-watch", "-http-addr", lab.Host() + ":8500"}, args...), strings.NewReader(""), stdout, &errs)
+		done <- commands.Run(ctx, append([]string{"resec", "status", "-watch", "-http-addr", lab.Host() + ":8500"}, args...),
+			strings.NewReader(""), stdout, &errs)
 	}()
 	read()
 	stop()
@@ -49,7 +50,8 @@ func TestStatus_WatchWithoutConsul(t *testing.T) {
 		ok(t, r.SetReadDeadline(time.Now().Add(20*time.Second)))
 		lines := bufio.NewReader(r)
 		watchStatus(t, w, func() {
-			for _, want := range []string{"unknown: consul does not tell: ", "", "unknown: consul does not tell: "} {
+			for _, want := range []string{"unknown: cannot read the cluster from consul: ", "",
+				"unknown: cannot read the cluster from consul: "} {
 				if l, err := lines.ReadString('\n'); err != nil || !strings.HasPrefix(l, want) || want == "" && l != "\n" {
 					t.Errorf("got %q, %v; want %q", l, err, want)
 				}
@@ -71,7 +73,8 @@ func TestStatus_WatchWithoutConsul(t *testing.T) {
 				}
 				l, err := lines.ReadString('\n')
 				ok(t, err)
-				if err := json.Unmarshal([]byte(l), &doc); err != nil || doc.Code != 3 || !strings.Contains(doc.Verdict, "connection refused") {
+				if err := json.Unmarshal([]byte(l), &doc); err != nil || doc.Code != 3 ||
+					!strings.Contains(doc.Verdict, "connection refused") {
 					t.Errorf("got %q: %v", l, err)
 				}
 			}
@@ -93,7 +96,8 @@ func TestStatus_WatchWithoutConsul(t *testing.T) {
 // terminal is both ends of one: the screen shows what is written to the other.
 func terminal(t *testing.T) (screen io.Reader, shell *os.File) {
 	t.Helper()
-	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0) // non-blocking, so that a read has a deadline
+	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC,
+		0) // non-blocking, so that a read has a deadline
 	ok(t, err)
 	ok(t, unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0))
 	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)

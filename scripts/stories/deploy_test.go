@@ -288,7 +288,7 @@ func TestDeploy04_Systemd(t *testing.T) {
 	tool(t, "/", "systemd-analyze", "security", "--offline=true", "--threshold=20", file)
 	p, err := lab.ForTest(t).Start("help", nil, "sh", "-c", "set -a; . "+deploy("resec.env")+"; exec "+bin+" agent -log-level DEBUG -http-addr 127.0.0.1:1")
 	ok(t, err)
-	lab.Eventually(t, patience, func() error { return p.Said("consul does not say which node this is") }) // so what it says is well-formed
+	lab.Eventually(t, patience, func() error { return p.Said("cannot read the node name from the consul agent") }) // so what it says is well-formed
 	p.Kill()
 }
 

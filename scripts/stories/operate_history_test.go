@@ -85,8 +85,8 @@ func TestOperate06_Forget(t *testing.T) {
 	m := started(t, k)
 	gone := others(k, m)[0]
 	id := fmt.Sprint("m", gone)
-	refusal(t, k, "there is no member", "forget", "nobody")
-	refusal(t, k, "the agent of "+id+" lives", "forget", id)
+	refusal(t, k, "unknown member", "forget", "nobody")
+	refusal(t, k, "the agent of "+id+" is alive", "forget", id)
 	k.Agents[gone].Kill()
 	lab.Eventually(t, patience, func() error {
 		pair, _, err := k.Consul.Client.KV().Get(lockKey(k)+"/members/"+id, nil)

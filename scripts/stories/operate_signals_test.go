@@ -45,7 +45,7 @@ func TestOperate06_SIGUSR1(t *testing.T) {
 
 	waits, err := k.Resec("waits", 0, "agent", "-http-addr", lab.Host()+":8500", "-log-level", "INFO") // for a Consul that is not there
 	ok(t, err)
-	lab.Eventually(t, patience, func() error { return waits.Said("consul does not say which node this is") })
+	lab.Eventually(t, patience, func() error { return waits.Said("cannot read the node name from the consul agent") })
 	waits.Signal(syscall.SIGUSR1)
 	throughout(t, time.Second, func() error {
 		if !waits.Running() {
@@ -168,14 +168,14 @@ func TestOperate06_StatusWatch(t *testing.T) {
 		t.Helper()
 		lab.Eventually(t, patience, func() error { return errors.Join(table.Said(text), lines.Said(text)) })
 	}
-	shown(fmt.Sprintf("healthy: master m%d, term 1, 1 linked replicas", m))
+	shown(fmt.Sprintf("healthy: master m%d, term 1, 1 streaming replicas", m))
 	k.Redis[m].Kill()
 	next := succeededBy(t, k, m)
-	shown(fmt.Sprintf("degraded: master m%d, term 2, 0 linked replicas", next))
+	shown(fmt.Sprintf("degraded: master m%d, term 2, 0 streaming replicas", next))
 	ok(t, k.Redis[m].Start())
-	shown(fmt.Sprintf("healthy: master m%d, term 2, 1 linked replicas", next))
+	shown(fmt.Sprintf("healthy: master m%d, term 2, 1 streaming replicas", next))
 	k.Servers[0].Kill()
-	shown("unknown: consul does not tell: ")
+	shown("unknown: cannot read the cluster from consul: ")
 	before := len(table.Output())
 	ok(t, k.Servers[0].Restart())
 	lab.Eventually(t, patience, func() error {

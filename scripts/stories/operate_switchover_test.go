@@ -26,7 +26,7 @@ func switched(t *testing.T, k *lab.Cluster, args ...string) time.Duration {
 		t.Fatalf("switchover: exit %d %v\n%s%s", code, err, out, stderr)
 	}
 	found := regexp.MustCompile(`writes were held back for ([0-9.]+) ms`).FindStringSubmatch(out)
-	if found == nil && strings.Contains(out, "how long that took is not known") { // Consul had too much to do to note it
+	if found == nil && strings.Contains(out, "is unknown") { // Consul had too much to do to note it
 		return 0
 	} else if found == nil {
 		t.Fatalf("switchover says\n%s", out)
