@@ -40,7 +40,8 @@ func TestREADME_ListsTheVariables(t *testing.T) {
 		listed = append(listed, strings.Join(m[1:], " "))
 	}
 	var out strings.Builder
-	if code := commands.Run(context.Background(), []string{"resec", "agent", "-h"}, strings.NewReader(""), &out, &out); code != 0 {
+	if code := commands.Run(context.Background(), []string{"resec", "agent", "-h"}, strings.NewReader(""), &out,
+		&out); code != 0 {
 		t.Fatalf("help: exit %d", code)
 	}
 	var real []string
@@ -68,7 +69,8 @@ func TestREADME_ListsTheExitCodes(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile(filepath.Join(lab.Root(), "README.md"))
 	ok(t, err)
-	for _, line := range []string{"| 0 | done", "| 1 | bad usage", "| 2 | the handler", "| 3 | the lock", "| 4 | `elect -timeout`"} {
+	for _, line := range []string{"| 0 | done", "| 1 | bad usage", "| 2 | the handler", "| 3 | the lock",
+		"| 4 | `elect -timeout`"} {
 		if !strings.Contains(string(data), "\n"+line) {
 			t.Errorf("the README's table of exit codes has no line %q", line)
 		}

@@ -52,7 +52,8 @@ func (c *config) validate(want group) error {
 	}
 	if want&forService != 0 && c.timeout >= c.interval {
 		// One probe ends before the next one begins, and before the check's TTL of two intervals ends.
-		return fmt.Errorf("invalid HEALTHCHECK_TIMEOUT %s: takes less than HEALTHCHECK_INTERVAL, which is %s", c.timeout, c.interval)
+		return fmt.Errorf("invalid HEALTHCHECK_TIMEOUT %s: takes less than HEALTHCHECK_INTERVAL, which is %s", c.timeout,
+			c.interval)
 	}
 	if want&forElect != 0 && (c.lockTTL < time.Second || c.lockTTL > 24*time.Hour) {
 		return fmt.Errorf("invalid CONSUL_LOCK_TTL %s: takes 10s to 24h (below 10s only if Consul's session_ttl_min allows it)",

@@ -11,18 +11,19 @@ import (
 	"resec/scripts/lab"
 )
 
-type tally struct{ fences, parks, errors atomic.Int32 }
+// counters is a redis.Counters for the test.
+type counters struct{ fences, parks, errors atomic.Int32 }
 
-func (c *tally) Fenced()     { c.fences.Add(1) }
-func (c *tally) Parked()     { c.parks.Add(1) }
-func (c *tally) RedisError() { c.errors.Add(1) }
+func (c *counters) Fenced()     { c.fences.Add(1) }
+func (c *counters) Parked()     { c.parks.Add(1) }
+func (c *counters) RedisError() { c.errors.Add(1) }
 
-// What is done is counted, and what is done already is not done again.
-func TestTally_CountsWhatChanges(t *testing.T) {
+// Each change of a Redis is counted; a command that changes nothing is not.
+func TestCounters_CountChanges(t *testing.T) {
 	t.Parallel()
 	r, err := lab.ForTest(t).StartRedis("redis")
 	ok(t, err)
-	var c tally
+	var c counters
 	opt := redis.Options{Addr: r.Addr, Name: "resec:test", Timeout: time.Second, Counters: &c}
 	s, err := redis.Open(t.Context(), opt)
 	ok(t, err)
@@ -45,15 +46,15 @@ func TestTally_CountsWhatChanges(t *testing.T) {
 	ok(t, err)
 	_, err = s.Promote(t.Context())
 	ok(t, err)
-	counted("promoted, under a fence of its own", 1, 1, 0)
-	will := redis.NewEmergencyFence(opt)
-	defer will.Close()
-	ok(t, will.Connect(t.Context()))
-	ok(t, will.Send(t.Context()))
-	counted("told to do both when it goes on", 2, 2, 0)
+	counted("promoted, with the fence that a promotion sets itself", 1, 1, 0)
+	emergency := redis.NewEmergencyFence(opt)
+	defer emergency.Close()
+	ok(t, emergency.Connect(t.Context()))
+	ok(t, emergency.Send(t.Context()))
+	counted("sent both over the connection kept for an emergency", 2, 2, 0)
 	r.Kill()
 	if err := s.Fence(t.Context()); err == nil {
-		t.Error("a dead redis was fenced")
+		t.Error("fencing a dead redis has no error")
 	}
 	counted("killed", 2, 2, 1)
 }

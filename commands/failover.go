@@ -34,7 +34,8 @@ func (p *program) failover() *cli.Command {
 		toggle(&o.force, "force", "false",
 			"promote the member whatever data it has; every other member is overwritten by its data, once"),
 		toggle(&o.dryRun, "dry-run", "false", "show the ranking of the members, and with -to what is lost; change nothing"),
-		{name: "timeout", def: "30s", usage: "time to wait until the member is master", takes: duration, set: positive(&o.timeout)},
+		{name: "timeout", def: "30s", usage: "time to wait until the member is master", takes: duration,
+			set: positive(&o.timeout)},
 	}
 	return p.command("failover", "", "promote a member against the protocol (-force), or show the ranking (-dry-run)",
 		forConsul|forRedis|forCluster, extra, func(c *cli.Context, cfg *config, _ *slog.Logger) error {

@@ -51,25 +51,32 @@ func TestSwitchover_Next(t *testing.T) {
 		{"the agent has not answered yet", cluster.Request{To: "b"}, []cluster.View{published("a", 4,
 			open(cluster.Request{To: "b"}))}, false, 0, ""},
 		{"it has accepted", cluster.Request{To: "b"}, []cluster.View{published("a", 4, accepted)}, false, 0, ""},
-		{"it has refused", cluster.Request{To: "b"}, []cluster.View{published("a", 4, answered(false, "too slow"))}, true, exitRefused,
+		{"it has refused", cluster.Request{To: "b"}, []cluster.View{published("a", 4, answered(false, "too slow"))}, true,
+			exitRefused,
 			"refused: too slow; a is still the master"},
-		{"it has accepted and then failed", cluster.Request{To: "b"}, []cluster.View{published("a", 4, answered(true, "b died"))}, true,
+		{"it has accepted and then failed", cluster.Request{To: "b"}, []cluster.View{published("a", 4, answered(true,
+			"b died"))}, true,
 			exitTimeout, "failed: b died"},
 		{"a dry run was answered", cluster.Request{To: "b", DryRun: true}, []cluster.View{published("a", 4, answered(true,
 			"b would lead"))},
 			true, 0, ""},
-		{"a dry run was refused", cluster.Request{To: "b", DryRun: true}, []cluster.View{published("a", 4, answered(false, "no"))},
+		{"a dry run was refused", cluster.Request{To: "b", DryRun: true}, []cluster.View{published("a", 4, answered(false,
+			"no"))},
 			true,
 			exitRefused, "refused: no"},
-		{"the accepted member is master", cluster.Request{}, []cluster.View{published("a", 4, accepted), published("b", 5)}, true, 0,
+		{"the accepted member is master", cluster.Request{}, []cluster.View{published("a", 4, accepted), published("b", 5)},
+			true, 0,
 			""},
-		{"another than the accepted member is master", cluster.Request{}, []cluster.View{published("a", 4, accepted), published("c",
-			5)}, true,
+		{"another than the accepted member is master", cluster.Request{}, []cluster.View{published("a", 4, accepted),
+			published("c",
+				5)}, true,
 			exitTimeout, "without a new master"},
 		{"the requested member is master, by id", cluster.Request{To: "b"}, []cluster.View{published("b", 5)}, true, 0, ""},
-		{"the requested member is master, by address", cluster.Request{To: "b:1"}, []cluster.View{published("b", 5)}, true, 0, ""},
+		{"the requested member is master, by address", cluster.Request{To: "b:1"}, []cluster.View{published("b", 5)}, true, 0,
+			""},
 		{"any member is master, if none was named", cluster.Request{}, []cluster.View{published("c", 5)}, true, 0, ""},
-		{"another than the requested member is master", cluster.Request{To: "b"}, []cluster.View{published("c", 5)}, true, exitTimeout,
+		{"another than the requested member is master", cluster.Request{To: "b"}, []cluster.View{published("c", 5)}, true,
+			exitTimeout,
 			"without a new master"},
 		{"the request has ended in the old term", cluster.Request{}, []cluster.View{published("a", 4)}, true, exitTimeout,
 			"without a new master"},
@@ -82,7 +89,8 @@ func TestSwitchover_Next(t *testing.T) {
 			for _, v := range tt.view {
 				done, err = s.next(v)
 			}
-			if done != tt.done || exitCode(err) != tt.code || err != nil && (tt.want == "" || !strings.Contains(err.Error(), tt.want)) {
+			if done != tt.done || exitCode(err) != tt.code || err != nil && (tt.want == "" ||
+				!strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("got %t, exit %d, %v", done, exitCode(err), err)
 			}
 		})
@@ -101,7 +109,8 @@ func TestFailoverDone(t *testing.T) {
 		{"the member is master", published("b", 5), true, ""},
 		{"the member is master in the old term", published("b", 4), false, "gave up"},
 		{"another member is master", published("c", 5), false, "gave up"},
-		{"its agent has refused", published("a", 4, answered(false, "it is loading")), false, "b did not become master: it is loading"},
+		{"its agent has refused", published("a", 4, answered(false, "it is loading")), false,
+			"b did not become master: it is loading"},
 		{"the state was deleted", cluster.View{}, false, "gave up"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

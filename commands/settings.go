@@ -23,7 +23,8 @@ func (c *config) settings(want group) []setting {
 // nameSettings are the names of the member and its services.
 func (c *config) nameSettings() []setting {
 	return []setting{
-		{name: "announce-addr", env: "ANNOUNCE_ADDR", takes: "host:port, :port or port", set: orNone(c.setAnnounce), group: forService,
+		{name: "announce-addr", env: "ANNOUNCE_ADDR", takes: "host:port, :port or port", set: orNone(c.setAnnounce),
+			group: forService,
 			usage: "address registered in Consul as host:port; without a host it is the address of the Consul node"},
 		{name: "member-id", env: "MEMBER_ID", takes: "a name of ASCII without blanks", set: c.setMember, group: forCluster,
 			usage: "name of this member, unique in the cluster (default: <Consul node>/<service ID>)"},
@@ -45,7 +46,8 @@ func (c *config) lockSettings() []setting {
 			takes: "a key that does not begin or end with a slash", usage: "key of the lock in Consul's KV store, one per cluster"},
 		{name: "consul-lock-ttl", env: "CONSUL_LOCK_TTL", def: "15s", takes: duration, set: positive(&c.lockTTL), group: forElect,
 			usage: "TTL of the session that holds the lock"},
-		{name: "consul-lock-session-name", env: "CONSUL_LOCK_SESSION_NAME", def: "resec", takes: "a name", set: text(&c.sessionName),
+		{name: "consul-lock-session-name", env: "CONSUL_LOCK_SESSION_NAME", def: "resec", takes: "a name",
+			set:   text(&c.sessionName),
 			group: forElect, usage: "name of the session that holds the lock"},
 	}
 }
@@ -69,7 +71,8 @@ func (c *config) agentSettings() []setting {
 	return []setting{
 		{name: "guard", env: "GUARD", def: "auto", takes: "auto, off or a whole number from 1", set: c.setGuard, group: forAgent,
 			usage: "min-replicas-to-write of the master: a number from 1, auto (half of the other members) or off"},
-		{name: "guard-max-lag", env: "GUARD_MAX_LAG", def: "5s", takes: "a duration of whole seconds, from 1s", set: c.setGuardMaxLag,
+		{name: "guard-max-lag", env: "GUARD_MAX_LAG", def: "5s", takes: "a duration of whole seconds, from 1s",
+			set:   c.setGuardMaxLag,
 			group: forAgent, usage: "min-replicas-max-lag of the master, in whole seconds"},
 		{name: "early-takeover", env: "EARLY_TAKEOVER", def: "true", takes: trueFalse, set: boolean(&c.early), bare: true,
 			group: forAgent,

@@ -17,7 +17,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// watchStatus runs status -watch without a Consul, shows what it writes, and ends it then.
+// watchStatus runs status -watch without Consul while read reads its output, then stops it.
 func watchStatus(t *testing.T, stdout *os.File, read func(), args ...string) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -36,7 +36,7 @@ func watchStatus(t *testing.T, stdout *os.File, read func(), args ...string) {
 			t.Errorf("exit %d: %s", code, &errs)
 		}
 	case <-time.After(10 * time.Second):
-		t.Error("it goes on")
+		t.Error("it does not stop")
 	}
 }
 
@@ -93,7 +93,7 @@ func TestStatus_WatchWithoutConsul(t *testing.T) {
 	})
 }
 
-// terminal is both ends of one: the screen shows what is written to the other.
+// terminal opens a pseudo-terminal: screen reads what is written to shell.
 func terminal(t *testing.T) (screen io.Reader, shell *os.File) {
 	t.Helper()
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC,

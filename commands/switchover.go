@@ -131,7 +131,8 @@ func (p *program) printSwitchover(ctx context.Context, l lock.Lock, m cluster.Ma
 		}
 		select {
 		case <-ctx.Done():
-			_, err := fmt.Fprintf(p.stdout, "%s is master, term %d; for how long writes were held back is unknown\n", m.ID, m.Term)
+			_, err := fmt.Fprintf(p.stdout, "%s is master, term %d; for how long writes were held back is unknown\n", m.ID,
+				m.Term)
 			return err
 		case <-time.After(requestPoll):
 		}

@@ -91,7 +91,8 @@ func TestDataLoss(t *testing.T) {
 			"a: loses the last 10 bytes of its replication stream", "c: loses the last 5 bytes of its replication stream",
 			"e: loses nothing: it has no keys", "j: loses nothing", unknown, "x" + overwritten,
 		}},
-		{"x", []string{"a" + overwritten, "b" + overwritten, "c" + overwritten, "e: loses nothing: it has no keys", "j" + overwritten,
+		{"x", []string{"a" + overwritten, "b" + overwritten, "c" + overwritten, "e: loses nothing: it has no keys",
+			"j" + overwritten,
 			unknown}},
 		{"not a member", nil},
 	} {

@@ -28,7 +28,8 @@ type Member struct {
 
 // newMember is the row of a member. master is the published master's status; nil if that does not answer as a master.
 func newMember(a MemberStatus, holder string, s cluster.State, master *redis.Status, e cluster.Eligibility) Member {
-	m := Member{ID: a.ID, Address: a.Address, Role: "unknown", Holder: holder != "" && a.ID == holder, Term: a.Term, Check: a.Check}
+	m := Member{ID: a.ID, Address: a.Address, Role: "unknown", Holder: holder != "" &&
+		a.ID == holder, Term: a.Term, Check: a.Check}
 	if a.Err != nil {
 		m.Note = a.Err.Error()
 		return m

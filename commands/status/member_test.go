@@ -12,7 +12,8 @@ import (
 func TestNew_Members(t *testing.T) {
 	bytes := func(n int64) *int64 { return &n }
 	row := func(change func(*Member)) Member {
-		m := Member{ID: "b", Address: "b:6379", Role: "replica", Term: 4, Link: "up", Offset: 90, Behind: bytes(10), Check: "passing",
+		m := Member{ID: "b", Address: "b:6379", Role: "replica", Term: 4, Link: "up", Offset: 90, Behind: bytes(10),
+			Check:   "passing",
 			Version: "7.0.15"}
 		change(&m)
 		return m
@@ -39,7 +40,8 @@ func TestNew_Members(t *testing.T) {
 		})},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := Member{ID: "a", Address: "a:6379", Role: "master", Holder: true, Term: 4, Offset: 100, Guard: "none", Check: "passing",
+			a := Member{ID: "a", Address: "a:6379", Role: "master", Holder: true, Term: 4, Offset: 100, Guard: "none",
+				Check:   "passing",
 				Version: "7.0.15"}
 			want := []Member{a, tt.want}
 			if d := cmp.Diff(want, New(view(), []MemberStatus{master(), tt.answer}).Members); d != "" {
@@ -89,12 +91,15 @@ func TestNew_Refusal(t *testing.T) {
 			[]MemberStatus{master(), replica("x", fit, unrelated, parked, check("warning", "parked; waits for a master"))}, 1,
 			known.State.RefuseFollowReason("x", redis.Status{Keys: 7, Position: redis.Position{ReplID: "z", Offset: 90}})},
 		{"while there is a master, who may lead is not shown", []MemberStatus{master(), replica("c", fit)}, 1, ""},
-		{"without a master, one that is catching up may not lead", []MemberStatus{master(unreachable), replica("c", fit, parked)}, 1,
+		{"without a master, one that is catching up may not lead", []MemberStatus{master(unreachable), replica("c", fit,
+			parked)}, 1,
 			"may not lead: " + known.State.NotRecordedReason("c", "run-c")},
-		{"without a master, a restarted one may not lead", []MemberStatus{master(unreachable), replica("b", fit, parked, restarted)}, 1,
+		{"without a master, a restarted one may not lead", []MemberStatus{master(unreachable), replica("b", fit, parked,
+			restarted)}, 1,
 			"may not lead: " + known.State.NotRecordedReason("b", "run-new")},
 		{"unless all were restarted",
-			[]MemberStatus{master(restarted, parked, fit, demoted), replica("b", fit, restarted, down), replica("c", fit, restarted,
+			[]MemberStatus{master(restarted, parked, fit, demoted), replica("b", fit, restarted, down), replica("c", fit,
+				restarted,
 				down)}, 1,
 			"replicates from a:6379"},
 	} {

@@ -86,14 +86,14 @@ func (k *Cluster) Rejoin() error {
 		err = errors.Join(err, unread)
 		for _, m := range members {
 			if m.Status == failedInSerf {
-				_ = s.Client.Agent().Join(net.JoinHostPort(m.Addr, strconv.Itoa(int(m.Port))), false) // Joined tells whether it helped
+				_ = s.Client.Agent().Join(net.JoinHostPort(m.Addr, strconv.Itoa(int(m.Port))), false) // Joined reports whether it helped
 			}
 		}
 	}
 	return err
 }
 
-// Joined returns nil where each Consul server knows every Consul agent of the cluster, and calls it alive.
+// Joined returns nil if each Consul server knows every Consul agent of the cluster, and calls it alive.
 func (k *Cluster) Joined() error {
 	for _, s := range k.Servers {
 		members, err := s.Client.Agent().Members(false)

@@ -29,7 +29,7 @@ type answer struct {
 	at      time.Time
 }
 
-// StartCatalogue begins to watch a service on one of the Consul agents, and on the next where that fails. Each is reached
+// StartCatalogue starts to watch a service on one of the Consul agents, and on the next if that fails. Each is reached
 // from where it runs.
 func StartCatalogue(ctx context.Context, service string, from ...*Consul) *Catalogue {
 	c := &Catalogue{service: service, from: from}

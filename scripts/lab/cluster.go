@@ -100,7 +100,7 @@ func (k *Cluster) Go() error {
 	return k.Settled(20 * time.Second)
 }
 
-// Stop stops every agent by SIGTERM and returns what was not as it should be: exit codes, races, panics.
+// Stop stops every agent by SIGTERM and returns what went wrong: exit codes, races, panics.
 func (k *Cluster) Stop() error {
 	for _, a := range k.Agents {
 		if a == nil || !a.Running() {

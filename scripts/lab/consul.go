@@ -117,7 +117,7 @@ func (c *Consul) Restart() error {
 	return c.Ready(context.Background())
 }
 
-// Lookup asks Consul's DNS for a service's one instance: host:port of its SRV record, and an error where there are
+// Lookup asks Consul's DNS for a service's one instance: host:port of its SRV record, and an error if there are
 // none or several.
 func (c *Consul) Lookup(ctx context.Context, service string) (string, error) {
 	r := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -140,7 +140,7 @@ func (c *Consul) Lookup(ctx context.Context, service string) (string, error) {
 	return net.JoinHostPort(hosts[0], fmt.Sprint(srvs[0].Port)), nil
 }
 
-// Entries are the health entries of a service with, where given, a tag.
+// Entries are the health entries of a service with, if given, a tag.
 func (c *Consul) Entries(service, tag string) ([]*api.ServiceEntry, error) {
 	e, _, err := c.Client.Health().Service(service, tag, false, nil)
 	return e, err

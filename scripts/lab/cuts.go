@@ -15,7 +15,7 @@ type Cut string
 const (
 	Drop   Cut = "drop"                                               // packets vanish: who has a connection open sees it hang
 	Reset  Cut = "reject with tcp reset; reject"                      // what is open is reset with the next packet, what is new is refused
-	Refuse Cut = "tcp flags & (syn|ack) == syn reject with tcp reset" // what is new is refused, what is open goes on
+	Refuse Cut = "tcp flags & (syn|ack) == syn reject with tcp reset" // what is new is refused, what is open continues
 )
 
 // link is what one host sends to another, by their addresses.

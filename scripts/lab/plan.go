@@ -27,10 +27,10 @@ type Plan struct {
 	// TLS gives each Redis, and each agent, a certificate of this authority's; then Redis has no other port. nil: no TLS
 	TLS *Authority
 
-	Born      bool // Redis is started parked
-	Persist   Persist
-	RedisArgs []string // of redis-server
-	Env       []string // of every resec process
+	StartParked bool // Redis is started parked
+	Persist     Persist
+	RedisArgs   []string // of redis-server
+	Env         []string // of every resec process
 }
 
 // Persist is what a Redis keeps on its disk.
@@ -45,7 +45,7 @@ const (
 
 // args are those of redis-server for a member.
 func (p Plan) args(m Member) (args []string) {
-	if p.Born {
+	if p.StartParked {
 		args = append(args, "--replicaof", Sink)
 	}
 	switch p.Persist {

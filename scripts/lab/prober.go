@@ -45,7 +45,7 @@ const (
 	probeTimeout = 100 * time.Millisecond
 )
 
-// StartProber begins to probe the servers. Each is reached from where it runs: no cut of a network hides who accepts.
+// StartProber starts to probe the servers. Each is reached from where it runs: no cut of a network hides who accepts.
 func StartProber(ctx context.Context, servers ...*Redis) *Prober {
 	p := &Prober{accepted: map[string][]Interval{}}
 	p.ctx, p.stop = context.WithCancel(ctx)
@@ -160,7 +160,7 @@ func resp(args ...string) string {
 	return cmd.String()
 }
 
-// accept notes an accepted try, which goes on with the interval of the last one or begins another.
+// accept notes an accepted try, which continues with the interval of the last one or begins another.
 func (p *Prober) accept(name string, at time.Time, went bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -84,7 +84,7 @@ func (r *Redis) Dial(ctx context.Context, network, addr string) (net.Conn, error
 	return secured(r.Net.Dial, r.tls)(ctx, network, addr)
 }
 
-// secured dials by TLS, where there is a configuration for that.
+// secured dials by TLS, if there is a configuration for that.
 func secured(dial Dial, c *tls.Config) Dial {
 	if c == nil {
 		return dial

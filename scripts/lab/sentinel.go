@@ -107,7 +107,7 @@ func (s *Sentinel) do(ctx context.Context, args ...string) (r rueidis.RedisResul
 	return r, r.Error()
 }
 
-// Knows returns nil where the Sentinel knows that many others, and replicas.
+// Knows returns nil if the Sentinel knows that many others, and replicas.
 func (s *Sentinel) Knows(sentinels, replicas int) error {
 	r, err := s.do(context.Background(), "MASTER", s.name)
 	if err != nil {

@@ -25,7 +25,7 @@ type Watch struct {
 // pace of the client of a Watch: fine enough to see an outage of that length, and no burden.
 const pace = 5 * time.Millisecond
 
-// Watch begins to look at the cluster, and waits until each that looks sees a master.
+// Watch starts to look at the cluster, and waits until each that looks sees a master.
 func (k *Cluster) Watch(ctx context.Context) (*Watch, error) {
 	w := &Watch{k: k, began: time.Now(), resyncs: k.resyncs()}
 	w.Prober = StartProber(ctx, k.present()...)

@@ -20,7 +20,7 @@ const (
 const (
 	// lateness is how much later than its server gave it a client on a busy machine may read an answer.
 	lateness = 500 * time.Millisecond
-	// closing is how long a master goes on whose replicas were cut off: the last of what they acknowledge once a second must
+	// closing is how long a master continues whose replicas were cut off: the last of what they acknowledge once a second must
 	// be older than maxLag in whole seconds of Redis's clock, which may be 0.1 s old, and once a second Redis looks.
 	closing = maxLag + 2100*time.Millisecond
 	// evidence is how long a silent master is waited for when its replicas have left it.
@@ -63,14 +63,14 @@ func succeeded(t *testing.T, k *lab.Cluster, w *lab.Watch, m int) (at time.Time)
 	t.Helper()
 	lab.Eventually(t, patience, func() error {
 		if at = firstBy(w, rest(k, m)...); at.IsZero() {
-			return fmt.Errorf("nobody but %s accepts writes: %v", k.Redis[m].Name, w.Writer.Errors())
+			return fmt.Errorf("only %s accepts writes: %v", k.Redis[m].Name, w.Writer.Errors())
 		}
 		return nil
 	})
 	return at
 }
 
-// neverTwo returns nil where no two servers have accepted writes at once so far.
+// neverTwo returns nil if no two servers have accepted writes at once so far.
 func neverTwo(w *lab.Watch) func() error {
 	return seldom(func() error {
 		if two := w.Prober.Overlaps(); len(two) > 0 {

@@ -21,7 +21,7 @@ func TestDeploy07_HAProxyFollows(t *testing.T) {
 		_, err := lab.Need(what)
 		ok(t, err)
 	}
-	k := planned(t, lab.Plan{Members: 3, Born: true})
+	k := planned(t, lab.Plan{Members: 3, StartParked: true})
 	m := started(t, k)
 	dir := t.TempDir()
 	config, backend, pid := filepath.Join(dir, "haproxy.cfg"), filepath.Join(dir, "redis-master.cfg"), filepath.Join(dir, "pid")
@@ -122,7 +122,7 @@ func TestDeploy08_Clients(t *testing.T) {
 	t.Parallel()
 	_, err := lab.Need("dig")
 	ok(t, err)
-	k := planned(t, lab.Plan{Members: 2, Born: true})
+	k := planned(t, lab.Plan{Members: 2, StartParked: true})
 	m := started(t, k)
 	bin := filepath.Join(t.TempDir(), "client")
 	tool(t, lab.Root(), "go", "build", "-o", bin, "./scripts/deploy/clients/go")

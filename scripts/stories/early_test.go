@@ -15,7 +15,7 @@ func TestEarly01_ContainerLost(t *testing.T) {
 	for _, n := range []int{2, 3, 5} {
 		t.Run(fmt.Sprint("n=", n), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: n, Born: true})
+			k := planned(t, lab.Plan{Members: n, StartParked: true})
 			m := started(t, k)
 			fig, w := figures(t), watched(t, k)
 			fig.consul(k)
@@ -38,7 +38,7 @@ func TestEarly02_MachineLost(t *testing.T) {
 	for _, n := range []int{2, 3} {
 		t.Run(fmt.Sprint("n=", n), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: n, Born: true, Network: true, Servers: 1, Clients: true})
+			k := planned(t, lab.Plan{Members: n, StartParked: true, Network: true, Servers: 1, Clients: true})
 			m := started(t, k)
 			fig, w := figures(t), watched(t, k)
 			from := time.Now()
@@ -64,7 +64,7 @@ const probing, hangs = 500 * time.Millisecond, time.Second
 // Where it is switched off nobody ends another's session.
 func TestEarly03_SwitchedOff(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 2, Born: true, Env: []string{"EARLY_TAKEOVER=false"}})
+	k := planned(t, lab.Plan{Members: 2, StartParked: true, Env: []string{"EARLY_TAKEOVER=false"}})
 	m := started(t, k)
 	w := watched(t, k)
 	died := time.Now()
@@ -75,14 +75,14 @@ func TestEarly03_SwitchedOff(t *testing.T) {
 	ok(t, k.Stop())
 }
 
-// The members cannot reach one another, and each reaches Consul: the master, whose agent says that it has lost its replicas, goes on,
+// The members cannot reach one another, and each reaches Consul: the master, whose agent says that it has lost its replicas, continues,
 // and its session is not ended.
 func TestEarly04_LinksCut(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{2, 3} {
 		t.Run(fmt.Sprint("n=", n), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: n, Born: true, Network: true, Servers: 1})
+			k := planned(t, lab.Plan{Members: n, StartParked: true, Network: true, Servers: 1})
 			m := started(t, k)
 			_, session := stands(t, k)
 			w := watched(t, k)

@@ -15,7 +15,7 @@ type noise struct {
 	d atomic.Int64 // the longest delay, a time.Duration, of one who had nothing to do but to be in time
 }
 
-// figures begins to listen to the machine, until the test ends.
+// figures starts to listen to the machine, until the test ends.
 func figures(t *testing.T) *noise {
 	n := &noise{t: t}
 	var listening sync.WaitGroup

@@ -12,7 +12,7 @@ import (
 func TestLead01_FresherOnesAgentIsDead(t *testing.T) {
 	t.Parallel()
 	for _, parked := range []bool{false, true} {
-		t.Run("the agent killed"+named(parked, ", born parked"), func(t *testing.T) {
+		t.Run("the agent killed"+named(parked, ", started parked"), func(t *testing.T) {
 			t.Parallel()
 			args := []string{"--client-output-buffer-limit", "replica", "1mb", "1mb", "0", "--repl-backlog-size", "1mb"}
 			if parked {

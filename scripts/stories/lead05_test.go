@@ -23,7 +23,7 @@ func TestLead05_AgentRestarted(t *testing.T) {
 				if !master {
 					whose = "a replica's"
 				}
-				t.Run(fmt.Sprint(whose, " after ", away)+named(parked, ", born parked"), func(t *testing.T) {
+				t.Run(fmt.Sprint(whose, " after ", away)+named(parked, ", started parked"), func(t *testing.T) {
 					t.Parallel()
 					var args []string
 					if parked {
@@ -85,7 +85,7 @@ func stands(t *testing.T, k *lab.Cluster) (state, string) {
 	return s, session
 }
 
-// sameRoles returns nil where the m-th Redis takes a write, and the others follow it.
+// sameRoles returns nil if the m-th Redis takes a write, and the others follow it.
 func sameRoles(k *lab.Cluster, m int) error {
 	errs := []error{k.Redis[m].IsMaster(len(k.Redis) - 1)}
 	for _, i := range others(k, m) {
@@ -100,7 +100,7 @@ func TestLead05_RedisAndAgentRestarted(t *testing.T) {
 	t.Parallel()
 	for _, dump := range []bool{false, true} {
 		for _, parked := range []bool{false, true} {
-			t.Run("empty"+named(dump, ", but for a dump")+named(parked, ", born parked"), func(t *testing.T) {
+			t.Run("empty"+named(dump, ", but for a dump")+named(parked, ", started parked"), func(t *testing.T) {
 				t.Parallel()
 				var args []string
 				if parked {

@@ -15,7 +15,7 @@ func TestLead08_OneWasRestartedTheOtherMayNotLead(t *testing.T) {
 	for _, parked := range []bool{false, true} {
 		t.Run("the rest has"+named(!parked, " come up plain")+named(parked, " come up parked"), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: 3, Born: parked, Persist: lab.AOF})
+			k := planned(t, lab.Plan{Members: 3, StartParked: parked, Persist: lab.AOF})
 			m := started(t, k)
 			stored := wrote(t, k, m, keys{prefix: "stored", n: 1000})
 			able, restarted := (m+1)%3, (m+2)%3

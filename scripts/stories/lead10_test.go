@@ -19,14 +19,14 @@ func TestLead10_TwoClustersOnTheDefaultLockKey(t *testing.T) {
 	t.Parallel()
 	for _, parked := range []bool{false, true} {
 		for _, data := range []bool{false, true} {
-			t.Run("the second is"+named(!data, " empty")+named(data, " full")+named(parked, ", born parked"), func(t *testing.T) {
+			t.Run("the second is"+named(!data, " empty")+named(data, " full")+named(parked, ", started parked"), func(t *testing.T) {
 				t.Parallel()
 				l := lab.ForTest(t)
 				c, err := l.StartConsul("own", nil)
 				ok(t, err)
-				first, err := l.NewPlanned(lab.Plan{Name: "first", Members: 2, Consul: c, Born: parked})
+				first, err := l.NewPlanned(lab.Plan{Name: "first", Members: 2, Consul: c, StartParked: parked})
 				ok(t, err)
-				second, err := l.NewPlanned(lab.Plan{Name: "second", Members: 2, Consul: c, Born: parked})
+				second, err := l.NewPlanned(lab.Plan{Name: "second", Members: 2, Consul: c, StartParked: parked})
 				ok(t, err)
 				first.Env = append(first.Env, "CONSUL_LOCK_KEY=resec/.lock")          // the default, which the lab looks at
 				second.Env = append(second.Env, "CONSUL_LOCK_KEY=", "LOG_LEVEL=WARN") // an empty variable is none
@@ -135,7 +135,7 @@ func TestLead10_StrangersEntry(t *testing.T) {
 				ok(t, k.Agent(one))
 			}},
 			{"when the master is killed", func(t *testing.T, k *lab.Cluster, m int) { k.Redis[m].Kill() }},
-			{"beside resec follow", followAlone},
+			{"with resec follow", followAlone},
 		} {
 			if (i+j)%2 == 1 && !*all {
 				continue
@@ -160,7 +160,7 @@ func TestLead10_StrangersEntry(t *testing.T) {
 				}
 				lab.Eventually(t, patience, func() error { _, err := k.Linked(); return err })
 				if now := touched(t, stranger); now != was || stranger.Said("asks for synchronization") == nil {
-					t.Errorf("the stranger was not left alone: %s, was %s\n%s", now, was, stranger.Output())
+					t.Errorf("the unrelated redis was changed: %s, was %s\n%s", now, was, stranger.Output())
 				}
 				ok(t, k.Stop())
 			})

@@ -72,7 +72,7 @@ func TestMigrate01_FromSentinel(t *testing.T) {
 }
 
 // From the program that was called resec before, as the README says it: the agents of the replicas are replaced first, the master's
-// last, which is when mastership moves, by the protocol. The old program itself is not to be had any more: its lock and its service
+// last, which is when mastership moves, by the protocol. The old program itself is not available any more: its lock and its service
 // entries are.
 func TestMigrate02_FromTheOldResec(t *testing.T) {
 	t.Parallel()

@@ -33,7 +33,7 @@ func TestOperate03_Paths(t *testing.T) {
 				code, body, err := answer(t.Context(), method, web(k, i), path)
 				ok(t, err)
 				if strings.Contains(body, secret) {
-					t.Errorf("m%d: %s %s tells the password", i, method, path)
+					t.Errorf("m%d: %s %s shows the password", i, method, path)
 				}
 				none := path == "/nonsense" || path == "/debug/pprof/"
 				if none != (code == 404) || !none && (method == "POST") != (code == 405) || method == "HEAD" && body != "" {
@@ -130,7 +130,7 @@ func TestOperate03_RollingUpdateOfAMemoryOnlyCluster(t *testing.T) {
 		for _, crash := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%d members%s", n, named(crash, ", killed")), func(t *testing.T) {
 				t.Parallel()
-				k := planned(t, lab.Plan{Members: n, Born: true})
+				k := planned(t, lab.Plan{Members: n, StartParked: true})
 				m := answeringAll(t, k)
 				stored := wrote(t, k, m, keys{prefix: "stored", n: 20_000, size: 1000})
 				for i := range k.Redis {

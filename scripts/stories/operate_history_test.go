@@ -26,7 +26,7 @@ func told(k *lab.Cluster) (all []struct {
 // Each change of mastership stands in the history: who, from whom, and why.
 func TestOperate05_History(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 3, Born: true})
+	k := planned(t, lab.Plan{Members: 3, StartParked: true})
 	var causes, chain []string
 	check := func(cause string) int {
 		t.Helper()
@@ -81,7 +81,7 @@ func TestOperate05_History(t *testing.T) {
 // A member that will not come back is forgotten, and no longer counts; one that is there is not.
 func TestOperate06_Forget(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 3, Born: true})
+	k := planned(t, lab.Plan{Members: 3, StartParked: true})
 	m := started(t, k)
 	gone := others(k, m)[0]
 	id := fmt.Sprint("m", gone)
@@ -91,7 +91,7 @@ func TestOperate06_Forget(t *testing.T) {
 	lab.Eventually(t, patience, func() error {
 		pair, _, err := k.Consul.Client.KV().Get(lockKey(k)+"/members/"+id, nil)
 		if err == nil && pair != nil && pair.Session != "" {
-			err = errors.New("its session stands still")
+			err = errors.New("its session still exists")
 		}
 		return err
 	})

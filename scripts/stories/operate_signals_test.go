@@ -96,7 +96,7 @@ func manager(t *testing.T) *systemd {
 	return s
 }
 
-// hears is the number of the first line from a number on that is the text; an error where there is none yet.
+// hears is the number of the first line from a number on that is the text; an error if there is none yet.
 func (s *systemd) hears(from int, text string) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -190,7 +190,7 @@ func TestOperate06_StatusWatch(t *testing.T) {
 		}
 	}
 	if out := table.Output(); strings.Contains(out, "\x1b") || !strings.Contains(out, "\n\nID ") {
-		t.Errorf("not on a terminal, a blank line stands between two tables:\n%s", out)
+		t.Errorf("without a terminal there must be a blank line between two tables:\n%s", out)
 	}
 	for _, l := range strings.Split(strings.TrimSpace(lines.Output()), "\n") {
 		if !json.Valid([]byte(l)) {

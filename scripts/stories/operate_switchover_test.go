@@ -45,27 +45,27 @@ func refusal(t *testing.T, k *lab.Cluster, want string, args ...string) {
 	}
 }
 
-// accepted returns nil where a server has accepted a write lately.
+// accepted returns nil if a server has accepted a write lately.
 func accepted(w *lab.Watch, lately time.Duration) error {
 	for _, all := range w.Prober.Accepted() {
 		if len(all) > 0 && time.Since(all[len(all)-1].To) < lately {
 			return nil
 		}
 	}
-	return errors.New("nobody accepts writes")
+	return errors.New("no server accepts writes")
 }
 
 // Mastership goes round and round while a client writes as fast as it can. That takes the machine for itself: no story is beside it.
 func TestOperate01_SwitchoverAgainAndAgain(t *testing.T) {
 	for n, times := range map[int]int{2: 10, 3: 50} {
 		t.Run(fmt.Sprint(n, " members"), func(t *testing.T) {
-			k := planned(t, lab.Plan{Members: n, Born: true})
+			k := planned(t, lab.Plan{Members: n, StartParked: true})
 			last := started(t, k)
 			fig, w := figures(t), watched(t, k)
 			full := k.Writing(0).Start(t.Context())
 			t.Cleanup(full.Stop)
 			for range times {
-				fig.note("write pause, as told", switched(t, k))
+				fig.note("write pause, as printed", switched(t, k))
 				lab.Eventually(t, patience, func() error {
 					m, err := k.Linked()
 					if err == nil && m == last {
@@ -108,7 +108,7 @@ func TestOperate01_SwitchoverFails(t *testing.T) {
 				if what == "it loses its link" {
 					servers = 1
 				}
-				k := planned(t, lab.Plan{Members: 3, Born: true, Network: servers > 0, Servers: servers, Env: []string{"GUARD_MAX_LAG=2s"}})
+				k := planned(t, lab.Plan{Members: 3, StartParked: true, Network: servers > 0, Servers: servers, Env: []string{"GUARD_MAX_LAG=2s"}})
 				at := t.TempDir()
 				ok(t, k.Agent(0))
 				published(t, k, 0)
@@ -167,10 +167,10 @@ func TestOperate01_SwitchoverFails(t *testing.T) {
 	}
 }
 
-// What cannot be is refused with its reason, and the master goes on.
+// What cannot be is refused with its reason, and the master continues.
 func TestOperate01_SwitchoverRefused(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 3, Born: true})
+	k := planned(t, lab.Plan{Members: 3, StartParked: true})
 	m := started(t, k)
 	w := watched(t, k)
 	one := others(k, m)[0]

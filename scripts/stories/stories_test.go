@@ -26,7 +26,7 @@ var bornParked = []string{"--replicaof", "127.0.0.1", "1"}
 // all is what scripts/soak sets: every variant, where one run takes those in which each of its circumstances is met.
 var all = flag.Bool("all", false, "run every variant of a story")
 
-// turn tells whether one run takes the variant with these circumstances, numbered: it takes every other one, so that each is met.
+// turn reports whether one run takes the variant with these circumstances, numbered: it takes every other one, so that each is met.
 func turn(circumstances ...int) bool {
 	sum := 0
 	for _, n := range circumstances {

@@ -12,7 +12,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// watched begins to look at a cluster that is whole, and guarded: a replica counts up to two seconds after it has attached.
+// watched starts to look at a cluster that is whole, and guarded: a replica counts up to two seconds after it has attached.
 func watched(t *testing.T, k *lab.Cluster) *lab.Watch {
 	t.Helper()
 	lab.Eventually(t, patience, func() error {
@@ -52,7 +52,7 @@ func longest(all []lab.Interval) (d time.Duration) {
 	return d
 }
 
-// notRefused returns nil where no write of the watch's client was refused by a Redis, and its connection was not ended.
+// notRefused returns nil if no write of the watch's client was refused by a Redis, and its connection was not ended.
 func notRefused(w *lab.Watch) error {
 	for kind, n := range w.Writer.Errors() {
 		if kind != "timeout" && !strings.HasPrefix(kind, "find: ") { // a timeout is for who measures the pause

@@ -20,7 +20,7 @@ func TestWrite02_CutOffAgentLeaves(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("n=%d/%s", n, cut.name), func(t *testing.T) {
 				t.Parallel()
-				k := planned(t, lab.Plan{Members: n, Born: true, Network: true, Servers: 1})
+				k := planned(t, lab.Plan{Members: n, StartParked: true, Network: true, Servers: 1})
 				m := started(t, k)
 				fig, w := figures(t), watched(t, k)
 				ok(t, k.Net.Cut(k.Hosts[m], k.Servers[0].Net, cut.how))
@@ -49,7 +49,7 @@ func TestWrite02_ConsulFreezesAsItLeaves(t *testing.T) {
 	for _, after := range []time.Duration{5, 20, 50, 100} {
 		t.Run(fmt.Sprint(after, " ms"), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: 2, Born: true, Servers: 1})
+			k := planned(t, lab.Plan{Members: 2, StartParked: true, Servers: 1})
 			m := started(t, k)
 			fig, w := figures(t), watched(t, k)
 			told := time.Now()

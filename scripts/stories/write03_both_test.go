@@ -20,7 +20,7 @@ func TestWrite03_BothLeave(t *testing.T) {
 		apart := first * time.Millisecond
 		t.Run(fmt.Sprint(apart), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: 2, Born: true})
+			k := planned(t, lab.Plan{Members: 2, StartParked: true})
 			m := started(t, k)
 			for round := range 4 {
 				w := watched(t, k)
@@ -56,11 +56,11 @@ func alone(t *testing.T, k *lab.Cluster) {
 	}
 }
 
-// held returns nil where the lock is held, and by the published master.
+// held returns nil if the lock is held, and by the published master.
 func held(k *lab.Cluster) error {
 	p, _, err := k.Consul.Client.KV().Get(lockKey(k), nil)
 	if err != nil || p == nil || p.Session == "" {
-		return fmt.Errorf("nobody holds the lock: %v", err)
+		return fmt.Errorf("the lock is free: %v", err)
 	}
 	m, err := k.Master()
 	if err == nil && string(p.Value) != fmt.Sprint("m", m) {

@@ -19,7 +19,7 @@ func TestWrite03_LeavesWithoutItsLock(t *testing.T) {
 			after *= time.Millisecond
 			t.Run(fmt.Sprintf("n=%d/%s", n, after), func(t *testing.T) {
 				t.Parallel()
-				k := planned(t, lab.Plan{Members: n, Born: true})
+				k := planned(t, lab.Plan{Members: n, StartParked: true})
 				m := started(t, k)
 				fig, w := figures(t), watched(t, k)
 				p, _, err := k.Consul.Client.KV().Get(lockKey(k), nil)

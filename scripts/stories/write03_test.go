@@ -16,7 +16,7 @@ func TestWrite03_MastersAgentLeaves(t *testing.T) {
 	for _, n := range []int{2, 3} {
 		t.Run(fmt.Sprint(n, " members"), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: n, Born: true})
+			k := planned(t, lab.Plan{Members: n, StartParked: true})
 			m := started(t, k)
 			fig, w := figures(t), watched(t, k)
 			terminate(t, map[*lab.Process]time.Duration{k.Agents[m]: 0})
@@ -42,7 +42,7 @@ func handedOver(t *testing.T, k *lab.Cluster, fig *noise, w *lab.Watch, m int) {
 	}
 }
 
-// forgotten returns nil where Consul has neither a service nor the presence of the m-th agent.
+// forgotten returns nil if Consul has neither a service nor the presence of the m-th agent.
 func forgotten(k *lab.Cluster, m int) error {
 	for _, role := range []string{"-master", "-slave"} {
 		entries, err := k.Entries(k.Name+role, "")
@@ -101,7 +101,7 @@ func TestWrite03_RedisAndAgentLeaveTogether(t *testing.T) {
 			}
 			t.Run(fmt.Sprint(n, " members, ", v.name), func(t *testing.T) {
 				t.Parallel()
-				k := planned(t, lab.Plan{Members: n, Born: true})
+				k := planned(t, lab.Plan{Members: n, StartParked: true})
 				m := started(t, k)
 				fig, w := figures(t), watched(t, k)
 				terminate(t, map[*lab.Process]time.Duration{k.Redis[m].Process: v.redis, k.Agents[m]: v.agent})
@@ -120,7 +120,7 @@ func TestWrite03_Rolling(t *testing.T) {
 	for _, persist := range []lab.Persist{lab.RDB, lab.AOF} {
 		t.Run(string(persist), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: 3, Born: true, Persist: persist})
+			k := planned(t, lab.Plan{Members: 3, StartParked: true, Persist: persist})
 			started(t, k)
 			fig, w := figures(t), watched(t, k)
 			for i, r := range k.Redis {

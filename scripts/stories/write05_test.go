@@ -20,7 +20,7 @@ func TestWrite05_ConsulKilled(t *testing.T) {
 			}
 			t.Run(fmt.Sprint(n, " members")+named(clients, " with client agents"), func(t *testing.T) {
 				t.Parallel()
-				k := planned(t, lab.Plan{Members: n, Born: true, Servers: 1, Clients: clients})
+				k := planned(t, lab.Plan{Members: n, StartParked: true, Servers: 1, Clients: clients})
 				m := started(t, k)
 				unharmed(t, k, m, 20*time.Second, k.Servers[0].Kill, k.Servers[0].Restart, time.Second)
 			})
@@ -34,7 +34,7 @@ func TestWrite05_ConsulFrozen(t *testing.T) {
 	for _, n := range []int{2, 3, 5} {
 		t.Run(fmt.Sprint(n, " members"), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: n, Born: true, Servers: 1})
+			k := planned(t, lab.Plan{Members: n, StartParked: true, Servers: 1})
 			m := started(t, k)
 			unharmed(t, k, m, time.Minute, k.Servers[0].Freeze, func() error {
 				k.Servers[0].Thaw()
@@ -47,7 +47,7 @@ func TestWrite05_ConsulFrozen(t *testing.T) {
 // Of three servers the leading one dies. The agents' Consul agents find the others.
 func TestWrite05_ConsulLeaderKilled(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 3, Born: true, Servers: 3, Clients: true})
+	k := planned(t, lab.Plan{Members: 3, StartParked: true, Servers: 3, Clients: true})
 	m := started(t, k)
 	led, err := k.Leader()
 	ok(t, err)
@@ -62,7 +62,7 @@ func TestWrite05_ClientAgentRestarted(t *testing.T) {
 	for _, leaves := range []bool{false, true} {
 		t.Run("killed"+named(leaves, " after it has left"), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: 3, Born: true, Servers: 1, Clients: true})
+			k := planned(t, lab.Plan{Members: 3, StartParked: true, Servers: 1, Clients: true})
 			m := started(t, k)
 			unharmed(t, k, m, 0, func() {
 				if leaves {
@@ -130,7 +130,7 @@ func untilListed(v lab.Verdict, back time.Time) (d time.Duration) {
 // everything heals by itself.
 func TestWrite05_AReplicaDiesMeanwhile(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 3, Born: true, Servers: 1})
+	k := planned(t, lab.Plan{Members: 3, StartParked: true, Servers: 1})
 	m := started(t, k)
 	replicas := others(k, m)
 	fig, w := figures(t), watched(t, k)

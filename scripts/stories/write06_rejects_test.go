@@ -12,7 +12,7 @@ import (
 // that all refuse it does not make the replica think that they are dead.
 func TestWrite06_NetworkThatRejects(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 3, Born: true, Network: true, Servers: 1, Clients: true, Env: []string{"EARLY_TAKEOVER=false"}})
+	k := planned(t, lab.Plan{Members: 3, StartParked: true, Network: true, Servers: 1, Clients: true, Env: []string{"EARLY_TAKEOVER=false"}})
 	m := started(t, k)
 	other := others(k, m)[0]
 	w := watched(t, k)

@@ -10,7 +10,7 @@ import (
 // A master's Redis and agent are gone, and its Consul agent tells the servers again of the master that it was told of last.
 func TestWrite07_ADeadMastersEntryComesBack(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 3, Born: true})
+	k := planned(t, lab.Plan{Members: 3, StartParked: true})
 	m := started(t, k)
 	w := watched(t, k)
 	old, err := k.ListedMasters()

@@ -29,7 +29,7 @@ func TestWrite08_LateGuard(t *testing.T) {
 					if patient {
 						env = append(env, "HEALTHCHECK_FAILURES=20")
 					}
-					k := planned(t, lab.Plan{Members: n, Born: true, Env: env})
+					k := planned(t, lab.Plan{Members: n, StartParked: true, Env: env})
 					m := started(t, k)
 					lab.Eventually(t, patience, func() error { return guarded(k, m, guard) })
 					neverBelow(t, k)

@@ -21,7 +21,7 @@ func TestWrite09_KilledWhenAnotherIsFresher(t *testing.T) {
 		for _, step := range []string{"catchup", "lent"} {
 			t.Run(fmt.Sprintf("%s, %s", step, h), func(t *testing.T) {
 				t.Parallel()
-				c := crashes(t, lab.Plan{Members: 3, Born: true, RedisArgs: dropped}, step, stale)
+				c := crashes(t, lab.Plan{Members: 3, StartParked: true, RedisArgs: dropped}, step, stale)
 				k := c.k
 				k.Redis[stale].Freeze()
 				k.Agents[stale].Freeze()
@@ -43,7 +43,7 @@ func TestWrite09_KilledWhenAnotherIsFresher(t *testing.T) {
 		}
 		t.Run(fmt.Sprintf("yielded, %s", h), func(t *testing.T) {
 			t.Parallel()
-			c := crashes(t, lab.Plan{Members: 3, Born: true, RedisArgs: dropped}, "yielded", stale)
+			c := crashes(t, lab.Plan{Members: 3, StartParked: true, RedisArgs: dropped}, "yielded", stale)
 			k := c.k
 			c.relieve(fresh, "HEALTHCHECK_INTERVAL=4s") // so that it is thought to live while it is frozen
 			k.Redis[stale].Freeze()

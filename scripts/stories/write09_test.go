@@ -48,7 +48,7 @@ func TestWrite09_KilledAtEachStepOfATakeOver(t *testing.T) {
 				}
 				t.Run(fmt.Sprintf("%s, %s, %d members, %s", step, v.why, v.n, h), func(t *testing.T) {
 					t.Parallel()
-					c := crashes(t, lab.Plan{Members: v.n, Born: true, Env: []string{"GUARD_MAX_LAG=2s"}}, step, followers(v.n)...)
+					c := crashes(t, lab.Plan{Members: v.n, StartParked: true, Env: []string{"GUARD_MAX_LAG=2s"}}, step, followers(v.n)...)
 					harm := v.harm(c.k)
 					switch fell := c.inherit(h); h {
 					case byAnother:

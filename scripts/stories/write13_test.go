@@ -55,7 +55,7 @@ func TestWrite13_AnswerIsLost(t *testing.T) {
 			}
 			t.Run(fmt.Sprint("transaction ", step+1)+named(leaves, ", of a handover"), func(t *testing.T) {
 				t.Parallel()
-				k := planned(t, lab.Plan{Members: 3, Born: true})
+				k := planned(t, lab.Plan{Members: 3, StartParked: true})
 				fronts := make([]*lossy, 3)
 				for i := range fronts {
 					fronts[i] = newLossy(t, k.Consul)

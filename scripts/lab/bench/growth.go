@@ -142,7 +142,7 @@ func fail(ctx context.Context, consul *lab.Consul, ks []*subject) (outages []flo
 	all.Wait()
 	var errs []error
 	for i, w := range ws {
-		errs = append(errs, lab.Until(ctx, time.Minute, func() error { // another's client, and it goes on
+		errs = append(errs, lab.Until(ctx, time.Minute, func() error { // another's client, and it continues
 			if now, err := ks[i].find(ctx); err != nil || now == ks[i].Redis[ms[i]].Addr {
 				return fmt.Errorf("the master is still %q: %w", now, err)
 			}

@@ -66,7 +66,7 @@ func tell(ctx context.Context, out io.Writer, keep bool) error {
 		return err
 	}
 	s.say("Consul is up: http://%s/ui", consul.HTTP())
-	// Born parked: a Redis that starts anew is a replica of nobody, so it can wipe nothing.
+	// StartParked parked: a Redis that starts anew is a replica of nobody, so it can wipe nothing.
 	if s.Cluster, err = l.NewCluster(consul, "redis", 3, "--replicaof", lab.Sink); err != nil {
 		return err
 	}

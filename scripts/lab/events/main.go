@@ -1,4 +1,4 @@
-// Command events checks the log lines of the Go code below folders. Each has a constant message, and as its first attribute "event"
+// Command events checks the log lines of Go code. Each has a constant message, and as its first attribute "event"
 // with a constant name. One name goes with one message, and one message with one name.
 package main
 

@@ -30,7 +30,8 @@ func parse(path string) (file, error) {
 }
 
 func figures(name string, src []byte) (file, error) {
-	f := file{name: name, test: strings.HasSuffix(name, "_test.go"), lines: bytes.Count(src, []byte("\n")), codeLines: codeLines(src)}
+	f := file{name: name, test: strings.HasSuffix(name, "_test.go"), lines: bytes.Count(src, []byte("\n")),
+		codeLines: codeLines(src)}
 	set := token.NewFileSet()
 	tree, err := parser.ParseFile(set, name, src, parser.SkipObjectResolution)
 	if err != nil {

@@ -92,8 +92,9 @@ func (s *sums) addFile(f file) {
 		s.testLines += f.lines
 		return
 	}
-	s.add(sums{files: 1, lines: f.lines, codeLines: f.codeLines, decisions: f.decisions, largeTypes: f.largeTypes, functions: f.functions,
-		longest: f.lines, longestName: f.name})
+	s.add(sums{files: 1, lines: f.lines, codeLines: f.codeLines, decisions: f.decisions, largeTypes: f.largeTypes,
+		functions: f.functions,
+		longest:   f.lines, longestName: f.name})
 }
 
 func (s *sums) add(o sums) {

@@ -13,7 +13,7 @@ import (
 // draws the same faults whoever leads.
 type Fault struct {
 	Kind
-	On     int // 0: the master; i: the i-th other member. Of Consul's servers the i-th, or all of them where there is none
+	On     int // 0: the master; i: the i-th other member. Of Consul's servers the i-th, or all of them if there is none
 	To     int // the other end of a link, or a replica's new master; On itself: nobody
 	How    lab.Cut
 	OneWay bool          // from On to To
@@ -83,7 +83,7 @@ func (d *drawing) fault() Fault {
 	}
 }
 
-// spares tells whether every key is still on one member after the fault: no more than one disk is wiped in a round, and of
+// spares reports whether every key is still on one member after the fault: no more than one disk is wiped in a round, and of
 // a cluster that keeps nothing on disk one member is not killed.
 func (d *drawing) spares(f Fault) bool {
 	kills, wipes := d.kills, d.wipes

@@ -21,7 +21,7 @@ type Harm struct {
 	Nothing       string    // why it may have come to nothing
 }
 
-// touches tells whether it hit a member.
+// touches reports whether it hit a member.
 func (h Harm) touches(i int) bool { return h.Member == i || h.Other == i }
 
 func (h Harm) String() string {
@@ -58,7 +58,7 @@ type book struct {
 	bad   []error // what was not as it should be while it was done
 }
 
-// begin enters a harm, and tells whether all that it is to be done to is free.
+// begin enters a harm, and reports whether all that it is to be done to is free.
 func (b *book) begin(h *Harm, on []string) bool {
 	b.Lock()
 	defer b.Unlock()

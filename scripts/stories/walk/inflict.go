@@ -16,7 +16,7 @@ import (
 // errNothing is why a fault comes to nothing.
 type errNothing struct{ error }
 
-// inflict does a fault, and undoes it later, when the channel is closed; nil where it can not be done.
+// inflict does a fault, and undoes it later, when the channel is closed; nil if it can not be done.
 func (r *round) inflict(ctx context.Context, f Fault) (undone <-chan struct{}) {
 	h := r.aim(f)
 	on := r.things(h)

@@ -41,10 +41,10 @@ const (
 	impairs trait = 1 << iota // the member may miss what its master writes meanwhile, until it has caught up
 	severs                    // where the member is the master, what it wrote last may be nowhere else
 	forgets                   // what its Redis has in memory is gone
-	thaws                     // its Redis goes on later as if nothing had been
+	thaws                     // its Redis continues later as if nothing had been
 	returns                   // a Consul agent comes back with what it knew before
 	cuts                      // a link
-	beside                    // of the Consul agent beside a member, where there is one
+	beside                    // of the Consul agent beside a member, if there is one
 	hands                     // a master may hand over to another
 )
 

@@ -152,7 +152,7 @@ func (r *round) store() error {
 	return nil
 }
 
-// kept returns nil where every member has the key.
+// kept returns nil if every member has the key.
 func (r *round) kept() error {
 	for _, redis := range r.k.Redis {
 		if v, err := redis.Do("GET", r.key); err != nil || v != "here" {
@@ -174,7 +174,7 @@ func consul(ctx context.Context, k *lab.Cluster) error {
 	return lab.Until(ctx, joins, k.Rejoin)
 }
 
-// running returns nil where every process of the cluster runs.
+// running returns nil if every process of the cluster runs.
 func running(k *lab.Cluster) error {
 	for i := range k.Redis {
 		for _, p := range k.Processes(i) {
