@@ -9,7 +9,7 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// Find is the address of the one passing master that Consul lists, as a client without DNS finds it; ErrNoMaster where
+// Find is the address of the one passing master that Consul lists, as a client without DNS finds it; ErrNoMaster if
 // there is none, or two.
 func (k *Cluster) Find(ctx context.Context) (master string, err error) {
 	err = k.ask(ctx, func(c *Consul, q *api.QueryOptions) error {

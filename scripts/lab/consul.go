@@ -37,7 +37,7 @@ var Deny = map[string]any{"acl": map[string]any{"enabled": true, "default_policy
 func (c *Consul) HTTP() string { return c.Host + ":8500" }
 
 // StartConsul starts a server that is a cluster of its own, and waits until it can be written to. Its node's name is
-// given; what may be set beside the lab's own settings is Consul's configuration. With settings for ACLs, Token is the
+// given; the settings are Consul's configuration, added to the lab's own. With settings for ACLs, Token is the
 // management token.
 func (l *Lab) StartConsul(node string, settings map[string]any) (*Consul, error) {
 	c, err := l.startConsul(nil, node, Host(), server(1), settings)
@@ -91,7 +91,7 @@ func (l *Lab) startConsul(on *NetHost, node, host string, settings ...map[string
 	return c, err
 }
 
-// Dial connects to the agent from where it runs itself: no cut of the network reaches that.
+// Dial connects to the agent from its own host, so that no cut of the network affects the connection.
 func (c *Consul) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	return c.Net.Dial(ctx, network, addr)
 }

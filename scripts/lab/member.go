@@ -94,7 +94,7 @@ func (k *Cluster) Beside(i int) *Consul {
 	return k.Consul
 }
 
-// Remove takes a member away for good: its agent is told to leave, then its Redis and its Consul client agent are. The
+// Remove removes a member for good: it stops its agent, then its Redis and its Consul client agent. The
 // indices of the others stay, and Settled no longer expects it.
 func (k *Cluster) Remove(i int) error {
 	if a := k.Agents[i]; a != nil && a.Running() {
@@ -115,7 +115,7 @@ func (k *Cluster) Remove(i int) error {
 }
 
 // Crash kills all of a member at the same moment: its agent, its Redis and its Consul client agent. Its host continues to
-// refuse connections; where it should be silent, Isolate it first.
+// refuse connections; for a host that does not answer, Isolate it first.
 func (k *Cluster) Crash(i int) {
 	var all sync.WaitGroup
 	for _, p := range k.Processes(i) {

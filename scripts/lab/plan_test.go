@@ -49,8 +49,8 @@ func TestPlan_Options(t *testing.T) {
 	}
 }
 
-// A cluster with everything loses one thing after the other, and is whole again. What resec makes of it is told by other
-// tests; here the lab must do what it says, and see what happens.
+// A cluster with every option loses one part after the other, and recovers. Other tests check resec; this one checks that the lab
+// inflicts what it is asked to, and sees the effects.
 func TestPlan_Harm(t *testing.T) {
 	t.Parallel()
 	k := planned(t, lab.Plan{Members: 3, Servers: 3, Clients: true, Network: true, StartParked: true})
@@ -82,7 +82,7 @@ func TestPlan_Harm(t *testing.T) {
 	})
 	step("the leading Consul server is killed", func(int, *lab.Watch) { otherLeader(t, k) })
 	step("a client agent leaves and is back", func(m int, _ *lab.Watch) {
-		_, err := k.Clients[m].Stop(syscall.SIGTERM) // the code is 1 where its leaving took longer than 5 s
+		_, err := k.Clients[m].Stop(syscall.SIGTERM) // the code is 1 if leaving took longer than 5 s
 		ok(t, err)
 		ok(t, k.Clients[m].Restart())
 	})

@@ -55,7 +55,7 @@ func (l *Lab) Start(name string, env []string, args ...string) (*Process, error)
 	return p, p.Start()
 }
 
-// process is one that is to be started.
+// process is a process that was not started yet.
 func (l *Lab) process(name string, env, args []string) *Process {
 	p := &Process{Name: name, Log: filepath.Join(l.Dir, name+".log"), args: args, env: env}
 	l.onClose(p.Kill)

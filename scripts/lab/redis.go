@@ -23,14 +23,14 @@ type Redis struct {
 	Host string
 	Net  *NetHost // where it runs; nil: on this machine
 
-	Announced string // host:port by which others know it, where that is not Addr
+	Announced string // host:port that it announces, if that is not Addr
 
 	password string
 	tls      *tls.Config // nil: it speaks without
 	client   rueidis.Client
 }
 
-// Sink is what a born parked server is started with.
+// Sink is the configuration of a server that starts parked.
 const Sink = "127.0.0.1 1"
 
 // StartRedis starts a server with the arguments of redis-server given, on a host of its own.
@@ -79,7 +79,7 @@ func (l *Lab) startRedis(on *NetHost, tls *tls.Config, name, addr string, args [
 	return r, err
 }
 
-// Dial connects to the server from where it runs itself: no cut of the network reaches that.
+// Dial connects to the server from its own host, so that no cut of the network affects the connection.
 func (r *Redis) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	return secured(r.Net.Dial, r.tls)(ctx, network, addr)
 }
@@ -154,7 +154,7 @@ func (r *Redis) Save() error {
 	})
 }
 
-// Do runs one command, with one new try where the connection was a dead server's.
+// Do runs one command, and once more if the connection was that of a server that was restarted.
 func (r *Redis) Do(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()

@@ -26,7 +26,7 @@ func (k *Cluster) settled() error {
 	return k.Recorded()
 }
 
-// Linked is the index of the one master, where it takes writes and every other running Redis has received them.
+// Linked is the index of the one master, if it accepts writes and every other running Redis has received them.
 func (k *Cluster) Linked() (int, error) {
 	m, err := k.Master()
 	if err != nil {

@@ -56,7 +56,7 @@ func same(i Interval) Interval { return i }
 
 func milli(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// times says how often, and for how long at most.
+// times is the number of intervals and the longest of them.
 func times[T any](all []T, of func(T) Interval) string {
 	if len(all) == 0 {
 		return "never"
@@ -71,7 +71,7 @@ func longest[T any](all []T, of func(T) Interval) (d time.Duration) {
 	return d
 }
 
-// Sound returns what is wrong where nothing may be lost, and nothing be seen twice.
+// Sound returns an error if a write was lost, or if there were two masters.
 func (v Verdict) Sound() error {
 	return errors.Join(v.Settled, v.NothingLost(), v.NeverTwo(0), v.NeverTwoListed(0))
 }

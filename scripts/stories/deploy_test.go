@@ -21,7 +21,7 @@ import (
 // deploy is the folder of the deployment examples.
 func deploy(file string) string { return filepath.Join(lab.Root(), "scripts", "deploy", file) }
 
-// task is one process of an example, as scripts/tools/examples tells it.
+// task is one process of an example, as scripts/tools/examples prints it.
 type task struct {
 	Name, Wait string
 	Args       []string
@@ -175,8 +175,9 @@ func TestDeploy01_Compose(t *testing.T) {
 	d.settled(t)
 }
 
-// The Nomad job's tasks run, with the variables of three allocations, and are replaced one after the other as its update says: the
-// leader is told to stop first, and the next follows once /health answers 200. The cluster keeps all in memory alone.
+// The Nomad job's tasks run, with the variables of three allocations, and are replaced one after the other as its update
+// says: the leader is stopped first, and the next follows once /health answers 200. The cluster keeps its data only in
+// memory.
 func TestDeploy02_Nomad(t *testing.T) {
 	t.Parallel()
 	d := newDeployed(t)
@@ -312,7 +313,7 @@ func TestDeploy05_Alerts(t *testing.T) {
 	}
 }
 
-// The policy that stands in the examples is the README's, which TestAgent_UnderACLs uses.
+// The policy in the examples is that of the README, which TestAgent_UnderACLs uses.
 func TestDeploy06_Policy(t *testing.T) {
 	t.Parallel()
 	policy, err := os.ReadFile(deploy("consul-policy.hcl"))

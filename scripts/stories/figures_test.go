@@ -12,7 +12,7 @@ import (
 // noise logs what a story measures, for scripts/stories/table, and knows how late the machine was meanwhile.
 type noise struct {
 	t *testing.T
-	d atomic.Int64 // the longest delay, a time.Duration, of one who had nothing to do but to be in time
+	d atomic.Int64 // the longest delay, a time.Duration, of a goroutine that only sleeps
 }
 
 // figures starts to listen to the machine, until the test ends.

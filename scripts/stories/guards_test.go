@@ -76,7 +76,7 @@ func unfenced(k *lab.Cluster) error {
 	return nil
 }
 
-// closed returns nil if a master refuses writes for want of replicas.
+// closed returns nil if a master refuses writes because it has too few replicas.
 func closed(r *lab.Redis) error {
 	_, err := r.Do("DEL", "nothing")
 	if err == nil || !strings.HasPrefix(err.Error(), "NOREPLICAS") {
@@ -85,7 +85,7 @@ func closed(r *lab.Redis) error {
 	return nil
 }
 
-// neverBelow looks until the test ends, and fails it where the published master has less of a guard than others count on:
+// neverBelow checks until the test ends, and fails it if the guard of the published master is below what others rely on:
 // fewer replicas to write with, or a longer lag that a replica may have.
 func neverBelow(t *testing.T, k *lab.Cluster) {
 	var looking sync.WaitGroup

@@ -8,7 +8,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// The fresher replica has nobody to promote it, for its agent is dead: the stale one catches up from it before it leads.
+// The agent of the fresher replica is dead and cannot promote it: the stale replica catches up from it before it leads.
 func TestLead01_FresherOnesAgentIsDead(t *testing.T) {
 	t.Parallel()
 	for _, parked := range []bool{false, true} {

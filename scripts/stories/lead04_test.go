@@ -44,7 +44,7 @@ func (p persistence) synced(t *testing.T, rs ...*lab.Redis) {
 // nobody is the index of no server.
 const nobody = -1
 
-// A power cut: all three servers and agents are gone at once, and come again in any order, one of them with an empty disk.
+// A power cut: all three servers and agents stop at once, and return in any order, one of them with an empty disk.
 func TestLead04_AllRestarted(t *testing.T) {
 	t.Parallel()
 	for j, p := range []persistence{aof, rdb} {
@@ -265,7 +265,7 @@ func TestLead04_MastersAOFHoldsMore(t *testing.T) {
 	}
 }
 
-// One AOF Redis restarts, as a lineage of its own that nobody has seen: it comes home by itself.
+// A Redis with AOF restarts with a new replication ID: it rejoins by itself.
 func TestLead04_OneRestarted(t *testing.T) {
 	t.Parallel()
 	for _, parked := range []bool{false, true} {

@@ -54,7 +54,7 @@ func TestLead05_AgentRestarted(t *testing.T) {
 						}
 						return nil
 					})
-					throughout(t, 2*interval, unmoved) // as long as a check that nobody updates would have lasted
+					throughout(t, 2*interval, unmoved) // as long as a check that is not renewed
 					whole(t, k, stored)
 					if after, now := stands(t, k); after.Master != before.Master || now != session {
 						t.Errorf("it moved from %+v to %+v, from session %s to %s", before.Master, after.Master, session, now)
@@ -66,7 +66,7 @@ func TestLead05_AgentRestarted(t *testing.T) {
 	}
 }
 
-// stands are the state and the session that holds the lock.
+// stands returns the state and the session that holds the lock.
 func stands(t *testing.T, k *lab.Cluster) (state, string) {
 	t.Helper()
 	var s state
@@ -108,7 +108,7 @@ func TestLead05_RedisAndAgentRestarted(t *testing.T) {
 				}
 				k := cluster(t, 3, args...)
 				k.Env = append(k.Env, "HEALTHCHECK_INTERVAL=10s", "CONSUL_LOCK_TTL=30s")
-				had(t, k.Redis[0], keys{prefix: "first", n: 1}) // otherwise nobody is elected for 20 s
+				had(t, k.Redis[0], keys{prefix: "first", n: 1}) // otherwise no master is elected for 20 s
 				m := started(t, k)
 				stored := wrote(t, k, m, keys{prefix: "stored", n: 1000})
 				if dump {

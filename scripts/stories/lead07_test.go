@@ -50,7 +50,7 @@ func TestLead07_ConnectionsEnd(t *testing.T) {
 		}},
 		{"the agents' user is changed", func(t *testing.T, k *lab.Cluster, same func() error) {
 			for _, rules := range [][]string{
-				{"resetpass", ">other"}, // nobody comes in with the old password
+				{"resetpass", ">other"}, // the old password is denied
 				{">secret"},
 				{"off"},
 				{"on"},
@@ -84,7 +84,8 @@ func TestLead07_ConnectionsEnd(t *testing.T) {
 			stored := wrote(t, k, m, keys{prefix: "stored", n: 1000})
 			keep(t, stored.n, k.Redis...)
 			before, session := stands(t, k)
-			// But for the replicas' links, which end with the user that they logged in as; without any the guard closes the master.
+			// But for the replicas' links, which end with the user that they logged in as; without any the guard closes the
+			// master.
 			same := func() error {
 				errs := []error{k.Redis[m].Is("role", "master")}
 				for _, i := range others(k, m) {

@@ -9,7 +9,7 @@ import (
 )
 
 // The one that has everything may not lead, for its priority is 0, and the other was restarted: what it has now is not known.
-// Both say so, and nobody leads until an operator changes the priority.
+// Both log why, and there is no master until an operator changes the priority.
 func TestLead08_OneWasRestartedTheOtherMayNotLead(t *testing.T) {
 	t.Parallel()
 	for _, parked := range []bool{false, true} {

@@ -31,7 +31,7 @@ func TestLead08_OnlyCopyIsSyncing(t *testing.T) {
 	syncing(t, k, 1)
 	k.Redis[0].Kill()
 	saysWhy(t, k, 1, "has not caught up")
-	throughout(t, 8*time.Second, func() error { // longer than it takes to see that nobody else is there
+	throughout(t, 8*time.Second, func() error { // longer than it takes to see that there is no other member
 		return k.Redis[1].Is("role", "slave")
 	})
 	saysWhy(t, k, 1, "has not caught up")

@@ -72,8 +72,8 @@ func TestLead09_TheTargetOfAFailoverDies(t *testing.T) {
 	ok(t, k.Stop())
 }
 
-// The dead master's address is given to something that is no Redis, and says so, or to a Redis of somebody else's, which lets us not in, or
-// lets in whoever gives no password: it is replaced all the same, and nothing is done to who is there.
+// Another server takes the dead master's address: no Redis, or a Redis of another cluster that denies access, or one without a
+// password. The master is replaced all the same, and the other server is not changed.
 func TestLead09_SomethingElseAtItsAddress(t *testing.T) {
 	t.Parallel()
 	for name, listens := range map[string]func(t *testing.T, addr string) (end func()){
@@ -126,7 +126,7 @@ func rude(t *testing.T, addr string) (end func()) {
 	}
 }
 
-// stranger is a Redis of somebody else's.
+// stranger is a Redis that belongs to no cluster.
 func stranger(args ...string) func(t *testing.T, addr string) (end func()) {
 	return func(t *testing.T, addr string) func() {
 		r, err := lab.ForTest(t).StartRedisAt("stranger", addr, args...)
@@ -140,7 +140,7 @@ func stranger(args ...string) func(t *testing.T, addr string) (end func()) {
 	}
 }
 
-// The password of a living master is changed, and its agent is killed: nobody can look at it, and it is left to its clients.
+// The password of a live master is changed, and its agent is killed: no agent can probe it, and it keeps serving its clients.
 func TestLead09_TheMasterLetsNobodyIn(t *testing.T) {
 	t.Parallel()
 	k := planned(t, lab.Plan{Members: 3, StartParked: true, Servers: 1})

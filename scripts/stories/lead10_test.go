@@ -14,7 +14,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// Two clusters, and nobody has thought of their lock keys: the default one is the first's.
+// Two clusters use the same default lock key: it belongs to the first.
 func TestLead10_TwoClustersOnTheDefaultLockKey(t *testing.T) {
 	t.Parallel()
 	for _, parked := range []bool{false, true} {
@@ -113,7 +113,7 @@ func touched(t *testing.T, r *lab.Redis) string {
 	return strings.Join(out, " ")
 }
 
-// A stranger stands in the catalogue as the cluster's master, and its Redis is empty.
+// An unrelated empty Redis is registered as the cluster's master.
 func TestLead10_StrangersEntry(t *testing.T) {
 	t.Parallel()
 	for i, meta := range []struct {
@@ -185,7 +185,7 @@ func followAlone(t *testing.T, k *lab.Cluster, m int) {
 	})
 }
 
-// register puts a service into the catalogue, as anybody may.
+// register registers a service, as any client of Consul may.
 func register(t *testing.T, k *lab.Cluster, service string, r *lab.Redis, meta map[string]string) {
 	t.Helper()
 	body, err := json.Marshal(map[string]any{"ID": "stranger-" + k.Name, "Name": service, "Address": r.Host, "Port": 6379, "Meta": meta})

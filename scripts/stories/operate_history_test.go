@@ -10,7 +10,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// told is the history as `resec history -json` tells it.
+// told is the history as `resec history -json` prints it.
 func told(k *lab.Cluster) (all []struct {
 	From, To, Cause string
 	Term            uint64
@@ -23,7 +23,7 @@ func told(k *lab.Cluster) (all []struct {
 	return all, json.Unmarshal([]byte(out), &all)
 }
 
-// Each change of mastership stands in the history: who, from whom, and why.
+// The history has each change of master: from which member, to which member, and why.
 func TestOperate05_History(t *testing.T) {
 	t.Parallel()
 	k := planned(t, lab.Plan{Members: 3, StartParked: true})
@@ -78,7 +78,7 @@ func TestOperate05_History(t *testing.T) {
 	ok(t, k.Stop())
 }
 
-// A member that will not come back is forgotten, and no longer counts; one that is there is not.
+// A member that will not come back is removed, and no longer counts; one that is alive is not removed.
 func TestOperate06_Forget(t *testing.T) {
 	t.Parallel()
 	k := planned(t, lab.Plan{Members: 3, StartParked: true})

@@ -22,7 +22,7 @@ func heard(dir, file string, i int) []string {
 	return strings.Fields(string(data))
 }
 
-// runs reports whether one of the processes lives whose numbers hooks have written. One that nobody has waited for is dead.
+// runs reports whether one of the processes is alive whose ids the hooks have written. A zombie is dead.
 func runs(pids ...string) bool {
 	for _, pid := range pids {
 		stat, err := os.ReadFile(filepath.Join("/proc", pid, "stat"))
@@ -33,7 +33,7 @@ func runs(pids ...string) bool {
 	return false
 }
 
-// stopped stops agents, one after the other, and fails the test where one takes as long as Nomad waits.
+// stopped stops agents, one after the other, and fails the test if one takes as long as Nomad waits.
 func stopped(t *testing.T, k *lab.Cluster, members ...int) {
 	t.Helper()
 	fig := figures(t)
@@ -138,7 +138,7 @@ func TestOperate04_HookHangsAndConsulFreezesAsItLeaves(t *testing.T) {
 	}
 }
 
-// What hooks are told: as handlers under `elect` and `follow` are.
+// Hooks get the same input as handlers under `elect` and `follow`.
 func TestOperate04_WhatHooksAreTold(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -83,7 +83,7 @@ func TestOperate02_PausedMasterDies(t *testing.T) {
 	}
 }
 
-// A Redis is restarted by hand while the cluster is paused: whatever it comes back with, it wipes nobody, whoever writes to it.
+// A Redis is restarted by hand while the cluster is paused: whatever data it has and gets, it overwrites no other member.
 func TestOperate02_RestartedByHand(t *testing.T) {
 	t.Parallel()
 	for _, with := range []string{"its data", "nothing", "an old dump"} {

@@ -13,7 +13,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// switched runs `resec switchover`, and returns the pause that it tells of.
+// switched runs `resec switchover`, and returns the pause that it prints.
 func switched(t *testing.T, k *lab.Cluster, args ...string) time.Duration {
 	t.Helper()
 	out, stderr, code, err := k.Run(0, "", append([]string{"switchover"}, args...)...)
@@ -55,7 +55,8 @@ func accepted(w *lab.Watch, lately time.Duration) error {
 	return errors.New("no server accepts writes")
 }
 
-// Mastership goes round and round while a client writes as fast as it can. That takes the machine for itself: no story is beside it.
+// The master changes again and again while a client writes as fast as it can. The test is not parallel: it uses the whole
+// machine.
 func TestOperate01_SwitchoverAgainAndAgain(t *testing.T) {
 	for n, times := range map[int]int{2: 10, 3: 50} {
 		t.Run(fmt.Sprint(n, " members"), func(t *testing.T) {
@@ -93,8 +94,8 @@ func TestOperate01_SwitchoverAgainAndAgain(t *testing.T) {
 	}
 }
 
-// Something happens to who is to lead, or to its way to the master, at each step: there is a writable master afterwards, and no
-// fence is left, nor a pause, and no write is lost.
+// At each step the new master fails, or its connection to the old one. Afterwards there is a writable master, no fence or
+// pause is left, and no write is lost.
 func TestOperate01_SwitchoverFails(t *testing.T) {
 	t.Parallel()
 	for i, step := range []string{"elected", "sealed", "paused", "fenced", "drained", "parked", "promoted", "published"} {
@@ -167,7 +168,7 @@ func TestOperate01_SwitchoverFails(t *testing.T) {
 	}
 }
 
-// What cannot be is refused with its reason, and the master continues.
+// A switchover that is impossible is refused with its reason, and the master stays.
 func TestOperate01_SwitchoverRefused(t *testing.T) {
 	t.Parallel()
 	k := planned(t, lab.Plan{Members: 3, StartParked: true})

@@ -17,10 +17,10 @@ import (
 	"resec/scripts/lab"
 )
 
-// webPort is where the agents of these stories answer, each on the address of its Redis.
+// webPort is the HTTP port of the agents of these stories, each on the host of its Redis.
 const webPort = "8280"
 
-// web is where the i-th member's agent answers.
+// web is the HTTP address of the i-th member's agent.
 func web(k *lab.Cluster, i int) string { return net.JoinHostPort(k.Redis[i].Host, webPort) }
 
 // answering starts the i-th agent so that it answers.

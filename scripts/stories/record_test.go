@@ -13,7 +13,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// state is what stands in Consul beside the lock.
+// state is the state in Consul, as far as the stories read it.
 type state struct {
 	Service string
 	Master  struct {

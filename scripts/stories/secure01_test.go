@@ -99,8 +99,8 @@ func denials(r *lab.Redis) error {
 	return err
 }
 
-// The password is changed as Redis's ACL wants that: the new one beside the old one, then in the file, then alone. Nothing moves, and
-// every connection that is made afterwards has the new one.
+// The password is changed as Redis's ACL wants that: the new one beside the old one, then in the file, then alone. Nothing
+// moves, and every connection that is made afterwards has the new one.
 func TestSecure02_PasswordChanged(t *testing.T) {
 	t.Parallel()
 	k, files := secured(t, false)
@@ -154,7 +154,7 @@ func TestSecure02_ReplicationPasswordChanged(t *testing.T) {
 	leads(t, k, m)
 }
 
-// A handler that is resec itself has the password from its file, and is told nothing else that is secret.
+// A handler that is resec itself reads the password from its file, and gets no other secret.
 func TestSecure02_Handlers(t *testing.T) {
 	t.Parallel()
 	k, _ := secured(t, false)

@@ -116,7 +116,7 @@ func TestSecure03_SecretsAreNotTold(t *testing.T) {
 	}
 }
 
-// A token is taken away while all goes well, and a new one stands in its file later: meanwhile it is as if Consul were away.
+// A token is revoked while the cluster is healthy, and its file has a new one later: meanwhile it is as if Consul were down.
 func TestSecure04_TokenIsRevokedAndRenewed(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "token")
@@ -224,7 +224,7 @@ func TestSecure05_ConsulByTLS(t *testing.T) {
 	ok(t, k.Stop())
 }
 
-// A namespace and a partition are passed on: the Consul that anybody can have says that it has none.
+// A namespace and a partition are passed on: the community edition of Consul refuses them.
 func TestSecure05_Namespace(t *testing.T) {
 	t.Parallel()
 	k := cluster(t, 1)

@@ -62,7 +62,7 @@ func notRefused(w *lab.Watch) error {
 	return nil
 }
 
-// terminate tells processes to end, each when its time has come, and demands that they do, with 0.
+// terminate stops processes, each after its delay, and fails the test if one does not exit with 0.
 func terminate(t *testing.T, ps map[*lab.Process]time.Duration) {
 	t.Helper()
 	var all sync.WaitGroup

@@ -8,7 +8,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// An agent that continues with its predecessor's reign is told to leave while Consul is away: it leaves.
+// An agent that adopted its predecessor's session is stopped while Consul is down: it exits.
 func TestWrite02_AdoptedAgentLeavesWithoutConsul(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 2} {

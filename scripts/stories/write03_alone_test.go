@@ -10,7 +10,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// The last agent leaves, and nobody can take over: Redis continues as the operator had it, and nothing is left in Consul.
+// The last agent exits, and no member can take over: Redis continues with the operator's settings, and nothing is left in Consul.
 func TestWrite03_LastOneLeaves(t *testing.T) {
 	t.Parallel()
 	for _, v := range []struct {
@@ -55,7 +55,7 @@ func TestWrite03_LastOneLeaves(t *testing.T) {
 	}
 }
 
-// left fails the test where a Redis whose agent has left has not what its operator had set: min-replicas-to-write and -max-lag.
+// left fails the test if a Redis whose agent has exited does not have its operator's min-replicas-to-write and -max-lag.
 func left(t *testing.T, r *lab.Redis, toWrite, maxLag int) {
 	t.Helper()
 	if n, lag, err := minReplicas(r); err != nil || n != toWrite || lag != maxLag {
@@ -63,7 +63,7 @@ func left(t *testing.T, r *lab.Redis, toWrite, maxLag int) {
 	}
 }
 
-// leaderless ends the watching of a cluster that no agent leads any more, and fails the test where that has cost anything.
+// leaderless ends the watching of a cluster that no agent leads any more, and fails the test if a write was lost.
 func leaderless(t *testing.T, w *lab.Watch) {
 	t.Helper()
 	v := w.Verdict(0) // the catalogue is empty: it cannot settle
@@ -100,7 +100,7 @@ func nothingOf(k *lab.Cluster) error {
 	return errors.Join(errs...)
 }
 
-// The only other Redis is dead when the master's agent leaves: there is nobody to hand over to, and writes continue.
+// The only other Redis is dead when the master's agent exits: there is no successor, and writes continue.
 func TestWrite03_NobodyCanFollowHim(t *testing.T) {
 	t.Parallel()
 	for _, atOnce := range []bool{false, true} {

@@ -9,7 +9,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// Both agents of a cluster of two are told to leave, one a little after the other: one Redis stays writable, whatever the one
+// Both agents of a cluster of two are stopped, one a little after the other: one Redis stays writable, whatever the one
 // was just doing for the other, and nothing of ours is left on either.
 func TestWrite03_BothLeave(t *testing.T) {
 	t.Parallel()
@@ -39,7 +39,7 @@ func TestWrite03_BothLeave(t *testing.T) {
 	}
 }
 
-// alone fails the test where not just one Redis accepts writes, or one has a guard that its operator did not set.
+// alone fails the test if not exactly one Redis accepts writes, or if one has a guard that its operator did not set.
 func alone(t *testing.T, k *lab.Cluster) {
 	t.Helper()
 	open := 0

@@ -8,7 +8,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// The master's agent is told to leave when its session has just been lost: it takes the lock again, and hands over as always.
+// The master's agent is stopped right after its session was lost: it acquires the lock again, and hands over as always.
 func TestWrite03_LeavesWithoutItsLock(t *testing.T) {
 	t.Parallel()
 	for i, n := range []int{2, 3} {

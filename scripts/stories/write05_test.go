@@ -28,7 +28,7 @@ func TestWrite05_ConsulKilled(t *testing.T) {
 	}
 }
 
-// The server is silent: calls hang, where they were refused above.
+// Consul is unreachable: calls hang instead of being refused as above.
 func TestWrite05_ConsulFrozen(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{2, 3, 5} {
@@ -75,11 +75,11 @@ func TestWrite05_ClientAgentRestarted(t *testing.T) {
 	}
 }
 
-// syncs is how long a Consul agent takes at most, after it has found a server, to tell it of its services. Source: serverUpIntv in
-// https://github.com/hashicorp/consul/blob/main/agent/ae/ae.go
+// syncs is how long a Consul agent takes at most, after it has found a server, to tell it of its services. Source:
+// serverUpIntv in https://github.com/hashicorp/consul/blob/main/agent/ae/ae.go
 const syncs = 3 * time.Second
 
-// unharmed: Consul, or a part of it, is away for that long, and nothing comes of it: no write is refused, nobody else leads.
+// unharmed: Consul, or a part of it, is down for that long without effect: no write is refused, and the master stays.
 func unharmed(t *testing.T, k *lab.Cluster, m int, away time.Duration, harm func(), heal func() error, listed time.Duration) {
 	t.Helper()
 	before, _ := stands(t, k)
@@ -158,7 +158,7 @@ func TestWrite05_AReplicaDiesMeanwhile(t *testing.T) {
 	ok(t, k.Stop())
 }
 
-// A replica is restarted meanwhile, and comes up as a master: it is parked, for that needs nobody's word.
+// A replica is restarted meanwhile, and comes up as a master: it is parked, which needs no Consul.
 func TestWrite05_ReplicaComesUpAsAMasterMeanwhile(t *testing.T) {
 	t.Parallel()
 	for _, frozen := range []bool{false, true} {

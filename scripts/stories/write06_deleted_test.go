@@ -8,8 +8,8 @@ import (
 	"resec/scripts/lab"
 )
 
-// While the master is cut off from all but its clients, somebody deletes what Consul knows of the cluster. The others remember
-// whose guard it is that has to close first. Where they were restarted too, and remember nothing, nobody opens until it answers.
+// While the master is cut off from all but its clients, its keys in Consul are deleted. The other agents remember whose guard
+// must close first. If they were restarted too, they know nothing, and no Redis accepts writes until the master answers.
 func TestWrite06_StateDeletedMeanwhile(t *testing.T) {
 	t.Parallel()
 	state := func(k *lab.Cluster) error {

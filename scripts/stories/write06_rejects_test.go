@@ -19,7 +19,7 @@ func TestWrite06_NetworkThatRejects(t *testing.T) {
 	ok(t, k.Net.Isolate(k.Hosts[other], lab.Refuse, k.Here))
 	p, _, err := k.Consul.Client.KV().Get(lockKey(k), nil)
 	ok(t, err)
-	for _, i := range others(k, m) { // and nobody else is faster
+	for _, i := range others(k, m) { // and no other is faster
 		if i != other {
 			k.Agents[i].Freeze()
 			defer k.Agents[i].Thaw()

@@ -54,7 +54,7 @@ func TestWrite06_MasterCutOffFromAllButClients(t *testing.T) {
 	}
 }
 
-// gaveWay fails the test where the old master accepted a write after the next one's first, or where more is lost than what
+// gaveWay fails the test if the old master accepted a write after the next one's first, or where more is lost than what
 // it accepted since it was cut off.
 func gaveWay(t *testing.T, k *lab.Cluster, w *lab.Watch, v lab.Verdict, m, now int, from, next time.Time) {
 	t.Helper()

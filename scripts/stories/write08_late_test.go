@@ -43,7 +43,7 @@ func TestWrite08_LateGuard(t *testing.T) {
 	}
 }
 
-// late has a replica die, and the master freeze some ms later; all of them are well in the end. It returns who leads then.
+// late kills a replica, and freezes the master some ms later; all recover in the end. It returns the index of the master then.
 func late(t *testing.T, k *lab.Cluster, m, guard int, random *rand.Rand) (now int) {
 	t.Helper()
 	w := watched(t, k)

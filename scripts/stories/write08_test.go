@@ -23,7 +23,7 @@ func TestWrite08_ReplicaKilled(t *testing.T) {
 	backAsReplica(t, k, m, k.Redis[1-m].Restart, fig, w)
 }
 
-// Of two members the replica is silent: the guard is lowered before its lag closes it.
+// Of two members the replica is unreachable: the guard is lowered before its lag closes it.
 func TestWrite08_ReplicaFrozen(t *testing.T) {
 	t.Parallel()
 	k := planned(t, lab.Plan{Members: 2, StartParked: true})

@@ -54,7 +54,7 @@ func TestWrite09_KilledWhenAnotherIsFresher(t *testing.T) {
 			k.Redis[0].Kill()
 			harm.to = time.Now()
 			k.Redis[stale].Thaw()
-			lab.Eventually(t, patience, func() error { // it does not wait for who does not answer
+			lab.Eventually(t, patience, func() error { // it does not wait for a member that does not answer
 				if got := value(t, k.Consul, lockKey(k)); got != fmt.Sprint("m", stale) {
 					return errors.New("the lock is not taken yet, but held by " + got)
 				}

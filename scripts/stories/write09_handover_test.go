@@ -9,7 +9,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// The master's agent is told to leave, and dies at a step of that; or its successor dies at one of taking over.
+// The master's agent is stopped and dies at a step of its handover, or its successor dies at a step of its takeover.
 func TestWrite09_KilledAtEachStepOfAHandover(t *testing.T) {
 	t.Parallel()
 	for i, step := range []string{"leaving", "passed", "handed", "restored"} {

@@ -9,7 +9,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// What people do to a guard, and to those who keep it. In the end all is as it should be, nothing was lost, and who leaves
+// An operator changes a guard, or what keeps it. In the end the cluster has recovered, no write was lost, and an agent that exits
 // leaves nothing behind.
 func TestWrite11_ByHand(t *testing.T) {
 	t.Parallel()

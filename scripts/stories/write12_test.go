@@ -10,7 +10,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// A replica announces an address at which somebody else's master stands: that one is left alone.
+// A replica announces the address of an unrelated master: that is not changed.
 func TestWrite12_ReplicaBehindAnothersAddress(t *testing.T) {
 	t.Parallel()
 	k := planned(t, lab.Plan{Members: 2, StartParked: true})
@@ -25,7 +25,7 @@ func TestWrite12_ReplicaBehindAnothersAddress(t *testing.T) {
 	ok(t, k.Stop())
 }
 
-// A replica that is no member's, and lets nobody in, stays with the master when that is cut off: it is not counted on.
+// A replica that is no member and denies access stays with the master when that is cut off: the guard does not count it.
 func TestWrite12_StrangerStaysWithTheMaster(t *testing.T) {
 	t.Parallel()
 	k := planned(t, lab.Plan{Members: 2, StartParked: true, Network: true, Servers: 1})
@@ -52,7 +52,7 @@ func TestWrite12_StrangerStaysWithTheMaster(t *testing.T) {
 	ok(t, k.Stop())
 }
 
-// The agent stands on another host than its Redis, and the way between them is cut: the Redis is not taken for frozen.
+// The agent runs on another host than its Redis, and the link between them is cut: the Redis is not taken for frozen.
 func TestWrite12_CutOffFromItsOwnAgent(t *testing.T) {
 	t.Parallel()
 	k := planned(t, lab.Plan{Members: 2, StartParked: true, Network: true, Servers: 1})
@@ -114,7 +114,7 @@ func TestWrite12_AgentHangsWhileConsulIsAway(t *testing.T) {
 	}
 }
 
-// The last agent is told to leave while its Redis hangs: what the operator had is not forgotten.
+// The last agent is stopped while its Redis hangs: the operator's settings are restored.
 func TestWrite12_LeavesWhileRedisHangs(t *testing.T) {
 	t.Parallel()
 	k := planned(t, lab.Plan{Members: 2, StartParked: true})

@@ -41,11 +41,11 @@ func newLossy(t *testing.T, c *lab.Consul) *lossy {
 	return l
 }
 
-// addr is where an agent finds it.
+// addr is its address for agents.
 func (l *lossy) addr() string { return "CONSUL_HTTP_ADDR=" + strings.TrimPrefix(l.URL, "http://") }
 
-// Consul does what the successor tells it, and its answer is lost: at each step of a take-over, and of a handover. It is asked, and
-// nobody waits for that.
+// Consul carries out a write and its answer is lost, at each step of a takeover and of a handover. The agent reads the
+// result, and the cluster does not wait.
 func TestWrite13_AnswerIsLost(t *testing.T) {
 	t.Parallel()
 	for step := range int32(3) {

@@ -13,7 +13,7 @@ const nobody = -1
 // Harm is a fault as it was done.
 type Harm struct {
 	Fault
-	Member, Other int       // whom it hit, and the other end of a link; nobody where it is Consul's
+	Member, Other int       // the member that it hit, and the other end of a link; nobody if Consul is hit
 	Server        []int     // Consul's
 	From          time.Time // a moment before it was done
 	Until         time.Time // a moment before it was undone; zero: not yet

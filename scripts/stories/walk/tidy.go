@@ -72,7 +72,7 @@ func guards(k *lab.Cluster, good func(int) bool) error {
 	return nil
 }
 
-// leave tells all agents to leave, at the same time or one after the other, and returns what they left behind.
+// leave stops all agents, at the same time or one after the other, and returns what they left behind.
 func leave(k *lab.Cluster, atOnce bool) error {
 	errs := make([]error, len(k.Agents))
 	var all sync.WaitGroup

@@ -21,7 +21,7 @@ type walk struct {
 	until time.Time
 	kinds []Kind
 	dir   string
-	keep  bool // the logs of who did well, too
+	keep  bool // the logs of clusters without a violation, too
 	tally tally
 
 	mu   sync.Mutex
