@@ -11,19 +11,18 @@ import (
 	"resec/scripts/lab"
 )
 
-// counters is a redis.Counters for the test.
-type counters struct{ fences, parks, errors atomic.Int32 }
+type redisCounts struct{ fences, parks, errors atomic.Int32 }
 
-func (c *counters) Fenced()     { c.fences.Add(1) }
-func (c *counters) Parked()     { c.parks.Add(1) }
-func (c *counters) RedisError() { c.errors.Add(1) }
+func (c *redisCounts) Fenced()     { c.fences.Add(1) }
+func (c *redisCounts) Parked()     { c.parks.Add(1) }
+func (c *redisCounts) RedisError() { c.errors.Add(1) }
 
-// Each change of a Redis is counted; a command that changes nothing is not.
+// A command is counted if it changed something.
 func TestCounters_CountChanges(t *testing.T) {
 	t.Parallel()
 	r, err := lab.ForTest(t).StartRedis("redis")
 	ok(t, err)
-	var c counters
+	var c redisCounts
 	opt := redis.Options{Addr: r.Addr, Name: "resec:test", Timeout: time.Second, Counters: &c}
 	s, err := redis.Open(t.Context(), opt)
 	ok(t, err)
@@ -46,15 +45,15 @@ func TestCounters_CountChanges(t *testing.T) {
 	ok(t, err)
 	_, err = s.Promote(t.Context())
 	ok(t, err)
-	counted("promoted, with the fence that a promotion sets itself", 1, 1, 0)
-	emergency := redis.NewEmergencyFence(opt)
-	defer emergency.Close()
-	ok(t, emergency.Connect(t.Context()))
-	ok(t, emergency.Send(t.Context()))
-	counted("sent both over the connection kept for an emergency", 2, 2, 0)
+	counted("promoted, with a fence that is not counted", 1, 1, 0)
+	fence := redis.NewEmergencyFence(opt)
+	defer fence.Close()
+	ok(t, fence.Connect(t.Context()))
+	ok(t, fence.Send(t.Context()))
+	counted("emergency fence", 2, 2, 0)
 	r.Kill()
 	if err := s.Fence(t.Context()); err == nil {
-		t.Error("fencing a dead redis has no error")
+		t.Error("a redis that is down was fenced")
 	}
 	counted("killed", 2, 2, 1)
 }

@@ -9,40 +9,37 @@ import (
 	"resec/scripts/lab"
 )
 
-// A frozen Redis executes the fence and the park that it received while it was frozen, before anything else, even if the
-// sender has exited. That is certain only over the connection that was opened before; over a new one the sender gets an
-// error.
+// A frozen Redis fences and parks itself first when it resumes, also if the sender's connection is closed by then. Send
+// reports success only if the connection was open before.
 func TestEmergencyFence(t *testing.T) {
 	for _, v := range []struct {
-		name    string
-		certain bool
-		end     func(*testing.T, *lab.Redis)
+		name string
+		want bool // Send reports success
+		end  func(*testing.T, *lab.Redis)
 	}{
-		{"over the kept connection", true, func(*testing.T, *lab.Redis) {}},
-		{"over a new one", false, func(t *testing.T, r *lab.Redis) { ok(t, do(r, "CLIENT", "KILL", "TYPE", "normal")) }},
+		{"on the open connection", true, func(*testing.T, *lab.Redis) {}},
+		{"on a new connection", false, func(t *testing.T, r *lab.Redis) { ok(t, do(r, "CLIENT", "KILL", "TYPE", "normal")) }},
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			r, err := lab.ForTest(t).StartRedis("frozen", "--requirepass", "secret")
 			ok(t, err)
-			emergency := redis.NewEmergencyFence(redis.Options{Addr: r.Addr, Login: redis.StaticLogin("", "secret"),
-				Name:    "resec:test",
-				Timeout: time.Second})
-			ok(t, emergency.Connect(t.Context()))
+			opt := redis.Options{Addr: r.Addr, Login: redis.StaticLogin("", "secret"), Name: "resec:test", Timeout: time.Second}
+			fence := redis.NewEmergencyFence(opt)
+			ok(t, fence.Connect(t.Context()))
 			v.end(t, r)
 			r.Freeze()
-			if err := emergency.Send(t.Context()); (err == nil) != v.certain {
-				t.Errorf("send: %v", err)
+			if err := fence.Send(t.Context()); (err == nil) != v.want {
+				t.Errorf("sent: %v", err)
 			}
-			emergency.Close()
+			fence.Close()
 			r.Thaw()
-			s, err := redis.Open(t.Context(), redis.Options{Addr: r.Addr, Login: redis.StaticLogin("", "secret"),
-				Timeout: time.Second})
+			s, err := redis.Open(t.Context(), opt)
 			ok(t, err)
 			defer s.Close()
 			lab.Eventually(t, 5*time.Second, func() error {
 				st, err := s.Status(context.Background())
 				if err == nil && !(st.Parked() && st.Fenced()) {
-					t.Fatalf("not parked and fenced: %+v", st)
+					t.Fatalf("got %+v, want a fenced and parked server", st)
 				}
 				return err
 			})
@@ -50,7 +47,7 @@ func TestEmergencyFence(t *testing.T) {
 	}
 }
 
-// do runs a command and ignores its answer.
+// do sends a command and ignores its reply.
 func do(r *lab.Redis, args ...string) error {
 	_, err := r.Do(args...)
 	return err

@@ -31,7 +31,7 @@ func FuzzSettings(f *testing.F) {
 	})
 }
 
-// A file with a secret is accepted only if it has one line of limited length.
+// A file that holds a secret holds one line, and no more than that is taken.
 func FuzzSecret(f *testing.F) {
 	f.Add([]byte("secret\n"))
 	f.Add([]byte("two\nlines"))
@@ -41,7 +41,7 @@ func FuzzSecret(f *testing.F) {
 			t.Fatal(err)
 		}
 		if s, err := secret(file); err == nil && (s == "" || len(s) > secretMax || strings.ContainsAny(s, "\r\n")) {
-			t.Errorf("%q was accepted as %q", data, s)
+			t.Errorf("%q was taken as %q", data, s)
 		}
 	})
 }
