@@ -94,6 +94,9 @@ func TestDataLoss(t *testing.T) {
 		{"x", []string{"a" + overwritten, "b" + overwritten, "c" + overwritten, "e: loses nothing: it has no keys",
 			"j" + overwritten,
 			unknown}},
+		{"a", []string{
+			"b: loses nothing", "c: loses nothing", "e: loses nothing: it has no keys", "j: loses nothing", unknown, "x" + overwritten,
+		}},
 		{"not a member", nil},
 	} {
 		got := DataLoss(rows, tt.to)
@@ -103,7 +106,40 @@ func TestDataLoss(t *testing.T) {
 	}
 }
 
+// A member that was promoted after the given master was detached has a newer history, and loses its end.
+func TestDataLoss_NewerHistory(t *testing.T) {
+	newer := func(s *redis.Status) { s.Position = redis.Position{ReplID: "n", ReplID2: "l", ReplID2EndOffset: 95, Offset: 130} }
+	rows := Rows(view(), []status.MemberStatus{answer("b", 90), answer("c", 0, newer)})
+	want := []string{"c: loses the last 40 bytes of its replication stream"}
+	if d := cmp.Diff(want, DataLoss(rows, "b")); d != "" {
+		t.Error(d)
+	}
+}
+
 func sorted(lines []string) []string { return slices.Sorted(slices.Values(lines)) }
+
+// If every member was restarted, none is in its recorded instance, and each may lead.
+func TestRows_AllRestarted(t *testing.T) {
+	restarted := func(s *redis.Status) { s.RunID += "-new" }
+	v := view()
+	v.State.Members = map[string]cluster.MemberRecord{"a": v.State.Members["a"], "b": v.State.Members["b"]}
+	both := []status.MemberStatus{answer("a", 90, restarted), answer("b", 90, restarted)}
+	for _, r := range Rows(v, both) {
+		if r.Rank == 0 || r.Why != "eligible because all members were restarted" {
+			t.Errorf("%s has rank %d, %q", r.ID, r.Rank, r.Why)
+		}
+	}
+	one := []status.MemberStatus{both[0], unreachable("b")} // b may still be in its recorded instance
+	if r := Rows(v, one)[0]; r.Rank != 0 {
+		t.Errorf("while b is unreachable %s has rank %d", r.ID, r.Rank)
+	}
+	v.State = cluster.State{} // before the first election there are no recorded members
+	for _, r := range Rows(v, both) {
+		if r.Rank == 0 || r.Why != "" {
+			t.Errorf("before the first election %s has rank %d, %q", r.ID, r.Rank, r.Why)
+		}
+	}
+}
 
 func TestIneligibleReason(t *testing.T) {
 	for _, tt := range []struct {
