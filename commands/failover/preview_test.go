@@ -108,7 +108,9 @@ func TestDataLoss(t *testing.T) {
 
 // A member that was promoted after the given master was detached has a newer history, and loses its end.
 func TestDataLoss_NewerHistory(t *testing.T) {
-	newer := func(s *redis.Status) { s.Position = redis.Position{ReplID: "n", ReplID2: "l", ReplID2EndOffset: 95, Offset: 130} }
+	newer := func(s *redis.Status) {
+		s.Position = redis.Position{ReplID: "n", ReplID2: "l", ReplID2EndOffset: 95, Offset: 130}
+	}
 	rows := Rows(view(), []status.MemberStatus{answer("b", 90), answer("c", 0, newer)})
 	want := []string{"c: loses the last 40 bytes of its replication stream"}
 	if d := cmp.Diff(want, DataLoss(rows, "b")); d != "" {
