@@ -16,7 +16,7 @@ import (
 )
 
 // waitTime bounds a blocking query. Its return also shows changes for which Consul wakes no query: keys that were deleted by a
-// prefix above ours.
+// prefix that includes ours.
 const waitTime = 10 * time.Second
 
 // responseTimeout bounds any answer of Consul. Consul adds up to a 16th to waitTime:
