@@ -169,7 +169,7 @@ func (r *Redis) Do(args ...string) (string, error) {
 	return out, err
 }
 
-// Stuck keeps the server from answering anybody for that long, with DEBUG SLEEP, and returns when it has begun; what comes is its
+// Stuck blocks the server for that long, with DEBUG SLEEP, and returns when it has begun; what comes is its
 // end.
 func (r *Redis) Stuck(d time.Duration) (<-chan error, error) {
 	c, err := connect(r.Dial, r.Addr, r.password, time.Minute, "")

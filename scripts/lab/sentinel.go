@@ -28,7 +28,7 @@ type Sentinel struct {
 // watched is what the Sentinels call the master.
 const watched = "bench"
 
-// Sentinels makes the first of the cluster's Redis servers the master, the others its replicas, and starts a Sentinel beside
+// Sentinels makes the first of the cluster's Redis servers the master, the others its replicas, and starts a Sentinel for
 // each, with down-after-milliseconds set and all else as Redis ships it. It waits until they know of one another and of the replicas.
 func (k *Cluster) Sentinels(downAfter time.Duration) (all []*Sentinel, err error) {
 	bin, err := exec.LookPath("redis-server")

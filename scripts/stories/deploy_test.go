@@ -29,7 +29,7 @@ type task struct {
 	Lead       bool
 }
 
-// environ is its environment, with what stands for hosts replaced.
+// environ is its environment, with the placeholders of hosts replaced.
 func (p task) environ(hosts *strings.Replacer) (out []string) {
 	for _, k := range slices.Sorted(maps.Keys(p.Env)) {
 		out = append(out, k+"="+hosts.Replace(p.Env[k]))

@@ -10,7 +10,7 @@ import (
 // The fresher replica is stuck when the master dies: its agent lives, so the stale one waits for what is only slow.
 func TestLead01_FresherOneIsSlow(t *testing.T) {
 	t.Parallel()
-	// Longer than a look at another's Redis may take; the last, than a whole take-over.
+	// Longer than a look at another's Redis may take; the last, than a whole takeover.
 	for i, long := range []time.Duration{400 * time.Millisecond, 800 * time.Millisecond, 1500 * time.Millisecond} {
 		for _, agentToo := range []bool{false, true} {
 			if !turn(i, bit(!agentToo)) {

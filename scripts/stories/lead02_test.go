@@ -125,7 +125,7 @@ func neverElected(t *testing.T, k *lab.Cluster, m int, theirs, unrelated keys) {
 	parked := func() error { return k.Redis[2].Is("role", "slave", "master_link_status", "down") }
 	throughout(t, 8*time.Second, parked)
 	saysWhy(t, k, 2, "never this cluster's")
-	if theirs.n == 0 { // there is nothing to be wiped: whoever leads then
+	if theirs.n == 0 { // there is no data to lose, so any of them may lead
 		return
 	}
 	ok(t, k.Redis[1-m].Start())

@@ -41,7 +41,7 @@ func (p persistence) synced(t *testing.T, rs ...*lab.Redis) {
 	}
 }
 
-// nobody is the index of no server.
+// nobody is an index that no server has.
 const nobody = -1
 
 // A power cut: all three servers and agents stop at once, and return in any order, one of them with an empty disk.

@@ -98,7 +98,7 @@ func value(t *testing.T, c *lab.Consul, key string) string {
 	return string(pair.Value)
 }
 
-// touched is what would differ if anybody had told the server anything: its role and what commands that change one it got.
+// touched is what a command that changes a server would change: its role, and the number of such commands.
 func touched(t *testing.T, r *lab.Redis) string {
 	t.Helper()
 	all := do(t, r, "INFO", "everything")
@@ -168,7 +168,7 @@ func TestLead10_StrangersEntry(t *testing.T) {
 	}
 }
 
-// followAlone has `resec follow` do an agent's work beside a replica.
+// followAlone runs `resec follow` instead of an agent for a replica.
 func followAlone(t *testing.T, k *lab.Cluster, m int) {
 	one := (m + 1) % 3
 	k.Agents[one].Kill()

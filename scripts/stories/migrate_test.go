@@ -99,7 +99,7 @@ func TestMigrate02_FromTheOldResec(t *testing.T) {
 	for _, i := range []int{1, 2} {
 		ok(t, olders[i].Leave())
 		ok(t, k.Agent(i))
-		lab.Eventually(t, patience, func() error { // waits for whoever holds the lock
+		lab.Eventually(t, patience, func() error { // waits for the lock holder
 			return errors.Join(k.Redis[i].Follows(k.Redis[0]), k.Agents[i].Said("has not published itself"))
 		})
 	}

@@ -142,7 +142,7 @@ func TestOperate01_SwitchoverFails(t *testing.T) {
 				if code != 4 && !(code == 0 && p.Master.Term > term) { // it was accepted
 					t.Errorf("switchover exits with %d, and %s is master, term %d", code, p.Master.ID, p.Master.Term)
 				}
-				lab.Eventually(t, patience, func() error { return accepted(w, time.Second) }) // who else could lead does, before that one is back
+				lab.Eventually(t, patience, func() error { return accepted(w, time.Second) }) // another member leads before that one is back
 				switch what {
 				case "its redis dies":
 					ok(t, k.Redis[1].Restart())

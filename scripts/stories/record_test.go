@@ -52,7 +52,7 @@ func lockKey(k *lab.Cluster) (key string) {
 }
 
 // recorded returns nil if the state names the master, and the record holds every running Redis, each under its run and
-// caught up, and nobody else.
+// caught up, and no other.
 func recorded(k *lab.Cluster) error {
 	s, err := stateOf(k)
 	if err != nil {

@@ -55,7 +55,7 @@ func longest(all []lab.Interval) (d time.Duration) {
 // notRefused returns nil if no write of the watch's client was refused by a Redis, and its connection was not ended.
 func notRefused(w *lab.Watch) error {
 	for kind, n := range w.Writer.Errors() {
-		if kind != "timeout" && !strings.HasPrefix(kind, "find: ") { // a timeout is for who measures the pause
+		if kind != "timeout" && !strings.HasPrefix(kind, "find: ") { // timeouts are counted by the measurement of the pause
 			return fmt.Errorf("%d writes failed with %s", n, kind)
 		}
 	}

@@ -50,7 +50,7 @@ func TestWrite03_LastOneLeaves(t *testing.T) {
 			}
 			gone := time.Now()
 			lab.Eventually(t, patience, func() error { return nothingOf(k) })
-			fig.within("left in consul", time.Since(gone), time.Second) // its agent tells its servers a little later
+			fig.within("left in consul", time.Since(gone), time.Second) // the Consul agent syncs to its servers a little later
 		})
 	}
 }

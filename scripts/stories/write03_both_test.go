@@ -27,7 +27,7 @@ func TestWrite03_BothLeave(t *testing.T) {
 				terminate(t, map[*lab.Process]time.Duration{k.Agents[m]: 0, k.Agents[others(k, m)[0]]: apart + time.Duration(round)*time.Millisecond})
 				alone(t, k)
 				ok(t, errors.Join(k.Agent(m), k.Agent(others(k, m)[0])))
-				lab.Eventually(t, patience, func() error { return held(k) }) // who comes first may take over
+				lab.Eventually(t, patience, func() error { return held(k) }) // the first one may take over
 				var v lab.Verdict
 				if v, m = judged(t, k, w); errors.Join(v.NothingLost(), v.NeverTwo(0), v.NeverTwoListed(0)) != nil {
 					t.Error(v)

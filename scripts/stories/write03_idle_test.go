@@ -47,7 +47,7 @@ func TestWrite03_SuccessorDoesNothing(t *testing.T) {
 	}
 }
 
-// The one successor hangs at a step of its take-over, and then perhaps the Redis of the one that leaves: that is gone in less than the
+// The one successor hangs at a step of its takeover, and then perhaps the Redis of the one that leaves: that is gone in less than the
 // 5 s after which Nomad kills, and what was done to its Redis is undone.
 func TestWrite03_SuccessorHangsAtAStep(t *testing.T) {
 	t.Parallel()

@@ -62,7 +62,7 @@ func forgotten(k *lab.Cluster, m int) error {
 	return err
 }
 
-// telling is for how long two may be listed at a handover, or an early take-over: a Consul agent that tells its servers of a
+// telling is for how long two may be listed at a handover, or an early takeover: a Consul agent that tells its servers of a
 // check tells of the service with it, as it has it, which may be a moment after the next master has changed that.
 const telling = 100 * time.Millisecond
 

@@ -8,7 +8,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// The agents of all members but the master die at a step of their take-over. The next one heals what it finds.
+// The agents of all members but the master die at a step of their takeover. The next one heals what it finds.
 func TestWrite09_KilledAtEachStepOfATakeOver(t *testing.T) {
 	t.Parallel()
 	killed := func(k *lab.Cluster) harm {

@@ -50,7 +50,7 @@ func TestWrite13_AnswerIsLost(t *testing.T) {
 	t.Parallel()
 	for step := range int32(3) {
 		for i, leaves := range []bool{false, true} {
-			if int(step)%2 == i && step > 0 && !*all { // the publication's is the second of a take-over, and the first of a handover
+			if int(step)%2 == i && step > 0 && !*all { // the publication's is the second of a takeover, and the first of a handover
 				continue
 			}
 			t.Run(fmt.Sprint("transaction ", step+1)+named(leaves, ", of a handover"), func(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// nobody is no member.
+// nobody is an index that no member has.
 const nobody = -1
 
 // Harm is a fault as it was done.

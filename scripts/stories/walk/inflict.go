@@ -99,7 +99,7 @@ func (r *round) do(h *Harm) error {
 	return nil
 }
 
-// undo makes it whole again.
+// undo undoes the fault.
 func (r *round) undo(h *Harm) error {
 	for _, s := range h.Server {
 		if err := revive(r.k.Servers[s].Process); err != nil {
