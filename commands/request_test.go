@@ -1,9 +1,11 @@
 package commands
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"resec/commands/cluster"
 	"resec/handlers"
@@ -117,6 +119,28 @@ func TestFailoverDone(t *testing.T) {
 			done, err := failoverDone(tt.view, "b", 4)
 			if done != tt.done || (err != nil) != (tt.want != "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %t, %v", done, err)
+			}
+		})
+	}
+}
+
+func TestWithoutOutcome(t *testing.T) {
+	stopped, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, tt := range []struct {
+		name    string
+		ctx     context.Context
+		lastErr error
+		want    string
+	}{
+		{"interrupted", stopped, errors.New("refused"), "interrupted: the request is withdrawn; see resec status"},
+		{"too late", t.Context(), nil, "no new master after 5s: the request is withdrawn; see resec status and the agents' logs"},
+		{"consul did not answer", t.Context(), errors.New("refused"),
+			"no new master after 5s: the request is withdrawn; see resec status and the agents' logs; the last error was: refused"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := withoutOutcome(tt.ctx, 5*time.Second, tt.lastErr).Error(); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
 	}
