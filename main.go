@@ -1,4 +1,4 @@
-// Command resec makes one of several Redis servers the master, and the others follow it, through a lock in Consul.
+// Command resec elects one of several Redis servers as master through a lock in Consul, and makes the others replicate from it.
 package main
 
 import (

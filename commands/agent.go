@@ -14,28 +14,29 @@ import (
 	"resec/commands/httpapi"
 	"resec/commands/lock"
 	"resec/commands/metrics"
-	"resec/handlers/redis"
 )
 
 const agentGroups = forConsul | forRedis | forCluster | forElect | forService | forAgent
 
 func (p *program) agent() *cli.Command {
-	return p.command("agent", "", "health, registration, elect and follow in one process, beside one Redis", agentGroups, nil,
+	return p.command("agent", "",
+		"run health checks, registration, election and replication for one Redis, in one process",
+		agentGroups, nil,
 		func(c *cli.Context, cfg *config, log *slog.Logger) error {
-			ask := make(chan os.Signal, 1) // from here on, or it would end us
-			signal.Notify(ask, syscall.SIGUSR1)
-			defer signal.Stop(ask)
+			dumpState := make(chan os.Signal, 1) // registered first, because an unhandled SIGUSR1 ends the process
+			signal.Notify(dumpState, syscall.SIGUSR1)
+			defer signal.Stop(dumpState)
 			client, err := cfg.client()
 			if err != nil {
 				return err
 			}
-			m, server, err := cfg.answer(c.Context, client, log)
+			counters, server, err := cfg.serveHTTP(c.Context, client, log)
 			if err != nil {
 				return err
 			}
 			defer server.Close()
 			me, err := cfg.identify(c.Context, client, log)
-			if err != nil || c.Context.Err() != nil {
+			if err != nil {
 				return err
 			}
 			for _, h := range cfg.hooks {
@@ -43,38 +44,40 @@ func (p *program) agent() *cli.Command {
 			}
 			registrar := cfg.registrar(client, me.ServiceID, log)
 			a := agent.Agent{
-				Lock:          lock.Lock{Client: client, Key: cfg.lockKey, Member: me.ID, LastKnown: &lock.LastKnownState{}},
+				Lock:          cfg.lock(client, me.ID),
 				Session:       lock.SessionOptions{Name: cfg.sessionName, TTL: cfg.lockTTL, Check: registrar.CheckID()},
 				Me:            me,
 				Registrar:     registrar,
 				Creds:         cfg.redis(me.ID),
-				Probe:         redis.Probe{Every: cfg.interval, Timeout: cfg.timeout, Failures: cfg.failures},
+				Probe:         cfg.probe(),
 				Guard:         cfg.guardPolicy,
 				EarlyTakeover: cfg.early,
-				Metrics:       m,
+				Metrics:       counters,
 				Hooks:         cfg.hooks,
-				DumpState:     ask,
+				DumpState:     dumpState,
 				NotifySocket:  os.Getenv("NOTIFY_SOCKET"),
 				Log:           log,
 			}
-			if m != nil {
-				a.Creds.Counters = m
+			if counters != nil {
+				a.Creds.Counters = counters
 			}
 			server.SetReporter(a.Report)
-			if err := os.Unsetenv("NOTIFY_SOCKET"); err != nil { // a hook is not to speak for us
+			if err := os.Unsetenv("NOTIFY_SOCKET"); err != nil { // hooks must not notify systemd in our name
 				return err
 			}
 			return a.Run(c.Context)
 		})
 }
 
-// answer begins to answer who asks by HTTP, and to count for them; both are nil where nobody is to be answered.
-func (c *config) answer(ctx context.Context, client *api.Client, log *slog.Logger) (*metrics.Metrics, *httpapi.Server, error) {
+// serveHTTP starts the HTTP endpoint and the counters that it shows. Both are nil if LISTEN_ADDR is empty.
+// It returns an error if the address cannot be bound.
+func (c *config) serveHTTP(ctx context.Context, client *api.Client, log *slog.Logger) (*metrics.Metrics, *httpapi.Server, error) {
 	if c.listen == "" {
 		return nil, nil, nil
 	}
-	m := metrics.New()
-	c.count(m.ConsulError)
-	server, err := httpapi.Listen(ctx, c.listen, m, func(ctx context.Context) (any, error) { return c.report(ctx, client) }, log)
-	return m, server, err
+	counters := metrics.New()
+	c.count(counters.ConsulError)
+	report := func(ctx context.Context) (any, error) { return c.report(ctx, client) }
+	server, err := httpapi.Listen(ctx, c.listen, counters, report, log)
+	return counters, server, err
 }

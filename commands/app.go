@@ -1,4 +1,4 @@
-// Package commands holds the subcommands: each file is one, its flags and one call.
+// Package commands holds the subcommands of resec, one a file: its flags and one call.
 package commands
 
 import (
@@ -11,16 +11,16 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// Exit codes, as the README lists them. `status` has its own.
+// Exit codes, as the README lists them. `status` and `switchover` have codes of their own.
 const (
 	exitOK      = 0
-	exitUsage   = 1 // bad usage, or nothing could be started
+	exitUsage   = 1 // bad usage, or the command could not start
 	exitHandler = 2 // the handler ran and failed
-	exitLost    = 3 // the lock was held and is lost
-	exitTimeout = 4 // the lock could not be had in time
+	exitLost    = 3 // the lock was held and then lost
+	exitTimeout = 4 // the lock was not acquired, or the request not carried out, in time
 )
 
-// codeError is an error with an exit code of its own; a nil err says nothing.
+// codeError is an error with its own exit code. With a nil err nothing is printed.
 type codeError struct {
 	code int
 	err  error
@@ -35,6 +35,7 @@ func (e codeError) Error() string {
 
 func (e codeError) Unwrap() error { return e.err }
 
+// coded gives an error an exit code; nil stays nil.
 func coded(code int, err error) error {
 	if err == nil {
 		return nil
@@ -42,13 +43,13 @@ func coded(code int, err error) error {
 	return codeError{code, err}
 }
 
-// program is what every subcommand is given.
+// program holds the standard streams, which every subcommand uses.
 type program struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 }
 
-// Run runs one command line until it is done or the context ends, and returns the exit code.
+// Run runs one command line until it is done or the context ends. It prints an error to stderr and returns the exit code.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	p := &program{stdin, stdout, stderr}
 	err := p.app().RunContext(ctx, args)
@@ -66,11 +67,11 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 }
 
 func (p *program) app() *cli.App {
-	cli.FlagStringer = describe // the library has no other way to show single dashes
+	cli.FlagStringer = describe // the only way to make the library show single dashes
 	bare := p.agent()
 	return &cli.App{
 		Name:  "resec",
-		Usage: "a highly available Redis master through a Consul lock; without a subcommand: agent",
+		Usage: "highly available Redis through a Consul lock; without a subcommand it runs the agent",
 		Commands: []*cli.Command{
 			p.elect(), p.follow(), p.agent(), p.promote(), p.replicate(), p.fence(), p.status(), p.history(),
 			p.switchover(), p.failover(), p.pause(), p.resume(), p.forget(), p.version(),
@@ -84,7 +85,7 @@ func (p *program) app() *cli.App {
 		},
 		Writer: p.stdout, ErrWriter: p.stderr,
 		HideVersion: true, HideHelpCommand: true,
-		ExitErrHandler:            func(*cli.Context, error) {}, // main alone exits
+		ExitErrHandler:            func(*cli.Context, error) {}, // only main exits
 		OnUsageError:              usageError,
 		DisableSliceFlagSeparator: true,
 	}
@@ -92,21 +93,19 @@ func (p *program) app() *cli.App {
 
 func usageError(_ *cli.Context, err error, _ bool) error { return err }
 
-// command builds one subcommand. The groups say which settings it takes; run is called with all of them in place.
-func (p *program) command(name, args, usage string, want group, extra []setting, run func(*cli.Context, *config, *slog.Logger) error) *cli.Command {
+// action is what a subcommand does once its settings are read and checked.
+type action func(*cli.Context, *config, *slog.Logger) error
+
+// command builds one subcommand. It takes the settings of the groups in want, and those in extra.
+func (p *program) command(name, args, usage string, want group, extra []setting, run action) *cli.Command {
 	cfg := &config{}
 	settings := append(cfg.settings(want), extra...)
 	return &cli.Command{
 		Name: name, Usage: usage, ArgsUsage: args, Flags: flags(settings),
 		OnUsageError: usageError, HideHelpCommand: true,
 		Action: func(c *cli.Context) error {
-			for _, outer := range c.Lineage()[1:] {
-				if outer.Command != nil && outer.NumFlags() > 0 {
-					return fmt.Errorf("flags of %q stand behind its name", name)
-				}
-			}
-			if args == "" && c.Args().Present() {
-				return fmt.Errorf("%q takes no argument %q", name, c.Args().First())
+			if err := misplaced(c, name, args); err != nil {
+				return err
 			}
 			if err := resolve(c, settings); err != nil {
 				return err
@@ -122,7 +121,24 @@ func (p *program) command(name, args, usage string, want group, extra []setting,
 				}
 			}
 			defer cfg.close()
-			return run(c, cfg, log)
+			err := run(c, cfg, log)
+			if errors.Is(err, errNotIdentified) && c.Context.Err() != nil {
+				return nil // stopped by a signal before anything was done
+			}
+			return err
 		},
 	}
+}
+
+// misplaced returns an error if a flag is before the subcommand, or an argument is given to one that takes none.
+func misplaced(c *cli.Context, name, args string) error {
+	for _, parent := range c.Lineage()[1:] {
+		if parent.Command != nil && parent.NumFlags() > 0 {
+			return fmt.Errorf("flags come after the subcommand: resec %s [flags]", name)
+		}
+	}
+	if args == "" && c.Args().Present() {
+		return fmt.Errorf("%q takes no argument %q", name, c.Args().First())
+	}
+	return nil
 }

@@ -29,17 +29,19 @@ func TestCommandLine(t *testing.T) {
 	})
 }
 
-// The README's table of variables is the program's: each flag, its variable and its default.
+// The README's table lists each flag of the program, with its variable and its default.
 func TestREADME_ListsTheVariables(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile(filepath.Join(lab.Root(), "README.md"))
 	ok(t, err)
 	var listed []string
-	for _, m := range regexp.MustCompile("(?m)^\\| `-([a-z-]+)` \\| (?:`([A-Z_]+)`|–) \\| (?:`([^`]+)`|–) \\|").FindAllStringSubmatch(string(data), -1) {
+	row := regexp.MustCompile("(?m)^\\| `-([a-z-]+)` \\| (?:`([A-Z_]+)`|–) \\| (?:`([^`]+)`|–) \\|")
+	for _, m := range row.FindAllStringSubmatch(string(data), -1) {
 		listed = append(listed, strings.Join(m[1:], " "))
 	}
 	var out strings.Builder
-	if code := commands.Run(context.Background(), []string{"resec", "agent", "-h"}, strings.NewReader(""), &out, &out); code != 0 {
+	if code := commands.Run(context.Background(), []string{"resec", "agent", "-h"}, strings.NewReader(""), &out,
+		&out); code != 0 {
 		t.Fatalf("help: exit %d", code)
 	}
 	var real []string
@@ -48,7 +50,8 @@ func TestREADME_ListsTheVariables(t *testing.T) {
 			continue
 		}
 		var def, env string
-		if d := regexp.MustCompile(`\(default: ([^()]*)\)( \[|$)`).FindStringSubmatch(m[0]); d != nil && !strings.ContainsAny(d[1], "<'") {
+		if d := regexp.MustCompile(`\(default: ([^()]*)\)( \[|$)`).FindStringSubmatch(m[0]); d != nil &&
+			!strings.ContainsAny(d[1], "<'") {
 			def = d[1]
 		}
 		if e := regexp.MustCompile(`\[\$(.*)\]`).FindStringSubmatch(m[0]); e != nil {
@@ -61,14 +64,15 @@ func TestREADME_ListsTheVariables(t *testing.T) {
 	}
 }
 
-// What the README says that commands exit with.
+// The README lists the exit codes of the commands.
 func TestREADME_ListsTheExitCodes(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile(filepath.Join(lab.Root(), "README.md"))
 	ok(t, err)
-	for _, line := range []string{"| 0 | done", "| 1 | bad usage", "| 2 | the handler", "| 3 | the lock", "| 4 | `elect -timeout`"} {
+	for _, line := range []string{"| 0 | done", "| 1 | bad usage", "| 2 | the handler", "| 3 | the lock",
+		"| 4 | `elect -timeout`"} {
 		if !strings.Contains(string(data), "\n"+line) {
-			t.Errorf("the README's table of exit codes lacks %q", line)
+			t.Errorf("the README's table of exit codes has no line %q", line)
 		}
 	}
 }

@@ -8,10 +8,11 @@ import (
 	"testing"
 )
 
+// Each failed call to Consul is counted once.
 func TestCounting(t *testing.T) {
 	consul := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		code, err := strconv.Atoi(r.URL.Path[1:])
-		if err != nil { // it hangs up
+		if err != nil { // close the connection
 			panic(http.ErrAbortHandler)
 		}
 		w.WriteHeader(code)
@@ -24,14 +25,14 @@ func TestCounting(t *testing.T) {
 		ctx        context.Context
 		want       int
 	}{
-		{"an answer", "/200", t.Context(), 0},
-		{"there is none", "/404", t.Context(), 0},
-		{"a transaction that came too late", "/409", t.Context(), 0},
-		{"not allowed", "/403", t.Context(), 1},
-		{"too many", "/429", t.Context(), 1},
+		{"success", "/200", t.Context(), 0},
+		{"no such key", "/404", t.Context(), 0},
+		{"a transaction that was rolled back", "/409", t.Context(), 0},
+		{"permission denied", "/403", t.Context(), 1},
+		{"too many requests", "/429", t.Context(), 1},
 		{"no leader", "/500", t.Context(), 1},
-		{"a connection that ends", "/hang", t.Context(), 1},
-		{"a call that we gave up", "/200", ended, 0},
+		{"a connection that is closed", "/hang", t.Context(), 1},
+		{"a cancelled call", "/200", ended, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n := 0

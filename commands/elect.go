@@ -17,28 +17,29 @@ import (
 	"resec/handlers/redis"
 )
 
-// killGrace is how long a child has from SIGTERM to SIGKILL where no lease makes it shorter, as under `consul lock`.
+// killGrace is the time between SIGTERM and SIGKILL for a child, unless a lease leaves less. It is that of `consul lock`.
 const killGrace = 5 * time.Second
 
-// electOptions are the flags that elect alone has; their names are those of `consul lock`.
+// electOptions are the flags of elect alone; their names are those of `consul lock`.
 type electOptions struct {
 	register, child, childCode, shell, verbose bool
 	name                                       string
-	timeout                                    time.Duration // 0: for ever
+	timeout                                    time.Duration // 0: wait without limit
 }
 
 func (p *program) elect() *cli.Command {
 	var o electOptions
 	extra := []setting{
 		toggle(&o.register, "register", "true", "register the master service while the lock is held"),
-		toggle(&o.child, "child", "false", "hold the lock only while the handler runs, as consul lock does; nothing is published or registered"),
-		toggle(&o.childCode, "child-exit-code", "false", "with -child: exit 2 when the child failed"),
-		toggle(&o.shell, "shell", "true", "run the handler by /bin/sh -c"),
-		toggle(&o.verbose, "verbose", "false", "log at DEBUG"),
+		toggle(&o.child, "child", "false", "hold the lock while the handler runs, as consul lock does; publish and register nothing"),
+		toggle(&o.childCode, "child-exit-code", "false", "with -child: exit 2 if the child failed"),
+		toggle(&o.shell, "shell", "true", "run the handler with /bin/sh -c"),
+		toggle(&o.verbose, "verbose", "false", "set the log level to DEBUG"),
 		{name: "name", usage: "name of the session, instead of -consul-lock-session-name", takes: "a name", set: text(&o.name)},
-		{name: "timeout", usage: "how long to wait for the lock (default: for ever)", takes: duration, set: orNone(positive(&o.timeout))},
+		{name: "timeout", takes: duration, set: orNone(positive(&o.timeout)),
+			usage: "time to wait for the lock; without it there is no limit"},
 	}
-	return p.command("elect", "[handler...]", "contend for the lock; while it is held, Redis is promoted (mirrors consul lock)",
+	return p.command("elect", "[handler...]", "contend for the lock, and promote Redis while it is held (mirrors consul lock)",
 		forConsul|forRedis|forCluster|forElect|forService, extra, func(c *cli.Context, cfg *config, log *slog.Logger) error {
 			return p.runElect(c, cfg, log, o)
 		})
@@ -56,18 +57,18 @@ func (p *program) runElect(c *cli.Context, cfg *config, log *slog.Logger, o elec
 	if err != nil {
 		return err
 	}
-	began, find := time.Now(), c.Context
-	if o.timeout > 0 { // it counts from the start: Consul may be what is missing
+	began, identifyCtx := time.Now(), c.Context
+	if o.timeout > 0 { // counts from the start, so that it also bounds an outage of Consul
 		var cancel context.CancelFunc
-		find, cancel = context.WithTimeout(find, o.timeout)
+		identifyCtx, cancel = context.WithTimeout(identifyCtx, o.timeout)
 		defer cancel()
 	}
-	me, err := cfg.identify(find, client, log)
-	switch {
-	case err != nil || c.Context.Err() != nil:
-		return err
-	case find.Err() != nil:
+	me, err := cfg.identify(identifyCtx, client, log)
+	if errors.Is(err, context.DeadlineExceeded) {
 		return coded(exitTimeout, fmt.Errorf("%w %s for %s: consul does not answer", elect.ErrTimeout, cfg.lockKey, o.timeout))
+	}
+	if err != nil {
+		return err
 	}
 	server, err := redis.Open(c.Context, cfg.redis(me.ID).WithIdlePing())
 	if err != nil {
@@ -75,11 +76,11 @@ func (p *program) runElect(c *cli.Context, cfg *config, log *slog.Logger, o elec
 	}
 	defer server.Close()
 	e := &elect.Election{
-		Lock:    lock.Lock{Client: client, Key: cfg.lockKey, Member: me.ID, LastKnown: &lock.LastKnownState{}},
+		Lock:    cfg.lock(client, me.ID),
 		Session: lock.SessionOptions{Name: cfg.sessionName, TTL: cfg.lockTTL},
 		Me:      me, Naming: cfg.naming,
 		Redis: server, Creds: cfg.redis(me.ID),
-		Probe: redis.Probe{Every: cfg.interval, Timeout: cfg.timeout, Failures: cfg.failures},
+		Probe: cfg.probe(),
 		Child: o.child, Log: log,
 	}
 	if o.timeout > 0 {
@@ -93,14 +94,14 @@ func (p *program) runElect(c *cli.Context, cfg *config, log *slog.Logger, o elec
 	}
 	if c.Args().Present() {
 		cfg.warnWithheld()
-		// Half of what is left of the lease: the fence handler needs the rest.
+		// Half of the remaining lease; the fence handler needs the other half.
 		grace := func() time.Duration { return min(killGrace, e.Lease()/2) }
 		e.Handler = p.external(c, o.shell, grace)
 	}
 	return electCode(e.Run(c.Context), o)
 }
 
-// electCode tells apart why an election ended.
+// electCode gives the error that ended an election its exit code.
 func electCode(err error, o electOptions) error {
 	switch {
 	case errors.Is(err, elect.ErrTimeout):
@@ -116,7 +117,7 @@ func electCode(err error, o electOptions) error {
 	return coded(exitHandler, err)
 }
 
-// external is the handler that stands behind the flags.
+// external is the handler given as arguments after the flags.
 func (p *program) external(c *cli.Context, shell bool, grace func() time.Duration) *handlers.Command {
 	return &handlers.Command{Args: c.Args().Slice(), Shell: shell, Stdout: p.stdout, Stderr: p.stderr, Grace: grace}
 }

@@ -10,30 +10,30 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// A setting is one value of the configuration: a flag, an environment variable, or its default, in that order.
+// setting is one value of the configuration. It comes from the flag, else from the environment variable, else from the default.
 type setting struct {
 	name, env, def string
 	usage          string
-	takes          string             // what a good value is, for the one line that a bad one gets
+	takes          string             // what a valid value is; shown with an invalid one
 	set            func(string) error // parses into the configuration; its error text is not shown
-	bare           bool               // a boolean: the flag alone means true
+	bare           bool               // boolean: the flag without a value means true
 	group          group
 }
 
-// group says which subcommands take a setting.
+// group names the subcommands that take a setting.
 type group uint
 
 const (
-	forConsul  group = 1 << iota // who speaks to Consul
-	forRedis                     // who speaks to Redis
-	forCluster                   // who needs to know the cluster's names
-	forElect                     // who contends for the lock
-	forService                   // who registers a service
-	forAgent                     // the agent alone
+	forConsul  group = 1 << iota // those that connect to Consul
+	forRedis                     // those that connect to Redis
+	forCluster                   // those that need the names of the cluster
+	forElect                     // those that contend for the lock
+	forService                   // those that register a service
+	forAgent                     // only the agent
 	forLog     = forConsul | forRedis
 )
 
-// flagValue is a setting under parsing.
+// flagValue is a setting while its flag is parsed.
 type flagValue struct {
 	*setting
 	given string
@@ -49,8 +49,8 @@ func (f *flagValue) Set(v string) error {
 	return nil
 }
 
-// flags are the flags of one subcommand. The library's own reading of the environment is not used: there, an empty
-// variable overrides a default, and a bad one is reported in another form than a bad flag.
+// flags are the flags of one subcommand. The library does not read the environment for them: it would take an empty variable for
+// a value, and would report a bad variable in another form than a bad flag.
 func flags(settings []setting) []cli.Flag {
 	out := make([]cli.Flag, len(settings))
 	for i := range settings {
@@ -59,7 +59,8 @@ func flags(settings []setting) []cli.Flag {
 	return out
 }
 
-// resolve fills in what no flag gave: from the environment, else the default.
+// resolve sets the settings that no flag has set, from the environment or the default. It returns an error for the first bad
+// value.
 func resolve(c *cli.Context, settings []setting) error {
 	for _, s := range settings {
 		if c.IsSet(s.name) {
@@ -70,13 +71,16 @@ func resolve(c *cli.Context, settings []setting) error {
 			v, from = env, s.env
 		}
 		if err := s.set(v); err != nil {
-			return fmt.Errorf("invalid value %q for %s: takes %s", v[strings.LastIndex(v, "@")+1:], from, s.takes) // before it a password may stand
+			return fmt.Errorf("invalid value %q for %s: takes %s", withoutLogin(v), from, s.takes)
 		}
 	}
 	return nil
 }
 
-// describe is how the help shows a flag: with a single dash, as Consul does.
+// withoutLogin is a value without what is before its last @: that may be a password.
+func withoutLogin(v string) string { return v[strings.LastIndex(v, "@")+1:] }
+
+// describe is how the help shows a flag: with a single dash, as the consul command does.
 func describe(f cli.Flag) string {
 	g, ok := f.(*cli.GenericFlag)
 	if !ok {
@@ -97,29 +101,30 @@ func describe(f cli.Flag) string {
 	return text
 }
 
+// text takes any value.
 func text(p *string) func(string) error { return func(v string) error { *p = v; return nil } }
 
 func boolean(p *bool) func(string) error {
 	return func(v string) (err error) { *p, err = strconv.ParseBool(v); return err }
 }
 
-// toggle is a flag of one subcommand alone, which needs no value.
+// toggle is a boolean flag of one subcommand.
 func toggle(p *bool, name, def, usage string) setting {
-	return setting{name: name, def: def, usage: usage, takes: "true or false", set: boolean(p), bare: true}
+	return setting{name: name, def: def, usage: usage, takes: trueFalse, set: boolean(p), bare: true}
 }
 
 func positive(p *time.Duration) func(string) error {
 	return func(v string) error {
 		d, err := time.ParseDuration(v)
 		if err != nil || d <= 0 {
-			return fmt.Errorf("not a positive duration")
+			return errBad
 		}
 		*p = d
 		return nil
 	}
 }
 
-// orNone makes a setting optional: no value leaves it as it is.
+// orNone makes a setting optional: an empty value changes nothing.
 func orNone(set func(string) error) func(string) error {
 	return func(v string) error {
 		if v == "" {
@@ -129,6 +134,7 @@ func orNone(set func(string) error) func(string) error {
 	}
 }
 
+// list takes comma-separated values.
 func list(p *[]string) func(string) error {
 	return func(v string) error {
 		*p = nil

@@ -14,8 +14,9 @@ import (
 
 func (p *program) follow() *cli.Command {
 	var shell bool
-	extra := []setting{toggle(&shell, "shell", "true", "run the handler by /bin/sh -c")}
-	return p.command("follow", "[handler...]", "watch the master service; on each change Redis is made to follow it (mirrors consul watch)",
+	extra := []setting{toggle(&shell, "shell", "true", "run the handler with /bin/sh -c")}
+	return p.command("follow", "[handler...]",
+		"watch the master service, and make Redis replicate from it on each change (mirrors consul watch)",
 		forConsul|forRedis|forCluster|forService, extra, func(c *cli.Context, cfg *config, log *slog.Logger) error {
 			return p.runFollow(c, cfg, log, shell)
 		})
@@ -27,7 +28,7 @@ func (p *program) runFollow(c *cli.Context, cfg *config, log *slog.Logger, shell
 		return err
 	}
 	me, err := cfg.identify(c.Context, client, log)
-	if err != nil || c.Context.Err() != nil {
+	if err != nil {
 		return err
 	}
 	f := follow.Follower{Client: client, Naming: cfg.naming, LockKey: cfg.lockKey, Member: me.ID, Log: log}
@@ -43,11 +44,11 @@ func (p *program) runFollow(c *cli.Context, cfg *config, log *slog.Logger, shell
 		return err
 	}
 	defer server.Close()
-	f.Redis, f.Probe = server, redis.Probe{Every: cfg.interval, Timeout: cfg.timeout, Failures: cfg.failures}
-	f.Replicate = func(ctx context.Context, to handlers.Target) error {
-		res, err := handlers.Replicate(ctx, server, to, cfg.redis(me.ID))
+	f.Redis, f.Probe = server, cfg.probe()
+	f.Replicate = func(ctx context.Context, master handlers.Target) error {
+		res, err := handlers.Replicate(ctx, server, master, cfg.redis(me.ID))
 		if err == nil && res.Changed {
-			log.Info("following", "addr", res.Master)
+			log.Info("replicating from the master", "event", "replicating", "master", res.Master)
 		}
 		return err
 	}

@@ -21,8 +21,9 @@ import (
 
 func (p *program) forget() *cli.Command {
 	var timeout time.Duration
-	extra := []setting{{name: "timeout", def: "10s", usage: "how long to wait until the master's agent has taken it out of the record", takes: duration, set: positive(&timeout)}}
-	return p.command("forget", "ID", "take a member that will not come back out of the record and the catalogue",
+	extra := []setting{{name: "timeout", def: "10s", takes: duration, set: positive(&timeout),
+		usage: "time to wait until the master's agent has removed the member from the state"}}
+	return p.command("forget", "ID", "remove a member that will not come back from the state and the catalogue",
 		forConsul|forRedis|forCluster, extra, func(c *cli.Context, cfg *config, _ *slog.Logger) error {
 			if c.NArg() != 1 {
 				return errors.New("forget takes one ID: see resec status")
@@ -31,6 +32,8 @@ func (p *program) forget() *cli.Command {
 		})
 }
 
+// runForget removes a member, and waits until it is removed. It returns an error if the member is alive, unknown, or not removed
+// in time.
 func (p *program) runForget(ctx context.Context, cfg *config, id string, timeout time.Duration) error {
 	client, err := cfg.client()
 	if err != nil {
@@ -53,44 +56,64 @@ func (p *program) runForget(ctx context.Context, cfg *config, id string, timeout
 		return err
 	}
 	for {
-		entries, err := cfg.naming.Instances(ctx, client)
-		left := slices.DeleteFunc(entries, func(e handlers.Entry) bool { return e.ID() != id })
-		for _, e := range left {
-			_, err2 := client.Catalog().Deregister(&api.CatalogDeregistration{Node: e.Node.Node, ServiceID: e.Service.ID}, (&api.WriteOptions{}).WithContext(ctx))
-			err = errors.Join(err, err2)
-		}
-		v, err2 := l.Read(ctx)
-		_, recorded := v.State.Members[id]
-		if err = errors.Join(err, err2); err == nil && !recorded && len(left) == 0 {
-			_, err := fmt.Fprintln(p.stdout, id, "is forgotten")
+		done, err := cfg.forgotten(ctx, client, l, id)
+		if done {
+			_, err := fmt.Fprintln(p.stdout, id, "is removed")
 			return err
 		}
 		select {
 		case <-ctx.Done():
-			if err == nil && recorded && v.Free() {
-				err = errors.New("there is no master whose agent keeps the record")
-			} else if err == nil && len(left) > 0 {
-				err = errors.New("its consul agent lives, and lists it again: deregister it there")
-			}
-			return coded(exitTimeout, errors.Join(fmt.Errorf("%s is not forgotten after %s", id, timeout), err))
-		case <-time.After(100 * time.Millisecond):
+			return coded(exitTimeout, errors.Join(fmt.Errorf("%s is not removed after %s", id, timeout), err))
+		case <-time.After(forgetPoll):
 		}
 	}
 }
 
-// forgettable says why a member cannot be forgotten: it is there.
+// forgetPoll is the pause between two checks whether a member is removed.
+const forgetPoll = 100 * time.Millisecond
+
+// forgotten reports whether neither the state nor the catalogue has the member. It deregisters what the catalogue has of it. The
+// error says why it is still there.
+func (c *config) forgotten(ctx context.Context, client *api.Client, l lock.Lock, id string) (bool, error) {
+	entries, err := c.naming.Instances(ctx, client)
+	entries = slices.DeleteFunc(entries, func(e handlers.Entry) bool { return e.ID() != id })
+	for _, e := range entries {
+		entry := &api.CatalogDeregistration{Node: e.Node.Node, ServiceID: e.Service.ID}
+		_, deregisterErr := client.Catalog().Deregister(entry, (&api.WriteOptions{}).WithContext(ctx))
+		err = errors.Join(err, deregisterErr)
+	}
+	v, readErr := l.Read(ctx)
+	_, recorded := v.State.Members[id]
+	switch err = errors.Join(err, readErr); {
+	case err != nil:
+		return false, err
+	case recorded && v.Free():
+		return false, errors.New("no agent holds the lock, and only the master's agent removes a member from the state")
+	case len(entries) > 0:
+		return false, errors.New("its consul agent is alive and registers it again: deregister it there")
+	}
+	return !recorded, nil
+}
+
+// forgettable returns an error if the id is unknown, or if the member's agent or Redis is alive.
 func forgettable(id string, v cluster.View, answers []status.MemberStatus) error {
 	at := slices.IndexFunc(answers, func(a status.MemberStatus) bool { return a.ID == id })
 	_, recorded := v.State.Members[id]
-	switch {
-	case at < 0 && !recorded:
-		return fmt.Errorf("there is no member %q: see resec status", id)
-	case v.LiveAgents[id].Session != "":
-		return fmt.Errorf("the agent of %s lives: a member that leaves is forgotten by itself", id)
-	case at >= 0 && answers[at].Err != nil && redis.Replied(answers[at].Err):
-		return fmt.Errorf("what answers at %s may be the redis of %s: %w", answers[at].Address, id, answers[at].Err)
-	case at >= 0 && answers[at].Err == nil && v.IsMembers(id, answers[at].Status):
-		return fmt.Errorf("the redis of %s answers at %s: stop it first", id, answers[at].Address)
+	if at < 0 && !recorded {
+		return fmt.Errorf("unknown member %q: see resec status", id)
+	}
+	if v.LiveAgents[id].Session != "" {
+		return fmt.Errorf("the agent of %s is alive: stop it: an agent that stops removes its member", id)
+	}
+	if at < 0 {
+		return nil
+	}
+	a := answers[at]
+	if a.Err == nil && v.IsMembers(id, a.Status) {
+		return fmt.Errorf("the redis of %s answers at %s: stop it first", id, a.Address)
+	}
+	if a.Err != nil && redis.Replied(a.Err) {
+		return fmt.Errorf("the server that answers at %s may be the redis of %s: %w", a.Address, id, a.Err)
 	}
 	return nil
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Whatever is said in the environment: it is taken, or it is one line that names it; nothing else reaches Redis or Consul.
+// Any value of a variable is either accepted, and then safe to give to Redis and Consul, or refused.
 func FuzzSettings(f *testing.F) {
 	for _, v := range []string{"", "127.0.0.1:6379", ":0", "[::1]:6379", "5s", "-1", "auto", "a,b", "$(touch x)", "x\x00y", "é"} {
 		f.Add(v)
@@ -16,7 +16,7 @@ func FuzzSettings(f *testing.F) {
 		c := &config{}
 		for _, s := range c.settings(^group(0)) {
 			if err := s.set(v); err != nil && strings.TrimSpace(s.takes) == "" {
-				t.Errorf("%s does not say what it takes", s.name)
+				t.Errorf("%s has no text for what it takes", s.name)
 			}
 		}
 		if c.redisAddr != "" {
@@ -24,8 +24,9 @@ func FuzzSettings(f *testing.F) {
 				t.Errorf("REDIS_ADDR %q became %q", v, c.redisAddr)
 			}
 		}
-		if strings.ContainsAny(c.member, " \t\r\n\x00") || strings.HasPrefix(c.lockKey, "/") || strings.ContainsAny(c.naming.Prefix, " /?#%") {
-			t.Errorf("%q was taken as %q, %q, %q", v, c.member, c.lockKey, c.naming.Prefix)
+		if strings.ContainsAny(c.memberID, " \t\r\n\x00") || strings.HasPrefix(c.lockKey, "/") ||
+			strings.ContainsAny(c.naming.Prefix, " /?#%") {
+			t.Errorf("%q was accepted as %q, %q, %q", v, c.memberID, c.lockKey, c.naming.Prefix)
 		}
 	})
 }

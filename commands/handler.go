@@ -2,6 +2,7 @@ package commands
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,34 +19,40 @@ import (
 	"resec/handlers/redis"
 )
 
-// eventMax bounds what is read from standard input; stdinFor how long it may stay silent: an inherited pipe, as under
-// `ssh host resec fence`, never ends, and an operator in need should not wait for it.
-const eventMax, stdinFor = 4 << 20, 2 * time.Second
+// eventMax bounds the event on standard input, in bytes.
+const eventMax = 4 << 20
+
+// stdinTimeout bounds the wait for an event. An inherited pipe, as under `ssh host resec fence`, may never end, and an operator
+// must not have to wait for it.
+const stdinTimeout = 2 * time.Second
 
 func (p *program) promote() *cli.Command {
-	return p.command("promote", "", "make Redis a master that accepts writes, once", forRedis, nil, p.once(handlers.TypePromote, handlers.Promote))
+	return p.command("promote", "", "make Redis a master that accepts writes, once",
+		forRedis, nil, p.once(handlers.TypePromote, handlers.Promote))
 }
 
 func (p *program) fence() *cli.Command {
-	return p.command("fence", "", "make Redis refuse writes, once; promote or replicate ends it", forRedis, nil, p.once(handlers.TypeFence, handlers.Fence))
+	return p.command("fence", "", "make Redis refuse writes, once; undone by promote or replicate",
+		forRedis, nil, p.once(handlers.TypeFence, handlers.Fence))
 }
 
 func (p *program) replicate() *cli.Command {
-	return p.command("replicate", "[host:port]", "make Redis follow a master, once: the one given, or the one among the service entries on standard input",
+	return p.command("replicate", "[host:port]",
+		"make Redis replicate from a master, once: from the argument, or from service entries on standard input",
 		forRedis|forCluster, nil, p.runReplicate)
 }
 
-// once runs a built-in handler that takes an Event, which may be missing.
-func (p *program) once(kind string, h func(context.Context, *redis.Server) (handlers.Result, error)) func(*cli.Context, *config, *slog.Logger) error {
+// once runs a built-in handler. The event on standard input is optional.
+func (p *program) once(event string, run func(context.Context, *redis.Server) (handlers.Result, error)) action {
 	return func(c *cli.Context, cfg *config, log *slog.Logger) error {
 		data, err := p.event(c.Context)
 		if err != nil {
 			return err
 		}
-		if _, err := handlers.ParseEvent(data, kind); err != nil {
+		if _, err := handlers.ParseEvent(data, event); err != nil {
 			return err
 		}
-		return p.withRedis(c.Context, cfg, func(s *redis.Server) (handlers.Result, error) { return h(c.Context, s) })
+		return p.withRedis(c.Context, cfg, func(s *redis.Server) (handlers.Result, error) { return run(c.Context, s) })
 	}
 }
 
@@ -78,35 +85,32 @@ func (p *program) runReplicate(c *cli.Context, cfg *config, log *slog.Logger) er
 	})
 }
 
-// replicateEntries makes the server follow the master among service entries; none changes nothing.
+// replicateEntries makes the server replicate from the master among service entries. Without a master it changes nothing. It
+// returns an error if the server cannot or must not replicate from it.
 func replicateEntries(ctx context.Context, server *redis.Server, entries []handlers.Entry, cfg *config) (handlers.Result, error) {
-	m, ok := handlers.MasterOf(entries, cfg.naming.Tag(catalog.Master))
+	master, ok := handlers.MasterOf(entries, cfg.naming.Tag(catalog.Master))
 	if !ok {
 		return handlers.Result{Handler: "replicate", Redis: server.Addr(), Reason: "there is no master"}, nil
 	}
-	return handlers.Replicate(ctx, server, handlers.Target{Addr: m.Addr()}, cfg.redis("replicate"))
+	return handlers.Replicate(ctx, server, handlers.Target{Addr: master.Addr()}, cfg.redis("replicate"))
 }
 
-// withRedis runs one handler and writes what it did.
-func (p *program) withRedis(ctx context.Context, cfg *config, h func(*redis.Server) (handlers.Result, error)) error {
-	name := "handler"
-	if cfg.member != "" {
-		name = cfg.member
-	}
-	server, err := redis.Open(ctx, cfg.redis(name))
+// withRedis runs one handler and prints its result as JSON. Its error has exitHandler.
+func (p *program) withRedis(ctx context.Context, cfg *config, run func(*redis.Server) (handlers.Result, error)) error {
+	server, err := redis.Open(ctx, cfg.redis(cmp.Or(cfg.memberID, "handler")))
 	if err != nil {
 		return coded(exitHandler, err)
 	}
 	defer server.Close()
-	res, err := h(server)
+	res, err := run(server)
 	if err != nil {
 		return coded(exitHandler, err)
 	}
 	return json.NewEncoder(p.stdout).Encode(res)
 }
 
-// event reads one JSON value from standard input, where there is one: a terminal or /dev/null is none, and so is what
-// stays open and silent. What follows the value is not waited for.
+// event reads one JSON value from standard input. It returns nothing for a terminal, /dev/null, or a pipe that stays open without
+// data. It does not wait for the end of the pipe. It returns an error if the data is no JSON or too long.
 func (p *program) event(ctx context.Context) ([]byte, error) {
 	if f, ok := p.stdin.(*os.File); ok {
 		if st, err := f.Stat(); err != nil || st.Mode()&os.ModeCharDevice != 0 {
@@ -117,7 +121,7 @@ func (p *program) event(ctx context.Context) ([]byte, error) {
 		data json.RawMessage
 		err  error
 	}
-	got := make(chan answer, 1) // a read from an open pipe cannot be ended: it ends with the process
+	got := make(chan answer, 1) // a read from an open pipe cannot be cancelled; its goroutine ends with the process
 	go func() {
 		var a answer
 		a.err = json.NewDecoder(io.LimitReader(p.stdin, eventMax)).Decode(&a.data)
@@ -129,9 +133,9 @@ func (p *program) event(ctx context.Context) ([]byte, error) {
 			return nil, fmt.Errorf("read the event on standard input, one JSON value of at most %d bytes: %w", eventMax, a.err)
 		}
 		return a.data, nil
-	case <-time.After(stdinFor):
+	case <-time.After(stdinTimeout):
 		return nil, nil
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, context.Cause(ctx)
 	}
 }

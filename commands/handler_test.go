@@ -36,10 +36,13 @@ func TestHandlers_OneByOne(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", what, d)
 		}
 	}
-	same("replicate", handle("", "replicate", b.Addr), handlers.Result{Handler: "replicate", Role: "replica", Master: b.Addr, Changed: true})
+	same("replicate", handle("", "replicate", b.Addr), handlers.Result{Handler: "replicate", Role: "replica", Master: b.Addr,
+		Changed: true})
 	lab.Eventually(t, 5*time.Second, func() error { return a.Follows(b) })
-	same("replicate again", handle("", "replicate", b.Addr), handlers.Result{Handler: "replicate", Role: "replica", Master: b.Addr})
-	same("promote", handle(`{"type":"promote","term":3}`, "promote"), handlers.Result{Handler: "promote", Role: "master", Changed: true})
+	same("replicate again", handle("", "replicate", b.Addr), handlers.Result{Handler: "replicate", Role: "replica",
+		Master: b.Addr})
+	same("promote", handle(`{"type":"promote","term":3}`, "promote"), handlers.Result{Handler: "promote", Role: "master",
+		Changed: true})
 	ok(t, a.IsMaster(0))
 	same("fence", handle("", "fence"), handlers.Result{Handler: "fence", Role: "master", Changed: true})
 	if _, err := a.Do("SET", "k", "v"); err == nil || !strings.HasPrefix(err.Error(), "NOREPLICAS") {
@@ -48,13 +51,14 @@ func TestHandlers_OneByOne(t *testing.T) {
 	same("fence again", handle("", "fence"), handlers.Result{Handler: "fence", Role: "master"})
 	same("promote a fenced one", handle("", "promote"), handlers.Result{Handler: "promote", Role: "master", Changed: true})
 	ok(t, a.IsMaster(0))
-	same("replicate itself", handle("", "replicate", a.Addr), handlers.Result{Handler: "replicate", Role: "master", Reason: "it is the master itself"})
+	same("replicate itself", handle("", "replicate", a.Addr), handlers.Result{Handler: "replicate", Role: "master",
+		Reason: "it is the master itself"})
 	if r := handle("[]", "replicate"); r.Changed || r.Reason != "there is no master" {
-		t.Errorf("nobody to follow: %+v", r)
+		t.Errorf("without a master: %+v", r)
 	}
 }
 
-// An event counts when it has come, whether or not the pipe is closed behind it; a pipe that stays silent is none.
+// An event is read from a pipe that stays open. A pipe that stays open without data is no event.
 func TestHandlers_OpenPipe(t *testing.T) {
 	t.Parallel()
 	k := cluster(t, 1)
@@ -70,7 +74,7 @@ func TestHandlers_OpenPipe(t *testing.T) {
 	}
 }
 
-// The operator's own min-replicas-to-write stands again after a fence.
+// After a fence the operator's own min-replicas-to-write is restored.
 func TestHandlers_FenceKeepsTheOperatorsValue(t *testing.T) {
 	t.Parallel()
 	k := cluster(t, 1, "--min-replicas-to-write", "2")
@@ -82,10 +86,10 @@ func TestHandlers_FenceKeepsTheOperatorsValue(t *testing.T) {
 	out, err := k.Redis[0].Do("INFO", "replication")
 	ok(t, err)
 	if !strings.Contains(out, "min_slaves_good_slaves") {
-		t.Errorf("min-replicas-to-write is gone:\n%s", out)
+		t.Errorf("min-replicas-to-write is not restored:\n%s", out)
 	}
 	if _, err := k.Redis[0].Do("SET", "k", "v"); err == nil || !strings.HasPrefix(err.Error(), "NOREPLICAS") {
-		t.Errorf("without the two replicas that the operator wants, a write got %v", err)
+		t.Errorf("without the two replicas that the operator requires, a write got %v", err)
 	}
 }
 
@@ -108,12 +112,13 @@ func TestHandlers_RefuseAndFail(t *testing.T) {
 	}{
 		{"an empty master", "", []string{"replicate", k.Redis[1].Addr}, 2, "it is empty, and would wipe 5 keys here"},
 		{"a replica", "", []string{"replicate", k.Redis[2].Addr}, 2, "it is a replica of 127.0.0.1:1"},
-		{"nobody there", "", []string{"replicate", dead}, 2, "connection refused"},
+		{"no server at the address", "", []string{"replicate", dead}, 2, "connection refused"},
 		{"no address", "", []string{"replicate"}, 1, "replicate takes a host:port, or service entries on standard input"},
 		{"a bad address", "", []string{"replicate", "nowhere"}, 1, `invalid master "nowhere": takes host:port`},
-		{"two", "", []string{"replicate", dead, dead}, 1, "takes one host:port"},
+		{"two arguments", "", []string{"replicate", dead, dead}, 1, "takes one host:port"},
 		{"no JSON", "{", []string{"promote"}, 1, "read the event on standard input"},
-		{"another event", `{"type":"fence"}`, []string{"promote"}, 1, `is of type "fence", this handler takes "promote"`},
+		{"an event of another type", `{"type":"fence"}`, []string{"promote"}, 1,
+			`is of type "fence", this handler takes "promote"`},
 		{"no entries", `{}`, []string{"replicate"}, 1, "read the service entries"},
 		{"no redis", "", []string{"promote", "-redis-addr", dead}, 2, "connection refused"},
 	} {
@@ -124,7 +129,7 @@ func TestHandlers_RefuseAndFail(t *testing.T) {
 	}
 	ok(t, k.Redis[0].Is("role", "master"))
 	if n, err := k.Redis[0].Do("GET", "k3"); err != nil || n != "v" {
-		t.Errorf("a key is gone: %v", err)
+		t.Errorf("a key was lost: %v", err)
 	}
 }
 
@@ -147,23 +152,25 @@ func TestStatus(t *testing.T) {
 	ok(t, k.Go())
 	m, err := k.Master()
 	ok(t, err)
-	status(0, "healthy: master m"+string(rune('0'+m))+", term 1, 1 linked replicas", "held", "up", "passing")
+	status(0, "healthy: master m"+string(rune('0'+m))+", term 1, 1 streaming replicas", "held", "up", "passing")
 	k.Agents[1-m].Kill()
 	k.Redis[1-m].Kill()
 	status(1, "degraded: ", "unknown", "connection refused")
 	k.Agents[m].Kill()
 	k.Redis[m].Kill()
-	status(2, "no master: the published one, m"+string(rune('0'+m))+", is not to be found")
+	status(2, "no master: the published master m"+string(rune('0'+m))+" is down, unreachable, restarted or a replica")
 	out, _, code, err := k.Run(0, "", "status", "-json")
 	var r struct {
 		Code    int
 		Members []struct{ ID, Role string }
 	}
-	if err := json.Unmarshal([]byte(out), &r); err != nil || code != 2 || r.Code != 2 || len(r.Members) != 2 || r.Members[0].Role != "unknown" {
+	if err := json.Unmarshal([]byte(out), &r); err != nil || code != 2 || r.Code != 2 || len(r.Members) != 2 ||
+		r.Members[0].Role != "unknown" {
 		t.Errorf("exit %d, %+v: %v", code, r, err)
 	}
 	ok(t, err)
-	if _, stderr, code, err := k.Run(0, "", "status", "-http-addr", lab.Host()+":8500"); err != nil || code != 3 || !strings.Contains(stderr, "connection refused") {
+	if _, stderr, code, err := k.Run(0, "", "status", "-http-addr", lab.Host()+":8500"); err != nil || code != 3 ||
+		!strings.Contains(stderr, "connection refused") {
 		t.Errorf("without consul: exit %d: %v\n%s", code, err, stderr)
 	}
 }

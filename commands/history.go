@@ -14,30 +14,30 @@ import (
 
 func (p *program) history() *cli.Command {
 	var asJSON bool
-	extra := []setting{toggle(&asJSON, "json", "false", "write JSON, with the steps of each take-over")}
-	return p.command("history", "", "the last 20 changes of mastership, the newest last",
+	extra := []setting{toggle(&asJSON, "json", "false", "print JSON, with the steps of each takeover")}
+	return p.command("history", "", "show the last 20 changes of master, the newest last",
 		forConsul|forCluster, extra, func(c *cli.Context, cfg *config, _ *slog.Logger) error {
 			client, err := cfg.client()
 			if err != nil {
 				return err
 			}
-			all, err := lock.Lock{Client: client, Key: cfg.lockKey}.History(c.Context)
+			changes, err := lock.Lock{Client: client, Key: cfg.lockKey}.History(c.Context)
 			if err != nil {
 				return err
 			}
 			if asJSON {
 				enc := json.NewEncoder(p.stdout)
 				enc.SetIndent("", "  ")
-				return enc.Encode(append([]cluster.Change{}, all...)) // none is [], not null
+				return enc.Encode(append([]cluster.Change{}, changes...)) // an empty history is [], not null
 			}
-			lines := []string{"WHEN|FROM|TO|TERM|OUTAGE|CAUSE"}
-			for _, c := range all {
+			t := newTable("WHEN", "FROM", "TO", "TERM", "OUTAGE", "CAUSE")
+			for _, c := range changes {
 				outage := ""
 				if c.From != "" {
 					outage = milliseconds(c.Outage)
 				}
-				lines = append(lines, row(c.At.Local().Format(time.RFC3339), c.From, c.To, strconv.FormatUint(c.Term, 10), outage, c.Cause))
+				t.row(c.At.Local().Format(time.RFC3339), c.From, c.To, strconv.FormatUint(c.Term, 10), outage, c.Cause)
 			}
-			return table(p.stdout, lines)
+			return t.write(p.stdout)
 		})
 }

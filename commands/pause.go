@@ -18,14 +18,14 @@ func (p *program) pause() *cli.Command {
 	var pause cluster.Pause
 	var lasts time.Duration
 	extra := []setting{
-		{name: "for", def: "1h", usage: "it ends by itself after this", takes: duration, set: positive(&lasts)},
-		{name: "reason", usage: "shown by status and in the agents' logs", takes: "a text", set: text(&pause.Reason)},
+		{name: "for", def: "1h", usage: "time after which the pause ends by itself", takes: duration, set: positive(&lasts)},
+		{name: "reason", usage: "text that status and the agents' logs show", takes: "a text", set: text(&pause.Reason)},
 	}
-	return p.command("pause", "", "maintenance: nobody is promoted, re-pointed or fenced until resume",
+	return p.command("pause", "", "pause the cluster for maintenance: agents promote, re-point and fence no Redis until resume",
 		forConsul|forCluster, extra, func(c *cli.Context, cfg *config, _ *slog.Logger) error {
 			l, v, err := cfg.cluster(c.Context)
 			if err == nil && v.StateIndex == 0 {
-				err = fmt.Errorf("there is no cluster under %s", cfg.lockKey)
+				err = fmt.Errorf("no cluster has its state under the lock key %s", cfg.lockKey)
 			}
 			if err != nil {
 				return err
@@ -41,7 +41,7 @@ func (p *program) pause() *cli.Command {
 }
 
 func (p *program) resume() *cli.Command {
-	return p.command("resume", "", "end a pause: what happened meanwhile is dealt with now",
+	return p.command("resume", "", "end a pause; the agents then react to everything that happened meanwhile",
 		forConsul|forCluster, nil, func(c *cli.Context, cfg *config, _ *slog.Logger) error {
 			l, v, err := cfg.cluster(c.Context)
 			if err != nil {
@@ -58,7 +58,7 @@ func (p *program) resume() *cli.Command {
 		})
 }
 
-// cluster reads the lock's keys, and makes sure that they are this cluster's.
+// cluster reads the lock and the state. It returns an error if they belong to a cluster with another service name.
 func (c *config) cluster(ctx context.Context) (l lock.Lock, v cluster.View, err error) {
 	client, err := c.client()
 	if err != nil {

@@ -17,19 +17,20 @@ import (
 	"resec/commands/status"
 )
 
-// exitUnknown is status's own code for a Consul that does not answer.
+// exitUnknown is status's own exit code: Consul does not answer.
 const exitUnknown = 3
 
-// statusAsk bounds the look at one member's Redis.
-const statusAsk = time.Second
+// statusTimeout bounds the probe of each member's Redis.
+const statusTimeout = time.Second
 
 func (p *program) status() *cli.Command {
 	var asJSON, watch bool
 	extra := []setting{
-		toggle(&asJSON, "json", "false", "write JSON"),
-		toggle(&watch, "watch", "false", "show it anew each second until interrupted, then exit 0; with -json one document a line"),
+		toggle(&asJSON, "json", "false", "print JSON"),
+		toggle(&watch, "watch", "false", "print again every second until interrupted, then exit 0; with -json one document a line"),
 	}
-	return p.command("status", "", "one row a member, and a verdict: exit 0 healthy, 1 degraded, 2 no master, 3 Consul does not answer",
+	return p.command("status", "",
+		"show the members and a verdict; exit 0: healthy, 1: degraded, 2: no master, 3: Consul does not answer",
 		forConsul|forRedis|forCluster, extra, func(c *cli.Context, cfg *config, _ *slog.Logger) error {
 			if watch {
 				return p.watchStatus(c.Context, cfg, asJSON)
@@ -52,7 +53,7 @@ func (p *program) runStatus(c *cli.Context, cfg *config, asJSON bool) error {
 		enc.SetIndent("", "  ")
 		err = enc.Encode(report)
 	} else {
-		err = draw(p.stdout, report)
+		err = printStatus(p.stdout, report)
 	}
 	if err == nil && report.Code != 0 {
 		err = codeError{code: report.Code}
@@ -60,6 +61,7 @@ func (p *program) runStatus(c *cli.Context, cfg *config, asJSON bool) error {
 	return err
 }
 
+// report asks Consul and every Redis for the state of the cluster. It returns an error if Consul does not answer.
 func (c *config) report(ctx context.Context, client *api.Client) (status.Report, error) {
 	view, answers, err := c.survey(ctx, client)
 	if err != nil {
@@ -68,56 +70,64 @@ func (c *config) report(ctx context.Context, client *api.Client) (status.Report,
 	return status.New(view, answers), nil
 }
 
-// statusEvery is the pause between two looks of status -watch.
-const statusEvery = time.Second
+// watchPause is the pause between two reports of status -watch.
+const watchPause = time.Second
 
-// watchStatus shows the cluster until the context ends. A Consul that does not answer is shown, too.
+// clearScreen moves the cursor of a terminal to its first line and clears the screen.
+const clearScreen = "\x1b[H\x1b[2J"
+
+// watchStatus prints the cluster until the context ends, also while Consul does not answer. It returns an error if it cannot
+// write.
 func (p *program) watchStatus(ctx context.Context, cfg *config, asJSON bool) error {
 	client, err := cfg.client()
 	if err != nil {
 		return err
 	}
-	screen := terminal(p.stdout)
-	for first := true; ; first = false {
+	first, between := "", "\n"
+	if isTerminal(p.stdout) {
+		first, between = clearScreen, clearScreen
+	}
+	if asJSON {
+		first, between = "", ""
+	}
+	for separator := first; ; separator = between {
 		report, err := cfg.report(ctx, client)
 		if ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {
-			report = status.Report{Code: exitUnknown, Verdict: "unknown: consul does not tell: " + err.Error()}
+			report = status.Report{Code: exitUnknown, Verdict: "unknown: cannot read the cluster from consul: " + err.Error()}
 		}
-		var out bytes.Buffer // written at once: a screen does not flicker
-		switch {
-		case screen && !asJSON:
-			out.WriteString("\x1b[H\x1b[2J")
-		case !first && !asJSON:
-			out.WriteString("\n")
+		out := bytes.NewBufferString(separator) // written in one piece, so that a screen does not flicker
+		if err := encodeStatus(out, report, asJSON); err != nil {
+			return err
 		}
-		switch {
-		case asJSON:
-			err = json.NewEncoder(&out).Encode(report)
-		case err != nil:
-			_, err = fmt.Fprintln(&out, plain(report.Verdict))
-		default:
-			err = draw(&out, report)
-		}
-		if err == nil {
-			_, err = p.stdout.Write(out.Bytes())
-		}
-		if err != nil {
+		if _, err := out.WriteTo(p.stdout); err != nil {
 			return fmt.Errorf("write the status: %w", err)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(statusEvery):
+		case <-time.After(watchPause):
 		}
 	}
 }
 
-// draw writes the table and the verdict.
-func draw(w io.Writer, r status.Report) error {
-	lines := []string{"ID|ADDRESS|ROLE|LOCK|TERM|LINK|OFFSET|BEHIND|GUARD|CHECK|REDIS|NOTE"}
+// encodeStatus writes one document or one screen of status -watch.
+func encodeStatus(w io.Writer, r status.Report, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(w).Encode(r)
+	}
+	if r.Code == exitUnknown {
+		_, err := fmt.Fprintln(w, printable(r.Verdict))
+		return err
+	}
+	return printStatus(w, r)
+}
+
+// printStatus writes the table of members and the verdict.
+func printStatus(w io.Writer, r status.Report) error {
+	t := newTable("ID", "ADDRESS", "ROLE", "LOCK", "TERM", "LINK", "OFFSET", "BEHIND", "GUARD", "CHECK", "REDIS", "NOTE")
 	for _, m := range r.Members {
 		held, behind := "", ""
 		if m.Holder {
@@ -126,18 +136,18 @@ func draw(w io.Writer, r status.Report) error {
 		if m.Behind != nil {
 			behind = strconv.FormatInt(*m.Behind, 10)
 		}
-		lines = append(lines, row(m.ID, m.Address, m.Role, held, strconv.FormatUint(m.Term, 10), m.Link,
-			strconv.FormatInt(m.Offset, 10), behind, m.Guard, m.Check, m.Version, m.Note))
+		t.row(m.ID, m.Address, m.Role, held, strconv.FormatUint(m.Term, 10), m.Link, strconv.FormatInt(m.Offset, 10), behind,
+			m.Guard, m.Check, m.Version, m.Note)
 	}
-	if err := table(w, lines); err != nil {
+	if err := t.write(w); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(w, plain(r.Verdict))
+	_, err := fmt.Fprintln(w, printable(r.Verdict))
 	return err
 }
 
-// terminal tells whether somebody looks at a screen, or it does not matter, as with /dev/null.
-func terminal(w io.Writer) bool {
+// isTerminal reports whether w is a character device: a terminal, or /dev/null, to which nothing matters.
+func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {
 		return false

@@ -17,7 +17,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// watchStatus runs status -watch without a Consul, shows what it writes, and ends it then.
+// watchStatus runs status -watch without Consul while read reads its output, then stops it.
 func watchStatus(t *testing.T, stdout *os.File, read func(), args ...string) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -25,7 +25,8 @@ func watchStatus(t *testing.T, stdout *os.File, read func(), args ...string) {
 	done := make(chan int, 1)
 	var errs strings.Builder
 	go func() {
-		done <- commands.Run(ctx, append([]string{"resec", "status", "-watch", "-http-addr", lab.Host() + ":8500"}, args...), strings.NewReader(""), stdout, &errs)
+		done <- commands.Run(ctx, append([]string{"resec", "status", "-watch", "-http-addr", lab.Host() + ":8500"}, args...),
+			strings.NewReader(""), stdout, &errs)
 	}()
 	read()
 	stop()
@@ -35,7 +36,7 @@ func watchStatus(t *testing.T, stdout *os.File, read func(), args ...string) {
 			t.Errorf("exit %d: %s", code, &errs)
 		}
 	case <-time.After(10 * time.Second):
-		t.Error("it goes on")
+		t.Error("it does not stop")
 	}
 }
 
@@ -49,7 +50,8 @@ func TestStatus_WatchWithoutConsul(t *testing.T) {
 		ok(t, r.SetReadDeadline(time.Now().Add(20*time.Second)))
 		lines := bufio.NewReader(r)
 		watchStatus(t, w, func() {
-			for _, want := range []string{"unknown: consul does not tell: ", "", "unknown: consul does not tell: "} {
+			for _, want := range []string{"unknown: cannot read the cluster from consul: ", "",
+				"unknown: cannot read the cluster from consul: "} {
 				if l, err := lines.ReadString('\n'); err != nil || !strings.HasPrefix(l, want) || want == "" && l != "\n" {
 					t.Errorf("got %q, %v; want %q", l, err, want)
 				}
@@ -71,7 +73,8 @@ func TestStatus_WatchWithoutConsul(t *testing.T) {
 				}
 				l, err := lines.ReadString('\n')
 				ok(t, err)
-				if err := json.Unmarshal([]byte(l), &doc); err != nil || doc.Code != 3 || !strings.Contains(doc.Verdict, "connection refused") {
+				if err := json.Unmarshal([]byte(l), &doc); err != nil || doc.Code != 3 ||
+					!strings.Contains(doc.Verdict, "connection refused") {
 					t.Errorf("got %q: %v", l, err)
 				}
 			}
@@ -90,10 +93,11 @@ func TestStatus_WatchWithoutConsul(t *testing.T) {
 	})
 }
 
-// terminal is both ends of one: the screen shows what is written to the other.
+// terminal opens a pseudo-terminal: screen reads what is written to shell.
 func terminal(t *testing.T) (screen io.Reader, shell *os.File) {
 	t.Helper()
-	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0) // non-blocking, so that a read has a deadline
+	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC,
+		0) // non-blocking, so that a read has a deadline
 	ok(t, err)
 	ok(t, unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0))
 	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)

@@ -10,7 +10,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// shared is the Consul of the tests that do not harm it.
+// shared is the Consul of the tests that do not stop or freeze it.
 var shared struct {
 	sync.Once
 	*lab.Consul
@@ -36,9 +36,10 @@ func run(m *testing.M) int {
 	return code
 }
 
+// start starts the shared Consul.
 var start func()
 
-// consul is a Consul server that all tests share.
+// consul is the shared Consul.
 func consul(t *testing.T) *lab.Consul {
 	t.Helper()
 	shared.Do(start)
@@ -48,12 +49,13 @@ func consul(t *testing.T) *lab.Consul {
 	return shared.Consul
 }
 
-// cluster is n Redis servers on the shared Consul, the names in it made from the test's.
+// cluster is n Redis servers on the shared Consul. Its names in Consul come from the name of the test.
 func cluster(t *testing.T, n int, redisArgs ...string) *lab.Cluster {
 	t.Helper()
 	return clusterOn(t, consul(t), n, redisArgs...)
 }
 
+// clusterOn is cluster on another Consul.
 func clusterOn(t *testing.T, c *lab.Consul, n int, redisArgs ...string) *lab.Cluster {
 	t.Helper()
 	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
@@ -76,7 +78,7 @@ func ok(t testing.TB, err error) {
 	}
 }
 
-// started is a cluster whose agents have settled on the m-th Redis as master.
+// started starts the agents of a cluster, and waits until one Redis is master; m is its index.
 func started(t *testing.T, k *lab.Cluster) (_ *lab.Cluster, m int) {
 	t.Helper()
 	ok(t, k.Go())

@@ -17,21 +17,20 @@ import (
 	"resec/commands/takeover"
 )
 
-// exitRefused is switchover's own code: the old master leads as before.
+// exitRefused is switchover's own exit code: the request was refused, and the old master is still the master.
 const exitRefused = 2
-
-// askAgain is the pause between two looks at what has become of a request.
-const askAgain = 20 * time.Millisecond
 
 func (p *program) switchover() *cli.Command {
 	var r cluster.Request
 	var timeout time.Duration
 	extra := []setting{
-		{name: "to", usage: "the member that shall lead: its id or its address (default: the one that lacks least)", takes: "an id or host:port", set: text(&r.To)},
-		{name: "timeout", def: "10s", usage: "how long to wait until it leads", takes: duration, set: positive(&timeout)},
-		toggle(&r.DryRun, "dry-run", "false", "ask the master's agent who would lead, or why not; change nothing"),
+		{name: "to", takes: "an id or host:port", set: text(&r.To),
+			usage: "member to promote: its id or its address; without it the replica with the most recent data"},
+		{name: "timeout", def: "10s", usage: "time to wait until the member is master", takes: duration, set: positive(&timeout)},
+		toggle(&r.DryRun, "dry-run", "false", "show which member would be promoted, or why none is; change nothing"),
 	}
-	return p.command("switchover", "", "make another member the master, without losing a write: exit 0 done, 2 refused, 4 failed or not in time",
+	return p.command("switchover", "",
+		"make another member the master without losing a write; exit 0: done, 2: refused, 4: failed or not in time",
 		forConsul|forCluster, extra, func(c *cli.Context, cfg *config, _ *slog.Logger) error {
 			client, err := cfg.client()
 			if err != nil {
@@ -42,79 +41,105 @@ func (p *program) switchover() *cli.Command {
 		})
 }
 
-func (p *program) runSwitchover(ctx context.Context, cfg *config, l lock.Lock, r cluster.Request, timeout time.Duration) (err error) {
+// runSwitchover makes the request, waits until it is carried out, and prints the steps. It returns an error with exitRefused if
+// the request is refused, and with exitTimeout if it fails or takes too long.
+func (p *program) runSwitchover(ctx context.Context, cfg *config, l lock.Lock, r cluster.Request, timeout time.Duration) error {
 	before, err := l.Read(ctx)
-	switch {
-	case err != nil:
+	if err == nil {
+		err = before.Err
+	}
+	if err == nil {
+		err = before.CheckService(cfg.naming.Name(catalog.Master))
+	}
+	if err != nil {
 		return err
-	case before.Err != nil:
-		return before.Err
-	case before.CheckService(cfg.naming.Name(catalog.Master)) != nil:
-		return before.CheckService(cfg.naming.Name(catalog.Master))
-	case before.Pause.Active(time.Now()):
+	}
+	if before.Pause.Active(time.Now()) {
 		return coded(exitRefused, fmt.Errorf("refused: the cluster is %s", before.Pause))
-	case before.Free() || before.State.Master == nil:
+	}
+	if before.Free() || before.State.Master == nil {
 		return coded(exitRefused, errors.New("refused: there is no master whose agent could hand over"))
 	}
-	end, err := l.CreateRequest(ctx, r)
+	s := switchover{Request: r, old: *before.State.Master}
+	err = submit(ctx, l, r, timeout, func(v cluster.View) (bool, error) {
+		done, err := s.next(v)
+		if !done || err != nil {
+			return done, err
+		}
+		if r.DryRun {
+			_, err = fmt.Fprintln(p.stdout, v.Answered.Answer)
+			return true, err
+		}
+		return true, p.printSwitchover(ctx, l, *v.State.Master)
+	})
 	if errors.Is(err, lock.ErrRequestPending) {
 		return coded(exitRefused, err)
-	} else if err != nil {
-		return err
 	}
-	defer func() { err = errors.Join(err, end(context.WithoutCancel(ctx))) }()
-	wait, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	for accepted := ""; ; {
-		v, err := l.Read(wait)
-		switch m := v.State.Master; {
-		case err != nil: // asked again
-		case v.Answered != nil && v.Answered.Accepted && r.DryRun:
-			fmt.Fprintln(p.stdout, v.Answered.Answer)
-			return nil
-		case v.Answered != nil && v.Answered.Accepted:
-			return coded(exitTimeout, fmt.Errorf("failed: %s; see resec status for who leads now", v.Answered.Answer))
-		case v.Answered != nil:
-			return coded(exitRefused, fmt.Errorf("refused: %s; %s leads as before", v.Answered.Answer, before.State.Master.ID))
-		case v.Request != nil && v.Request.Accepted:
-			accepted = v.Request.To
-		case v.Request == nil && m != nil && m.Term > before.State.Term() && (m.ID == accepted || accepted == "" && (r.To == "" || r.To == m.ID || r.To == m.Address)):
-			return p.drawSwitchover(ctx, l, *m)
-		case v.Request == nil:
-			return coded(exitTimeout, errors.New("the request is gone, and nobody new leads: see resec status"))
-		}
-		select {
-		case <-wait.Done():
-			if ctx.Err() != nil {
-				return coded(exitTimeout, errors.New("interrupted: the request is withdrawn; see resec status"))
-			}
-			return coded(exitTimeout, fmt.Errorf("nobody new leads after %s: the request is withdrawn; see resec status", timeout))
-		case <-time.After(askAgain):
-		}
-	}
+	return err
 }
 
-// drawSwitchover shows the steps, which the new master's agent writes right after the last of them.
-func (p *program) drawSwitchover(ctx context.Context, l lock.Lock, m cluster.Master) error {
+// switchover is the state of a switchover that is under way.
+type switchover struct {
+	cluster.Request
+	old    cluster.Master
+	target string // id of the member that the old master's agent has accepted; empty before that
+}
+
+// next reports whether the switchover is done, by the newest view. It returns an error with an exit code if it was refused or
+// failed.
+func (s *switchover) next(v cluster.View) (done bool, err error) {
+	if a := v.Answered; a != nil {
+		switch {
+		case a.Accepted && s.DryRun:
+			return true, nil
+		case a.Accepted:
+			return true, coded(exitTimeout, fmt.Errorf("failed: %s; resec status shows the master", a.Answer))
+		}
+		return true, coded(exitRefused, fmt.Errorf("refused: %s; %s is still the master", a.Answer, s.old.ID))
+	}
+	if v.Request != nil {
+		if v.Request.Accepted {
+			s.target = v.Request.To
+		}
+		return false, nil
+	}
+	if m := v.State.Master; m != nil && m.Term > s.old.Term && s.wanted(*m) {
+		return true, nil
+	}
+	return true, coded(exitTimeout, errors.New("the request has ended without a new master: see resec status"))
+}
+
+// wanted reports whether a new master is the one that was accepted or, as long as that is not known, the one that was asked for.
+func (s *switchover) wanted(m cluster.Master) bool {
+	if s.target != "" {
+		return m.ID == s.target
+	}
+	return s.To == "" || s.To == m.ID || s.To == m.Address
+}
+
+// printSwitchover prints the steps. The new master's agent writes them to the history right after the last step.
+func (p *program) printSwitchover(ctx context.Context, l lock.Lock, m cluster.Master) error {
 	ctx, cancel := context.WithTimeout(ctx, lock.CallTimeout)
 	defer cancel()
 	for {
-		all, _ := l.History(ctx) // where Consul does not tell it is asked again
-		if at := slices.IndexFunc(all, func(c cluster.Change) bool { return c.Term == m.Term }); at >= 0 {
-			drawSteps(p.stdout, all[at].Steps)
-			_, err := fmt.Fprintf(p.stdout, "%s is master, term %d: writes were held back for %s\n", m.ID, m.Term, milliseconds(all[at].Outage))
+		changes, _ := l.History(ctx) // after an error it is read again
+		if at := slices.IndexFunc(changes, func(c cluster.Change) bool { return c.Term == m.Term }); at >= 0 {
+			printSteps(p.stdout, changes[at].Steps)
+			_, err := fmt.Fprintf(p.stdout, "%s is master, term %d: writes were held back for %s\n",
+				m.ID, m.Term, milliseconds(changes[at].Outage))
 			return err
 		}
 		select {
 		case <-ctx.Done():
-			_, err := fmt.Fprintf(p.stdout, "%s is master, term %d; how long that took is not known\n", m.ID, m.Term)
+			_, err := fmt.Fprintf(p.stdout, "%s is master, term %d; for how long writes were held back is unknown\n", m.ID,
+				m.Term)
 			return err
-		case <-time.After(askAgain):
+		case <-time.After(requestPoll):
 		}
 	}
 }
 
-func drawSteps(w io.Writer, steps []cluster.Step) {
+func printSteps(w io.Writer, steps []cluster.Step) {
 	for _, s := range steps {
 		if what := takeover.StepDescription(s.Name); what != "" {
 			fmt.Fprintf(w, "%10s  %s\n", milliseconds(s.At), what)

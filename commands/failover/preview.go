@@ -1,4 +1,5 @@
-// Package failover tells who would lead, and what it costs to make a certain member lead: decisions without effects.
+// Package failover shows which member would be elected, and what is lost if a certain member is promoted. It decides and has no
+// effects.
 package failover
 
 import (
@@ -11,37 +12,23 @@ import (
 	"resec/handlers/redis"
 )
 
-// Row is a member, and where it stands.
+// Row is a member with its place in the ranking.
 type Row struct {
 	ID, Address string
 	Rank        int // from 1; 0: it may not lead
 	Status      redis.Status
-	Why         string // it may not lead, or what else is to be said of it
+	Why         string // why it may not lead, or a remark
 }
 
-// Rows is every member, those who may lead first, in the order in which they would take a free lock.
+// Rows are all members: the eligible ones in the order in which they would acquire a free lock, then the others.
 func Rows(v cluster.View, answers []status.MemberStatus) []Row {
-	cs := status.Candidates(answers)
-	binds := v.State.Eligibility(cs, false)
-	ranked := cluster.Rank(cs, v.State, binds)
+	candidates := status.Candidates(answers)
+	eligibility := v.State.Eligibility(candidates, false)
+	ranked := cluster.Rank(candidates, v.State, eligibility)
 	rows := make([]Row, len(answers))
 	for i, a := range answers {
-		r := Row{ID: a.ID, Address: a.Address, Status: a.Status}
-		r.Rank = 1 + slices.IndexFunc(ranked, func(c cluster.Candidate) bool { return c.ID == a.ID })
-		c := cluster.Candidate{ID: a.ID, Status: a.Status}
-		switch {
-		case a.Err != nil:
-			r.Why = redis.Summary(a.Err)
-		case r.Rank == 0:
-			r.Why = c.IneligibleReason(v.State, binds)
-		case c.Incumbent(v.State):
-			r.Why = "is the master"
-		case v.LiveAgents[a.ID].Session == "":
-			r.Why = "its agent is dead"
-		case binds == cluster.AnyMember && len(v.State.Members) > 0:
-			r.Why = "the record binds nobody: all were restarted"
-		}
-		rows[i] = r
+		rank := 1 + slices.IndexFunc(ranked, func(c cluster.Candidate) bool { return c.ID == a.ID })
+		rows[i] = Row{ID: a.ID, Address: a.Address, Rank: rank, Status: a.Status, Why: remark(a, rank, v, eligibility)}
 	}
 	slices.SortStableFunc(rows, func(a, b Row) int {
 		return cmp.Or(cmp.Compare(unranked(a), unranked(b)), cmp.Compare(a.Rank, b.Rank), cmp.Compare(a.ID, b.ID))
@@ -49,6 +36,24 @@ func Rows(v cluster.View, answers []status.MemberStatus) []Row {
 	return rows
 }
 
+// remark says why a member may not lead, or what else matters about it.
+func remark(a status.MemberStatus, rank int, v cluster.View, e cluster.Eligibility) string {
+	switch {
+	case a.Err != nil:
+		return redis.Summary(a.Err)
+	case rank == 0:
+		return a.Candidate().IneligibleReason(v.State, e)
+	case a.Candidate().Incumbent(v.State):
+		return "is the master"
+	case v.LiveAgents[a.ID].Session == "":
+		return "its agent is dead"
+	case e == cluster.AnyMember && len(v.State.Members) > 0:
+		return "eligible because all members were restarted"
+	}
+	return ""
+}
+
+// unranked sorts a row that has no rank behind those that have one.
 func unranked(r Row) int {
 	if r.Rank == 0 {
 		return 1
@@ -56,38 +61,37 @@ func unranked(r Row) int {
 	return 0
 }
 
-// IneligibleReason says why not even an operator's force can make a member lead; nothing where it can.
+// IneligibleReason says why a member cannot lead even if an operator forces it; nothing if it can.
 func IneligibleReason(r Row, v cluster.View) string {
 	switch {
 	case r.Status.RunID == "":
 		return r.Why
 	case v.LiveAgents[r.ID].Session == "":
-		return "it has no agent that lives, to promote it"
+		return "its agent is dead, and only that can promote it"
 	}
 	return cluster.Candidate{ID: r.ID, Status: r.Status}.UnusableReason()
 }
 
-// DataLoss is what each other member loses when it is made to follow to, a line each. What does not answer now is not known.
+// DataLoss is a line for each other member: what it loses if it replicates from the member to. It is empty if that is unknown.
 func DataLoss(rows []Row, to string) (lines []string) {
 	at := slices.IndexFunc(rows, func(r Row) bool { return r.ID == to })
 	if at < 0 {
 		return nil
 	}
-	leader := rows[at].Status
 	for _, r := range rows {
-		if r.ID == to {
-			continue
+		if r.ID != to {
+			lines = append(lines, r.ID+": "+loss(r.Status, rows[at].Status))
 		}
-		lines = append(lines, r.ID+": "+cost(r.Status, leader))
 	}
 	return lines
 }
 
-func cost(st, leader redis.Status) string {
-	p, q := st.Position, leader.Position
+// loss says what a server loses if it replicates from master.
+func loss(st, master redis.Status) string {
+	p, q := st.Position, master.Position
 	switch {
 	case st.RunID == "":
-		return "does not answer; whatever it holds is overwritten once it follows"
+		return "does not answer; all its data is overwritten when it replicates"
 	case p.IsAncestorOf(q):
 		return "loses nothing"
 	case p.ReplID == q.ReplID || q.IsAncestorOf(p):
@@ -95,5 +99,5 @@ func cost(st, leader redis.Status) string {
 	case st.Keys == 0:
 		return "loses nothing: it has no keys"
 	}
-	return fmt.Sprintf("its %d keys (%d bytes) are overwritten: its history is another", st.Keys, st.Dataset)
+	return fmt.Sprintf("its %d keys (%d bytes) are overwritten: it has another replication history", st.Keys, st.Dataset)
 }

@@ -85,7 +85,7 @@ func (a *Authority) Issue(name string, hosts ...string) (cert, key string, err e
 	return cert, key, write(key, "EC PRIVATE KEY", secret)
 }
 
-// Client is how somebody with a certificate of the authority's connects to a host that has one.
+// Client is the TLS configuration of a client of a host; both have certificates of the authority.
 func (a *Authority) Client(cert, key string) (*tls.Config, error) {
 	pair, err := tls.LoadX509KeyPair(cert, key)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// Keys are the cluster's lock, and what stands below it.
+// Keys are the cluster's lock and the keys below it.
 func (k *Cluster) Keys() (pairs api.KVPairs, err error) {
 	err = k.ask(context.Background(), func(c *Consul, q *api.QueryOptions) (err error) {
 		pairs, _, err = c.Client.KV().List(k.lockKey(), q)
@@ -37,7 +37,7 @@ func (k *Cluster) Sessions() (own []*api.SessionEntry, err error) {
 	return own, err
 }
 
-// EndSession destroys the session of the i-th member, as anybody may who is allowed to write sessions.
+// EndSession destroys the session of the i-th member, as any holder of session:write can.
 func (k *Cluster) EndSession(i int) error {
 	pairs, err := k.Keys()
 	if err != nil {
@@ -54,7 +54,7 @@ func (k *Cluster) EndSession(i int) error {
 	return fmt.Errorf("%s has no session", k.id(i))
 }
 
-// env is what the agents' environment says: of a variable that is given twice the last one counts.
+// env is a variable of the agents' environment. If it is set twice, the last value counts.
 func (k *Cluster) env(name string) (value string) {
 	for _, kv := range k.Env {
 		if v, ok := strings.CutPrefix(kv, name+"="); ok {
@@ -73,7 +73,7 @@ func (k *Cluster) id(i int) string { return cmp.Or(k.members[i].ID, fmt.Sprint("
 // How Consul marks an agent that gossips, and one that does so no more.
 const aliveInSerf, failedInSerf = 1, 4
 
-// Rejoin is Joined, and has the servers look for those whom they call failed, as an operator does with `consul join`: by
+// Rejoin is Joined, and makes the servers look for agents that they call failed, as an operator does with `consul join`: by
 // itself a server looks for one of them each 30 s, and then only now and then, the fewer of them there are the less often.
 // Source: https://github.com/hashicorp/serf/blob/master/serf/serf.go, reconnect
 func (k *Cluster) Rejoin() error {
@@ -86,14 +86,14 @@ func (k *Cluster) Rejoin() error {
 		err = errors.Join(err, unread)
 		for _, m := range members {
 			if m.Status == failedInSerf {
-				_ = s.Client.Agent().Join(net.JoinHostPort(m.Addr, strconv.Itoa(int(m.Port))), false) // Joined tells whether it helped
+				_ = s.Client.Agent().Join(net.JoinHostPort(m.Addr, strconv.Itoa(int(m.Port))), false) // Joined reports whether it helped
 			}
 		}
 	}
 	return err
 }
 
-// Joined returns nil where each Consul server knows every Consul agent of the cluster, and calls it alive.
+// Joined returns nil if each Consul server knows every Consul agent of the cluster, and calls it alive.
 func (k *Cluster) Joined() error {
 	for _, s := range k.Servers {
 		members, err := s.Client.Agent().Members(false)

@@ -22,14 +22,14 @@ type Catalogue struct {
 	two, none []Interval
 }
 
-// answer is what Consul said.
+// answer is an answer of Consul.
 type answer struct {
 	passing int
 	index   uint64
 	at      time.Time
 }
 
-// StartCatalogue begins to watch a service on one of the Consul agents, and on the next where that fails. Each is reached
+// StartCatalogue starts to watch a service on one of the Consul agents, and on the next if that fails. Each is reached
 // from where it runs.
 func StartCatalogue(ctx context.Context, service string, from ...*Consul) *Catalogue {
 	c := &Catalogue{service: service, from: from}
@@ -39,7 +39,7 @@ func StartCatalogue(ctx context.Context, service string, from ...*Consul) *Catal
 	return c
 }
 
-// loop asks again and again: every 50 ms, or where it lets Consul wait, as soon as something has changed.
+// loop repeats a query: every 50 ms or, if it is a blocking query, after each change.
 func (c *Catalogue) loop(ctx context.Context, patience time.Duration) {
 	var index uint64
 	for n := 0; ctx.Err() == nil; {
@@ -71,7 +71,7 @@ func (c *Catalogue) ask(ctx context.Context, consul *Consul, q *api.QueryOptions
 	return consul.Client.Health().Service(c.service, "", true, q.WithContext(ctx))
 }
 
-// saw notes an answer. One that was on its way when the other loop got a newer one says nothing.
+// saw records an answer. One that is older than an answer of the other loop is ignored.
 func (c *Catalogue) saw(sent time.Time, a answer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -103,7 +103,7 @@ func (c *Catalogue) Stop() {
 	c.all.Wait()
 }
 
-// Two are the times in which several were listed, from the first answer that said so to the last.
+// Two are the times in which several masters were listed, from the first answer with several to the last.
 func (c *Catalogue) Two() []Interval {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -127,7 +127,7 @@ func (c *Catalogue) Listed() error {
 	return nil
 }
 
-// Relist tells Consul's servers of a master's entry again, as its Consul agent does that was not told of another role.
+// Relist registers a master's entry again, as its Consul agent does by anti-entropy if it does not know of another role.
 func (k *Cluster) Relist(e *api.ServiceEntry) error {
 	id := "service:" + e.Service.ID
 	_, err := k.Consul.Client.Catalog().Register(&api.CatalogRegistration{Node: e.Node.Node, Address: e.Node.Address, SkipNodeUpdate: true,

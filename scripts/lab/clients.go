@@ -9,7 +9,7 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// Find is the address of the one passing master that Consul lists, as a client without DNS finds it; ErrNoMaster where
+// Find is the address of the one passing master that Consul lists, as a client without DNS finds it; ErrNoMaster if
 // there is none, or two.
 func (k *Cluster) Find(ctx context.Context) (master string, err error) {
 	err = k.ask(ctx, func(c *Consul, q *api.QueryOptions) error {
@@ -28,7 +28,7 @@ func (k *Cluster) Find(ctx context.Context) (master string, err error) {
 // ErrNoMaster says that Consul lists no passing master, or two.
 var ErrNoMaster = errors.New("consul does not list one passing master")
 
-// ask asks the Consul server that answered last, and the next one where it does not.
+// ask asks the Consul server that answered last, and the next one if it does not.
 func (k *Cluster) ask(ctx context.Context, what func(*Consul, *api.QueryOptions) error) (err error) {
 	all := k.readers()
 	for range all {

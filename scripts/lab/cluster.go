@@ -20,7 +20,7 @@ type Cluster struct {
 	Plan    Plan
 	Consul  *Consul   // that of the plan, or the first of Servers
 	Servers []*Consul // its own
-	Clients []*Consul // the client agent beside each member; empty without
+	Clients []*Consul // the Consul client agent of each member; empty without
 	Name    string    // prefix of its services, and of its lock's key
 	Redis   []*Redis
 	Agents  []*Process
@@ -28,7 +28,7 @@ type Cluster struct {
 
 	Net   *Network   // nil without
 	Hosts []*NetHost // of each member; nil ones without a network
-	Here  *NetHost   // where the cluster's clients are
+	Here  *NetHost   // the host of the cluster's clients
 
 	members map[int]Member
 	gone    map[int]bool
@@ -44,7 +44,7 @@ func (l *Lab) NewCluster(c *Consul, name string, n int, redisArgs ...string) (*C
 	return l.NewPlanned(Plan{Name: name, Members: n, Consul: c, RedisArgs: redisArgs})
 }
 
-// RedisEnv is what tells a resec process of the i-th Redis, and of the Consul agent beside it.
+// RedisEnv is the environment of a resec process for the i-th Redis and its Consul agent.
 func (k *Cluster) RedisEnv(i int) []string {
 	env := []string{"REDIS_ADDR=" + k.Redis[i].Addr, "ANNOUNCE_ADDR=" + k.Redis[i].Addr, "MEMBER_ID=" + k.id(i)}
 	if c := k.Beside(i); c != k.Consul {
@@ -53,12 +53,12 @@ func (k *Cluster) RedisEnv(i int) []string {
 	return append(env, k.members[i].Env...)
 }
 
-// in is a command line run where the i-th member is.
+// in is a command line that runs on the host of the i-th member.
 func (k *Cluster) in(i int, args ...string) []string {
 	return k.Redis[i].Net.In(args...)
 }
 
-// Resec starts the program beside the i-th Redis with a subcommand and its arguments.
+// Resec starts the program on the host of the i-th Redis, with a subcommand and its arguments.
 func (k *Cluster) Resec(name string, i int, args ...string) (*Process, error) {
 	p, err := k.resec(name, i, args...)
 	if err != nil {
@@ -100,7 +100,7 @@ func (k *Cluster) Go() error {
 	return k.Settled(20 * time.Second)
 }
 
-// Stop stops every agent by SIGTERM and returns what was not as it should be: exit codes, races, panics.
+// Stop stops every agent by SIGTERM and returns what went wrong: exit codes, races, panics.
 func (k *Cluster) Stop() error {
 	for _, a := range k.Agents {
 		if a == nil || !a.Running() {
@@ -120,7 +120,7 @@ func (k *Cluster) Stop() error {
 	return nil
 }
 
-// Run runs the program beside the i-th Redis until it ends, and returns what it wrote and its exit code.
+// Run runs the program on the host of the i-th Redis until it ends, and returns its output and exit code.
 func (k *Cluster) Run(i int, stdin string, args ...string) (stdout, stderr string, code int, err error) {
 	bin, err := Resec()
 	if err != nil {
@@ -141,7 +141,7 @@ func (k *Cluster) Run(i int, stdin string, args ...string) (stdout, stderr strin
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode(), err
 }
 
-// Script starts a shell beside the i-th Redis, with resec and consul on its PATH.
+// Script starts a shell on the host of the i-th Redis, with resec and consul on its PATH.
 func (k *Cluster) Script(name string, i int, script string) (*Process, error) {
 	bin, err := Resec()
 	if err != nil {

@@ -37,7 +37,7 @@ var Deny = map[string]any{"acl": map[string]any{"enabled": true, "default_policy
 func (c *Consul) HTTP() string { return c.Host + ":8500" }
 
 // StartConsul starts a server that is a cluster of its own, and waits until it can be written to. Its node's name is
-// given; what may be set beside the lab's own settings is Consul's configuration. With settings for ACLs, Token is the
+// given; the settings are Consul's configuration, added to the lab's own. With settings for ACLs, Token is the
 // management token.
 func (l *Lab) StartConsul(node string, settings map[string]any) (*Consul, error) {
 	c, err := l.startConsul(nil, node, Host(), server(1), settings)
@@ -91,7 +91,7 @@ func (l *Lab) startConsul(on *NetHost, node, host string, settings ...map[string
 	return c, err
 }
 
-// Dial connects to the agent from where it runs itself: no cut of the network reaches that.
+// Dial connects to the agent from its own host, so that no cut of the network affects the connection.
 func (c *Consul) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	return c.Net.Dial(ctx, network, addr)
 }
@@ -117,7 +117,7 @@ func (c *Consul) Restart() error {
 	return c.Ready(context.Background())
 }
 
-// Lookup asks Consul's DNS for a service's one instance: host:port of its SRV record, and an error where there are
+// Lookup asks Consul's DNS for a service's one instance: host:port of its SRV record, and an error if there are
 // none or several.
 func (c *Consul) Lookup(ctx context.Context, service string) (string, error) {
 	r := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -140,7 +140,7 @@ func (c *Consul) Lookup(ctx context.Context, service string) (string, error) {
 	return net.JoinHostPort(hosts[0], fmt.Sprint(srvs[0].Port)), nil
 }
 
-// Entries are the health entries of a service with, where given, a tag.
+// Entries are the health entries of a service with, if given, a tag.
 func (c *Consul) Entries(service, tag string) ([]*api.ServiceEntry, error) {
 	e, _, err := c.Client.Health().Service(service, tag, false, nil)
 	return e, err

@@ -13,9 +13,9 @@ type Cut string
 
 // The ways of a link to fail.
 const (
-	Drop   Cut = "drop"                                               // packets vanish: who has a connection open sees it hang
-	Reset  Cut = "reject with tcp reset; reject"                      // what is open is reset with the next packet, what is new is refused
-	Refuse Cut = "tcp flags & (syn|ack) == syn reject with tcp reset" // what is new is refused, what is open goes on
+	Drop   Cut = "drop"                                               // packets are dropped: an open connection hangs
+	Reset  Cut = "reject with tcp reset; reject"                      // an open connection is reset with the next packet, a new one is refused
+	Refuse Cut = "tcp flags & (syn|ack) == syn reject with tcp reset" // a new connection is refused, an open one continues
 )
 
 // link is what one host sends to another, by their addresses.

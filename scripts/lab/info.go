@@ -24,7 +24,7 @@ func (r *Redis) info() (map[string]string, error) {
 	return all, err
 }
 
-// Is returns nil where every field of INFO has its value: Is("role", "master").
+// Is returns nil if every field of INFO has its value: Is("role", "master").
 func (r *Redis) Is(fields ...string) error {
 	all, err := r.info()
 	for i := 0; err == nil && i < len(fields); i += 2 {
@@ -38,7 +38,7 @@ func (r *Redis) Is(fields ...string) error {
 // written is the key that IsMaster writes.
 const written = "lab:written"
 
-// IsMaster returns nil where the server is a master that takes writes, with that many linked replicas.
+// IsMaster returns nil if the server is a master that takes writes, with that many linked replicas.
 func (r *Redis) IsMaster(replicas int) error {
 	if err := r.Is("role", "master", "connected_slaves", fmt.Sprint(replicas)); err != nil {
 		return err
@@ -47,7 +47,7 @@ func (r *Redis) IsMaster(replicas int) error {
 	return err
 }
 
-// Follows returns nil where the server is a linked replica of the other.
+// Follows returns nil if the server is a linked replica of the other.
 func (r *Redis) Follows(master *Redis) error {
 	host, port, _ := net.SplitHostPort(cmp.Or(master.Announced, master.Addr))
 	return r.Is("role", "slave", "master_host", host, "master_port", port, "master_link_status", "up")

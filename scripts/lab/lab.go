@@ -1,5 +1,5 @@
 // Package lab gives tests, demo, soak and bench the same cluster: real Consul and Redis servers and resec processes on
-// loopback addresses of their own. Who starts a process here stops it.
+// loopback addresses of their own. A lab stops the processes that it started.
 package lab
 
 import (
@@ -139,7 +139,7 @@ func Until(ctx context.Context, d time.Duration, look func() error) error {
 	}
 }
 
-// Eventually is Until for a test, which it ends where the condition does not come to hold.
+// Eventually is Until for a test. It fails the test if the condition does not hold in time.
 func Eventually(t testing.TB, d time.Duration, look func() error) {
 	t.Helper()
 	if err := Until(t.Context(), d, look); err != nil {

@@ -12,12 +12,12 @@ import (
 
 // Member is what is special about one member.
 type Member struct {
-	ID        string   // m<i> where not given
+	ID        string   // m<i> if not given
 	RedisArgs []string // of redis-server, after the plan's
 	Env       []string // of its resec processes
 }
 
-// Add starts one more Redis, empty and on a host of its own, with its Consul client agent where the plan has those. Its
+// Add starts one more Redis, empty and on a host of its own, with its Consul client agent if the plan has those. Its
 // resec agent is started by Agent.
 func (k *Cluster) Add(m Member) (i int, err error) {
 	i = len(k.Redis)
@@ -94,7 +94,7 @@ func (k *Cluster) Beside(i int) *Consul {
 	return k.Consul
 }
 
-// Remove takes a member away for good: its agent is told to leave, then its Redis and its Consul client agent are. The
+// Remove removes a member for good: it stops its agent, then its Redis and its Consul client agent. The
 // indices of the others stay, and Settled no longer expects it.
 func (k *Cluster) Remove(i int) error {
 	if a := k.Agents[i]; a != nil && a.Running() {
@@ -114,8 +114,8 @@ func (k *Cluster) Remove(i int) error {
 	return nil
 }
 
-// Crash kills all of a member at the same moment: its agent, its Redis and its Consul client agent. Its host goes on to
-// refuse connections; where it should be silent, Isolate it first.
+// Crash kills all of a member at the same moment: its agent, its Redis and its Consul client agent. Its host continues to
+// refuse connections; for a host that does not answer, Isolate it first.
 func (k *Cluster) Crash(i int) {
 	var all sync.WaitGroup
 	for _, p := range k.Processes(i) {

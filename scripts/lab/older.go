@@ -7,7 +7,7 @@ import (
 )
 
 // Older holds the lock and registers its Redis as the program did that was called resec before: by Consul's own lock, with nothing
-// beside it.
+// next to it.
 type Older struct {
 	client *api.Client
 	lock   *api.Lock // nil: of a replica

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Two accepted only where it is sure that each accepted before the other did: a try was accepted at some moment between
+// Two servers accepted writes only if each certainly accepted one before the other did: a try was accepted at some moment between
 // its sending and its answer.
 func TestProber_SureOfOverlaps(t *testing.T) {
 	t.Parallel()

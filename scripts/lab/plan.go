@@ -9,28 +9,28 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Plan says what a cluster is made of.
+// Plan describes the servers of a cluster.
 type Plan struct {
 	Name    string // prefix of its services, of its lock's key, and of its processes' names
 	Members int
 
 	Consul   *Consul        // a Consul that is there already; without one,
 	Servers  int            // the cluster has so many servers of its own: 1 (also for 0) or 3
-	Settings map[string]any // Consul's configuration beside the lab's, of servers and client agents
-	Clients  bool           // a Consul client agent beside each member, which its resec speaks to
+	Settings map[string]any // Consul's configuration, added to the lab's, of servers and client agents
+	Clients  bool           // each member has a Consul client agent, which its resec uses
 
 	// Network puts each member and each server on a host of its own, and the cluster's clients on one more.
 	Network bool
-	// Sourced lets each Redis connect from its own address without a network, too: Sentinel takes replicas for what they connect from.
+	// Sourced makes each Redis connect from its own address without a network, too: Sentinel knows a replica by that address.
 	Sourced bool
 
 	// TLS gives each Redis, and each agent, a certificate of this authority's; then Redis has no other port. nil: no TLS
 	TLS *Authority
 
-	Born      bool // Redis is started parked
-	Persist   Persist
-	RedisArgs []string // of redis-server
-	Env       []string // of every resec process
+	StartParked bool // Redis is started parked
+	Persist     Persist
+	RedisArgs   []string // of redis-server
+	Env         []string // of every resec process
 }
 
 // Persist is what a Redis keeps on its disk.
@@ -39,13 +39,13 @@ type Persist string
 // What a Redis keeps.
 const (
 	None Persist = ""    // nothing
-	RDB  Persist = "rdb" // a snapshot when it is told to end, and by Save
+	RDB  Persist = "rdb" // a snapshot on SIGTERM, and by Save
 	AOF  Persist = "aof" // every write
 )
 
 // args are those of redis-server for a member.
 func (p Plan) args(m Member) (args []string) {
-	if p.Born {
+	if p.StartParked {
 		args = append(args, "--replicaof", Sink)
 	}
 	switch p.Persist {

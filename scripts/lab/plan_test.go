@@ -38,8 +38,8 @@ func TestPlan_Options(t *testing.T) {
 		"3 servers":  {Servers: 3},
 		"clients":    {Clients: true},
 		"network":    {Network: true},
-		"born":       {Born: true},
-		"everything": {Servers: 3, Clients: true, Network: true, Born: true},
+		"parked":     {StartParked: true},
+		"everything": {Servers: 3, Clients: true, Network: true, StartParked: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p.Members = 3
@@ -49,11 +49,11 @@ func TestPlan_Options(t *testing.T) {
 	}
 }
 
-// A cluster with everything loses one thing after the other, and is whole again. What resec makes of it is told by other
-// tests; here the lab must do what it says, and see what happens.
+// A cluster with every option loses one part after the other, and recovers. Other tests check resec; this one checks that the lab
+// inflicts what it is asked to, and sees the effects.
 func TestPlan_Harm(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 3, Servers: 3, Clients: true, Network: true, Born: true})
+	k := planned(t, lab.Plan{Members: 3, Servers: 3, Clients: true, Network: true, StartParked: true})
 	step := func(name string, harm func(m int, w *lab.Watch)) lab.Verdict {
 		t.Helper()
 		m, err := k.Master()
@@ -82,7 +82,7 @@ func TestPlan_Harm(t *testing.T) {
 	})
 	step("the leading Consul server is killed", func(int, *lab.Watch) { otherLeader(t, k) })
 	step("a client agent leaves and is back", func(m int, _ *lab.Watch) {
-		_, err := k.Clients[m].Stop(syscall.SIGTERM) // the code is 1 where its leaving took longer than 5 s
+		_, err := k.Clients[m].Stop(syscall.SIGTERM) // the code is 1 if leaving took longer than 5 s
 		ok(t, err)
 		ok(t, k.Clients[m].Restart())
 	})
@@ -137,7 +137,7 @@ func TestPlan_FrozenServer(t *testing.T) {
 	lab.Eventually(t, 20*time.Second, func() error { _, err := k.Entries("frozen-master", ""); return err })
 	lab.Eventually(t, 20*time.Second, func() error {
 		if _, err := k.Find(t.Context()); !errors.Is(err, lab.ErrNoMaster) {
-			return fmt.Errorf("of a service that nobody registered Consul says %v", err)
+			return fmt.Errorf("the error for a service that is not registered is %v", err)
 		}
 		return nil
 	})

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Interval is a time between two moments; an instant where they are the same, or in the wrong order.
+// Interval is a time between two moments; an instant if they are equal or in the wrong order.
 type Interval struct{ From, To time.Time }
 
 // Lasted is its length.
@@ -27,9 +27,9 @@ type Overlap struct {
 
 func (o Overlap) String() string { return fmt.Sprintf("%s and %s for %s", o.A, o.B, o.Lasted()) }
 
-// Prober tries to write to each of its servers every 10 ms, and remembers who accepted that, and when.
+// Prober tries to write to each of its servers every 10 ms, and records which server accepted a write, and when.
 //
-// The write is a DEL of a key that is not there. Redis refuses it as any other write; where it accepts it, nothing has
+// The write is a DEL of a key that is not there. Redis refuses it as any other write; if it accepts it, nothing has
 // changed: no key, no offset, no history that forks.
 type Prober struct {
 	ctx  context.Context
@@ -45,7 +45,8 @@ const (
 	probeTimeout = 100 * time.Millisecond
 )
 
-// StartProber begins to probe the servers. Each is reached from where it runs: no cut of a network hides who accepts.
+// StartProber starts to probe the servers. It connects from their own hosts, so that no cut of a network hides a server that
+// accepts writes.
 func StartProber(ctx context.Context, servers ...*Redis) *Prober {
 	p := &Prober{accepted: map[string][]Interval{}}
 	p.ctx, p.stop = context.WithCancel(ctx)
@@ -67,7 +68,7 @@ func (p *Prober) Add(r *Redis) {
 	})
 }
 
-// next waits for the next try, and says whether there is one.
+// next waits for the next try, and reports whether there is one.
 func (p *Prober) next(tick *time.Ticker) bool {
 	select {
 	case <-p.ctx.Done():
@@ -77,8 +78,8 @@ func (p *Prober) next(tick *time.Ticker) bool {
 	}
 }
 
-// probe tries on one connection until that fails, however long an answer takes: a server that is frozen answers when it is thawed, and
-// until then there is no second try in its socket.
+// probe tries on one connection until that fails, however long an answer takes: a server that is frozen answers when it is
+// thawed, and until then there is no second try in its socket.
 func (p *Prober) probe(r *Redis, tick *time.Ticker) {
 	ctx, cancel := context.WithTimeout(p.ctx, probeTimeout)
 	defer cancel()
@@ -112,8 +113,8 @@ func (p *Prober) probe(r *Redis, tick *time.Ticker) {
 	}
 }
 
-// try tries to write, and returns whether that was accepted, and when: the server tells its own clock with the next command, before it
-// can be told anything else. So however late an answer is read, it is known when it was given, up to what lies between two commands.
+// try tries to write, and returns whether the write was accepted, and when. The next command on the connection reads the server's
+// clock, so the time is known however late the answer is read.
 func try(conn net.Conn, in *bufio.Reader, key string) (at time.Time, accepted bool, err error) {
 	if _, err := conn.Write([]byte(resp("DEL", key) + resp("TIME"))); err != nil {
 		return at, false, err
@@ -160,7 +161,7 @@ func resp(args ...string) string {
 	return cmd.String()
 }
 
-// accept notes an accepted try, which goes on with the interval of the last one or begins another.
+// accept notes an accepted try, which continues with the interval of the last one or begins another.
 func (p *Prober) accept(name string, at time.Time, went bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

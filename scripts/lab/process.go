@@ -55,7 +55,7 @@ func (l *Lab) Start(name string, env []string, args ...string) (*Process, error)
 	return p, p.Start()
 }
 
-// process is one that is to be started.
+// process is a process that was not started yet.
 func (l *Lab) process(name string, env, args []string) *Process {
 	p := &Process{Name: name, Log: filepath.Join(l.Dir, name+".log"), args: args, env: env}
 	l.onClose(p.Kill)
@@ -107,7 +107,7 @@ func (p *Process) now() (*exec.Cmd, chan struct{}) {
 	return p.cmd, p.done
 }
 
-// Running tells whether the process lives.
+// Running reports whether the process lives.
 func (p *Process) Running() bool {
 	_, done := p.now()
 	select {
@@ -131,7 +131,7 @@ func (p *Process) Signal(s syscall.Signal) {
 	}
 }
 
-// Freeze stops the process without ending it; Thaw lets it go on.
+// Freeze stops the process without ending it; Thaw lets it continue.
 func (p *Process) Freeze() { p.Signal(syscall.SIGSTOP) }
 
 // Thaw ends a Freeze.
@@ -184,7 +184,7 @@ func (p *Process) Said(text string) error {
 
 var errRace = errors.New("data race")
 
-// Sane returns an error where the process reported a data race or a panic.
+// Sane returns an error if the process reported a data race or a panic.
 func (p *Process) Sane() error {
 	for _, bad := range []string{"WARNING: DATA RACE", "panic:", "fatal error:"} {
 		if out := p.Output(); strings.Contains(out, bad) {

@@ -6,7 +6,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// A variable that is given to one start is gone with the next.
+// A variable that is set for one start is not set for the next.
 func TestProcess_StartWithVariables(t *testing.T) {
 	p, err := lab.ForTest(t).Start("echo", []string{"ALWAYS=a"}, "/bin/sh", "-c", `echo "$ALWAYS,$ONCE."`)
 	ok(t, err)

@@ -9,7 +9,7 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// Recorded returns nil where every running Redis with a running agent is recorded in its present run, and has caught
+// Recorded returns nil if every running Redis with a running agent is recorded in its present run, and has caught
 // up, so that it may be elected.
 func (k *Cluster) Recorded() error {
 	var pair *api.KVPair

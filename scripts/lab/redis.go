@@ -23,14 +23,14 @@ type Redis struct {
 	Host string
 	Net  *NetHost // where it runs; nil: on this machine
 
-	Announced string // host:port by which others know it, where that is not Addr
+	Announced string // host:port that it announces, if that is not Addr
 
 	password string
 	tls      *tls.Config // nil: it speaks without
 	client   rueidis.Client
 }
 
-// Sink is what a born parked server is started with.
+// Sink is the configuration of a server that starts parked.
 const Sink = "127.0.0.1 1"
 
 // StartRedis starts a server with the arguments of redis-server given, on a host of its own.
@@ -79,12 +79,12 @@ func (l *Lab) startRedis(on *NetHost, tls *tls.Config, name, addr string, args [
 	return r, err
 }
 
-// Dial connects to the server from where it runs itself: no cut of the network reaches that.
+// Dial connects to the server from its own host, so that no cut of the network affects the connection.
 func (r *Redis) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	return secured(r.Net.Dial, r.tls)(ctx, network, addr)
 }
 
-// secured dials by TLS, where there is a configuration for that.
+// secured dials by TLS, if there is a configuration for that.
 func secured(dial Dial, c *tls.Config) Dial {
 	if c == nil {
 		return dial
@@ -154,7 +154,7 @@ func (r *Redis) Save() error {
 	})
 }
 
-// Do runs one command, with one new try where the connection was a dead server's.
+// Do runs one command, and once more if the connection was that of a server that was restarted.
 func (r *Redis) Do(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
@@ -169,7 +169,7 @@ func (r *Redis) Do(args ...string) (string, error) {
 	return out, err
 }
 
-// Stuck keeps the server from answering anybody for that long, with DEBUG SLEEP, and returns when it has begun; what comes is its
+// Stuck blocks the server for that long, with DEBUG SLEEP, and returns when it has begun; what comes is its
 // end.
 func (r *Redis) Stuck(d time.Duration) (<-chan error, error) {
 	c, err := connect(r.Dial, r.Addr, r.password, time.Minute, "")

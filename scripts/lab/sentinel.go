@@ -28,7 +28,7 @@ type Sentinel struct {
 // watched is what the Sentinels call the master.
 const watched = "bench"
 
-// Sentinels makes the first of the cluster's Redis servers the master, the others its replicas, and starts a Sentinel beside
+// Sentinels makes the first of the cluster's Redis servers the master, the others its replicas, and starts a Sentinel for
 // each, with down-after-milliseconds set and all else as Redis ships it. It waits until they know of one another and of the replicas.
 func (k *Cluster) Sentinels(downAfter time.Duration) (all []*Sentinel, err error) {
 	bin, err := exec.LookPath("redis-server")
@@ -107,7 +107,7 @@ func (s *Sentinel) do(ctx context.Context, args ...string) (r rueidis.RedisResul
 	return r, r.Error()
 }
 
-// Knows returns nil where the Sentinel knows that many others, and replicas.
+// Knows returns nil if the Sentinel knows that many others, and replicas.
 func (s *Sentinel) Knows(sentinels, replicas int) error {
 	r, err := s.do(context.Background(), "MASTER", s.name)
 	if err != nil {

@@ -26,7 +26,7 @@ func (k *Cluster) settled() error {
 	return k.Recorded()
 }
 
-// Linked is the index of the one master, where it takes writes and every other running Redis has received them.
+// Linked is the index of the one master, if it accepts writes and every other running Redis has received them.
 func (k *Cluster) Linked() (int, error) {
 	m, err := k.Master()
 	if err != nil {
@@ -52,7 +52,7 @@ func (k *Cluster) Linked() (int, error) {
 	return m, nil
 }
 
-// catalogue returns nil where one passing master is listed, the m-th, and every other running Redis with a running
+// catalogue returns nil if one passing master is listed, the m-th, and every other running Redis with a running
 // agent as a passing replica.
 func (k *Cluster) catalogue(m int) error {
 	masters, err := k.Entries(k.Name+"-master", "")
@@ -117,7 +117,7 @@ func (k *Cluster) Master() (int, error) {
 	return found, nil
 }
 
-// Entries are the health entries of a service with, where given, a tag, as a Consul server says that answers.
+// Entries are the health entries of a service with, if given, a tag, as a Consul server says that answers.
 func (k *Cluster) Entries(service, tag string) (e []*api.ServiceEntry, err error) {
 	err = k.ask(context.Background(), func(c *Consul, q *api.QueryOptions) (err error) {
 		e, _, err = c.Client.Health().Service(service, tag, false, q)

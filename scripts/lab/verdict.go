@@ -12,7 +12,7 @@ import (
 // Verdict is what a Watch has seen.
 type Verdict struct {
 	Lasted  time.Duration
-	Settled error          // nil where the cluster has settled in the end
+	Settled error          // nil if the cluster has settled in the end
 	Unknown error          // why it is not known what is lost
 	Acked   int            // writes that were acknowledged
 	Lost    []Ack          // of those, the ones that the present master does not have
@@ -56,7 +56,7 @@ func same(i Interval) Interval { return i }
 
 func milli(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// times says how often, and for how long at most.
+// times is the number of intervals and the longest of them.
 func times[T any](all []T, of func(T) Interval) string {
 	if len(all) == 0 {
 		return "never"
@@ -71,12 +71,12 @@ func longest[T any](all []T, of func(T) Interval) (d time.Duration) {
 	return d
 }
 
-// Sound returns what is wrong where nothing may be lost, and nothing be seen twice.
+// Sound returns an error if a write was lost, or if there were two masters.
 func (v Verdict) Sound() error {
 	return errors.Join(v.Settled, v.NothingLost(), v.NeverTwo(0), v.NeverTwoListed(0))
 }
 
-// NothingLost returns nil where the master has every acknowledged write, and each linked replica too.
+// NothingLost returns nil if the master has every acknowledged write, and each linked replica too.
 func (v Verdict) NothingLost() error {
 	if v.Unknown != nil {
 		return fmt.Errorf("what is lost is not known: %w", v.Unknown)
@@ -92,7 +92,7 @@ func (v Verdict) NothingLost() error {
 	return nil
 }
 
-// LostOnlyBetween returns nil where every lost write was acknowledged within the two moments: what the replicas had not
+// LostOnlyBetween returns nil if every lost write was acknowledged within the two moments: what the replicas had not
 // received when the master died may be lost.
 func (v Verdict) LostOnlyBetween(from, to time.Time) error {
 	if v.Unknown != nil {
@@ -111,7 +111,7 @@ func (v Verdict) LostOnlyBetween(from, to time.Time) error {
 	return nil
 }
 
-// NeverTwo returns nil where two servers accepted writes for no longer than that at a time; with 0 not for an instant.
+// NeverTwo returns nil if two servers accepted writes for no longer than that at a time; with 0 not for an instant.
 func (v Verdict) NeverTwo(most time.Duration) error {
 	for _, o := range v.Two {
 		if most == 0 || o.Lasted() > most {
@@ -121,7 +121,7 @@ func (v Verdict) NeverTwo(most time.Duration) error {
 	return nil
 }
 
-// NeverTwoListed returns nil where two passing masters were listed for no longer than that; with 0 not in one answer.
+// NeverTwoListed returns nil if two passing masters were listed for no longer than that; with 0 not in one answer.
 func (v Verdict) NeverTwoListed(most time.Duration) error {
 	for _, i := range v.Listed {
 		if most == 0 || i.Lasted() > most {
@@ -131,7 +131,7 @@ func (v Verdict) NeverTwoListed(most time.Duration) error {
 	return nil
 }
 
-// OutageWithin returns nil where a write was acknowledged at least that often.
+// OutageWithin returns nil if a write was acknowledged at least that often.
 func (v Verdict) OutageWithin(most time.Duration) error {
 	if d := v.Outage.Lasted(); d > most {
 		return fmt.Errorf("no write was acknowledged for %s: %v", d, v.Errors)
@@ -139,7 +139,7 @@ func (v Verdict) OutageWithin(most time.Duration) error {
 	return nil
 }
 
-// NoResync returns nil where every resync was a partial one.
+// NoResync returns nil if every resync was a partial one.
 func (v Verdict) NoResync() error {
 	if v.Resyncs > 0 {
 		return fmt.Errorf("%d full resyncs", v.Resyncs)

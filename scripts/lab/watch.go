@@ -19,13 +19,13 @@ type Watch struct {
 
 	k       *Cluster
 	began   time.Time
-	resyncs int // that the servers had told of before
+	resyncs int // full resyncs before the watch
 }
 
 // pace of the client of a Watch: fine enough to see an outage of that length, and no burden.
 const pace = 5 * time.Millisecond
 
-// Watch begins to look at the cluster, and waits until each that looks sees a master.
+// Watch starts to look at the cluster, and waits until each that looks sees a master.
 func (k *Cluster) Watch(ctx context.Context) (*Watch, error) {
 	w := &Watch{k: k, began: time.Now(), resyncs: k.resyncs()}
 	w.Prober = StartProber(ctx, k.present()...)
@@ -64,7 +64,7 @@ func (k *Cluster) present() (out []*Redis) {
 	return out
 }
 
-// resyncs is how many full resyncs the servers have told of since they were made. They are counted in the replicas'
+// resyncs is how many full resyncs the servers have logged since they were made. They are counted in the replicas'
 // logs: `sync_full` of INFO begins anew with each start.
 func (k *Cluster) resyncs() (n int) {
 	for _, r := range k.Redis {
@@ -74,7 +74,7 @@ func (k *Cluster) resyncs() (n int) {
 	return n
 }
 
-// Verdict waits until the cluster has settled, ends the watching, and says what was seen.
+// Verdict waits until the cluster has settled, ends the watch, and returns what was seen.
 func (w *Watch) Verdict(patience time.Duration) Verdict {
 	v := Verdict{Settled: w.k.Settled(patience)}
 	if v.Settled == nil { // the outage ends with the next write
@@ -127,7 +127,7 @@ func (w *Watch) losses(v *Verdict) error {
 	return nil
 }
 
-// Erase removes the client's keys, after the verdict: for who watches the same cluster again and again.
+// Erase removes the client's keys, after the verdict, so that the same cluster can be watched again.
 func (w *Watch) Erase() error {
 	m, err := w.k.Master()
 	if err != nil {

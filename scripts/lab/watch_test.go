@@ -37,7 +37,7 @@ func TestWatch_NothingIsDone(t *testing.T) {
 	ok(t, k.Stop())
 }
 
-// Each thing that the oracle looks for is done to the cluster, and it must tell.
+// Each violation that a Watch looks for is provoked, and it must report it.
 func TestWatch_Tells(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -84,7 +84,7 @@ func (w *Writer) connect(ctx context.Context) rueidis.Client {
 	return nil
 }
 
-// wait waits, or not, where the context has ended.
+// wait waits, or not, if the context has ended.
 func wait(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()

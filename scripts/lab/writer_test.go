@@ -8,7 +8,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// What is lost is told by write, and how long none was acknowledged, and why.
+// A writer knows each lost write, how long no write was acknowledged, and why.
 func TestWriter(t *testing.T) {
 	t.Parallel()
 	r := redis(t, "r", "--requirepass", "secret")

@@ -20,16 +20,16 @@ const (
 const (
 	// lateness is how much later than its server gave it a client on a busy machine may read an answer.
 	lateness = 500 * time.Millisecond
-	// closing is how long a master goes on whose replicas were cut off: the last of what they acknowledge once a second must
+	// closing is how long a master continues whose replicas were cut off: the last of what they acknowledge once a second must
 	// be older than maxLag in whole seconds of Redis's clock, which may be 0.1 s old, and once a second Redis looks.
 	closing = maxLag + 2100*time.Millisecond
-	// evidence is how long a silent master is waited for when its replicas have left it.
+	// evidence is how long an unreachable master is waited for when its replicas are detached.
 	evidence = maxLag + 2500*time.Millisecond
-	// asking is what it takes to find out that it is silent, again and again: HEALTHCHECK_TIMEOUT each time.
+	// asking is how long it takes to see that it is unreachable, with HEALTHCHECK_TIMEOUT for each probe.
 	asking = 3 * time.Second
 )
 
-// firstBy is when one of the servers first accepted a write; zero where none has.
+// firstBy is when one of the servers first accepted a write; zero if none has.
 func firstBy(w *lab.Watch, rs ...*lab.Redis) (first time.Time) {
 	accepted := w.Prober.Accepted()
 	for _, r := range rs {
@@ -63,14 +63,14 @@ func succeeded(t *testing.T, k *lab.Cluster, w *lab.Watch, m int) (at time.Time)
 	t.Helper()
 	lab.Eventually(t, patience, func() error {
 		if at = firstBy(w, rest(k, m)...); at.IsZero() {
-			return fmt.Errorf("nobody but %s accepts writes: %v", k.Redis[m].Name, w.Writer.Errors())
+			return fmt.Errorf("only %s accepts writes: %v", k.Redis[m].Name, w.Writer.Errors())
 		}
 		return nil
 	})
 	return at
 }
 
-// neverTwo returns nil where no two servers have accepted writes at once so far.
+// neverTwo returns nil if no two servers have accepted writes at once so far.
 func neverTwo(w *lab.Watch) func() error {
 	return seldom(func() error {
 		if two := w.Prober.Overlaps(); len(two) > 0 {
@@ -80,7 +80,7 @@ func neverTwo(w *lab.Watch) func() error {
 	})
 }
 
-// judged waits until the cluster is whole, and returns what was seen until then, and who leads.
+// judged waits until the cluster has recovered, and returns what was seen until then, and the index of the master.
 func judged(t *testing.T, k *lab.Cluster, w *lab.Watch) (v lab.Verdict, now int) {
 	t.Helper()
 	v = w.Verdict(patience)
@@ -91,7 +91,7 @@ func judged(t *testing.T, k *lab.Cluster, w *lab.Watch) (v lab.Verdict, now int)
 	return v, now
 }
 
-// became is judged where another than the m-th must lead.
+// became is judged, and fails the test if the m-th is still the master.
 func became(t *testing.T, k *lab.Cluster, w *lab.Watch, m int) lab.Verdict {
 	t.Helper()
 	v, now := judged(t, k, w)

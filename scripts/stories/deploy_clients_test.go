@@ -14,14 +14,14 @@ import (
 	"resec/scripts/lab"
 )
 
-// HAProxy is told by the `follow` handler who the master is, and a client that knows HAProxy alone survives failovers.
+// The `follow` handler points HAProxy at the master, and a client that knows only HAProxy survives failovers.
 func TestDeploy07_HAProxyFollows(t *testing.T) {
 	t.Parallel()
 	for _, what := range []string{"haproxy", "jq"} {
 		_, err := lab.Need(what)
 		ok(t, err)
 	}
-	k := planned(t, lab.Plan{Members: 3, Born: true})
+	k := planned(t, lab.Plan{Members: 3, StartParked: true})
 	m := started(t, k)
 	dir := t.TempDir()
 	config, backend, pid := filepath.Join(dir, "haproxy.cfg"), filepath.Join(dir, "redis-master.cfg"), filepath.Join(dir, "pid")
@@ -68,7 +68,7 @@ func TestDeploy07_HAProxyFollows(t *testing.T) {
 	arrive(succeededBy(t, k, m))
 }
 
-// What stands in the catalogue may be anybody's: nothing of it is run, or gets into HAProxy's configuration, but an address and a port.
+// Anybody may write to the catalogue: only an address and a port of it reach HAProxy's configuration, and nothing of it is run.
 func TestDeploy07_HAProxyIsNotToldAnything(t *testing.T) {
 	t.Parallel()
 	for _, what := range []string{"haproxy", "jq"} {
@@ -122,7 +122,7 @@ func TestDeploy08_Clients(t *testing.T) {
 	t.Parallel()
 	_, err := lab.Need("dig")
 	ok(t, err)
-	k := planned(t, lab.Plan{Members: 2, Born: true})
+	k := planned(t, lab.Plan{Members: 2, StartParked: true})
 	m := started(t, k)
 	bin := filepath.Join(t.TempDir(), "client")
 	tool(t, lab.Root(), "go", "build", "-o", bin, "./scripts/deploy/clients/go")

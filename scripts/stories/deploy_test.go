@@ -21,7 +21,7 @@ import (
 // deploy is the folder of the deployment examples.
 func deploy(file string) string { return filepath.Join(lab.Root(), "scripts", "deploy", file) }
 
-// task is one process of an example, as scripts/tools/examples tells it.
+// task is one process of an example, as scripts/tools/examples prints it.
 type task struct {
 	Name, Wait string
 	Args       []string
@@ -29,7 +29,7 @@ type task struct {
 	Lead       bool
 }
 
-// environ is its environment, with what stands for hosts replaced.
+// environ is its environment, with the placeholders of hosts replaced.
 func (p task) environ(hosts *strings.Replacer) (out []string) {
 	for _, k := range slices.Sorted(maps.Keys(p.Env)) {
 		out = append(out, k+"="+hosts.Replace(p.Env[k]))
@@ -175,8 +175,9 @@ func TestDeploy01_Compose(t *testing.T) {
 	d.settled(t)
 }
 
-// The Nomad job's tasks run, with the variables of three allocations, and are replaced one after the other as its update says: the
-// leader is told to stop first, and the next follows once /health answers 200. The cluster keeps all in memory alone.
+// The Nomad job's tasks run, with the variables of three allocations, and are replaced one after the other as its update
+// says: the leader is stopped first, and the next follows once /health answers 200. The cluster keeps its data only in
+// memory.
 func TestDeploy02_Nomad(t *testing.T) {
 	t.Parallel()
 	d := newDeployed(t)
@@ -288,7 +289,7 @@ func TestDeploy04_Systemd(t *testing.T) {
 	tool(t, "/", "systemd-analyze", "security", "--offline=true", "--threshold=20", file)
 	p, err := lab.ForTest(t).Start("help", nil, "sh", "-c", "set -a; . "+deploy("resec.env")+"; exec "+bin+" agent -log-level DEBUG -http-addr 127.0.0.1:1")
 	ok(t, err)
-	lab.Eventually(t, patience, func() error { return p.Said("consul does not say which node this is") }) // so what it says is well-formed
+	lab.Eventually(t, patience, func() error { return p.Said("cannot read the node name from the consul agent") }) // so what it says is well-formed
 	p.Kill()
 }
 
@@ -312,7 +313,7 @@ func TestDeploy05_Alerts(t *testing.T) {
 	}
 }
 
-// The policy that stands in the examples is the README's, which TestAgent_UnderACLs uses.
+// The policy in the examples is that of the README, which TestAgent_UnderACLs uses.
 func TestDeploy06_Policy(t *testing.T) {
 	t.Parallel()
 	policy, err := os.ReadFile(deploy("consul-policy.hcl"))

@@ -9,13 +9,13 @@ import (
 	"resec/scripts/lab"
 )
 
-// Redis and agent die together, as a container does: nobody is left to give the lock up, and nothing listens any more.
+// Redis and agent die together, as in a container: no agent releases the lock, and nothing listens at the address.
 func TestEarly01_ContainerLost(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{2, 3, 5} {
 		t.Run(fmt.Sprint("n=", n), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: n, Born: true})
+			k := planned(t, lab.Plan{Members: n, StartParked: true})
 			m := started(t, k)
 			fig, w := figures(t), watched(t, k)
 			fig.consul(k)
@@ -32,13 +32,13 @@ func TestEarly01_ContainerLost(t *testing.T) {
 	}
 }
 
-// A machine is gone with all that ran on it, and answers nothing: its guard must have closed it, for it might live.
+// A machine is unreachable with all that runs on it. It may still be alive, so its guard must have closed first.
 func TestEarly02_MachineLost(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{2, 3} {
 		t.Run(fmt.Sprint("n=", n), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: n, Born: true, Network: true, Servers: 1, Clients: true})
+			k := planned(t, lab.Plan{Members: n, StartParked: true, Network: true, Servers: 1, Clients: true})
 			m := started(t, k)
 			fig, w := figures(t), watched(t, k)
 			from := time.Now()
@@ -61,10 +61,10 @@ func TestEarly02_MachineLost(t *testing.T) {
 // probing is HEALTHCHECK_TIMEOUT; hangs is by how much longer than that a master may hang, and close in time.
 const probing, hangs = 500 * time.Millisecond, time.Second
 
-// Where it is switched off nobody ends another's session.
+// With EARLY_TAKEOVER=false no agent destroys the session of another.
 func TestEarly03_SwitchedOff(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 2, Born: true, Env: []string{"EARLY_TAKEOVER=false"}})
+	k := planned(t, lab.Plan{Members: 2, StartParked: true, Env: []string{"EARLY_TAKEOVER=false"}})
 	m := started(t, k)
 	w := watched(t, k)
 	died := time.Now()
@@ -75,14 +75,14 @@ func TestEarly03_SwitchedOff(t *testing.T) {
 	ok(t, k.Stop())
 }
 
-// The members cannot reach one another, and each reaches Consul: the master, whose agent says that it has lost its replicas, goes on,
-// and its session is not ended.
+// The members cannot reach one another, and each reaches Consul: the master, whose agent says that it has lost its replicas,
+// continues, and its session is not ended.
 func TestEarly04_LinksCut(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{2, 3} {
 		t.Run(fmt.Sprint("n=", n), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: n, Born: true, Network: true, Servers: 1})
+			k := planned(t, lab.Plan{Members: n, StartParked: true, Network: true, Servers: 1})
 			m := started(t, k)
 			_, session := stands(t, k)
 			w := watched(t, k)
@@ -100,8 +100,8 @@ func TestEarly04_LinksCut(t *testing.T) {
 	}
 }
 
-// The master's agent hangs, or dies, while its Redis is restarted, which comes up empty and as a master: clients are sent there until
-// another is published, who parks it first.
+// The master's agent hangs, or dies, while its Redis is restarted, which comes up empty and as a master: clients are sent
+// there until another is published, who parks it first.
 func TestEarly05_RestartedBesideAnAgentThatHangs(t *testing.T) {
 	t.Parallel()
 	for i, n := range []int{2, 3, 5} {

@@ -12,10 +12,10 @@ import (
 // noise logs what a story measures, for scripts/stories/table, and knows how late the machine was meanwhile.
 type noise struct {
 	t *testing.T
-	d atomic.Int64 // the longest delay, a time.Duration, of one who had nothing to do but to be in time
+	d atomic.Int64 // the longest delay, a time.Duration, of a goroutine that only sleeps
 }
 
-// figures begins to listen to the machine, until the test ends.
+// figures starts to listen to the machine, until the test ends.
 func figures(t *testing.T) *noise {
 	n := &noise{t: t}
 	var listening sync.WaitGroup

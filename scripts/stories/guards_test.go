@@ -53,7 +53,7 @@ func minReplicas(r *lab.Redis) (toWrite, maxLag int, err error) {
 	return toWrite, maxLag, err
 }
 
-// guarded returns nil where the guard of the i-th Redis is published and set as that.
+// guarded returns nil if the guard of the i-th Redis is published and set as that.
 func guarded(k *lab.Cluster, i, want int) error {
 	p, err := countedOn(k)
 	if err != nil {
@@ -66,7 +66,7 @@ func guarded(k *lab.Cluster, i, want int) error {
 	return err
 }
 
-// unfenced returns nil where every Redis could take writes, if it were the master with all others attached.
+// unfenced returns nil if every Redis could take writes, if it were the master with all others attached.
 func unfenced(k *lab.Cluster) error {
 	for _, r := range k.Redis {
 		if n, _, err := minReplicas(r); err != nil || n >= len(k.Redis) {
@@ -76,7 +76,7 @@ func unfenced(k *lab.Cluster) error {
 	return nil
 }
 
-// closed returns nil where a master refuses writes for want of replicas.
+// closed returns nil if a master refuses writes because it has too few replicas.
 func closed(r *lab.Redis) error {
 	_, err := r.Do("DEL", "nothing")
 	if err == nil || !strings.HasPrefix(err.Error(), "NOREPLICAS") {
@@ -85,7 +85,7 @@ func closed(r *lab.Redis) error {
 	return nil
 }
 
-// neverBelow looks until the test ends, and fails it where the published master has less of a guard than others count on:
+// neverBelow checks until the test ends, and fails it if the guard of the published master is below what others rely on:
 // fewer replicas to write with, or a longer lag that a replica may have.
 func neverBelow(t *testing.T, k *lab.Cluster) {
 	var looking sync.WaitGroup

@@ -49,7 +49,7 @@ func (s keys) write(r *lab.Redis) error {
 	}
 }
 
-// on returns nil where the server has every key with its value. Of the padding it looks at the length.
+// on returns nil if the server has every key with its value. Of the padding it looks at the length.
 func (s keys) on(r *lab.Redis) error {
 	have, err := s.each(r, `local n = 0
 		for i = ARGV[2], ARGV[3] - 1 do

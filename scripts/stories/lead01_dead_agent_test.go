@@ -8,11 +8,11 @@ import (
 	"resec/scripts/lab"
 )
 
-// The fresher replica has nobody to promote it, for its agent is dead: the stale one catches up from it before it leads.
+// The agent of the fresher replica is dead and cannot promote it: the stale replica catches up from it before it leads.
 func TestLead01_FresherOnesAgentIsDead(t *testing.T) {
 	t.Parallel()
 	for _, parked := range []bool{false, true} {
-		t.Run("the agent killed"+named(parked, ", born parked"), func(t *testing.T) {
+		t.Run("the agent killed"+named(parked, ", started parked"), func(t *testing.T) {
 			t.Parallel()
 			args := []string{"--client-output-buffer-limit", "replica", "1mb", "1mb", "0", "--repl-backlog-size", "1mb"}
 			if parked {

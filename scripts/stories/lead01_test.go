@@ -27,7 +27,7 @@ func TestLead01_StaleReplicaThawed(t *testing.T) {
 			if parked == (i%2 == 0) && !*all {
 				continue
 			}
-			t.Run(v.name+named(parked, ", born parked"), func(t *testing.T) {
+			t.Run(v.name+named(parked, ", started parked"), func(t *testing.T) {
 				t.Parallel()
 				args := []string{"--client-output-buffer-limit", "replica", "1mb", "1mb", "0", "--repl-backlog-size", "1mb"}
 				if parked {
@@ -74,7 +74,7 @@ func TestLead01_StaleReplicaThawed(t *testing.T) {
 				leads(t, k, fresh)
 				for _, r := range k.Redis {
 					if n, err := w.Lost(r.Addr); err != nil || n > lost {
-						t.Errorf("%s lacks %d of the acknowledged writes, %d were missing on the fresher replica when the master died: %v", r.Name, n, lost, err)
+						t.Errorf("%s misses %d acknowledged writes, and the fresher replica missed %d when the master died: %v", r.Name, n, lost, err)
 					}
 				}
 				ok(t, k.Stop())

@@ -18,7 +18,7 @@ func TestLead02_FirstElectionOverData(t *testing.T) {
 			if !turn(position, bit(parked)) {
 				continue
 			}
-			t.Run("its agent comes "+name+named(parked, ", born parked"), func(t *testing.T) {
+			t.Run("its agent comes "+name+named(parked, ", started parked"), func(t *testing.T) {
 				t.Parallel()
 				var args []string
 				if parked {
@@ -51,7 +51,7 @@ func TestLead02_DataJoinsARunningCluster(t *testing.T) {
 				if !turn(bit(parked), i, bit(forced)) {
 					continue
 				}
-				name := fmt.Sprintf("of %d keys", n) + named(parked, ", born parked") + named(forced, ", then forced")
+				name := fmt.Sprintf("of %d keys", n) + named(parked, ", started parked") + named(forced, ", then forced")
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()
 					joinsWithData(t, n, parked, forced)
@@ -62,7 +62,7 @@ func TestLead02_DataJoinsARunningCluster(t *testing.T) {
 }
 
 func joinsWithData(t *testing.T, n int, parked, forced bool) {
-	k := planned(t, lab.Plan{Members: 3, Born: parked, Persist: lab.AOF})
+	k := planned(t, lab.Plan{Members: 3, StartParked: parked, Persist: lab.AOF})
 	for i := range 2 {
 		ok(t, k.Agent(i))
 	}
@@ -70,8 +70,8 @@ func joinsWithData(t *testing.T, n int, parked, forced bool) {
 	theirs := keys{prefix: "theirs", n: n}
 	ok(t, theirs.write(k.Redis[m]))
 	received(t, k.Redis[m], 1)
-	foreign := keys{prefix: "foreign", n: 10_000}
-	had(t, k.Redis[2], foreign)
+	unrelated := keys{prefix: "unrelated", n: 10_000}
+	had(t, k.Redis[2], unrelated)
 	if !forced {
 		keep(t, n, k.Redis[0], k.Redis[1])
 	}
@@ -84,18 +84,18 @@ func joinsWithData(t *testing.T, n int, parked, forced bool) {
 			err = fmt.Errorf("the master moved from %d to %d", m, now)
 		}
 		return errors.Join(err, k.Redis[1-m].Follows(k.Redis[m]), k.Redis[2].Is("role", "slave", "master_link_status", "down"),
-			theirs.on(k.Redis[0]), theirs.on(k.Redis[1]), foreign.on(k.Redis[2]))
+			theirs.on(k.Redis[0]), theirs.on(k.Redis[1]), unrelated.on(k.Redis[2]))
 	}
 	ok(t, asTheyWere())
 	if !forced {
 		throughout(t, 3*time.Second, asTheyWere)
-		neverElected(t, k, m, theirs, foreign)
+		neverElected(t, k, m, theirs, unrelated)
 		ok(t, k.Stop())
 		return
 	}
 	forceTo2(t, k, m, n, asTheyWere)
 	lab.Eventually(t, patience, func() error { return k.Redis[2].IsMaster(2) })
-	whole(t, k, foreign)
+	whole(t, k, unrelated)
 	leads(t, k, 2)
 	ok(t, k.Stop())
 }
@@ -118,21 +118,21 @@ func led(t *testing.T, k *lab.Cluster, a, b int) (m int) {
 }
 
 // neverElected: not even when it is all that is left. The others come back with what they have, and it stands as well.
-func neverElected(t *testing.T, k *lab.Cluster, m int, theirs, foreign keys) {
+func neverElected(t *testing.T, k *lab.Cluster, m int, theirs, unrelated keys) {
 	t.Helper()
 	aof.synced(t, k.Redis...)
 	kill(k.Redis[0].Process, k.Redis[1].Process)
 	parked := func() error { return k.Redis[2].Is("role", "slave", "master_link_status", "down") }
 	throughout(t, 8*time.Second, parked)
 	saysWhy(t, k, 2, "never this cluster's")
-	if theirs.n == 0 { // there is nothing to be wiped: whoever leads then
+	if theirs.n == 0 { // there is no data to lose, so any of them may lead
 		return
 	}
 	ok(t, k.Redis[1-m].Start())
 	ok(t, k.Redis[m].Start())
 	lab.Eventually(t, patience, func() error { return errors.Join(k.Redis[0].Ready(t.Context()), k.Redis[1].Ready(t.Context())) })
 	led(t, k, 0, 1)
-	ok(t, errors.Join(theirs.on(k.Redis[0]), theirs.on(k.Redis[1]), foreign.on(k.Redis[2]), parked()))
+	ok(t, errors.Join(theirs.on(k.Redis[0]), theirs.on(k.Redis[1]), unrelated.on(k.Redis[2]), parked()))
 }
 
 // forceTo2 asks in vain without -force, and in words with -dry-run, before it is done.

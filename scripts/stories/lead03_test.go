@@ -18,7 +18,7 @@ func TestLead03_MasterRestartedEmptyAtOnce(t *testing.T) {
 					if parked == (agentToo == (delay == "0")) && !*all {
 						continue
 					}
-					name := "delay " + delay + named(leftover, " an old dump") + named(agentToo, " agent too") + named(parked, " born parked")
+					name := "delay " + delay + named(leftover, " an old dump") + named(agentToo, " agent too") + named(parked, " started parked")
 					t.Run(name, func(t *testing.T) {
 						t.Parallel()
 						args := []string{"--repl-diskless-sync-delay", delay, "--repl-diskless-sync", "yes"}

@@ -25,7 +25,7 @@ func TestLead04_OneComesFirstAndAlone(t *testing.T) {
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: 3, Born: true, Persist: lab.AOF})
+			k := planned(t, lab.Plan{Members: 3, StartParked: true, Persist: lab.AOF})
 			m := started(t, k)
 			stored := wrote(t, k, m, keys{prefix: "stored", n: 1000})
 			first := m
@@ -61,7 +61,7 @@ func TestLead04_OneComesFirstAndAlone(t *testing.T) {
 	}
 }
 
-// At a member's address answers somebody else's Redis by then. It is nobody's to park, or to follow.
+// An unrelated Redis answers at a member's address. It is neither parked nor followed.
 func TestLead04_AnAddressIsUsedAgain(t *testing.T) {
 	t.Parallel()
 	k := planned(t, lab.Plan{Members: 3, Persist: lab.RDB})

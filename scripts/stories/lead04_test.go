@@ -41,10 +41,10 @@ func (p persistence) synced(t *testing.T, rs ...*lab.Redis) {
 	}
 }
 
-// nobody is the index of no server.
+// nobody is an index that no server has.
 const nobody = -1
 
-// A power cut: all three servers and agents are gone at once, and come again in any order, one of them with an empty disk.
+// A power cut: all three servers and agents stop at once, and return in any order, one of them with an empty disk.
 func TestLead04_AllRestarted(t *testing.T) {
 	t.Parallel()
 	for j, p := range []persistence{aof, rdb} {
@@ -54,7 +54,7 @@ func TestLead04_AllRestarted(t *testing.T) {
 					if parked == ((i/2+n)%2 == 0) && !*all || !turn(i, j, n) {
 						continue
 					}
-					t.Run(string(p)+wiped+", "+order+named(parked, ", born parked"), func(t *testing.T) {
+					t.Run(string(p)+wiped+", "+order+named(parked, ", started parked"), func(t *testing.T) {
 						t.Parallel()
 						args := p.args()
 						if parked {
@@ -140,7 +140,7 @@ func TestLead04_ReplicasDumpIsNewer(t *testing.T) {
 			if !turn(i, bit(!parked)) {
 				continue
 			}
-			t.Run(order+named(parked, ", born parked"), func(t *testing.T) {
+			t.Run(order+named(parked, ", started parked"), func(t *testing.T) {
 				t.Parallel()
 				var args []string
 				if parked {
@@ -241,7 +241,7 @@ func TestLead04_MastersAOFHoldsMore(t *testing.T) {
 			if !turn(i, bit(parked)) {
 				continue
 			}
-			t.Run(order+named(parked, ", born parked"), func(t *testing.T) {
+			t.Run(order+named(parked, ", started parked"), func(t *testing.T) {
 				t.Parallel()
 				args := aof.args()
 				if parked {
@@ -265,7 +265,7 @@ func TestLead04_MastersAOFHoldsMore(t *testing.T) {
 	}
 }
 
-// One AOF Redis restarts, as a lineage of its own that nobody has seen: it comes home by itself.
+// A Redis with AOF restarts with a new replication ID: it rejoins by itself.
 func TestLead04_OneRestarted(t *testing.T) {
 	t.Parallel()
 	for _, parked := range []bool{false, true} {
@@ -274,7 +274,7 @@ func TestLead04_OneRestarted(t *testing.T) {
 				if !turn(bit(parked), bit(master), bit(agentToo)) {
 					continue
 				}
-				name := "a replica" + named(agentToo, " and its agent") + named(parked, ", born parked")
+				name := "a replica" + named(agentToo, " and its agent") + named(parked, ", started parked")
 				if master {
 					name = "the master" + name[len("a replica"):]
 				}
@@ -298,7 +298,7 @@ func TestLead04_OneRestarted(t *testing.T) {
 						k.Agents[one].Kill()
 					}
 					away := keys{prefix: "away", n: 100}
-					lab.Eventually(t, patience, func() error { // the others go on
+					lab.Eventually(t, patience, func() error { // the others continue
 						now, err := k.Master()
 						if err != nil {
 							return err

@@ -23,7 +23,7 @@ func TestLead05_AgentRestarted(t *testing.T) {
 				if !master {
 					whose = "a replica's"
 				}
-				t.Run(fmt.Sprint(whose, " after ", away)+named(parked, ", born parked"), func(t *testing.T) {
+				t.Run(fmt.Sprint(whose, " after ", away)+named(parked, ", started parked"), func(t *testing.T) {
 					t.Parallel()
 					var args []string
 					if parked {
@@ -54,7 +54,7 @@ func TestLead05_AgentRestarted(t *testing.T) {
 						}
 						return nil
 					})
-					throughout(t, 2*interval, unmoved) // as long as a check that nobody updates would have lasted
+					throughout(t, 2*interval, unmoved) // as long as a check that is not renewed
 					whole(t, k, stored)
 					if after, now := stands(t, k); after.Master != before.Master || now != session {
 						t.Errorf("it moved from %+v to %+v, from session %s to %s", before.Master, after.Master, session, now)
@@ -66,7 +66,7 @@ func TestLead05_AgentRestarted(t *testing.T) {
 	}
 }
 
-// stands are the state and the session that holds the lock.
+// stands returns the state and the session that holds the lock.
 func stands(t *testing.T, k *lab.Cluster) (state, string) {
 	t.Helper()
 	var s state
@@ -85,7 +85,7 @@ func stands(t *testing.T, k *lab.Cluster) (state, string) {
 	return s, session
 }
 
-// sameRoles returns nil where the m-th Redis takes a write, and the others follow it.
+// sameRoles returns nil if the m-th Redis takes a write, and the others follow it.
 func sameRoles(k *lab.Cluster, m int) error {
 	errs := []error{k.Redis[m].IsMaster(len(k.Redis) - 1)}
 	for _, i := range others(k, m) {
@@ -100,7 +100,7 @@ func TestLead05_RedisAndAgentRestarted(t *testing.T) {
 	t.Parallel()
 	for _, dump := range []bool{false, true} {
 		for _, parked := range []bool{false, true} {
-			t.Run("empty"+named(dump, ", but for a dump")+named(parked, ", born parked"), func(t *testing.T) {
+			t.Run("empty"+named(dump, ", but for a dump")+named(parked, ", started parked"), func(t *testing.T) {
 				t.Parallel()
 				var args []string
 				if parked {
@@ -108,7 +108,7 @@ func TestLead05_RedisAndAgentRestarted(t *testing.T) {
 				}
 				k := cluster(t, 3, args...)
 				k.Env = append(k.Env, "HEALTHCHECK_INTERVAL=10s", "CONSUL_LOCK_TTL=30s")
-				had(t, k.Redis[0], keys{prefix: "first", n: 1}) // otherwise nobody is elected for 20 s
+				had(t, k.Redis[0], keys{prefix: "first", n: 1}) // otherwise no master is elected for 20 s
 				m := started(t, k)
 				stored := wrote(t, k, m, keys{prefix: "stored", n: 1000})
 				if dump {

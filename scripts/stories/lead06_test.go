@@ -67,7 +67,7 @@ func idle(t *testing.T, k *lab.Cluster, m int) (same func() error) {
 	}
 }
 
-// A Consul client agent that is told to leave takes its node out of the catalogue, with the services, the check and the
+// A Consul client agent that leaves takes its node out of the catalogue, with the services, the check and the
 // session of the resec beside it. The incumbent stays.
 func TestLead06_ConsulClientAgentRestarted(t *testing.T) {
 	t.Parallel()
@@ -86,7 +86,7 @@ func TestLead06_ConsulClientAgentRestarted(t *testing.T) {
 			before, _ := stands(t, k)
 			for _, i := range v.whose(m) {
 				same := idle(t, k, m)
-				_, err := k.Clients[i].Stop(syscall.SIGTERM) // the code is 1 where its leaving took longer than 5 s
+				_, err := k.Clients[i].Stop(syscall.SIGTERM) // the code is 1 if leaving took longer than 5 s
 				ok(t, err)
 				ok(t, same())
 				ok(t, k.Clients[i].Restart())

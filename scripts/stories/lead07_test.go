@@ -50,7 +50,7 @@ func TestLead07_ConnectionsEnd(t *testing.T) {
 		}},
 		{"the agents' user is changed", func(t *testing.T, k *lab.Cluster, same func() error) {
 			for _, rules := range [][]string{
-				{"resetpass", ">other"}, // nobody comes in with the old password
+				{"resetpass", ">other"}, // the old password is denied
 				{">secret"},
 				{"off"},
 				{"on"},
@@ -84,7 +84,8 @@ func TestLead07_ConnectionsEnd(t *testing.T) {
 			stored := wrote(t, k, m, keys{prefix: "stored", n: 1000})
 			keep(t, stored.n, k.Redis...)
 			before, session := stands(t, k)
-			// But for the replicas' links, which end with the user that they logged in as; without any the guard closes the master.
+			// But for the replicas' links, which end with the user that they logged in as; without any the guard closes the
+			// master.
 			same := func() error {
 				errs := []error{k.Redis[m].Is("role", "master")}
 				for _, i := range others(k, m) {
@@ -120,14 +121,14 @@ func TestLead07_ByHand(t *testing.T) {
 		do      []string
 		writing bool // a write gets in meanwhile
 	}{
-		{"a replica is told to follow nobody", false, []string{"REPLICAOF", "NO", "ONE"}, false},
-		{"a replica is told to follow nobody, and written to", false, []string{"REPLICAOF", "NO", "ONE"}, true},
+		{"a replica is promoted by hand", false, []string{"REPLICAOF", "NO", "ONE"}, false},
+		{"a replica is promoted by hand and takes a write", false, []string{"REPLICAOF", "NO", "ONE"}, true},
 		{"a replica is parked", false, []string{"REPLICAOF", "127.0.0.1", "1"}, false},
-		{"a replica is told to follow the other one", false, []string{"REPLICAOF", "the other replica"}, false},
-		{"a replica is told to take writes", false, []string{"CONFIG", "SET", "replica-read-only", "no"}, true},
+		{"a replica is pointed at the other one", false, []string{"REPLICAOF", "the other replica"}, false},
+		{"a replica is made writable", false, []string{"CONFIG", "SET", "replica-read-only", "no"}, true},
 		{"the master is parked", true, []string{"REPLICAOF", "127.0.0.1", "1"}, false},
 		{"the master is fenced", true, []string{"CONFIG", "SET", "min-replicas-to-write", "2147483647"}, false},
-		{"the master is told to follow its replica", true, []string{"REPLICAOF", "the other replica"}, false},
+		{"the master is pointed at its replica", true, []string{"REPLICAOF", "the other replica"}, false},
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
@@ -171,7 +172,7 @@ func TestLead07_ByHand(t *testing.T) {
 	}
 }
 
-// loud returns nil where a log has a line that an operator would see.
+// loud returns nil if a log has a line that an operator would see.
 func loud(log string) error {
 	for _, level := range []string{"level=INFO", "level=WARN", "level=ERROR"} {
 		if strings.Contains(log, level) {

@@ -9,13 +9,13 @@ import (
 )
 
 // The one that has everything may not lead, for its priority is 0, and the other was restarted: what it has now is not known.
-// Both say so, and nobody leads until an operator changes the priority.
+// Both log why, and there is no master until an operator changes the priority.
 func TestLead08_OneWasRestartedTheOtherMayNotLead(t *testing.T) {
 	t.Parallel()
 	for _, parked := range []bool{false, true} {
 		t.Run("the rest has"+named(!parked, " come up plain")+named(parked, " come up parked"), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: 3, Born: parked, Persist: lab.AOF})
+			k := planned(t, lab.Plan{Members: 3, StartParked: parked, Persist: lab.AOF})
 			m := started(t, k)
 			stored := wrote(t, k, m, keys{prefix: "stored", n: 1000})
 			able, restarted := (m+1)%3, (m+2)%3

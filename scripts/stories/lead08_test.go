@@ -31,7 +31,7 @@ func TestLead08_OnlyCopyIsSyncing(t *testing.T) {
 	syncing(t, k, 1)
 	k.Redis[0].Kill()
 	saysWhy(t, k, 1, "has not caught up")
-	throughout(t, 8*time.Second, func() error { // longer than it takes to see that nobody else is there
+	throughout(t, 8*time.Second, func() error { // longer than it takes to see that there is no other member
 		return k.Redis[1].Is("role", "slave")
 	})
 	saysWhy(t, k, 1, "has not caught up")
@@ -46,7 +46,7 @@ func TestLead08_OnlyCopyIsSyncingAndTheMasterIsBack(t *testing.T) {
 	heavy(t)
 	for _, parked := range []bool{false, true} {
 		for _, agentToo := range []bool{false, true} {
-			t.Run("at once"+named(agentToo, ", its agent too")+named(parked, ", born parked"), func(t *testing.T) {
+			t.Run("at once"+named(agentToo, ", its agent too")+named(parked, ", started parked"), func(t *testing.T) {
 				heavy(t)
 				k := large(t, 2, parked)
 				do(t, k.Redis[0], "BGSAVE")
@@ -110,7 +110,7 @@ func TestLead08_AnotherCopyIsLinked(t *testing.T) {
 func large(t *testing.T, n int, parked bool) *lab.Cluster {
 	t.Helper()
 	// A server that forks, or syncs such a file with its disk, does not answer for a while.
-	k := planned(t, lab.Plan{Members: n, Born: parked, RedisArgs: []string{"--rdbcompression", "no"}, Env: []string{"HEALTHCHECK_INTERVAL=4s", "HEALTHCHECK_TIMEOUT=3s"}})
+	k := planned(t, lab.Plan{Members: n, StartParked: parked, RedisArgs: []string{"--rdbcompression", "no"}, Env: []string{"HEALTHCHECK_INTERVAL=4s", "HEALTHCHECK_TIMEOUT=3s"}})
 	had(t, k.Redis[0], bulk())
 	return k
 }

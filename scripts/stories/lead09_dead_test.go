@@ -61,7 +61,7 @@ func TestLead09_TheTargetOfAFailoverDies(t *testing.T) {
 	began := time.Now()
 	lab.Eventually(t, patience, func() error { return k.Redis[third].Is("role", "master") })
 	if d := time.Since(began); d > 15*time.Second { // the dead agent's session lives for 2 to 6 s
-		t.Errorf("nobody led for %s: the request stood in the way", d)
+		t.Errorf("no member led for %s because of the request", d)
 	}
 	if code := <-done; code != 4 {
 		t.Errorf("resec failover exits with %d", code)
@@ -72,8 +72,8 @@ func TestLead09_TheTargetOfAFailoverDies(t *testing.T) {
 	ok(t, k.Stop())
 }
 
-// The dead master's address is given to something that is no Redis, and says so, or to a Redis of somebody else's, which lets us not in, or
-// lets in whoever gives no password: it is replaced all the same, and nothing is done to who is there.
+// Another server takes the dead master's address: no Redis, or a Redis of another cluster that denies access, or one without a
+// password. The master is replaced all the same, and the other server is not changed.
 func TestLead09_SomethingElseAtItsAddress(t *testing.T) {
 	t.Parallel()
 	for name, listens := range map[string]func(t *testing.T, addr string) (end func()){
@@ -81,7 +81,7 @@ func TestLead09_SomethingElseAtItsAddress(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: 3, Born: true, RedisArgs: []string{"--requirepass", "ours"}, Env: []string{"REDIS_PASSWORD=ours"}})
+			k := planned(t, lab.Plan{Members: 3, StartParked: true, RedisArgs: []string{"--requirepass", "ours"}, Env: []string{"REDIS_PASSWORD=ours"}})
 			m := started(t, k)
 			stored := wrote(t, k, m, keys{prefix: "stored", n: 300})
 			kill(k.Redis[m].Process, k.Agents[m])
@@ -126,7 +126,7 @@ func rude(t *testing.T, addr string) (end func()) {
 	}
 }
 
-// stranger is a Redis of somebody else's.
+// stranger is a Redis that belongs to no cluster.
 func stranger(args ...string) func(t *testing.T, addr string) (end func()) {
 	return func(t *testing.T, addr string) func() {
 		r, err := lab.ForTest(t).StartRedisAt("stranger", addr, args...)
@@ -140,10 +140,10 @@ func stranger(args ...string) func(t *testing.T, addr string) (end func()) {
 	}
 }
 
-// The password of a living master is changed, and its agent is killed: nobody can look at it, and it is left to its clients.
+// The password of a live master is changed, and its agent is killed: no agent can probe it, and it keeps serving its clients.
 func TestLead09_TheMasterLetsNobodyIn(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 3, Born: true, Servers: 1})
+	k := planned(t, lab.Plan{Members: 3, StartParked: true, Servers: 1})
 	m := started(t, k)
 	stored := wrote(t, k, m, keys{prefix: "stored", n: 300})
 	set := func(password string) {
@@ -166,7 +166,7 @@ func TestLead09_TheMasterLetsNobodyIn(t *testing.T) {
 				return nil
 			}
 		}
-		return errors.New("nobody has taken over")
+		return errors.New("no member has taken over")
 	})
 	ok(t, k.Agent(m))
 	whole(t, k, stored)
@@ -176,7 +176,7 @@ func TestLead09_TheMasterLetsNobodyIn(t *testing.T) {
 // What an operator forced is done once: a member that comes back later with more than an emptied master is asked for anew.
 func TestLead09_ForceIsUsedUp(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 3, Born: true, Persist: lab.AOF})
+	k := planned(t, lab.Plan{Members: 3, StartParked: true, Persist: lab.AOF})
 	m := started(t, k)
 	stored := wrote(t, k, m, keys{prefix: "stored", n: 300})
 	target := others(k, m)[0]

@@ -27,16 +27,16 @@ func TestLead09_RollingReplacement(t *testing.T) {
 		{"the new one first, the master last", true, leave, true},
 		{"the old one first", false, leave, false},
 		{"the old one first, the master last", false, leave, true},
-		{"redis and agent told to stop at the same moment", false, leaveAtOnce, false},
+		{"redis and agent stopped at the same moment", false, leaveAtOnce, false},
 		{"killed, and deregistered by hand", false, killed, false},
 	} {
 		for _, parked := range []bool{false, true} {
 			if parked == (i%2 == 0) && !*all {
 				continue
 			}
-			t.Run(v.name+named(parked, ", born parked"), func(t *testing.T) {
+			t.Run(v.name+named(parked, ", started parked"), func(t *testing.T) {
 				t.Parallel()
-				k := planned(t, lab.Plan{Members: 3, Born: parked})
+				k := planned(t, lab.Plan{Members: 3, StartParked: parked})
 				m := started(t, k)
 				stored := wrote(t, k, m, keys{prefix: "stored", n: 1000})
 				order := append([]int{m}, others(k, m)...)

@@ -60,7 +60,7 @@ func TestLead09_SecondFailoverDuringTheFirst(t *testing.T) {
 				if v.all {
 					k.Agents[next].Kill()
 				}
-				lab.Eventually(t, patience, func() error { // the rest goes on
+				lab.Eventually(t, patience, func() error { // the rest continues
 					_, err := k.Linked()
 					return err
 				})

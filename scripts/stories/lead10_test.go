@@ -14,19 +14,19 @@ import (
 	"resec/scripts/lab"
 )
 
-// Two clusters, and nobody has thought of their lock keys: the default one is the first's.
+// Two clusters use the same default lock key: it belongs to the first.
 func TestLead10_TwoClustersOnTheDefaultLockKey(t *testing.T) {
 	t.Parallel()
 	for _, parked := range []bool{false, true} {
 		for _, data := range []bool{false, true} {
-			t.Run("the second is"+named(!data, " empty")+named(data, " full")+named(parked, ", born parked"), func(t *testing.T) {
+			t.Run("the second is"+named(!data, " empty")+named(data, " full")+named(parked, ", started parked"), func(t *testing.T) {
 				t.Parallel()
 				l := lab.ForTest(t)
 				c, err := l.StartConsul("own", nil)
 				ok(t, err)
-				first, err := l.NewPlanned(lab.Plan{Name: "first", Members: 2, Consul: c, Born: parked})
+				first, err := l.NewPlanned(lab.Plan{Name: "first", Members: 2, Consul: c, StartParked: parked})
 				ok(t, err)
-				second, err := l.NewPlanned(lab.Plan{Name: "second", Members: 2, Consul: c, Born: parked})
+				second, err := l.NewPlanned(lab.Plan{Name: "second", Members: 2, Consul: c, StartParked: parked})
 				ok(t, err)
 				first.Env = append(first.Env, "CONSUL_LOCK_KEY=resec/.lock")          // the default, which the lab looks at
 				second.Env = append(second.Env, "CONSUL_LOCK_KEY=", "LOG_LEVEL=WARN") // an empty variable is none
@@ -98,7 +98,7 @@ func value(t *testing.T, c *lab.Consul, key string) string {
 	return string(pair.Value)
 }
 
-// touched is what would differ if anybody had told the server anything: its role and what commands that change one it got.
+// touched is what a command that changes a server would change: its role, and the number of such commands.
 func touched(t *testing.T, r *lab.Redis) string {
 	t.Helper()
 	all := do(t, r, "INFO", "everything")
@@ -113,7 +113,7 @@ func touched(t *testing.T, r *lab.Redis) string {
 	return strings.Join(out, " ")
 }
 
-// A stranger stands in the catalogue as the cluster's master, and its Redis is empty.
+// An unrelated empty Redis is registered as the cluster's master.
 func TestLead10_StrangersEntry(t *testing.T) {
 	t.Parallel()
 	for i, meta := range []struct {
@@ -135,7 +135,7 @@ func TestLead10_StrangersEntry(t *testing.T) {
 				ok(t, k.Agent(one))
 			}},
 			{"when the master is killed", func(t *testing.T, k *lab.Cluster, m int) { k.Redis[m].Kill() }},
-			{"beside resec follow", followAlone},
+			{"with resec follow", followAlone},
 		} {
 			if (i+j)%2 == 1 && !*all {
 				continue
@@ -160,7 +160,7 @@ func TestLead10_StrangersEntry(t *testing.T) {
 				}
 				lab.Eventually(t, patience, func() error { _, err := k.Linked(); return err })
 				if now := touched(t, stranger); now != was || stranger.Said("asks for synchronization") == nil {
-					t.Errorf("the stranger was not left alone: %s, was %s\n%s", now, was, stranger.Output())
+					t.Errorf("the unrelated redis was changed: %s, was %s\n%s", now, was, stranger.Output())
 				}
 				ok(t, k.Stop())
 			})
@@ -168,7 +168,7 @@ func TestLead10_StrangersEntry(t *testing.T) {
 	}
 }
 
-// followAlone has `resec follow` do an agent's work beside a replica.
+// followAlone runs `resec follow` instead of an agent for a replica.
 func followAlone(t *testing.T, k *lab.Cluster, m int) {
 	one := (m + 1) % 3
 	k.Agents[one].Kill()
@@ -185,7 +185,7 @@ func followAlone(t *testing.T, k *lab.Cluster, m int) {
 	})
 }
 
-// register puts a service into the catalogue, as anybody may.
+// register registers a service, as any client of Consul may.
 func register(t *testing.T, k *lab.Cluster, service string, r *lab.Redis, meta map[string]string) {
 	t.Helper()
 	body, err := json.Marshal(map[string]any{"ID": "stranger-" + k.Name, "Name": service, "Address": r.Host, "Port": 6379, "Meta": meta})

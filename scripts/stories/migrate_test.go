@@ -12,8 +12,9 @@ import (
 	"resec/scripts/lab"
 )
 
-// From Redis Sentinel, as the README says it: Sentinel is told to do nothing, the agents are started, the master's first. Nothing moves, a
-// client that asks Sentinel for the master until all agents are there, and Consul from then on, loses nothing, and nobody needs a sync.
+// From Redis Sentinel, as in the README: Sentinel's failovers are disabled, the agents are started, the master's first.
+// Nothing moves, a client that asks Sentinel for the master until all agents are there, and Consul from then on, loses
+// nothing, and no replica needs a full sync.
 func TestMigrate01_FromSentinel(t *testing.T) {
 	t.Parallel()
 	k := planned(t, lab.Plan{Members: 3, Sourced: true})
@@ -71,9 +72,9 @@ func TestMigrate01_FromSentinel(t *testing.T) {
 	ok(t, k.Stop())
 }
 
-// From the program that was called resec before, as the README says it: the agents of the replicas are replaced first, the master's
-// last, which is when mastership moves, by the protocol. The old program itself is not to be had any more: its lock and its service
-// entries are.
+// From the program that was called resec before, as the README says it: the agents of the replicas are replaced first, the
+// master's last, which is when mastership moves, by the protocol. The old program itself is not available any more: its lock
+// and its service entries are.
 func TestMigrate02_FromTheOldResec(t *testing.T) {
 	t.Parallel()
 	k := planned(t, lab.Plan{Members: 3})
@@ -98,7 +99,7 @@ func TestMigrate02_FromTheOldResec(t *testing.T) {
 	for _, i := range []int{1, 2} {
 		ok(t, olders[i].Leave())
 		ok(t, k.Agent(i))
-		lab.Eventually(t, patience, func() error { // waits for whoever holds the lock
+		lab.Eventually(t, patience, func() error { // waits for the lock holder
 			return errors.Join(k.Redis[i].Follows(k.Redis[0]), k.Agents[i].Said("has not published itself"))
 		})
 	}

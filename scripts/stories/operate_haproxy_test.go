@@ -16,7 +16,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// haproxy starts one that sends who connects to it to the member that says that it is the master, and returns its address.
+// haproxy starts an HAProxy that sends connections to the member whose /master answers 200, and returns its address.
 func haproxy(t *testing.T, k *lab.Cluster) string {
 	t.Helper()
 	_, err := lab.Need("haproxy")
@@ -40,7 +40,7 @@ func haproxy(t *testing.T, k *lab.Cluster) string {
 	return addr
 }
 
-// A client that knows HAProxy alone writes to the master, whoever that is.
+// A client that knows only HAProxy always writes to the master.
 func TestOperate03_HAProxySendsWritesToTheMaster(t *testing.T) {
 	t.Parallel()
 	k := cluster(t, 3)

@@ -12,7 +12,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// Each path of each member, and none tells a secret.
+// Each path of each member answers, and none shows a secret.
 func TestOperate03_Paths(t *testing.T) {
 	t.Parallel()
 	const secret = "geheim-4711"
@@ -33,7 +33,7 @@ func TestOperate03_Paths(t *testing.T) {
 				code, body, err := answer(t.Context(), method, web(k, i), path)
 				ok(t, err)
 				if strings.Contains(body, secret) {
-					t.Errorf("m%d: %s %s tells the password", i, method, path)
+					t.Errorf("m%d: %s %s shows the password", i, method, path)
 				}
 				none := path == "/nonsense" || path == "/debug/pprof/"
 				if none != (code == 404) || !none && (method == "POST") != (code == 405) || method == "HEAD" && body != "" {
@@ -122,7 +122,7 @@ func TestOperate03_MasterThatRefusesWrites(t *testing.T) {
 	ok(t, k.Stop())
 }
 
-// Nothing is on disk: each member is told to end and comes back empty as soon as the last one says that it is healthy. No key
+// Nothing is on disk: each member is stopped and returns empty as soon as the last one says that it is healthy. No key
 // is lost.
 func TestOperate03_RollingUpdateOfAMemoryOnlyCluster(t *testing.T) {
 	t.Parallel()
@@ -130,7 +130,7 @@ func TestOperate03_RollingUpdateOfAMemoryOnlyCluster(t *testing.T) {
 		for _, crash := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%d members%s", n, named(crash, ", killed")), func(t *testing.T) {
 				t.Parallel()
-				k := planned(t, lab.Plan{Members: n, Born: true})
+				k := planned(t, lab.Plan{Members: n, StartParked: true})
 				m := answeringAll(t, k)
 				stored := wrote(t, k, m, keys{prefix: "stored", n: 20_000, size: 1000})
 				for i := range k.Redis {
@@ -198,7 +198,7 @@ func TestOperate03_LeavingSaysSo(t *testing.T) {
 	ok(t, k.Stop())
 }
 
-// It listens before there is anything to tell, and says why it is not ready.
+// The agent listens before it is ready, and says why it is not.
 func TestOperate03_BeforeAnythingAnswers(t *testing.T) {
 	t.Parallel()
 	k := cluster(t, 1)

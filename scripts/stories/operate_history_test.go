@@ -10,7 +10,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// told is the history as `resec history -json` tells it.
+// told is the history as `resec history -json` prints it.
 func told(k *lab.Cluster) (all []struct {
 	From, To, Cause string
 	Term            uint64
@@ -23,10 +23,10 @@ func told(k *lab.Cluster) (all []struct {
 	return all, json.Unmarshal([]byte(out), &all)
 }
 
-// Each change of mastership stands in the history: who, from whom, and why.
+// The history has each change of master: from which member, to which member, and why.
 func TestOperate05_History(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 3, Born: true})
+	k := planned(t, lab.Plan{Members: 3, StartParked: true})
 	var causes, chain []string
 	check := func(cause string) int {
 		t.Helper()
@@ -78,20 +78,20 @@ func TestOperate05_History(t *testing.T) {
 	ok(t, k.Stop())
 }
 
-// A member that will not come back is forgotten, and no longer counts; one that is there is not.
+// A member that will not come back is removed, and no longer counts; one that is alive is not removed.
 func TestOperate06_Forget(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 3, Born: true})
+	k := planned(t, lab.Plan{Members: 3, StartParked: true})
 	m := started(t, k)
 	gone := others(k, m)[0]
 	id := fmt.Sprint("m", gone)
-	refusal(t, k, "there is no member", "forget", "nobody")
-	refusal(t, k, "the agent of "+id+" lives", "forget", id)
+	refusal(t, k, "unknown member", "forget", "nobody")
+	refusal(t, k, "the agent of "+id+" is alive", "forget", id)
 	k.Agents[gone].Kill()
 	lab.Eventually(t, patience, func() error {
 		pair, _, err := k.Consul.Client.KV().Get(lockKey(k)+"/members/"+id, nil)
 		if err == nil && pair != nil && pair.Session != "" {
-			err = errors.New("its session stands still")
+			err = errors.New("its session still exists")
 		}
 		return err
 	})

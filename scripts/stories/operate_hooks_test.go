@@ -22,7 +22,7 @@ func heard(dir, file string, i int) []string {
 	return strings.Fields(string(data))
 }
 
-// runs tells whether one of the processes lives whose numbers hooks have written. One that nobody has waited for is dead.
+// runs reports whether one of the processes is alive whose ids the hooks have written. A zombie is dead.
 func runs(pids ...string) bool {
 	for _, pid := range pids {
 		stat, err := os.ReadFile(filepath.Join("/proc", pid, "stat"))
@@ -33,7 +33,7 @@ func runs(pids ...string) bool {
 	return false
 }
 
-// stopped stops agents, one after the other, and fails the test where one takes as long as Nomad waits.
+// stopped stops agents, one after the other, and fails the test if one takes as long as Nomad waits.
 func stopped(t *testing.T, k *lab.Cluster, members ...int) {
 	t.Helper()
 	fig := figures(t)
@@ -60,7 +60,7 @@ func succeededBy(t *testing.T, k *lab.Cluster, m int) (next int) {
 	return next
 }
 
-// Whatever a hook does, a failover goes on, and nothing is left of it when the agents have left.
+// Whatever a hook does, a failover continues, and nothing is left of it when the agents have left.
 func TestOperate04_HooksDuringAFailover(t *testing.T) {
 	t.Parallel()
 	for _, v := range []struct {
@@ -82,7 +82,7 @@ func TestOperate04_HooksDuringAFailover(t *testing.T) {
 			each(others(k), func(i int) {
 				lab.Eventually(t, patience, func() error {
 					if len(heard(dir, "pids", i)) == 0 {
-						return fmt.Errorf("no hook has run beside m%d", i)
+						return fmt.Errorf("no hook of m%d has run", i)
 					}
 					return nil
 				})
@@ -90,7 +90,7 @@ func TestOperate04_HooksDuringAFailover(t *testing.T) {
 			k.Redis[m].Kill()
 			next := succeededBy(t, k, m)
 			if pids := heard(dir, "pids", next); v.hangs && !runs(pids...) { // that of the role before, or this one's
-				t.Errorf("the hook beside m%d did not hang any more: %v", next, pids)
+				t.Errorf("the hook of m%d no longer hangs: %v", next, pids)
 			}
 			ok(t, k.Redis[m].Start())
 			whole(t, k)
@@ -100,7 +100,7 @@ func TestOperate04_HooksDuringAFailover(t *testing.T) {
 			stopped(t, k, others(k)...)
 			each(others(k), func(i int) {
 				if pids := heard(dir, "pids", i); runs(pids...) {
-					t.Errorf("of %v beside m%d one is left", pids, i)
+					t.Errorf("of the processes %v of m%d one still runs", pids, i)
 				}
 			})
 		})
@@ -138,7 +138,7 @@ func TestOperate04_HookHangsAndConsulFreezesAsItLeaves(t *testing.T) {
 	}
 }
 
-// What hooks are told: as handlers under `elect` and `follow` are.
+// Hooks get the same input as handlers under `elect` and `follow`.
 func TestOperate04_WhatHooksAreTold(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -236,7 +236,7 @@ func TestOperate04_FenceHook(t *testing.T) {
 	}
 	ok(t, a.Sane())
 	if _, err := os.Stat(filepath.Join(dir, "no.m0")); err == nil {
-		t.Error("the environment's hook ran beside the command line's")
+		t.Error("the hook of the environment ran, too")
 	}
 }
 

@@ -66,7 +66,7 @@ func TestOperate03_Metrics(t *testing.T) {
 		checked(t, k, i)
 	}
 
-	// The master's agent is killed, and whoever takes over fences and parks its Redis.
+	// The master's agent is killed, and the agent that takes over fences and parks its Redis.
 	before := map[int]float64{}
 	for _, i := range others(k, m) {
 		if before[i], err = metric(t, k, i, "resec_promotions_total"); err != nil {

@@ -29,7 +29,7 @@ func heardOfIt(t *testing.T, k *lab.Cluster) {
 	}
 }
 
-// nobodyLeads returns nil where no Redis but the m-th has become a master.
+// nobodyLeads returns nil if no Redis but the m-th has become a master.
 func nobodyLeads(k *lab.Cluster, m int) func() error {
 	return seldom(func() error {
 		for _, i := range others(k, m) {
@@ -47,7 +47,7 @@ func TestOperate02_PausedMasterDies(t *testing.T) {
 	for _, byItself := range []bool{false, true} {
 		t.Run(fmt.Sprint("it ends by itself: ", byItself), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: 3, Born: true})
+			k := planned(t, lab.Plan{Members: 3, StartParked: true})
 			m := started(t, k)
 			stored := wrote(t, k, m, keys{prefix: "stored", n: 100})
 			keep(t, stored.n, k.Redis...)
@@ -74,7 +74,7 @@ func TestOperate02_PausedMasterDies(t *testing.T) {
 						return nil
 					}
 				}
-				return errors.New("nobody was elected")
+				return errors.New("no master was elected")
 			})
 			ok(t, k.Redis[m].Restart())
 			whole(t, k, stored)
@@ -83,7 +83,7 @@ func TestOperate02_PausedMasterDies(t *testing.T) {
 	}
 }
 
-// A Redis is restarted by hand while the cluster is paused: whatever it comes back with, it wipes nobody, whoever writes to it.
+// A Redis is restarted by hand while the cluster is paused: whatever data it has and gets, it overwrites no other member.
 func TestOperate02_RestartedByHand(t *testing.T) {
 	t.Parallel()
 	for _, with := range []string{"its data", "nothing", "an old dump"} {
@@ -123,7 +123,7 @@ func TestOperate02_RestartedByHand(t *testing.T) {
 			ok(t, err)
 			for _, e := range entries {
 				if e.Checks.AggregatedStatus() == "passing" {
-					t.Errorf("a master that nobody elected is listed as passing: %s", e.Service.ID)
+					t.Errorf("a master that was not elected is listed as passing: %s", e.Service.ID)
 				}
 			}
 			command(t, k, "resume")
@@ -133,10 +133,10 @@ func TestOperate02_RestartedByHand(t *testing.T) {
 	}
 }
 
-// The master's agent is restarted while the cluster is paused: its Redis goes on, and no write is refused.
+// The master's agent is restarted while the cluster is paused: its Redis continues, and no write is refused.
 func TestOperate02_AgentRestarted(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 3, Born: true})
+	k := planned(t, lab.Plan{Members: 3, StartParked: true})
 	m := started(t, k)
 	w := watched(t, k)
 	command(t, k, "pause")

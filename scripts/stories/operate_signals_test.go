@@ -45,7 +45,7 @@ func TestOperate06_SIGUSR1(t *testing.T) {
 
 	waits, err := k.Resec("waits", 0, "agent", "-http-addr", lab.Host()+":8500", "-log-level", "INFO") // for a Consul that is not there
 	ok(t, err)
-	lab.Eventually(t, patience, func() error { return waits.Said("consul does not say which node this is") })
+	lab.Eventually(t, patience, func() error { return waits.Said("cannot read the node name from the consul agent") })
 	waits.Signal(syscall.SIGUSR1)
 	throughout(t, time.Second, func() error {
 		if !waits.Running() {
@@ -96,7 +96,7 @@ func manager(t *testing.T) *systemd {
 	return s
 }
 
-// hears is the number of the first line from a number on that is the text; an error where there is none yet.
+// hears is the number of the first line from a number on that is the text; an error if there is none yet.
 func (s *systemd) hears(from int, text string) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -168,14 +168,14 @@ func TestOperate06_StatusWatch(t *testing.T) {
 		t.Helper()
 		lab.Eventually(t, patience, func() error { return errors.Join(table.Said(text), lines.Said(text)) })
 	}
-	shown(fmt.Sprintf("healthy: master m%d, term 1, 1 linked replicas", m))
+	shown(fmt.Sprintf("healthy: master m%d, term 1, 1 streaming replicas", m))
 	k.Redis[m].Kill()
 	next := succeededBy(t, k, m)
-	shown(fmt.Sprintf("degraded: master m%d, term 2, 0 linked replicas", next))
+	shown(fmt.Sprintf("degraded: master m%d, term 2, 0 streaming replicas", next))
 	ok(t, k.Redis[m].Start())
-	shown(fmt.Sprintf("healthy: master m%d, term 2, 1 linked replicas", next))
+	shown(fmt.Sprintf("healthy: master m%d, term 2, 1 streaming replicas", next))
 	k.Servers[0].Kill()
-	shown("unknown: consul does not tell: ")
+	shown("unknown: cannot read the cluster from consul: ")
 	before := len(table.Output())
 	ok(t, k.Servers[0].Restart())
 	lab.Eventually(t, patience, func() error {
@@ -190,7 +190,7 @@ func TestOperate06_StatusWatch(t *testing.T) {
 		}
 	}
 	if out := table.Output(); strings.Contains(out, "\x1b") || !strings.Contains(out, "\n\nID ") {
-		t.Errorf("not on a terminal, a blank line stands between two tables:\n%s", out)
+		t.Errorf("without a terminal there must be a blank line between two tables:\n%s", out)
 	}
 	for _, l := range strings.Split(strings.TrimSpace(lines.Output()), "\n") {
 		if !json.Valid([]byte(l)) {

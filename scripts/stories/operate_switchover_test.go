@@ -13,7 +13,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// switched runs `resec switchover`, and returns the pause that it tells of.
+// switched runs `resec switchover`, and returns the pause that it prints.
 func switched(t *testing.T, k *lab.Cluster, args ...string) time.Duration {
 	t.Helper()
 	out, stderr, code, err := k.Run(0, "", append([]string{"switchover"}, args...)...)
@@ -26,7 +26,7 @@ func switched(t *testing.T, k *lab.Cluster, args ...string) time.Duration {
 		t.Fatalf("switchover: exit %d %v\n%s%s", code, err, out, stderr)
 	}
 	found := regexp.MustCompile(`writes were held back for ([0-9.]+) ms`).FindStringSubmatch(out)
-	if found == nil && strings.Contains(out, "how long that took is not known") { // Consul had too much to do to note it
+	if found == nil && strings.Contains(out, "is unknown") { // Consul had too much to do to note it
 		return 0
 	} else if found == nil {
 		t.Fatalf("switchover says\n%s", out)
@@ -45,27 +45,28 @@ func refusal(t *testing.T, k *lab.Cluster, want string, args ...string) {
 	}
 }
 
-// accepted returns nil where a server has accepted a write lately.
+// accepted returns nil if a server has accepted a write lately.
 func accepted(w *lab.Watch, lately time.Duration) error {
 	for _, all := range w.Prober.Accepted() {
 		if len(all) > 0 && time.Since(all[len(all)-1].To) < lately {
 			return nil
 		}
 	}
-	return errors.New("nobody accepts writes")
+	return errors.New("no server accepts writes")
 }
 
-// Mastership goes round and round while a client writes as fast as it can. That takes the machine for itself: no story is beside it.
+// The master changes again and again while a client writes as fast as it can. The test is not parallel: it uses the whole
+// machine.
 func TestOperate01_SwitchoverAgainAndAgain(t *testing.T) {
 	for n, times := range map[int]int{2: 10, 3: 50} {
 		t.Run(fmt.Sprint(n, " members"), func(t *testing.T) {
-			k := planned(t, lab.Plan{Members: n, Born: true})
+			k := planned(t, lab.Plan{Members: n, StartParked: true})
 			last := started(t, k)
 			fig, w := figures(t), watched(t, k)
 			full := k.Writing(0).Start(t.Context())
 			t.Cleanup(full.Stop)
 			for range times {
-				fig.note("write pause, as told", switched(t, k))
+				fig.note("write pause, as printed", switched(t, k))
 				lab.Eventually(t, patience, func() error {
 					m, err := k.Linked()
 					if err == nil && m == last {
@@ -93,8 +94,8 @@ func TestOperate01_SwitchoverAgainAndAgain(t *testing.T) {
 	}
 }
 
-// Something happens to who is to lead, or to its way to the master, at each step: there is a writable master afterwards, and no
-// fence is left, nor a pause, and no write is lost.
+// At each step the new master fails, or its connection to the old one. Afterwards there is a writable master, no fence or
+// pause is left, and no write is lost.
 func TestOperate01_SwitchoverFails(t *testing.T) {
 	t.Parallel()
 	for i, step := range []string{"elected", "peers_parked", "paused", "fenced", "drained", "parked", "promoted", "published"} {
@@ -108,7 +109,7 @@ func TestOperate01_SwitchoverFails(t *testing.T) {
 				if what == "it loses its link" {
 					servers = 1
 				}
-				k := planned(t, lab.Plan{Members: 3, Born: true, Network: servers > 0, Servers: servers, Env: []string{"GUARD_MAX_LAG=2s"}})
+				k := planned(t, lab.Plan{Members: 3, StartParked: true, Network: servers > 0, Servers: servers, Env: []string{"GUARD_MAX_LAG=2s"}})
 				at := t.TempDir()
 				ok(t, k.Agent(0))
 				published(t, k, 0)
@@ -141,7 +142,7 @@ func TestOperate01_SwitchoverFails(t *testing.T) {
 				if code != 4 && !(code == 0 && p.Master.Term > term) { // it was accepted
 					t.Errorf("switchover exits with %d, and %s is master, term %d", code, p.Master.ID, p.Master.Term)
 				}
-				lab.Eventually(t, patience, func() error { return accepted(w, time.Second) }) // who else could lead does, before that one is back
+				lab.Eventually(t, patience, func() error { return accepted(w, time.Second) }) // another member leads before that one is back
 				switch what {
 				case "its redis dies":
 					ok(t, k.Redis[1].Restart())
@@ -167,10 +168,10 @@ func TestOperate01_SwitchoverFails(t *testing.T) {
 	}
 }
 
-// What cannot be is refused with its reason, and the master goes on.
+// A switchover that is impossible is refused with its reason, and the master stays.
 func TestOperate01_SwitchoverRefused(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 3, Born: true})
+	k := planned(t, lab.Plan{Members: 3, StartParked: true})
 	m := started(t, k)
 	w := watched(t, k)
 	one := others(k, m)[0]

@@ -17,10 +17,10 @@ import (
 	"resec/scripts/lab"
 )
 
-// webPort is where the agents of these stories answer, each on the address of its Redis.
+// webPort is the HTTP port of the agents of these stories, each on the host of its Redis.
 const webPort = "8280"
 
-// web is where the i-th member's agent answers.
+// web is the HTTP address of the i-th member's agent.
 func web(k *lab.Cluster, i int) string { return net.JoinHostPort(k.Redis[i].Host, webPort) }
 
 // answering starts the i-th agent so that it answers.
@@ -56,7 +56,7 @@ func answer(ctx context.Context, method, addr, path string) (code int, body stri
 	return res.StatusCode, string(data), err
 }
 
-// answers returns nil where a path of the i-th agent gives that code, and says that.
+// answers returns nil if a path of the i-th agent gives that code, and says that.
 func answers(t *testing.T, k *lab.Cluster, i int, path string, want int, says string) error {
 	code, body, err := answer(t.Context(), "GET", web(k, i), path)
 	if err == nil && (code != want || !strings.Contains(body, says)) {
@@ -131,7 +131,7 @@ func (p *polled) well() (out []saying) {
 	return slices.DeleteFunc(slices.Clone(p.said), func(s saying) bool { return s.code != 200 })
 }
 
-// exclusive returns nil where no member was asked after another had begun to say 200 and said so as well: once there is a
+// exclusive returns nil if no member was asked after another had begun to say 200 and said so as well: once there is a
 // successor nobody is sent to who was before.
 func exclusive(before, after *polled) error {
 	next := after.well()

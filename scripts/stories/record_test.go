@@ -13,7 +13,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// state is what stands in Consul beside the lock.
+// state is the state in Consul, as far as the stories read it.
 type state struct {
 	Service string
 	Master  struct {
@@ -51,8 +51,8 @@ func lockKey(k *lab.Cluster) (key string) {
 	return key
 }
 
-// recorded returns nil where the state names the master, and the record holds every running Redis, each under its run and
-// caught up, and nobody else.
+// recorded returns nil if the state names the master, and the record holds every running Redis, each under its run and
+// caught up, and no other.
 func recorded(k *lab.Cluster) error {
 	s, err := stateOf(k)
 	if err != nil {
@@ -88,7 +88,7 @@ func recorded(k *lab.Cluster) error {
 	return nil
 }
 
-// caughtUp returns nil where the record says so of the member.
+// caughtUp returns nil if the record says so of the member.
 func caughtUp(k *lab.Cluster, id string) error {
 	s, err := stateOf(k)
 	if e, there := s.Record[id]; err == nil && (!there || e.Joining) {

@@ -33,7 +33,7 @@ func secured(t *testing.T, tls bool) (k *lab.Cluster, files string) {
 	dir := t.TempDir()
 	agent, link := filepath.Join(dir, "agent"), filepath.Join(dir, "link")
 	ok(t, errors.Join(os.WriteFile(agent, []byte(agentsPassword+"\n"), 0o600), os.WriteFile(link, []byte(linksPassword), 0o600)))
-	p := lab.Plan{Members: 3, Born: true, Persist: lab.RDB, RedisArgs: leastACL(t), Env: []string{"REDIS_USERNAME=resec", "REDIS_PASSWORD_FILE=" + agent,
+	p := lab.Plan{Members: 3, StartParked: true, Persist: lab.RDB, RedisArgs: leastACL(t), Env: []string{"REDIS_USERNAME=resec", "REDIS_PASSWORD_FILE=" + agent,
 		"REDIS_REPLICATION_USERNAME=replica", "REDIS_REPLICATION_PASSWORD_FILE=" + link}}
 	if tls {
 		var err error
@@ -90,7 +90,7 @@ func TestSecure01_LeastACL(t *testing.T) {
 	}
 }
 
-// denials returns nil where a server's ACL has refused nothing.
+// denials returns nil if a server's ACL has refused nothing.
 func denials(r *lab.Redis) error {
 	log, err := r.Do("ACL", "LOG")
 	if err == nil && log != "[]" {
@@ -99,8 +99,8 @@ func denials(r *lab.Redis) error {
 	return err
 }
 
-// The password is changed as Redis's ACL wants that: the new one beside the old one, then in the file, then alone. Nothing moves, and
-// every connection that is made afterwards has the new one.
+// The password is changed as Redis's ACL wants that: the new one beside the old one, then in the file, then alone. Nothing
+// moves, and every connection that is made afterwards has the new one.
 func TestSecure02_PasswordChanged(t *testing.T) {
 	t.Parallel()
 	k, files := secured(t, false)
@@ -116,7 +116,7 @@ func TestSecure02_PasswordChanged(t *testing.T) {
 		do(t, r, "CLIENT", "KILL", "USER", "resec")
 	}
 	whole(t, k)
-	ok(t, os.Remove(filepath.Join(files, "agent"))) // what was read last goes on
+	ok(t, os.Remove(filepath.Join(files, "agent"))) // what was read last continues
 	for i, r := range k.Redis {
 		do(t, r, "CLIENT", "KILL", "USER", "resec")
 		lab.Eventually(t, patience, func() error { return k.Agents[i].Said("cannot reload credentials or certificates") })
@@ -154,7 +154,7 @@ func TestSecure02_ReplicationPasswordChanged(t *testing.T) {
 	leads(t, k, m)
 }
 
-// A handler that is resec itself has the password from its file, and is told nothing else that is secret.
+// A handler that is resec itself reads the password from its file, and gets no other secret.
 func TestSecure02_Handlers(t *testing.T) {
 	t.Parallel()
 	k, _ := secured(t, false)
@@ -171,6 +171,6 @@ func TestSecure02_Handlers(t *testing.T) {
 	told, err := os.ReadFile(env)
 	ok(t, err)
 	if s := string(told); !strings.Contains(s, "REDIS_PASSWORD_FILE=") || strings.Contains(s, lab.Token) || strings.Contains(s, agentsPassword) {
-		t.Errorf("the handler is told\n%s", s)
+		t.Errorf("the handler has the environment\n%s", s)
 	}
 }

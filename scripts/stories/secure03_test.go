@@ -34,7 +34,7 @@ func TestSecure03_SecretsAreNotTold(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	hook := "env >>" + dir + "/env; cat >>" + dir + "/events; cat /proc/$PPID/cmdline >>" + dir + "/titles"
-	k := planned(t, lab.Plan{Members: 3, Born: true, Servers: 1, Settings: lab.Deny, RedisArgs: leastACL(t), Env: []string{
+	k := planned(t, lab.Plan{Members: 3, StartParked: true, Servers: 1, Settings: lab.Deny, RedisArgs: leastACL(t), Env: []string{
 		"REDIS_USERNAME=resec", "REDIS_PASSWORD=" + agentsPassword, "REDIS_REPLICATION_USERNAME=replica", "REDIS_REPLICATION_PASSWORD=" + linksPassword,
 		"ON_PROMOTE=" + hook, "ON_REPLICATE=" + hook, "ON_FENCE=" + hook}})
 	token := allowed(t, k)
@@ -110,17 +110,17 @@ func TestSecure03_SecretsAreNotTold(t *testing.T) {
 	for what, text := range shown {
 		for _, secret := range []string{agentsPassword, linksPassword, token} {
 			if strings.Contains(text, secret) {
-				t.Errorf("%s tells a secret:\n%s", what, text)
+				t.Errorf("%s shows a secret:\n%s", what, text)
 			}
 		}
 	}
 }
 
-// A token is taken away while all goes well, and a new one stands in its file later: meanwhile it is as if Consul were away.
+// A token is revoked while the cluster is healthy, and its file has a new one later: meanwhile it is as if Consul were down.
 func TestSecure04_TokenIsRevokedAndRenewed(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "token")
-	k := planned(t, lab.Plan{Members: 3, Born: true, Servers: 1, Settings: lab.Deny, Env: []string{"CONSUL_HTTP_TOKEN_FILE=" + file}})
+	k := planned(t, lab.Plan{Members: 3, StartParked: true, Servers: 1, Settings: lab.Deny, Env: []string{"CONSUL_HTTP_TOKEN_FILE=" + file}})
 	token := allowed(t, k)
 	ok(t, os.WriteFile(file, []byte(token+"\n"), 0o600))
 	m := started(t, k)
@@ -141,7 +141,7 @@ func TestSecure04_TokenIsRevokedAndRenewed(t *testing.T) {
 // The master's own token is taken away, and the others keep theirs: it is as if Consul were away for that one.
 func TestSecure04_MastersTokenIsRevoked(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 3, Born: true, Servers: 1, Settings: lab.Deny})
+	k := planned(t, lab.Plan{Members: 3, StartParked: true, Servers: 1, Settings: lab.Deny})
 	tokens := make([]string, 3)
 	tokens[0] = allowed(t, k)
 	for i := range k.Redis {
@@ -166,8 +166,8 @@ func TestSecure04_MastersTokenIsRevoked(t *testing.T) {
 // given the other's token.
 func TestSecure04_ClustersApart(t *testing.T) {
 	t.Parallel()
-	one := planned(t, lab.Plan{Members: 2, Born: true, Servers: 1, Settings: lab.Deny})
-	two := planned(t, lab.Plan{Members: 2, Born: true, Consul: one.Consul})
+	one := planned(t, lab.Plan{Members: 2, StartParked: true, Servers: 1, Settings: lab.Deny})
+	two := planned(t, lab.Plan{Members: 2, StartParked: true, Consul: one.Consul})
 	foreign := allowed(t, one)
 	one.Env = append(one.Env, "CONSUL_HTTP_TOKEN="+foreign)
 	two.Env = append(two.Env, "CONSUL_HTTP_TOKEN="+allowed(t, two))
@@ -206,7 +206,7 @@ func TestSecure05_ConsulByTLS(t *testing.T) {
 	ok(t, err)
 	mine, minesKey, err := ca.Issue("agents")
 	ok(t, err)
-	k := planned(t, lab.Plan{Members: 2, Born: true, Servers: 1, Settings: map[string]any{
+	k := planned(t, lab.Plan{Members: 2, StartParked: true, Servers: 1, Settings: map[string]any{
 		"ports": map[string]int{"serf_wan": -1, "grpc": -1, "grpc_tls": -1, "https": 8501},
 		"tls": map[string]any{"defaults": map[string]any{"ca_file": ca.CA, "cert_file": cert, "key_file": key},
 			"https": map[string]any{"verify_incoming": true}}}})
@@ -224,7 +224,7 @@ func TestSecure05_ConsulByTLS(t *testing.T) {
 	ok(t, k.Stop())
 }
 
-// A namespace and a partition are passed on: the Consul that anybody can have says that it has none.
+// A namespace and a partition are passed on: the community edition of Consul refuses them.
 func TestSecure05_Namespace(t *testing.T) {
 	t.Parallel()
 	k := cluster(t, 1)

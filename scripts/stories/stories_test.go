@@ -1,4 +1,4 @@
-// Package stories_test tells what people lose data to, on real servers: each test is one story of who leads.
+// Package stories_test tests a whole cluster on real servers: each test is one story of how people lose data.
 package stories_test
 
 import (
@@ -23,10 +23,11 @@ const patience = 60 * time.Second
 // bornParked makes a Redis come up read-only, waiting for an election.
 var bornParked = []string{"--replicaof", "127.0.0.1", "1"}
 
-// all is what scripts/soak sets: every variant, where one run takes those in which each of its circumstances is met.
+// all is set by scripts/soak: run every variant, instead of enough variants to meet each circumstance once.
 var all = flag.Bool("all", false, "run every variant of a story")
 
-// turn tells whether one run takes the variant with these circumstances, numbered: it takes every other one, so that each is met.
+// turn reports whether one run takes the variant with these circumstances, numbered: it takes every other one, so that each
+// is met.
 func turn(circumstances ...int) bool {
 	sum := 0
 	for _, n := range circumstances {
@@ -43,7 +44,7 @@ func bit(b bool) int {
 }
 
 // shared are the Consul servers of the stories that do not harm them. One agent that all of them register with cannot keep up: it
-// passes one change after the other on to its servers, and lets no other call in meanwhile.
+// passes one change after the other on to its servers, and blocks other calls meanwhile.
 var shared [4]struct {
 	sync.Once
 	*lab.Consul
@@ -107,7 +108,7 @@ func planned(t *testing.T, p lab.Plan) *lab.Cluster {
 	return k
 }
 
-// tell logs all that is known of a cluster.
+// tell logs the state and the logs of a cluster.
 func tell(t *testing.T, k *lab.Cluster) {
 	pairs, _, err := k.Consul.Client.KV().List(lockKey(k), nil)
 	for _, p := range pairs {
@@ -186,7 +187,7 @@ func published(t *testing.T, k *lab.Cluster, i int) {
 	})
 }
 
-// leads fails the test where another than the m-th Redis is the master.
+// leads fails the test if the m-th Redis is not the master.
 func leads(t *testing.T, k *lab.Cluster, m int) {
 	t.Helper()
 	if got, err := k.Master(); err != nil || got != m {

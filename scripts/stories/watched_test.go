@@ -12,7 +12,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// watched begins to look at a cluster that is whole, and guarded: a replica counts up to two seconds after it has attached.
+// watched starts to look at a cluster that is whole, and guarded: a replica counts up to two seconds after it has attached.
 func watched(t *testing.T, k *lab.Cluster) *lab.Watch {
 	t.Helper()
 	lab.Eventually(t, patience, func() error {
@@ -52,17 +52,17 @@ func longest(all []lab.Interval) (d time.Duration) {
 	return d
 }
 
-// notRefused returns nil where no write of the watch's client was refused by a Redis, and its connection was not ended.
+// notRefused returns nil if no write of the watch's client was refused by a Redis, and its connection was not ended.
 func notRefused(w *lab.Watch) error {
 	for kind, n := range w.Writer.Errors() {
-		if kind != "timeout" && !strings.HasPrefix(kind, "find: ") { // a timeout is for who measures the pause
+		if kind != "timeout" && !strings.HasPrefix(kind, "find: ") { // timeouts are counted by the measurement of the pause
 			return fmt.Errorf("%d writes failed with %s", n, kind)
 		}
 	}
 	return nil
 }
 
-// terminate tells processes to end, each when its time has come, and demands that they do, with 0.
+// terminate stops processes, each after its delay, and fails the test if one does not exit with 0.
 func terminate(t *testing.T, ps map[*lab.Process]time.Duration) {
 	t.Helper()
 	var all sync.WaitGroup

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// mentions tells whether a text has a word, or a number, as one of its own.
+// mentions reports whether a text has a word, or a number, as one of its own.
 func mentions(text, word string) bool {
 	return regexp.MustCompile(`(^|\W)` + regexp.QuoteMeta(word) + `($|\W)`).MatchString(text)
 }

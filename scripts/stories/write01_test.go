@@ -16,7 +16,7 @@ func TestWrite01_MastersAgentKilled(t *testing.T) {
 	for _, n := range []int{2, 3} {
 		t.Run(fmt.Sprint("n=", n), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: n, Born: true})
+			k := planned(t, lab.Plan{Members: n, StartParked: true})
 			m := started(t, k)
 			fig, w := figures(t), watched(t, k)
 			killed := time.Now()
@@ -33,7 +33,7 @@ func TestWrite01_MastersAgentKilled(t *testing.T) {
 	}
 }
 
-// cleanly fails the test where a master that could be asked to hand over did not do so without a loss, or took its time.
+// cleanly fails the test if a master that could be asked to hand over did not do so without a loss, or took its time.
 func cleanly(t *testing.T, fig *noise, w *lab.Watch, v lab.Verdict) {
 	t.Helper()
 	fig.within("write pause", pause(w), 100*time.Millisecond)

@@ -8,13 +8,13 @@ import (
 	"resec/scripts/lab"
 )
 
-// An agent that goes on with its predecessor's reign is told to leave while Consul is away: it leaves.
+// An agent that adopted its predecessor's session is stopped while Consul is down: it exits.
 func TestWrite02_AdoptedAgentLeavesWithoutConsul(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 2} {
 		t.Run(fmt.Sprintf("n=%d", n), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: n, Born: true, Servers: 1})
+			k := planned(t, lab.Plan{Members: n, StartParked: true, Servers: 1})
 			m := started(t, k)
 			k.Agents[m].Kill()
 			ok(t, k.Agent(m))

@@ -9,7 +9,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// The master's agent is cut off from Consul, and told to leave then. It does not stay for a handover that cannot be: Nomad
+// The master's agent is cut off from Consul, and then stopped. It does not stay for a handover that cannot be: Nomad
 // kills after 5 s. Its Redis keeps its guard until its agent is back.
 func TestWrite02_CutOffAgentLeaves(t *testing.T) {
 	t.Parallel()
@@ -20,7 +20,7 @@ func TestWrite02_CutOffAgentLeaves(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("n=%d/%s", n, cut.name), func(t *testing.T) {
 				t.Parallel()
-				k := planned(t, lab.Plan{Members: n, Born: true, Network: true, Servers: 1})
+				k := planned(t, lab.Plan{Members: n, StartParked: true, Network: true, Servers: 1})
 				m := started(t, k)
 				fig, w := figures(t), watched(t, k)
 				ok(t, k.Net.Cut(k.Hosts[m], k.Servers[0].Net, cut.how))
@@ -43,13 +43,13 @@ func TestWrite02_CutOffAgentLeaves(t *testing.T) {
 	}
 }
 
-// Consul freezes at any moment of a handover: the agent is gone before Nomad kills it, 5 s later.
+// Consul freezes at any moment of a handover: the agent exits before Nomad kills it, 5 s later.
 func TestWrite02_ConsulFreezesAsItLeaves(t *testing.T) {
 	t.Parallel()
 	for _, after := range []time.Duration{5, 20, 50, 100} {
 		t.Run(fmt.Sprint(after, " ms"), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: 2, Born: true, Servers: 1})
+			k := planned(t, lab.Plan{Members: 2, StartParked: true, Servers: 1})
 			m := started(t, k)
 			fig, w := figures(t), watched(t, k)
 			told := time.Now()

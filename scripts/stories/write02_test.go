@@ -25,7 +25,7 @@ func TestWrite02_MastersAgentCutOffFromConsul(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("n=%d/%s", n, cut.name), func(t *testing.T) {
 				t.Parallel()
-				k := planned(t, lab.Plan{Members: n, Born: true, Network: true, Servers: 1})
+				k := planned(t, lab.Plan{Members: n, StartParked: true, Network: true, Servers: 1})
 				m := started(t, k)
 				fig, w := figures(t), watched(t, k)
 				from := time.Now()

@@ -10,7 +10,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// The last agent leaves, and nobody can take over: Redis goes on as the operator had it, and nothing is left in Consul.
+// The last agent exits, and no member can take over: Redis continues with the operator's settings, and nothing is left in Consul.
 func TestWrite03_LastOneLeaves(t *testing.T) {
 	t.Parallel()
 	for _, v := range []struct {
@@ -29,7 +29,7 @@ func TestWrite03_LastOneLeaves(t *testing.T) {
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: v.n, Born: true,
+			k := planned(t, lab.Plan{Members: v.n, StartParked: true,
 				RedisArgs: []string{"--min-replicas-to-write", fmt.Sprint(v.replicas), "--min-replicas-max-lag", fmt.Sprint(v.lag)}})
 			k.Env = append(k.Env, "CONSUL_LOCK_SESSION_NAME="+k.Name)
 			m := started(t, k)
@@ -50,12 +50,12 @@ func TestWrite03_LastOneLeaves(t *testing.T) {
 			}
 			gone := time.Now()
 			lab.Eventually(t, patience, func() error { return nothingOf(k) })
-			fig.within("left in consul", time.Since(gone), time.Second) // its agent tells its servers a little later
+			fig.within("left in consul", time.Since(gone), time.Second) // the Consul agent syncs to its servers a little later
 		})
 	}
 }
 
-// left fails the test where a Redis whose agent has left has not what its operator had set: min-replicas-to-write and -max-lag.
+// left fails the test if a Redis whose agent has exited does not have its operator's min-replicas-to-write and -max-lag.
 func left(t *testing.T, r *lab.Redis, toWrite, maxLag int) {
 	t.Helper()
 	if n, lag, err := minReplicas(r); err != nil || n != toWrite || lag != maxLag {
@@ -63,7 +63,7 @@ func left(t *testing.T, r *lab.Redis, toWrite, maxLag int) {
 	}
 }
 
-// leaderless ends the watching of a cluster that no agent leads any more, and fails the test where that has cost anything.
+// leaderless ends the watching of a cluster that no agent leads any more, and fails the test if a write was lost.
 func leaderless(t *testing.T, w *lab.Watch) {
 	t.Helper()
 	v := w.Verdict(0) // the catalogue is empty: it cannot settle
@@ -73,7 +73,7 @@ func leaderless(t *testing.T, w *lab.Watch) {
 	}
 }
 
-// nothingOf returns nil where Consul has no session, lock, service or presence of a cluster. Its sessions have its name.
+// nothingOf returns nil if Consul has no session, lock, service or presence of a cluster. Its sessions have its name.
 func nothingOf(k *lab.Cluster) error {
 	var errs []error
 	sessions, _, err := k.Consul.Client.Session().List(nil)
@@ -100,13 +100,13 @@ func nothingOf(k *lab.Cluster) error {
 	return errors.Join(errs...)
 }
 
-// The only other Redis is dead when the master's agent leaves: there is nobody to hand over to, and writes go on.
+// The only other Redis is dead when the master's agent exits: there is no successor, and writes continue.
 func TestWrite03_NobodyCanFollowHim(t *testing.T) {
 	t.Parallel()
 	for _, atOnce := range []bool{false, true} {
 		t.Run("the replica is dead"+named(atOnce, " for a moment"), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: 2, Born: true})
+			k := planned(t, lab.Plan{Members: 2, StartParked: true})
 			m := started(t, k)
 			fig, w := figures(t), watched(t, k)
 			k.Redis[1-m].Kill()

@@ -9,7 +9,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// Both agents of a cluster of two are told to leave, one a little after the other: one Redis stays writable, whatever the one
+// Both agents of a cluster of two are stopped, one a little after the other: one Redis stays writable, whatever the one
 // was just doing for the other, and nothing of ours is left on either.
 func TestWrite03_BothLeave(t *testing.T) {
 	t.Parallel()
@@ -20,14 +20,14 @@ func TestWrite03_BothLeave(t *testing.T) {
 		apart := first * time.Millisecond
 		t.Run(fmt.Sprint(apart), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: 2, Born: true})
+			k := planned(t, lab.Plan{Members: 2, StartParked: true})
 			m := started(t, k)
 			for round := range 4 {
 				w := watched(t, k)
 				terminate(t, map[*lab.Process]time.Duration{k.Agents[m]: 0, k.Agents[others(k, m)[0]]: apart + time.Duration(round)*time.Millisecond})
 				alone(t, k)
 				ok(t, errors.Join(k.Agent(m), k.Agent(others(k, m)[0])))
-				lab.Eventually(t, patience, func() error { return held(k) }) // who comes first may take over
+				lab.Eventually(t, patience, func() error { return held(k) }) // the first one may take over
 				var v lab.Verdict
 				if v, m = judged(t, k, w); errors.Join(v.NothingLost(), v.NeverTwo(0), v.NeverTwoListed(0)) != nil {
 					t.Error(v)
@@ -39,7 +39,7 @@ func TestWrite03_BothLeave(t *testing.T) {
 	}
 }
 
-// alone fails the test where not just one Redis accepts writes, or one has a guard that its operator did not set.
+// alone fails the test if not exactly one Redis accepts writes, or if one has a guard that its operator did not set.
 func alone(t *testing.T, k *lab.Cluster) {
 	t.Helper()
 	open := 0
@@ -56,11 +56,11 @@ func alone(t *testing.T, k *lab.Cluster) {
 	}
 }
 
-// held returns nil where the lock is held, and by the published master.
+// held returns nil if the lock is held, and by the published master.
 func held(k *lab.Cluster) error {
 	p, _, err := k.Consul.Client.KV().Get(lockKey(k), nil)
 	if err != nil || p == nil || p.Session == "" {
-		return fmt.Errorf("nobody holds the lock: %v", err)
+		return fmt.Errorf("the lock is free: %v", err)
 	}
 	m, err := k.Master()
 	if err == nil && string(p.Value) != fmt.Sprint("m", m) {

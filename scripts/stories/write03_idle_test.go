@@ -13,13 +13,13 @@ import (
 )
 
 // The lock is passed to agents that do nothing with it, for they hang: the one that leaves takes it again. Another that lives
-// gets it then; where there is none, Redis stays writable, and nothing of ours is left on it.
+// gets it then; if there is none, Redis stays writable, and nothing of ours is left on it.
 func TestWrite03_SuccessorDoesNothing(t *testing.T) {
 	t.Parallel()
 	for _, v := range []struct{ n, hang int }{{2, 1}, {3, 2}, {3, 1}, {5, 2}} {
 		t.Run(fmt.Sprintf("n=%d/%d hang", v.n, v.hang), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: v.n, Born: true, Env: []string{"HEALTHCHECK_INTERVAL=3s", "CONSUL_LOCK_TTL=10s"}}) // their sessions outlive it
+			k := planned(t, lab.Plan{Members: v.n, StartParked: true, Env: []string{"HEALTHCHECK_INTERVAL=3s", "CONSUL_LOCK_TTL=10s"}}) // their sessions outlive it
 			m := started(t, k)
 			fig, w := figures(t), watched(t, k)
 			idle := others(k, m)[:v.hang]
@@ -47,7 +47,7 @@ func TestWrite03_SuccessorDoesNothing(t *testing.T) {
 	}
 }
 
-// The one successor hangs at a step of its take-over, and then perhaps the Redis of the one that leaves: that is gone in less than the
+// The one successor hangs at a step of its takeover, and then perhaps the Redis of the one that leaves: that is gone in less than the
 // 5 s after which Nomad kills, and what was done to its Redis is undone.
 func TestWrite03_SuccessorHangsAtAStep(t *testing.T) {
 	t.Parallel()
@@ -58,7 +58,7 @@ func TestWrite03_SuccessorHangsAtAStep(t *testing.T) {
 			}
 			t.Run(step+named(redisToo, ", and redis hangs"), func(t *testing.T) {
 				t.Parallel()
-				k := planned(t, lab.Plan{Members: 2, Born: true, Env: []string{"HEALTHCHECK_INTERVAL=5s", "HEALTHCHECK_TIMEOUT=2s", "CONSUL_LOCK_TTL=15s"}})
+				k := planned(t, lab.Plan{Members: 2, StartParked: true, Env: []string{"HEALTHCHECK_INTERVAL=5s", "HEALTHCHECK_TIMEOUT=2s", "CONSUL_LOCK_TTL=15s"}})
 				at := t.TempDir()
 				ok(t, k.Agent(0))
 				published(t, k, 0)

@@ -8,7 +8,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// The master's agent is told to leave when its session has just been lost: it takes the lock again, and hands over as always.
+// The master's agent is stopped right after its session was lost: it acquires the lock again, and hands over as always.
 func TestWrite03_LeavesWithoutItsLock(t *testing.T) {
 	t.Parallel()
 	for i, n := range []int{2, 3} {
@@ -19,7 +19,7 @@ func TestWrite03_LeavesWithoutItsLock(t *testing.T) {
 			after *= time.Millisecond
 			t.Run(fmt.Sprintf("n=%d/%s", n, after), func(t *testing.T) {
 				t.Parallel()
-				k := planned(t, lab.Plan{Members: n, Born: true})
+				k := planned(t, lab.Plan{Members: n, StartParked: true})
 				m := started(t, k)
 				fig, w := figures(t), watched(t, k)
 				p, _, err := k.Consul.Client.KV().Get(lockKey(k), nil)

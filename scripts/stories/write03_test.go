@@ -10,13 +10,13 @@ import (
 	"resec/scripts/lab"
 )
 
-// The master's agent is told to leave: it hands over first, and its Redis follows the next master.
+// The master's agent is stopped: it hands over first, and its Redis replicates from the next master.
 func TestWrite03_MastersAgentLeaves(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{2, 3} {
 		t.Run(fmt.Sprint(n, " members"), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: n, Born: true})
+			k := planned(t, lab.Plan{Members: n, StartParked: true})
 			m := started(t, k)
 			fig, w := figures(t), watched(t, k)
 			terminate(t, map[*lab.Process]time.Duration{k.Agents[m]: 0})
@@ -29,7 +29,7 @@ func TestWrite03_MastersAgentLeaves(t *testing.T) {
 	}
 }
 
-// handedOver waits until another than the m-th leads all that run, and fails the test where that has cost anything, or the
+// handedOver waits until another than the m-th leads all that run, and fails the test if a write was lost, or the
 // m-th agent has left anything behind.
 func handedOver(t *testing.T, k *lab.Cluster, fig *noise, w *lab.Watch, m int) {
 	t.Helper()
@@ -42,7 +42,7 @@ func handedOver(t *testing.T, k *lab.Cluster, fig *noise, w *lab.Watch, m int) {
 	}
 }
 
-// forgotten returns nil where Consul has neither a service nor the presence of the m-th agent.
+// forgotten returns nil if Consul has neither a service nor the presence of the m-th agent.
 func forgotten(k *lab.Cluster, m int) error {
 	for _, role := range []string{"-master", "-slave"} {
 		entries, err := k.Entries(k.Name+role, "")
@@ -62,11 +62,11 @@ func forgotten(k *lab.Cluster, m int) error {
 	return err
 }
 
-// telling is for how long two may be listed at a handover, or an early take-over: a Consul agent that tells its servers of a check tells of the service with
-// it, as it has it, which may be a moment after the next master has changed that.
+// telling is for how long two may be listed at a handover, or an early takeover: a Consul agent that tells its servers of a
+// check tells of the service with it, as it has it, which may be a moment after the next master has changed that.
 const telling = 100 * time.Millisecond
 
-// short fails the test where a handover took longer than it may, or lost something.
+// short fails the test if a handover took longer than it may, or lost a write.
 func short(t *testing.T, fig *noise, w *lab.Watch, partial bool) {
 	t.Helper()
 	v := w.Verdict(30 * time.Second)
@@ -82,13 +82,13 @@ func short(t *testing.T, fig *noise, w *lab.Watch, partial bool) {
 	}
 }
 
-// Redis and its agent are told to end at the same moment, or one a little before the other, as a supervisor does that stops both.
+// Redis and its agent are stopped at the same moment, or one a little before the other, as by a supervisor that stops both.
 func TestWrite03_RedisAndAgentLeaveTogether(t *testing.T) {
 	t.Parallel()
 	for i, n := range []int{2, 3} {
 		for j, v := range []struct {
 			name         string
-			redis, agent time.Duration // when each is told
+			redis, agent time.Duration // when each is stopped
 		}{
 			{"at once", 0, 0},
 			{"redis 10 ms earlier", 0, 10 * time.Millisecond},
@@ -101,7 +101,7 @@ func TestWrite03_RedisAndAgentLeaveTogether(t *testing.T) {
 			}
 			t.Run(fmt.Sprint(n, " members, ", v.name), func(t *testing.T) {
 				t.Parallel()
-				k := planned(t, lab.Plan{Members: n, Born: true})
+				k := planned(t, lab.Plan{Members: n, StartParked: true})
 				m := started(t, k)
 				fig, w := figures(t), watched(t, k)
 				terminate(t, map[*lab.Process]time.Duration{k.Redis[m].Process: v.redis, k.Agents[m]: v.agent})
@@ -120,7 +120,7 @@ func TestWrite03_Rolling(t *testing.T) {
 	for _, persist := range []lab.Persist{lab.RDB, lab.AOF} {
 		t.Run(string(persist), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: 3, Born: true, Persist: persist})
+			k := planned(t, lab.Plan{Members: 3, StartParked: true, Persist: persist})
 			started(t, k)
 			fig, w := figures(t), watched(t, k)
 			for i, r := range k.Redis {

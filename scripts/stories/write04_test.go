@@ -20,7 +20,7 @@ func TestWrite04_MasterFrozen(t *testing.T) {
 	for _, n := range []int{2, 3} {
 		t.Run(fmt.Sprint("n=", n), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: n, Born: true})
+			k := planned(t, lab.Plan{Members: n, StartParked: true})
 			m := started(t, k)
 			fig, w := figures(t), watched(t, k)
 			after := thawed(t, k, w, m, fig, 0, k.Redis[m].Process)
@@ -45,7 +45,7 @@ func TestWrite04_MastersHostFrozen(t *testing.T) {
 	} {
 		t.Run("n=3/"+v.name, func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: 3, Born: true, Clients: v.clients})
+			k := planned(t, lab.Plan{Members: 3, StartParked: true, Clients: v.clients})
 			m := started(t, k)
 			fig, w := figures(t), watched(t, k)
 			after := thawed(t, k, w, m, fig, v.listed, k.Processes(m)...)

@@ -20,7 +20,7 @@ func TestWrite05_ConsulKilled(t *testing.T) {
 			}
 			t.Run(fmt.Sprint(n, " members")+named(clients, " with client agents"), func(t *testing.T) {
 				t.Parallel()
-				k := planned(t, lab.Plan{Members: n, Born: true, Servers: 1, Clients: clients})
+				k := planned(t, lab.Plan{Members: n, StartParked: true, Servers: 1, Clients: clients})
 				m := started(t, k)
 				unharmed(t, k, m, 20*time.Second, k.Servers[0].Kill, k.Servers[0].Restart, time.Second)
 			})
@@ -28,13 +28,13 @@ func TestWrite05_ConsulKilled(t *testing.T) {
 	}
 }
 
-// The server is silent: calls hang, where they were refused above.
+// Consul is unreachable: calls hang instead of being refused as above.
 func TestWrite05_ConsulFrozen(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{2, 3, 5} {
 		t.Run(fmt.Sprint(n, " members"), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: n, Born: true, Servers: 1})
+			k := planned(t, lab.Plan{Members: n, StartParked: true, Servers: 1})
 			m := started(t, k)
 			unharmed(t, k, m, time.Minute, k.Servers[0].Freeze, func() error {
 				k.Servers[0].Thaw()
@@ -47,7 +47,7 @@ func TestWrite05_ConsulFrozen(t *testing.T) {
 // Of three servers the leading one dies. The agents' Consul agents find the others.
 func TestWrite05_ConsulLeaderKilled(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 3, Born: true, Servers: 3, Clients: true})
+	k := planned(t, lab.Plan{Members: 3, StartParked: true, Servers: 3, Clients: true})
 	m := started(t, k)
 	led, err := k.Leader()
 	ok(t, err)
@@ -62,7 +62,7 @@ func TestWrite05_ClientAgentRestarted(t *testing.T) {
 	for _, leaves := range []bool{false, true} {
 		t.Run("killed"+named(leaves, " after it has left"), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: 3, Born: true, Servers: 1, Clients: true})
+			k := planned(t, lab.Plan{Members: 3, StartParked: true, Servers: 1, Clients: true})
 			m := started(t, k)
 			unharmed(t, k, m, 0, func() {
 				if leaves {
@@ -75,11 +75,11 @@ func TestWrite05_ClientAgentRestarted(t *testing.T) {
 	}
 }
 
-// syncs is how long a Consul agent takes at most, after it has found a server, to tell it of its services. Source: serverUpIntv in
-// https://github.com/hashicorp/consul/blob/main/agent/ae/ae.go
+// syncs is how long a Consul agent takes at most, after it has found a server, to tell it of its services. Source:
+// serverUpIntv in https://github.com/hashicorp/consul/blob/main/agent/ae/ae.go
 const syncs = 3 * time.Second
 
-// unharmed: Consul, or a part of it, is away for that long, and nothing comes of it: no write is refused, nobody else leads.
+// unharmed: Consul, or a part of it, is down for that long without effect: no write is refused, and the master stays.
 func unharmed(t *testing.T, k *lab.Cluster, m int, away time.Duration, harm func(), heal func() error, listed time.Duration) {
 	t.Helper()
 	before, _ := stands(t, k)
@@ -130,7 +130,7 @@ func untilListed(v lab.Verdict, back time.Time) (d time.Duration) {
 // everything heals by itself.
 func TestWrite05_AReplicaDiesMeanwhile(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 3, Born: true, Servers: 1})
+	k := planned(t, lab.Plan{Members: 3, StartParked: true, Servers: 1})
 	m := started(t, k)
 	replicas := others(k, m)
 	fig, w := figures(t), watched(t, k)
@@ -158,7 +158,7 @@ func TestWrite05_AReplicaDiesMeanwhile(t *testing.T) {
 	ok(t, k.Stop())
 }
 
-// A replica is restarted meanwhile, and comes up as a master: it is parked, for that needs nobody's word.
+// A replica is restarted meanwhile, and comes up as a master: it is parked, which needs no Consul.
 func TestWrite05_ReplicaComesUpAsAMasterMeanwhile(t *testing.T) {
 	t.Parallel()
 	for _, frozen := range []bool{false, true} {

@@ -8,8 +8,8 @@ import (
 	"resec/scripts/lab"
 )
 
-// While the master is cut off from all but its clients, somebody deletes what Consul knows of the cluster. The others remember
-// whose guard it is that has to close first. Where they were restarted too, and remember nothing, nobody opens until it answers.
+// While the master is cut off from all but its clients, its keys in Consul are deleted. The other agents remember whose guard
+// must close first. If they were restarted too, they know nothing, and no Redis accepts writes until the master answers.
 func TestWrite06_StateDeletedMeanwhile(t *testing.T) {
 	t.Parallel()
 	state := func(k *lab.Cluster) error {
@@ -31,16 +31,16 @@ func TestWrite06_StateDeletedMeanwhile(t *testing.T) {
 		{"n=3, the state, a long lag", 3, 15 * time.Second, state, false, false, 700 * time.Millisecond},
 		{"n=3, the tree, a long lag", 3, 15 * time.Second, tree, false, false, 700 * time.Millisecond},
 		{"n=2, the state, frozen", 2, maxLag, state, true, false, 700 * time.Millisecond},
-		{"n=2, the state, nobody remembers", 2, maxLag, state, false, true, 700 * time.Millisecond},
-		{"n=2, the state, nobody remembers, parked by then", 2, maxLag, state, false, true, 5 * time.Second},
-		{"n=3, the tree, nobody remembers, parked by then", 3, maxLag, tree, false, true, 5 * time.Second},
+		{"n=2, the state, the other agents restarted", 2, maxLag, state, false, true, 700 * time.Millisecond},
+		{"n=2, the state, the other agents restarted, parked by then", 2, maxLag, state, false, true, 5 * time.Second},
+		{"n=3, the tree, the other agents restarted, parked by then", 3, maxLag, tree, false, true, 5 * time.Second},
 	} {
 		if i%3 == 1 && !*all {
 			continue
 		}
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: v.members, Born: true, Network: true, Servers: 1, Env: []string{"GUARD_MAX_LAG=" + v.lag.String()}})
+			k := planned(t, lab.Plan{Members: v.members, StartParked: true, Network: true, Servers: 1, Env: []string{"GUARD_MAX_LAG=" + v.lag.String()}})
 			m := started(t, k)
 			fig, w := figures(t), watched(t, k)
 			from := time.Now()

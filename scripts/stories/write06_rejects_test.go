@@ -12,14 +12,14 @@ import (
 // that all refuse it does not make the replica think that they are dead.
 func TestWrite06_NetworkThatRejects(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 3, Born: true, Network: true, Servers: 1, Clients: true, Env: []string{"EARLY_TAKEOVER=false"}})
+	k := planned(t, lab.Plan{Members: 3, StartParked: true, Network: true, Servers: 1, Clients: true, Env: []string{"EARLY_TAKEOVER=false"}})
 	m := started(t, k)
 	other := others(k, m)[0]
 	w := watched(t, k)
 	ok(t, k.Net.Isolate(k.Hosts[other], lab.Refuse, k.Here))
 	p, _, err := k.Consul.Client.KV().Get(lockKey(k), nil)
 	ok(t, err)
-	for _, i := range others(k, m) { // and nobody else is faster
+	for _, i := range others(k, m) { // and no other is faster
 		if i != other {
 			k.Agents[i].Freeze()
 			defer k.Agents[i].Thaw()

@@ -9,7 +9,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// The master is cut off from Consul and from its replicas, while its clients reach it and go on to write: its guard
+// The master is cut off from Consul and from its replicas, while its clients reach it and continue to write: its guard
 // closes it before another opens, and all that is lost is what it took until then.
 func TestWrite06_MasterCutOffFromAllButClients(t *testing.T) {
 	t.Parallel()
@@ -20,7 +20,7 @@ func TestWrite06_MasterCutOffFromAllButClients(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("n=%d/%s", n, cut.name), func(t *testing.T) {
 				t.Parallel()
-				p := lab.Plan{Members: n, Born: true, Network: true, Servers: 1}
+				p := lab.Plan{Members: n, StartParked: true, Network: true, Servers: 1}
 				if cut.how != lab.Drop { // a network that rejects fakes a death
 					p.Env = []string{"EARLY_TAKEOVER=false"}
 				}
@@ -54,7 +54,7 @@ func TestWrite06_MasterCutOffFromAllButClients(t *testing.T) {
 	}
 }
 
-// gaveWay fails the test where the old master accepted a write after the next one's first, or where more is lost than what
+// gaveWay fails the test if the old master accepted a write after the next one's first, or where more is lost than what
 // it accepted since it was cut off.
 func gaveWay(t *testing.T, k *lab.Cluster, w *lab.Watch, v lab.Verdict, m, now int, from, next time.Time) {
 	t.Helper()
@@ -67,14 +67,14 @@ func gaveWay(t *testing.T, k *lab.Cluster, w *lab.Watch, v lab.Verdict, m, now i
 	}
 }
 
-// Cut off like that, its whole machine hangs too, and goes on before the network does: nobody tells its Redis that its
+// Cut off like that, its whole machine hangs too, and continues before the network does: nobody tells its Redis that its
 // replicas have left, and it has not counted the time. Its agent knows that it hung.
 func TestWrite06_CutOffAndFrozen(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{2, 3} {
 		t.Run(fmt.Sprintf("n=%d", n), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: n, Born: true, Network: true, Servers: 1})
+			k := planned(t, lab.Plan{Members: n, StartParked: true, Network: true, Servers: 1})
 			m := started(t, k)
 			fig, w := figures(t), watched(t, k)
 			from := time.Now()

@@ -7,10 +7,10 @@ import (
 	"resec/scripts/lab"
 )
 
-// A master's Redis and agent are gone, and its Consul agent tells the servers again of the master that it was told of last.
+// A master's Redis and agent are dead, and its Consul agent syncs the old master's entry to the servers again.
 func TestWrite07_ADeadMastersEntryComesBack(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 3, Born: true})
+	k := planned(t, lab.Plan{Members: 3, StartParked: true})
 	m := started(t, k)
 	w := watched(t, k)
 	old, err := k.ListedMasters()

@@ -29,7 +29,7 @@ func TestWrite08_LateGuard(t *testing.T) {
 					if patient {
 						env = append(env, "HEALTHCHECK_FAILURES=20")
 					}
-					k := planned(t, lab.Plan{Members: n, Born: true, Env: env})
+					k := planned(t, lab.Plan{Members: n, StartParked: true, Env: env})
 					m := started(t, k)
 					lab.Eventually(t, patience, func() error { return guarded(k, m, guard) })
 					neverBelow(t, k)
@@ -43,7 +43,7 @@ func TestWrite08_LateGuard(t *testing.T) {
 	}
 }
 
-// late has a replica die, and the master freeze some ms later; all of them are well in the end. It returns who leads then.
+// late kills a replica, and freezes the master some ms later; all recover in the end. It returns the index of the master then.
 func late(t *testing.T, k *lab.Cluster, m, guard int, random *rand.Rand) (now int) {
 	t.Helper()
 	w := watched(t, k)

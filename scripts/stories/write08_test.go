@@ -11,7 +11,7 @@ import (
 // Of two members the replica dies: the guard closes at once, and is lowered at once. With the replica it is back.
 func TestWrite08_ReplicaKilled(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 2, Born: true})
+	k := planned(t, lab.Plan{Members: 2, StartParked: true})
 	m := started(t, k)
 	lab.Eventually(t, patience, func() error { return guarded(k, m, 1) })
 	fig, w := figures(t), watched(t, k)
@@ -23,10 +23,10 @@ func TestWrite08_ReplicaKilled(t *testing.T) {
 	backAsReplica(t, k, m, k.Redis[1-m].Restart, fig, w)
 }
 
-// Of two members the replica is silent: the guard is lowered before its lag closes it.
+// Of two members the replica is unreachable: the guard is lowered before its lag closes it.
 func TestWrite08_ReplicaFrozen(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 2, Born: true})
+	k := planned(t, lab.Plan{Members: 2, StartParked: true})
 	m := started(t, k)
 	lab.Eventually(t, patience, func() error { return guarded(k, m, 1) })
 	fig, w := figures(t), watched(t, k)
@@ -58,7 +58,7 @@ func TestWrite08_ReplicaKilledWhileConsulIsAway(t *testing.T) {
 	for _, clients := range []bool{false, true} {
 		t.Run("alone"+named(clients, " with client agents"), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: 2, Born: true, Servers: 1, Clients: clients})
+			k := planned(t, lab.Plan{Members: 2, StartParked: true, Servers: 1, Clients: clients})
 			m := started(t, k)
 			lab.Eventually(t, patience, func() error { return guarded(k, m, 1) })
 			fig, w := figures(t), watched(t, k)

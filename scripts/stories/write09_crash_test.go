@@ -25,10 +25,10 @@ type start struct {
 	said    int    // bytes in the log
 }
 
-// crashes makes the cluster, with the agents of some armed, waits until it is whole, and begins to watch it.
+// crashes makes the cluster, with the agents of some armed, waits until it is whole, and starts to watch it.
 func crashes(t *testing.T, p lab.Plan, step string, armed ...int) *crash {
 	t.Helper()
-	p.Env = append([]string{"HEALTHCHECK_TIMEOUT=900ms"}, p.Env...) // nobody is to fall but by the step
+	p.Env = append([]string{"HEALTHCHECK_TIMEOUT=900ms"}, p.Env...) // only the step kills an agent
 	c := &crash{t: t, k: planned(t, p), step: step, armed: armed, since: map[int]start{}}
 	for i := range c.k.Redis {
 		if i == 1 {
@@ -103,7 +103,7 @@ func (c *crash) back(i int) {
 	})
 }
 
-// relieve kills the i-th agent and lets another, with an environment of its own, take its place.
+// relieve kills the i-th agent and starts another with its own environment in its place.
 func (c *crash) relieve(i int, env ...string) {
 	c.t.Helper()
 	c.k.Agents[i].Kill()
@@ -111,7 +111,7 @@ func (c *crash) relieve(i int, env ...string) {
 	c.back(i)
 }
 
-// thaw lets what was frozen of the first member go on.
+// thaw resumes the frozen processes of the first member.
 func (c *crash) thaw() {
 	for _, p := range c.k.Processes(0) {
 		p.Thaw()
@@ -145,7 +145,7 @@ func (c *crash) fallen(of ...int) (i int) {
 	return i
 }
 
-// heir is who goes on after an agent was killed.
+// heir names the agent that continues after an agent was killed.
 type heir string
 
 const (
@@ -155,7 +155,7 @@ const (
 	byThawed  heir = "the old master goes on"
 )
 
-// inherit waits until an armed agent was killed at the step, and lets the heir go on. Nobody is armed any more. It returns who
+// inherit waits until an armed agent was killed at the step, and lets the heir continue. Nobody is armed any more. It returns who
 // fell.
 func (c *crash) inherit(h heir) (fell int) {
 	c.t.Helper()

@@ -21,7 +21,7 @@ func TestWrite09_KilledWhenAnotherIsFresher(t *testing.T) {
 		for _, step := range []string{"catch_up", "source_promoted"} {
 			t.Run(fmt.Sprintf("%s, %s", step, h), func(t *testing.T) {
 				t.Parallel()
-				c := crashes(t, lab.Plan{Members: 3, Born: true, RedisArgs: dropped}, step, stale)
+				c := crashes(t, lab.Plan{Members: 3, StartParked: true, RedisArgs: dropped}, step, stale)
 				k := c.k
 				k.Redis[stale].Freeze()
 				k.Agents[stale].Freeze()
@@ -43,7 +43,7 @@ func TestWrite09_KilledWhenAnotherIsFresher(t *testing.T) {
 		}
 		t.Run(fmt.Sprintf("lock_transferred, %s", h), func(t *testing.T) {
 			t.Parallel()
-			c := crashes(t, lab.Plan{Members: 3, Born: true, RedisArgs: dropped}, "lock_transferred", stale)
+			c := crashes(t, lab.Plan{Members: 3, StartParked: true, RedisArgs: dropped}, "lock_transferred", stale)
 			k := c.k
 			c.relieve(fresh, "HEALTHCHECK_INTERVAL=4s") // so that it is thought to live while it is frozen
 			k.Redis[stale].Freeze()
@@ -54,7 +54,7 @@ func TestWrite09_KilledWhenAnotherIsFresher(t *testing.T) {
 			k.Redis[0].Kill()
 			harm.to = time.Now()
 			k.Redis[stale].Thaw()
-			lab.Eventually(t, patience, func() error { // it does not wait for who does not answer
+			lab.Eventually(t, patience, func() error { // it does not wait for a member that does not answer
 				if got := value(t, k.Consul, lockKey(k)); got != fmt.Sprint("m", stale) {
 					return errors.New("the lock is not taken yet, but held by " + got)
 				}

@@ -21,7 +21,7 @@ func TestWrite09_KilledWhileTheGuardChanges(t *testing.T) {
 		for _, h := range []heir{byAnother, byItself} {
 			t.Run(fmt.Sprintf("%s, %s", v.step, h), func(t *testing.T) {
 				t.Parallel()
-				c := crashes(t, lab.Plan{Members: 3, Born: true, Env: []string{"GUARD=2"}}, v.step)
+				c := crashes(t, lab.Plan{Members: 3, StartParked: true, Env: []string{"GUARD=2"}}, v.step)
 				neverBelow(t, c.k)
 				if v.away {
 					c.k.Redis[2].Kill()
@@ -51,7 +51,7 @@ func TestWrite09_KilledWhenItHasJoined(t *testing.T) {
 	for i, name := range []string{"the first", "the second", "the third"} {
 		t.Run("joined, "+name, func(t *testing.T) {
 			t.Parallel()
-			c := &crash{t: t, k: planned(t, lab.Plan{Members: 3, Born: true}), step: "joined", armed: []int{i}, since: map[int]start{}}
+			c := &crash{t: t, k: planned(t, lab.Plan{Members: 3, StartParked: true}), step: "joined", armed: []int{i}, since: map[int]start{}}
 			for o := range i {
 				ok(t, c.k.Agent(o))
 				if o == 0 {

@@ -9,7 +9,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// The master's agent is told to leave, and dies at a step of that; or its successor dies at one of taking over.
+// The master's agent is stopped and dies at a step of its handover, or its successor dies at a step of its takeover.
 func TestWrite09_KilledAtEachStepOfAHandover(t *testing.T) {
 	t.Parallel()
 	for i, step := range []string{"leaving", "passed", "handed", "restored"} {
@@ -17,9 +17,9 @@ func TestWrite09_KilledAtEachStepOfAHandover(t *testing.T) {
 			if !turn(i, j) {
 				continue
 			}
-			t.Run(fmt.Sprintf("%s, of who leaves, %s", step, h), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s, in the leaving agent, %s", step, h), func(t *testing.T) {
 				t.Parallel()
-				c := crashes(t, lab.Plan{Members: 3, Born: true}, step, 0)
+				c := crashes(t, lab.Plan{Members: 3, StartParked: true}, step, 0)
 				c.k.Agents[0].Signal(syscall.SIGTERM)
 				c.inherit(h)
 				if h == byAnother {
@@ -31,9 +31,9 @@ func TestWrite09_KilledAtEachStepOfAHandover(t *testing.T) {
 		}
 	}
 	for _, h := range []heir{byAnother, byItself} {
-		t.Run(fmt.Sprintf("released, of who leaves and has no successor, %s", h), func(t *testing.T) {
+		t.Run(fmt.Sprintf("released, in the leaving agent without a successor, %s", h), func(t *testing.T) {
 			t.Parallel()
-			c := crashes(t, lab.Plan{Members: 2, Born: true}, "released", 0)
+			c := crashes(t, lab.Plan{Members: 2, StartParked: true}, "released", 0)
 			c.k.Agents[1].Kill()
 			lab.Eventually(t, patience, func() error {
 				s, err := c.session(1)
@@ -63,7 +63,7 @@ func TestWrite09_KilledAtEachStepOfAHandover(t *testing.T) {
 		for _, step := range v.steps {
 			t.Run(fmt.Sprintf("%s, of the successor, %d members, %s", step, v.n, v.heir), func(t *testing.T) {
 				t.Parallel()
-				c := crashes(t, lab.Plan{Members: v.n, Born: true}, step, followers(v.n)...)
+				c := crashes(t, lab.Plan{Members: v.n, StartParked: true}, step, followers(v.n)...)
 				left := make(chan error, 1)
 				go func() {
 					code, err := c.k.Agents[0].Stop(syscall.SIGTERM)
@@ -93,7 +93,7 @@ func TestWrite09_KilledWhileItGivesUpAFrozenRedis(t *testing.T) {
 		for _, h := range []heir{byAnother, byItself} {
 			t.Run(fmt.Sprintf("%s, %s", step, h), func(t *testing.T) {
 				t.Parallel()
-				c := crashes(t, lab.Plan{Members: 3, Born: true, Env: []string{"GUARD_MAX_LAG=2s"}}, step, 0)
+				c := crashes(t, lab.Plan{Members: 3, StartParked: true, Env: []string{"GUARD_MAX_LAG=2s"}}, step, 0)
 				from := time.Now()
 				c.k.Redis[0].Freeze()
 				harm := harm{from: from, to: time.Now(), frozen: true}

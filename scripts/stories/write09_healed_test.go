@@ -92,7 +92,7 @@ func (c *crash) healed(h harm) {
 	ok(c.t, spotless(c.k, nobody))
 }
 
-// spotless returns nil where no Redis has a fence, or other min-replicas settings than its operator's; but the m-th has the
+// spotless returns nil if no Redis has a fence, or other min-replicas settings than its operator's; but the m-th has the
 // guard that is published.
 func spotless(k *lab.Cluster, m int) error {
 	var errs []error

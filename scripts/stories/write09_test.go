@@ -8,7 +8,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// The agents of all members but the master die at a step of their take-over. The next one heals what it finds.
+// The agents of all members but the master die at a step of their takeover. The next one heals what it finds.
 func TestWrite09_KilledAtEachStepOfATakeOver(t *testing.T) {
 	t.Parallel()
 	killed := func(k *lab.Cluster) harm {
@@ -48,7 +48,7 @@ func TestWrite09_KilledAtEachStepOfATakeOver(t *testing.T) {
 				}
 				t.Run(fmt.Sprintf("%s, %s, %d members, %s", step, v.why, v.n, h), func(t *testing.T) {
 					t.Parallel()
-					c := crashes(t, lab.Plan{Members: v.n, Born: true, Env: []string{"GUARD_MAX_LAG=2s"}}, step, followers(v.n)...)
+					c := crashes(t, lab.Plan{Members: v.n, StartParked: true, Env: []string{"GUARD_MAX_LAG=2s"}}, step, followers(v.n)...)
 					harm := v.harm(c.k)
 					switch fell := c.inherit(h); h {
 					case byAnother:

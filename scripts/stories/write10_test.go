@@ -15,7 +15,7 @@ func TestWrite10_WithoutAGuard(t *testing.T) {
 	t.Parallel()
 	t.Run("Consul is frozen", func(t *testing.T) {
 		t.Parallel()
-		k := planned(t, lab.Plan{Members: 2, Born: true, Servers: 1, Env: []string{"GUARD=off"}})
+		k := planned(t, lab.Plan{Members: 2, StartParked: true, Servers: 1, Env: []string{"GUARD=off"}})
 		m := started(t, k)
 		if err := guarded(k, m, -1); err == nil {
 			t.Error("a guard of -1 is set")
@@ -35,7 +35,7 @@ func TestWrite10_WithoutAGuard(t *testing.T) {
 	})
 	t.Run("the master is cut off from all but its clients", func(t *testing.T) {
 		t.Parallel()
-		k := planned(t, lab.Plan{Members: 3, Born: true, Network: true, Servers: 1, Env: []string{"GUARD=off"}})
+		k := planned(t, lab.Plan{Members: 3, StartParked: true, Network: true, Servers: 1, Env: []string{"GUARD=off"}})
 		m := started(t, k)
 		fig, w := figures(t), watched(t, k)
 		from := time.Now()

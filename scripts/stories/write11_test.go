@@ -9,7 +9,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// What people do to a guard, and to those who keep it. In the end all is as it should be, nothing was lost, and who leaves
+// An operator changes a guard, or what keeps it. In the end the cluster has recovered, no write was lost, and an agent that exits
 // leaves nothing behind.
 func TestWrite11_ByHand(t *testing.T) {
 	t.Parallel()
@@ -37,7 +37,7 @@ func TestWrite11_ByHand(t *testing.T) {
 			}
 			lab.Eventually(t, patience, func() error { return guarded(k, m, 1) })
 		}},
-		{"somebody replicates uninvited", lab.Plan{Members: 2}, func(t *testing.T, k *lab.Cluster, m int, _ *lab.Watch) {
+		{"an unknown server replicates", lab.Plan{Members: 2}, func(t *testing.T, k *lab.Cluster, m int, _ *lab.Watch) {
 			host := lab.Host()
 			r, err := lab.ForTest(t).StartRedisAt("uninvited", host+":6379", "--replica-announce-ip", host, "--replicaof", k.Redis[m].Host, "6379")
 			ok(t, err)
@@ -75,7 +75,7 @@ func TestWrite11_ByHand(t *testing.T) {
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
-			v.plan.Born = true
+			v.plan.StartParked = true
 			k := planned(t, v.plan)
 			m := started(t, k)
 			w := watched(t, k)

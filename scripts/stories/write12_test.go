@@ -10,10 +10,10 @@ import (
 	"resec/scripts/lab"
 )
 
-// A replica announces an address at which somebody else's master stands: that one is left alone.
+// A replica announces the address of an unrelated master: that is not changed.
 func TestWrite12_ReplicaBehindAnothersAddress(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 2, Born: true})
+	k := planned(t, lab.Plan{Members: 2, StartParked: true})
 	m := started(t, k)
 	host, its := lab.Host(), lab.Host()
 	innocent, err := lab.ForTest(t).StartRedisAt("innocent", host+":6379")
@@ -25,10 +25,10 @@ func TestWrite12_ReplicaBehindAnothersAddress(t *testing.T) {
 	ok(t, k.Stop())
 }
 
-// A replica that is no member's, and lets nobody in, stays with the master when that is cut off: it is not counted on.
+// A replica that is no member and denies access stays with the master when that is cut off: the guard does not count it.
 func TestWrite12_StrangerStaysWithTheMaster(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 2, Born: true, Network: true, Servers: 1})
+	k := planned(t, lab.Plan{Members: 2, StartParked: true, Network: true, Servers: 1})
 	m := started(t, k)
 	w := watched(t, k)
 	_, err := k.Lab.Start("stranger", nil, k.Hosts[m].In("redis-server", "--bind", k.Redis[m].Host, "--port", "6380", "--save", "", "--requirepass", "x",
@@ -52,10 +52,10 @@ func TestWrite12_StrangerStaysWithTheMaster(t *testing.T) {
 	ok(t, k.Stop())
 }
 
-// The agent stands on another host than its Redis, and the way between them is cut: the Redis is not taken for frozen.
+// The agent runs on another host than its Redis, and the link between them is cut: the Redis is not taken for frozen.
 func TestWrite12_CutOffFromItsOwnAgent(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 2, Born: true, Network: true, Servers: 1})
+	k := planned(t, lab.Plan{Members: 2, StartParked: true, Network: true, Servers: 1})
 	h, err := k.Net.Host("apart")
 	ok(t, err)
 	bin, err := lab.Resec()
@@ -74,14 +74,14 @@ func TestWrite12_CutOffFromItsOwnAgent(t *testing.T) {
 	}
 }
 
-// The master's agent alone hangs while Consul is away: its replicas say that nobody else can lead, and its Redis goes on. Told
+// The master's agent alone hangs while Consul is away: its replicas say that nobody else can lead, and its Redis continues. Told
 // to leave before they have, the agent leaves the guard that others count on, and no fence.
 func TestWrite12_AgentHangsWhileConsulIsAway(t *testing.T) {
 	t.Parallel()
 	for _, leaves := range []bool{false, true} {
 		t.Run(fmt.Sprint("it leaves: ", leaves), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: 3, Born: true, Servers: 1})
+			k := planned(t, lab.Plan{Members: 3, StartParked: true, Servers: 1})
 			m := started(t, k)
 			w := watched(t, k)
 			k.Consul.Kill()
@@ -114,10 +114,10 @@ func TestWrite12_AgentHangsWhileConsulIsAway(t *testing.T) {
 	}
 }
 
-// The last agent is told to leave while its Redis hangs: what the operator had is not forgotten.
+// The last agent is stopped while its Redis hangs: the operator's settings are restored.
 func TestWrite12_LeavesWhileRedisHangs(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 2, Born: true})
+	k := planned(t, lab.Plan{Members: 2, StartParked: true})
 	m := started(t, k)
 	lab.Eventually(t, patience, func() error { return guarded(k, m, 1) })
 	k.Agents[others(k, m)[0]].Kill()
@@ -138,7 +138,7 @@ func TestWrite12_WithoutAGuardNorASession(t *testing.T) {
 	for _, after := range []time.Duration{0, 5, 10} {
 		t.Run(fmt.Sprint(int(after)), func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: 2, Born: true, Network: true, Servers: 1, Env: []string{"GUARD=off"}})
+			k := planned(t, lab.Plan{Members: 2, StartParked: true, Network: true, Servers: 1, Env: []string{"GUARD=off"}})
 			m := started(t, k)
 			w := watched(t, k)
 			done := make(chan error)
@@ -156,7 +156,7 @@ func TestWrite12_WithoutAGuardNorASession(t *testing.T) {
 }
 
 // The master is cut off from all but its clients, and its machine hangs for less than half of a long lag, just before it would
-// close; or its Redis goes on a little later than its agent.
+// close; or its Redis continues a little later than its agent.
 func TestWrite12_HangsJustBeforeItCloses(t *testing.T) {
 	t.Parallel()
 	for _, v := range []struct {
@@ -169,7 +169,7 @@ func TestWrite12_HangsJustBeforeItCloses(t *testing.T) {
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
-			k := planned(t, lab.Plan{Members: 2, Born: true, Network: true, Servers: 1, Env: v.env})
+			k := planned(t, lab.Plan{Members: 2, StartParked: true, Network: true, Servers: 1, Env: v.env})
 			m := started(t, k)
 			fig, w := figures(t), watched(t, k)
 			from := time.Now()

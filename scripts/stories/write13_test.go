@@ -41,21 +41,21 @@ func newLossy(t *testing.T, c *lab.Consul) *lossy {
 	return l
 }
 
-// addr is where an agent finds it.
+// addr is its address for agents.
 func (l *lossy) addr() string { return "CONSUL_HTTP_ADDR=" + strings.TrimPrefix(l.URL, "http://") }
 
-// Consul does what the successor tells it, and its answer is lost: at each step of a take-over, and of a handover. It is asked, and
-// nobody waits for that.
+// Consul carries out a write and its answer is lost, at each step of a takeover and of a handover. The agent reads the
+// result, and the cluster does not wait.
 func TestWrite13_AnswerIsLost(t *testing.T) {
 	t.Parallel()
 	for step := range int32(3) {
 		for i, leaves := range []bool{false, true} {
-			if int(step)%2 == i && step > 0 && !*all { // the publication's is the second of a take-over, and the first of a handover
+			if int(step)%2 == i && step > 0 && !*all { // the publication's is the second of a takeover, and the first of a handover
 				continue
 			}
 			t.Run(fmt.Sprint("transaction ", step+1)+named(leaves, ", of a handover"), func(t *testing.T) {
 				t.Parallel()
-				k := planned(t, lab.Plan{Members: 3, Born: true})
+				k := planned(t, lab.Plan{Members: 3, StartParked: true})
 				fronts := make([]*lossy, 3)
 				for i := range fronts {
 					fronts[i] = newLossy(t, k.Consul)

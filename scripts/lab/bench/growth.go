@@ -102,7 +102,7 @@ func load(ctx context.Context, c *lab.Consul, d time.Duration) (l cost, err erro
 	return cost{100 * (v.CPU - u.CPU).Seconds() / d.Seconds(), float64(to-from) / d.Seconds()}, err
 }
 
-// httpRequests is how many Consul has answered a second, of late: it tells of whole intervals of 10 s.
+// httpRequests is how many Consul has answered a second, by its own metrics, which cover intervals of 10 s.
 func httpRequests(c *lab.Consul) (sum float64, err error) {
 	m, err := c.Client.Agent().Metrics()
 	if err != nil {
@@ -142,7 +142,7 @@ func fail(ctx context.Context, consul *lab.Consul, ks []*subject) (outages []flo
 	all.Wait()
 	var errs []error
 	for i, w := range ws {
-		errs = append(errs, lab.Until(ctx, time.Minute, func() error { // another's client, and it goes on
+		errs = append(errs, lab.Until(ctx, time.Minute, func() error { // another's client, and it continues
 			if now, err := ks[i].find(ctx); err != nil || now == ks[i].Redis[ms[i]].Addr {
 				return fmt.Errorf("the master is still %q: %w", now, err)
 			}

@@ -154,7 +154,7 @@ func (p program) run(ctx context.Context, l *lab.Lab) (all []*outcome, err error
 	return all, err
 }
 
-// runAll lets it happen so many times, on one cluster, or on a new one where the last is not whole any more.
+// runAll runs a scenario n times, on one cluster, or on a new one if the last did not recover.
 func (o *outcome) runAll(ctx context.Context, parent *lab.Lab, sc scenario, sys system, runs int) {
 	var s *subject
 	var l *lab.Lab

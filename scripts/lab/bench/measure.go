@@ -12,7 +12,7 @@ import (
 // figures are what one run has shown; times in ms.
 type figures struct {
 	Outage    float64 `json:"outage_ms"`    // longest time without an acknowledged write
-	Discovery float64 `json:"discovery_ms"` // until a client finds the new master; 0 where none is to come
+	Discovery float64 `json:"discovery_ms"` // until a client finds the new master; 0 if the master stays
 	Unlisted  float64 `json:"unlisted_ms"`  // no master to be found, in all
 	Two       float64 `json:"two_ms"`       // two accepted writes, in all
 	Whole     float64 `json:"whole_ms"`     // from the return of what failed until all replicas are linked
@@ -24,7 +24,7 @@ type figures struct {
 // recoverFor is what a system may take: Sentinel's failover-timeout is 3 minutes.
 const recoverFor = 4 * time.Minute
 
-// measure lets a scenario happen once, and waits until the cluster is whole again.
+// measure runs a scenario once, and waits until the cluster has recovered.
 func measure(ctx context.Context, s *subject, sc scenario) (f figures, err error) {
 	m, err := s.Linked()
 	if err != nil {
@@ -84,7 +84,7 @@ func wrote(ctx context.Context, w *lab.Writer, n int) error {
 	return lab.Until(ctx, 30*time.Second, func() error { return w.Wrote(n) })
 }
 
-// recovered waits until the client writes again, to another master where one is to come.
+// recovered waits until the client writes again, to another master if the scenario changes it.
 func recovered(ctx context.Context, s *subject, sc scenario, w *lab.Writer, seen *seeker, old string, at time.Time) error {
 	if err := lab.Until(ctx, recoverFor, func() error {
 		if d := sc.lasts - time.Since(at); d > 0 {

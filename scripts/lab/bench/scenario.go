@@ -38,7 +38,7 @@ var scenarios = []scenario{
 			s.Redis[m].Kill()
 			return nil
 		}, undo: (*subject).start},
-	{name: "machine", says: "the machine is gone: packets vanish", network: true, quick: true,
+	{name: "machine", says: "the machine is down: packets are dropped", network: true, quick: true,
 		do: func(_ context.Context, s *subject, m int) error {
 			err := s.Net.Isolate(s.Hosts[m], lab.Drop)
 			s.keeper(m).Kill()
@@ -46,13 +46,13 @@ var scenarios = []scenario{
 			return err
 		},
 		undo: func(s *subject, m int) error { return errors.Join(s.Net.HealAll(), s.start(m)) }},
-	{name: "stopped", says: "Redis and its agent, or Sentinel, are told to stop", quick: true,
+	{name: "stopped", says: "Redis and its agent, or Sentinel, are stopped", quick: true,
 		do: func(_ context.Context, s *subject, m int) error { return s.stop(m) }, undo: (*subject).start},
 	{name: "switchover", says: "an operator moves the master", quick: true,
 		do: func(ctx context.Context, s *subject, m int) error { return s.switchover(ctx, m) }},
 	{name: "agent", says: "the agent, or Sentinel, is killed", keeps: true,
 		do: func(_ context.Context, s *subject, m int) error { s.keeper(m).Kill(); return nil }, undo: (*subject).start},
-	{name: "left", says: "the agent, or Sentinel, is told to stop", keeps: true,
+	{name: "left", says: "the agent, or Sentinel, is stopped", keeps: true,
 		do: func(_ context.Context, s *subject, m int) error { return s.leave(m) }, undo: (*subject).start},
 	{name: "cut off", says: "the master's host is cut off from Consul's server", network: true, alone: true,
 		do: func(_ context.Context, s *subject, m int) error {

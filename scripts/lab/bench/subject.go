@@ -26,7 +26,7 @@ var systems = []system{
 
 func (s system) ours() bool { return s.downAfter == 0 }
 
-// defaults are what resec does where nothing is set: the bench measures that, not the timings of the tests.
+// defaults are the default timings of resec: the bench measures with them, not with those of the tests.
 var defaults = []string{"HEALTHCHECK_INTERVAL=5s", "HEALTHCHECK_TIMEOUT=2s", "CONSUL_LOCK_TTL=15s", "LOG_LEVEL=DEBUG"}
 
 // subject is a cluster of three under measurement.
@@ -39,9 +39,10 @@ type subject struct {
 
 var subjects atomic.Int64
 
-// prepare starts a cluster, and waits until it is whole. With a network each member is a host of its own, with a Consul client agent.
+// prepare starts a cluster, and waits until it is whole. With a network each member is a host of its own, with a Consul
+// client agent.
 func prepare(l *lab.Lab, consul *lab.Consul, sys system, network bool) (*subject, error) {
-	p := lab.Plan{Name: fmt.Sprint("bench", subjects.Add(1)), Members: 3, Consul: consul, Env: defaults, Born: sys.ours(), Sourced: !sys.ours()}
+	p := lab.Plan{Name: fmt.Sprint("bench", subjects.Add(1)), Members: 3, Consul: consul, Env: defaults, StartParked: sys.ours(), Sourced: !sys.ours()}
 	if network {
 		p.Consul, p.Servers, p.Network, p.Clients = nil, 1, true, sys.ours()
 	}
@@ -62,7 +63,7 @@ func prepare(l *lab.Lab, consul *lab.Consul, sys system, network bool) (*subject
 	return s, s.whole(time.Minute)
 }
 
-// whole waits for one master, the others its linked replicas, and whoever is to know, knows that.
+// whole waits until there is one master, all others are its replicas, and Consul or the Sentinels list it.
 func (s *subject) whole(patience time.Duration) error {
 	if s.ours() {
 		return s.Settled(patience)
@@ -102,7 +103,7 @@ func (s *subject) find(ctx context.Context) (at string, err error) {
 	return at, err
 }
 
-// keeper is what stands beside a Redis.
+// keeper is the agent or the Sentinel of a Redis.
 func (s *subject) keeper(i int) *lab.Process {
 	if s.ours() {
 		return s.Agents[i]
@@ -110,7 +111,7 @@ func (s *subject) keeper(i int) *lab.Process {
 	return s.sentinels[i].Process
 }
 
-// leave tells a keeper to end.
+// leave stops a keeper with SIGTERM.
 func (s *subject) leave(i int) error {
 	code, err := s.keeper(i).Stop(syscall.SIGTERM)
 	if err == nil && code != 0 {
@@ -119,7 +120,7 @@ func (s *subject) leave(i int) error {
 	return err
 }
 
-// stop tells a Redis and its keeper to end, as a container is told.
+// stop stops a Redis and its keeper with SIGTERM, as a container is stopped.
 func (s *subject) stop(i int) error {
 	ended := make(chan error, 1)
 	go func() { ended <- s.leave(i) }()

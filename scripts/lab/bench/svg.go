@@ -74,7 +74,7 @@ func draw(out io.Writer, all []*outcome) {
 	fmt.Fprintln(out, "</svg>")
 }
 
-// at is where on the scale a time in ms is.
+// at is the position of a time in ms on the scale.
 func at(v float64) float64 {
 	return left + math.Log10(min(max(v, 1), math.Pow10(decades)))/decades*(width-left-right)
 }

@@ -1,4 +1,4 @@
-// Command demo tells the story of one failover on real servers, in a dozen lines.
+// Command demo shows one failover on real servers, in a dozen lines.
 package main
 
 import (
@@ -66,7 +66,7 @@ func tell(ctx context.Context, out io.Writer, keep bool) error {
 		return err
 	}
 	s.say("Consul is up: http://%s/ui", consul.HTTP())
-	// Born parked: a Redis that starts anew is a replica of nobody, so it can wipe nothing.
+	// Started parked: a Redis that restarts is a read-only replica without a master, and cannot overwrite other members.
 	if s.Cluster, err = l.NewCluster(consul, "redis", 3, "--replicaof", lab.Sink); err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (s *story) ask(ctx context.Context) (string, error) {
 	return s.Consul.Lookup(ctx, "redis-master")
 }
 
-// failover writes through the discovered master, kills it, and tells what that cost.
+// failover writes to the discovered master, kills it, and prints the outage and the lost writes.
 func (s *story) failover(ctx context.Context) error {
 	w := lab.StartWriter(ctx, func(ctx context.Context) (string, error) { return s.ask(ctx) })
 	defer w.Stop()

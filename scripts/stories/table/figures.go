@@ -34,7 +34,7 @@ func figures(all []result) map[measured][]float64 {
 	return by
 }
 
-// writeFigures draws the table of them, where there are any.
+// writeFigures draws the table of them, if there are any.
 func writeFigures(w io.Writer, all []result) {
 	by := figures(all)
 	if len(by) == 0 {

@@ -141,7 +141,7 @@ func write(w io.Writer, all []result) {
 	_ = t.Flush()
 }
 
-// tell writes what each failed run said to a file of its own.
+// tell writes the output of each failed run to a file of its own.
 func tell(w io.Writer, folder string, all []result) (failed bool, err error) {
 	nth := map[string]int{}
 	for _, r := range all {

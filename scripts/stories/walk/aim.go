@@ -6,7 +6,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// aim finds out whom a fault is to hit.
+// aim selects the members that a fault hits.
 func (r *round) aim(f Fault) *Harm {
 	h := &Harm{Fault: f, Member: nobody, Other: nobody}
 	switch {

@@ -40,7 +40,7 @@ func (s Sight) slack() time.Duration { return 3 * s.Noise }
 // recent are the harms that may show in this round.
 func (s Sight) recent() []Harm { return slices.Concat(s.Before, s.Harms) }
 
-// mayBeTwo tells whether two members may have accepted writes at the same time: right after one of them was thawed.
+// mayBeTwo reports whether two members may have accepted writes at the same time: right after one of them was thawed.
 func (s Sight) mayBeTwo(a, b int, when lab.Interval) bool {
 	return slices.ContainsFunc(s.recent(), func(h Harm) bool {
 		return h.is(thaws) && (h.Member == a || h.Member == b) && !when.From.Before(h.Until) && !when.To.After(h.Until.Add(firstPass+s.slack()))
@@ -52,7 +52,7 @@ func (s Sight) carried() []Harm {
 	return slices.DeleteFunc(s.recent(), func(h Harm) bool { return time.Since(h.Until) > tellsAgain })
 }
 
-// mayBeListed tells whether two masters may have been listed: for a moment after a Consul agent came back, and for an
+// mayBeListed reports whether two masters may have been listed: for a moment after a Consul agent came back, and for an
 // instant while one of them was handing over to the other.
 func (s Sight) mayBeListed(when lab.Interval) bool {
 	return slices.ContainsFunc(s.recent(), func(h Harm) bool {

@@ -9,12 +9,12 @@ import (
 	"resec/scripts/lab"
 )
 
-// Fault is harm that is done to somebody for some time. It names members by what they are when it is done, so that a seed
-// draws the same faults whoever leads.
+// Fault is a fault that lasts for some time. It names members by their roles at that moment, so that a seed draws the same faults
+// whichever member is the master.
 type Fault struct {
 	Kind
-	On     int // 0: the master; i: the i-th other member. Of Consul's servers the i-th, or all of them where there is none
-	To     int // the other end of a link, or a replica's new master; On itself: nobody
+	On     int // 0: the master; i: the i-th other member. Of Consul's servers the i-th, or all of them if there is none
+	To     int // the other end of a link, or a replica's new master; On itself: none
 	How    lab.Cut
 	OneWay bool          // from On to To
 	After  time.Duration // the fault before it in its step
@@ -83,7 +83,7 @@ func (d *drawing) fault() Fault {
 	}
 }
 
-// spares tells whether every key is still on one member after the fault: no more than one disk is wiped in a round, and of
+// spares reports whether every key is still on one member after the fault: no more than one disk is wiped in a round, and of
 // a cluster that keeps nothing on disk one member is not killed.
 func (d *drawing) spares(f Fault) bool {
 	kills, wipes := d.kills, d.wipes

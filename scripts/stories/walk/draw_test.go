@@ -43,7 +43,7 @@ func TestDraw(t *testing.T) {
 					}
 				}
 				if wipes > 1 || s.Persist == lab.None && kills > n-1 {
-					t.Fatalf("seed %d, n=%d: nobody may be left who has what there was: %v", seed, n, steps)
+					t.Fatalf("seed %d, n=%d: perhaps no member keeps the data: %v", seed, n, steps)
 				}
 			}
 		}

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// nobody is no member.
+// nobody is an index that no member has.
 const nobody = -1
 
 // Harm is a fault as it was done.
 type Harm struct {
 	Fault
-	Member, Other int       // whom it hit, and the other end of a link; nobody where it is Consul's
+	Member, Other int       // the member that it hit, and the other end of a link; nobody if Consul is hit
 	Server        []int     // Consul's
 	From          time.Time // a moment before it was done
 	Until         time.Time // a moment before it was undone; zero: not yet
@@ -21,7 +21,7 @@ type Harm struct {
 	Nothing       string    // why it may have come to nothing
 }
 
-// touches tells whether it hit a member.
+// touches reports whether it hit a member.
 func (h Harm) touches(i int) bool { return h.Member == i || h.Other == i }
 
 func (h Harm) String() string {
@@ -58,7 +58,7 @@ type book struct {
 	bad   []error // what was not as it should be while it was done
 }
 
-// begin enters a harm, and tells whether all that it is to be done to is free.
+// begin enters a harm, and reports whether all that it is to be done to is free.
 func (b *book) begin(h *Harm, on []string) bool {
 	b.Lock()
 	defer b.Unlock()

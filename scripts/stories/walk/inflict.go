@@ -16,7 +16,7 @@ import (
 // errNothing is why a fault comes to nothing.
 type errNothing struct{ error }
 
-// inflict does a fault, and undoes it later, when the channel is closed; nil where it can not be done.
+// inflict does a fault, and undoes it later, when the channel is closed; nil if it can not be done.
 func (r *round) inflict(ctx context.Context, f Fault) (undone <-chan struct{}) {
 	h := r.aim(f)
 	on := r.things(h)
@@ -99,7 +99,7 @@ func (r *round) do(h *Harm) error {
 	return nil
 }
 
-// undo makes it whole again.
+// undo undoes the fault.
 func (r *round) undo(h *Harm) error {
 	for _, s := range h.Server {
 		if err := revive(r.k.Servers[s].Process); err != nil {
@@ -166,7 +166,8 @@ func revive(ps ...*lab.Process) error {
 	return nil
 }
 
-// awake makes an agent run again, and waits until it has begun to: before, nothing catches a signal, and it would not leave, but die.
+// awake makes an agent run again, and waits until it has begun to: before, nothing catches a signal, and it would not leave,
+// but die.
 func awake(p *lab.Process) error {
 	runs, was := p.Running(), len(p.Output())
 	if err := revive(p); err != nil || runs {
@@ -180,7 +181,7 @@ func awake(p *lab.Process) error {
 	})
 }
 
-// left tells an agent to leave, which it has to do with exit code 0.
+// left stops an agent, which must exit with code 0.
 func left(p *lab.Process) error {
 	code, err := p.Stop(syscall.SIGTERM)
 	if err == nil && code != 0 {
@@ -189,7 +190,7 @@ func left(p *lab.Process) error {
 	return err
 }
 
-// done runs a command by hand; where Redis does not do it, that is a fault that came to nothing.
+// done runs a command on Redis; if that refuses it, the fault has no effect.
 func done(r *lab.Redis, args ...string) error {
 	if _, err := r.Do(args...); err != nil {
 		return errNothing{err}

@@ -17,7 +17,7 @@ const (
 	RedisWiped       Kind = "redis-wiped"  // and its disk, too
 	RedisFrozen      Kind = "redis-frozen"
 	AgentKilled      Kind = "agent-killed"
-	AgentLeft        Kind = "agent-left" // told to by SIGTERM
+	AgentLeft        Kind = "agent-left" // stopped by SIGTERM
 	Crashed          Kind = "crashed"    // a member as a whole
 	HostFrozen       Kind = "host-frozen"
 	ConsulLink       Kind = "consul-link" // a member cut off from Consul's servers
@@ -25,12 +25,12 @@ const (
 	Isolated         Kind = "isolated"    // a member from all but the clients
 	ServerKilled     Kind = "server-killed"
 	ServerFrozen     Kind = "server-frozen"
-	ClientKilled     Kind = "client-killed" // the Consul agent beside a member
+	ClientKilled     Kind = "client-killed" // the Consul agent of a member
 	ClientLeft       Kind = "client-left"
 	SessionDestroyed Kind = "session-destroyed" // by hand
 	LinksKilled      Kind = "links-killed"      // by CLIENT KILL on a replica
 	ByHand           Kind = "replicaof"         // on a replica
-	Switchover       Kind = "switchover"        // to whoever lacks least, or to a certain member
+	Switchover       Kind = "switchover"        // to the most recent replica, or to a certain member
 	Paused           Kind = "paused"            // the cluster
 )
 
@@ -39,12 +39,12 @@ type trait uint
 
 const (
 	impairs trait = 1 << iota // the member may miss what its master writes meanwhile, until it has caught up
-	severs                    // where the member is the master, what it wrote last may be nowhere else
-	forgets                   // what its Redis has in memory is gone
-	thaws                     // its Redis goes on later as if nothing had been
+	severs                    // if the member is the master, its last writes may be nowhere else
+	forgets                   // the data in its Redis's memory is lost
+	thaws                     // its Redis continues later as if nothing had been
 	returns                   // a Consul agent comes back with what it knew before
 	cuts                      // a link
-	beside                    // of the Consul agent beside a member, where there is one
+	beside                    // of the Consul agent of a member, if there is one
 	hands                     // a master may hand over to another
 )
 
@@ -78,7 +78,7 @@ var kinds = map[Kind]nature{
 
 func (k Kind) is(t trait) bool { return kinds[k].trait&t != 0 }
 
-// named are the kinds of a list with commas, in order; all of them where it is empty.
+// named are the kinds of a list with commas, in order; all of them if it is empty.
 func named(list string) ([]Kind, error) {
 	all := slices.Sorted(maps.Keys(kinds))
 	if list == "" {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// listen begins to listen to the machine; what it returns ends that, and says by how much one was late at most who had
+// listen starts to listen to the machine; what it returns ends that, and says by how much one was late at most who had
 // nothing to do but to be in time.
 func listen() (end func() time.Duration) {
 	const every = 5 * time.Millisecond

@@ -20,7 +20,7 @@ const (
 	joins = 3 * time.Minute
 	// rests is how long the walk waits in the middle of a round for a cluster that is to be whole again.
 	rests = 30 * time.Second
-	// sweeps is within how long what dead agents left in Consul is gone: sessions end after 2 × CONSUL_LOCK_TTL.
+	// sweeps bounds the time until the sessions of dead agents have ended: Consul ends them after 2 × CONSUL_LOCK_TTL.
 	sweeps = 20 * time.Second
 )
 
@@ -103,7 +103,7 @@ func (r *round) run(ctx context.Context, steps []Step) {
 	}
 }
 
-// member is whom a role is played by: 0 is who accepted writes last, i the i-th other one.
+// member is the index of the member with a role: 0 is the one that accepted writes last, i the i-th other one.
 func (r *round) member(role int) int {
 	master, last := 0, time.Time{}
 	for i, all := range r.accepted() {
@@ -152,7 +152,7 @@ func (r *round) store() error {
 	return nil
 }
 
-// kept returns nil where every member has the key.
+// kept returns nil if every member has the key.
 func (r *round) kept() error {
 	for _, redis := range r.k.Redis {
 		if v, err := redis.Do("GET", r.key); err != nil || v != "here" {
@@ -174,7 +174,7 @@ func consul(ctx context.Context, k *lab.Cluster) error {
 	return lab.Until(ctx, joins, k.Rejoin)
 }
 
-// running returns nil where every process of the cluster runs.
+// running returns nil if every process of the cluster runs.
 func running(k *lab.Cluster) error {
 	for i := range k.Redis {
 		for _, p := range k.Processes(i) {

@@ -21,7 +21,7 @@ const name = "walk"
 func settingOf(seed uint64, members int) setting {
 	r := rand.New(rand.NewPCG(seed, uint64(members)))
 	s := setting{Brief: seed%2 == 0, Rejects: r.IntN(3) == 0, Plan: lab.Plan{Name: name, Members: members, Servers: 1 + 2*r.IntN(2),
-		Clients: r.IntN(3) > 0, Network: true, Born: true, Persist: []lab.Persist{lab.None, lab.RDB, lab.AOF}[seed%3],
+		Clients: r.IntN(3) > 0, Network: true, StartParked: true, Persist: []lab.Persist{lab.None, lab.RDB, lab.AOF}[seed%3],
 		Env: []string{"CONSUL_LOCK_SESSION_NAME=" + name}}}
 	if s.Brief {
 		s.Env = append(s.Env, "GUARD_MAX_LAG=2s")
@@ -35,7 +35,7 @@ func settingOf(seed uint64, members int) setting {
 func (s setting) String() string {
 	out := fmt.Sprintf("%d members, %d consul servers", s.Members, s.Servers)
 	if s.Clients {
-		out += ", a client agent beside each member"
+		out += ", a client agent for each member"
 	}
 	switch s.Persist {
 	case lab.None:

@@ -87,7 +87,7 @@ func (t *tally) round(c life) {
 	}
 }
 
-// write draws the table, and tells whether there was no violation in it.
+// write draws the table, and reports whether there was no violation in it.
 func (t *tally) write(w io.Writer) (clean bool) {
 	t.Lock()
 	defer t.Unlock()

@@ -17,7 +17,7 @@ type life struct {
 	saw   Sight
 }
 
-// violated tells of violations, and of all that is known to understand them.
+// violated prints violations, and what helps to understand them.
 func (w *walk) violated(c life, bad ...error) error {
 	w.tally.violated(c.Members, len(bad))
 	var out strings.Builder

@@ -18,7 +18,7 @@ import (
 // fence is the least min-replicas-to-write that is a fence: over an operator's own setting it is that much lower.
 const fence = math.MaxInt32 - 1024
 
-// tidy returns nil where no fence is left, and Consul holds one session and one key of each member, all of them alive.
+// tidy returns nil if no fence is left, and Consul holds one session and one key of each member, all of them alive.
 func tidy(k *lab.Cluster) error {
 	sessions, err := k.Sessions()
 	if err != nil {
@@ -51,12 +51,12 @@ func tidy(k *lab.Cluster) error {
 	return errors.Join(err, open(k))
 }
 
-// open returns nil where no Redis is fenced.
+// open returns nil if no Redis is fenced.
 func open(k *lab.Cluster) error {
 	return guards(k, func(n int) bool { return n < fence })
 }
 
-// guards returns nil where the min-replicas-to-write of every Redis is as it should be.
+// guards returns nil if the min-replicas-to-write of every Redis is as it should be.
 func guards(k *lab.Cluster, good func(int) bool) error {
 	for _, r := range k.Redis {
 		v, err := r.Do("CONFIG", "GET", "min-replicas-to-write")
@@ -72,7 +72,7 @@ func guards(k *lab.Cluster, good func(int) bool) error {
 	return nil
 }
 
-// leave tells all agents to leave, at the same time or one after the other, and returns what they left behind.
+// leave stops all agents, at the same time or one after the other, and returns what they left behind.
 func leave(k *lab.Cluster, atOnce bool) error {
 	errs := make([]error, len(k.Agents))
 	var all sync.WaitGroup
@@ -91,7 +91,7 @@ func leave(k *lab.Cluster, atOnce bool) error {
 	}))
 }
 
-// nothing returns nil where no session, no key but the state and no service is left.
+// nothing returns nil if no session, no key but the state and no service is left.
 func nothing(k *lab.Cluster) error {
 	sessions, err := k.Sessions()
 	if err != nil {

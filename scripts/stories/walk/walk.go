@@ -21,7 +21,7 @@ type walk struct {
 	until time.Time
 	kinds []Kind
 	dir   string
-	keep  bool // the logs of who did well, too
+	keep  bool // the logs of clusters without a violation, too
 	tally tally
 
 	mu   sync.Mutex
@@ -50,7 +50,7 @@ func (w *walk) walk(ctx context.Context, members int, seed uint64) error {
 	return nil
 }
 
-// live leads one cluster through its rounds, and tells whether there was no violation; an error is the lab's own.
+// live leads one cluster through its rounds, and reports whether there was no violation; an error is the lab's own.
 func (w *walk) live(ctx context.Context, dir string, members int, seed uint64) (good bool, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return false, err

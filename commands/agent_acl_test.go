@@ -1,0 +1,49 @@
+package commands_test
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"resec/scripts/lab"
+)
+
+// The policy in the README is enough. A missing permission is named in the log.
+func TestAgent_UnderACLs(t *testing.T) {
+	t.Parallel()
+	c, err := lab.ForTest(t).StartConsul("own", lab.Deny)
+	ok(t, err)
+	k := clusterOn(t, c, 2)
+	policy := strings.NewReplacer(`"resec/`, `"`+k.Name+`/`, `"redis-`, `"`+k.Name+`-`).Replace(lab.Readme(t, "hcl policy"))
+	token := func(name, rules string) string {
+		_, _, err := c.Client.ACL().PolicyCreate(&api.ACLPolicy{Name: name, Rules: rules}, nil)
+		ok(t, err)
+		tok, _, err := c.Client.ACL().TokenCreate(&api.ACLToken{Policies: []*api.ACLTokenPolicyLink{{Name: name}}}, nil)
+		ok(t, err)
+		return tok.SecretID
+	}
+	k.Env = append(k.Env, "CONSUL_HTTP_TOKEN="+token("whole", policy))
+	ok(t, k.Go())
+	m, err := k.Master()
+	ok(t, err)
+	k.Redis[m].Kill()
+	ok(t, k.Settled(10*time.Second))
+	ok(t, k.Redis[m].Restart())
+	ok(t, k.Settled(10*time.Second))
+	out, stderr, code, err := k.Run(0, "", "status")
+	if err != nil || code != 0 {
+		t.Errorf("status: exit %d: %v\n%s%s", code, err, out, stderr)
+	}
+	ok(t, k.Stop())
+
+	k.Env[len(k.Env)-1] = "CONSUL_HTTP_TOKEN=" + token("no-key", strings.NewReplacer("key_prefix", "event_prefix", "key ",
+		"event ").Replace(policy))
+	p, err := k.Resec("denied", 0, "agent")
+	ok(t, err)
+	lab.Eventually(t, 10*time.Second, func() error { return p.Said("lacks permission 'key:") })
+	p.Signal(syscall.SIGTERM)
+	exits(t, p, 0)
+}

@@ -1,0 +1,84 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"resec/commands/cluster"
+	"resec/commands/lock"
+	"resec/handlers"
+)
+
+// identifyPause is the pause between two questions to Consul's agent for its node.
+const identifyPause = time.Second
+
+// errNotIdentified says that the context ended before Consul's agent answered.
+var errNotIdentified = errors.New("consul's agent has not named its node")
+
+// identify returns this member as it is published. It asks Consul's agent for node name and address, and repeats the question
+// until it is answered. It returns errNotIdentified with the context's cause if the context ends first.
+func (c *config) identify(ctx context.Context, client *api.Client, log *slog.Logger) (cluster.Master, error) {
+	if c.lockTTL > 0 && c.lockTTL < consulMinTTL {
+		log.Warn("CONSUL_LOCK_TTL is below 10s; consul refuses the session unless its session_ttl_min allows it",
+			"event", "lock_ttl_below_consul_minimum", "ttl", c.lockTTL)
+	}
+	for logged := ""; ; {
+		node, addr, err := consulNode(ctx, client)
+		if err == nil {
+			return c.member(node, addr), nil
+		}
+		if ctx.Err() == nil && errorKind(err) != logged {
+			log.Warn("cannot read the node name from the consul agent; retrying", "event", "consul_node_unknown", "err", err)
+			logged = errorKind(err)
+		}
+		select {
+		case <-ctx.Done():
+			return cluster.Master{}, fmt.Errorf("%w: %w", errNotIdentified, context.Cause(ctx))
+		case <-time.After(identifyPause):
+		}
+	}
+}
+
+// errorKind is a summary of an error that stays the same between attempts: without the local port of a connection.
+func errorKind(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Op + ": " + op.Err.Error()
+	}
+	return err.Error()
+}
+
+// consulNode returns the name and the address of the node on which Consul's agent runs.
+func consulNode(ctx context.Context, client *api.Client) (node, addr string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, lock.CallTimeout)
+	defer cancel()
+	var out struct {
+		Config struct{ NodeName string }
+		Member struct{ Addr string }
+	}
+	if _, err := client.Raw().Query("/v1/agent/self", &out, (&api.QueryOptions{}).WithContext(ctx)); err != nil {
+		return "", "", fmt.Errorf("read the node of the consul agent: %w", err)
+	}
+	return out.Config.NodeName, out.Member.Addr, nil
+}
+
+// member is this member as it is published, on the given node.
+func (c *config) member(node, nodeAddr string) cluster.Master {
+	host := c.announceHost
+	if host == "" {
+		host = nodeAddr
+	}
+	m := cluster.Master{Node: node, ServiceID: c.naming.ServiceID(c.announceHost, c.announcePort)}
+	m.Peer = handlers.Peer{ID: c.memberID, Address: net.JoinHostPort(host, strconv.Itoa(c.announcePort))}
+	if m.ID == "" {
+		m.ID = node + "/" + m.ServiceID
+	}
+	return m
+}

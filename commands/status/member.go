@@ -1,0 +1,125 @@
+package status
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"resec/commands/cluster"
+	"resec/handlers"
+	"resec/handlers/redis"
+)
+
+// Member is one row of a report.
+type Member struct {
+	ID      string `json:"id"`
+	Address string `json:"address"`
+	Role    string `json:"role"` // of its Redis: master or replica; unknown if that does not answer
+	Holder  bool   `json:"holder"`
+	Term    uint64 `json:"term"` // under which it is registered
+	Link    string `json:"link"` // of a replica: up, down, syncing, parked
+	Offset  int64  `json:"offset"`
+	Behind  *int64 `json:"behind,omitempty"` // bytes behind the master; nil if its data has another replication ID
+	Guard   string `json:"guard,omitempty"`  // of a master: "needed of attached" replicas, none or off; of any server: fence
+	Check   string `json:"check"`            // passing, warning, critical; none if it is not registered
+	Version string `json:"version,omitempty"`
+	Note    string `json:"note,omitempty"` // why it is not healthy
+}
+
+// newMember is the row of a member. master is the published master's status; nil if that does not answer as a master.
+func newMember(a MemberStatus, holder string, s cluster.State, master *redis.Status, e cluster.Eligibility) Member {
+	m := Member{ID: a.ID, Address: a.Address, Role: "unknown", Holder: holder != "" &&
+		a.ID == holder, Term: a.Term, Check: a.Check}
+	if a.Err != nil {
+		m.Note = a.Err.Error()
+		return m
+	}
+	st := a.Status
+	m.Role, m.Offset, m.Version, m.Link = "replica", st.Position.Offset, st.Version, link(st)
+	if st.Master {
+		m.Role = "master"
+	}
+	m.Behind = behind(st, master)
+	m.Guard = guard(st, s)
+	m.Note = cmp.Or(a.Why, refusal(a, s, master, e), problem(a, m.Link, s))
+	return m
+}
+
+// behind is how many bytes of the master's stream a replica has not applied; nil if their offsets cannot be compared.
+func behind(st redis.Status, master *redis.Status) *int64 {
+	if st.Master || master == nil || st.Position.ReplID != master.Position.ReplID {
+		return nil
+	}
+	n := max(0, master.Position.Offset-st.Position.Offset)
+	return &n
+}
+
+// refusal says why a member may not follow or, without a master, not lead. Its agent writes the same into its check, but
+// anti-entropy may bring that to Consul's servers minutes later.
+func refusal(a MemberStatus, s cluster.State, master *redis.Status, e cluster.Eligibility) string {
+	if s.Master == nil || a.Status.Master && !a.Status.Fenced() {
+		return ""
+	}
+	if why := s.RefuseFollowReason(a.ID, a.Status); why != "" && a.Status.MasterAddr != s.Master.Address {
+		return why
+	}
+	if master != nil {
+		return ""
+	}
+	if why := a.Candidate().IneligibleReason(s, e); why != "" {
+		return "may not lead: " + why
+	}
+	return ""
+}
+
+// problem says why a member whose Redis answers is not healthy; nothing if it is.
+func problem(a MemberStatus, link string, s cluster.State) string {
+	st := a.Status
+	switch {
+	case st.Master && st.Fenced():
+		return "fenced: refuses writes"
+	case st.BelowMinReplicas():
+		return "refuses writes: fewer replicas than its guard needs"
+	case st.Master && (s.Master == nil || st.RunID != s.Master.RunID):
+		return "a master, but not the published one"
+	case a.Check == cluster.NotInCatalog:
+		return "not in the catalogue"
+	case a.Check != handlers.CheckPassing:
+		return cmp.Or(strings.TrimSpace(a.Output), "its check is "+a.Check)
+	case !st.Master && (link != "up" || s.Master != nil && st.MasterAddr != s.Master.Address):
+		return "replicates from " + st.MasterAddr
+	}
+	return ""
+}
+
+// guard is what a server's min-replicas-to-write means for writes.
+func guard(st redis.Status, s cluster.State) string {
+	switch {
+	case st.Fenced():
+		return "fence"
+	case !st.Master:
+		return ""
+	case s.Guard().Replicas == cluster.GuardOff:
+		return "off"
+	}
+	needed := cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}.Effective().Replicas
+	if needed == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%d of %d", needed, st.Attached(st.MaxLag+1))
+}
+
+// link is the state of a replica's connection to its master.
+func link(st redis.Status) string {
+	switch {
+	case st.Master:
+		return ""
+	case st.Parked():
+		return "parked"
+	case st.Syncing:
+		return "syncing"
+	case st.LinkUp:
+		return "up"
+	}
+	return "down"
+}

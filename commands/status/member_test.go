@@ -1,0 +1,134 @@
+package status
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"resec/commands/cluster"
+	"resec/handlers/redis"
+)
+
+func TestNew_Members(t *testing.T) {
+	bytes := func(n int64) *int64 { return &n }
+	row := func(change func(*Member)) Member {
+		m := Member{ID: "b", Address: "b:6379", Role: "replica", Term: 4, Link: "up", Offset: 90, Behind: bytes(10),
+			Check:   "passing",
+			Version: "7.0.15"}
+		change(&m)
+		return m
+	}
+	for _, tt := range []struct {
+		name   string
+		answer MemberStatus
+		want   Member
+	}{
+		{"a streaming replica", replica("b"), row(func(*Member) {})},
+		{"ahead of the master's answer, which is older", replica("b", func(a *MemberStatus) { a.Status.Position.Offset = 101 }),
+			row(func(m *Member) { m.Offset, m.Behind = 101, bytes(0) })},
+		{"another replication ID cannot be compared", replica("b", func(a *MemberStatus) { a.Status.Position.ReplID = "x" }),
+			row(func(m *Member) { m.Behind = nil })},
+		{"its link is down", replica("b", down), row(func(m *Member) { m.Link, m.Note = "down", "replicates from a:6379" })},
+		{"it is syncing", replica("b", syncing), row(func(m *Member) { m.Link, m.Note = "syncing", "replicates from a:6379" })},
+		{"a parked one has the note of its check", replica("b", parked, check("warning", " parked; waits for a master\n")),
+			row(func(m *Member) { m.Link, m.Check, m.Note = "parked", "warning", "parked; waits for a master" })},
+		{"a fenced replica", replica("b", fenced), row(func(m *Member) { m.Guard = "fence" })},
+		{"an unreachable one has an unknown role", replica("b", unreachable),
+			Member{ID: "b", Address: "b:6379", Role: "unknown", Term: 4, Check: "passing", Note: "no answer"}},
+		{"another master", replica("b", promoted), row(func(m *Member) {
+			m.Role, m.Link, m.Behind, m.Guard, m.Note = "master", "", nil, "none", "a master, but not the published one"
+		})},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := Member{ID: "a", Address: "a:6379", Role: "master", Holder: true, Term: 4, Offset: 100, Guard: "none",
+				Check:   "passing",
+				Version: "7.0.15"}
+			want := []Member{a, tt.want}
+			if d := cmp.Diff(want, New(view(), []MemberStatus{master(), tt.answer}).Members); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func TestNew_Holder(t *testing.T) {
+	for _, tt := range []struct {
+		name, want string
+		view       cluster.View
+		held       bool
+	}{
+		{"the master holds the lock", "a", view(), true},
+		{"a free lock has no holder, whatever its value is", "", view(free), false},
+		{"a holder that is no member", "Consul Lock", view(func(v *cluster.View) { v.Holder = "Consul Lock" }), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := New(tt.view, []MemberStatus{master()})
+			if r.Holder != tt.want || r.Members[0].Holder != tt.held || r.Term != 4 {
+				t.Errorf("holder %q, held %t, term %d; want %q, %t, 4", r.Holder, r.Members[0].Holder, r.Term, tt.want, tt.held)
+			}
+		})
+	}
+}
+
+// The reasons why a member may not follow or lead are those that its own agent gives.
+func TestNew_Refusal(t *testing.T) {
+	known := view(func(v *cluster.View) {
+		v.State.Histories = []string{"l"}
+		v.State.Members = map[string]cluster.MemberRecord{"a": {RunID: "run-a"}, "b": {RunID: "run-b"}, "c": {RunID: "run-c",
+			CatchingUp: true}}
+	})
+	unrelated := func(a *MemberStatus) { a.Status.Keys, a.Status.Position.ReplID = 7, "z" }
+	fit := func(a *MemberStatus) { a.Status.Priority = 100 }
+	restarted := func(a *MemberStatus) { a.Status.RunID = "run-new" }
+	for _, tt := range []struct {
+		name    string
+		answers []MemberStatus
+		of      int
+		want    string
+	}{
+		{"a streaming member may follow and lead", []MemberStatus{master(), replica("b", fit)}, 1, ""},
+		{"an unrelated one with data may not follow",
+			[]MemberStatus{master(), replica("x", fit, unrelated, parked, check("warning", "parked; waits for a master"))}, 1,
+			known.State.RefuseFollowReason("x", redis.Status{Keys: 7, Position: redis.Position{ReplID: "z", Offset: 90}})},
+		{"while there is a master, who may lead is not shown", []MemberStatus{master(), replica("c", fit)}, 1, ""},
+		{"without a master, one that is catching up may not lead", []MemberStatus{master(unreachable), replica("c", fit,
+			parked)}, 1,
+			"may not lead: " + known.State.NotRecordedReason("c", "run-c")},
+		{"without a master, a restarted one may not lead", []MemberStatus{master(unreachable), replica("b", fit, parked,
+			restarted)}, 1,
+			"may not lead: " + known.State.NotRecordedReason("b", "run-new")},
+		{"unless all were restarted",
+			[]MemberStatus{master(restarted, parked, fit, demoted), replica("b", fit, restarted, down), replica("c", fit,
+				restarted,
+				down)}, 1,
+			"replicates from a:6379"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := New(known, tt.answers).Members[tt.of].Note; got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func demoted(a *MemberStatus) { a.Status.Master = false }
+
+func TestNew_Guard(t *testing.T) {
+	off := view(func(v *cluster.View) { v.State.Master.Guard = cluster.GuardOff })
+	for _, tt := range []struct {
+		view cluster.View
+		a    MemberStatus
+		want string
+	}{
+		{view(), master(guarded(1), attached), "1 of 1"},
+		{view(), master(guarded(2), attached), "2 of 1"},
+		{view(), master(guarded(0), attached), "none"},
+		{view(), master(guarded(1), fenced), "fence"},
+		{off, master(), "off"},
+		{view(), replica("b", guarded(1)), ""},
+	} {
+		if got := New(tt.view, []MemberStatus{tt.a}).Members[0].Guard; got != tt.want {
+			t.Errorf("got %q, want %q", got, tt.want)
+		}
+	}
+}
