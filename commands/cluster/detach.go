@@ -11,28 +11,29 @@ import (
 // ErrOtherInstance is returned if another Redis answers at a member's address.
 var ErrOtherInstance = errors.New("another redis answers at its address")
 
-// Down reports whether err, the result of asking for a member's Redis, says that the member's Redis does not run: nothing listens at
-// its address, or another Redis answers there.
+// Down reports whether err, the result of asking for a member's Redis, says that the member's Redis does not run: nothing
+// listens at its address, or another Redis answers there.
 func Down(err error) bool { return redis.Refused(err) || errors.Is(err, ErrOtherInstance) }
 
-// DetachTracker knows since when each member has not replicated from an unreachable master. It uses the clock of this process alone:
-// the clock of another machine may jump. Several goroutines may use it.
+// DetachTracker knows since when each member has not replicated from an unreachable master. It uses the clock of this process
+// alone: the clock of another machine may jump. Several goroutines may use it.
 type DetachTracker struct {
 	mu       sync.Mutex
 	detached map[string]detached // member id → what is known of it
 }
 
-// detached is the time for which one member is known not to replicate from any master. The zero value says that it may replicate.
+// detached is the time for which one member is known not to replicate from any master. The zero value says that it may
+// replicate.
 type detached struct {
 	since, last time.Time // of the first and of the last observation
 	run         string    // empty: the member's Redis is down
 	linkDownFor int       // seconds, as Redis counts them
 }
 
-// MaxObservationGap is the longest time between two observations of a member that still belong together. The member may have followed
-// the old master in between. But its agent parks it again only after the master was unreachable for HEALTHCHECK_TIMEOUT, and Redis then
-// counts the seconds since its link went down from 0 again, which observe notices. Whoever collects evidence must observe every
-// member more often than this, whatever the slowest of them does.
+// MaxObservationGap is the longest time between two observations of a member that still belong together. The member may have
+// followed the old master in between. But its agent parks it again only after the master was unreachable for
+// HEALTHCHECK_TIMEOUT, and Redis then counts the seconds since its link went down from 0 again, which observe notices. Whoever
+// collects evidence must observe every member more often than this, whatever the slowest of them does.
 const MaxObservationGap = 1500 * time.Millisecond
 
 // NewDetachTracker returns a tracker that has observed no member yet.

@@ -11,8 +11,8 @@ import (
 	"resec/handlers/redis"
 )
 
-// refuseIfServing returns an error if the old master denies access (password, ACL, TLS, maxclients) while a member of the cluster still
-// streams from it: it is alive and serves clients, so no member is parked.
+// refuseIfServing returns an error if the old master denies access (password, ACL, TLS, maxclients) while a member of the
+// cluster still streams from it: it is alive and serves clients, so no member is parked.
 func (p *run) refuseIfServing(ctx context.Context, v cluster.View, own redis.Status) error {
 	if !mayBeServing(v.State, own.RunID, p.Evidence.UnresponsiveRun, p.Operator.forced()) {
 		return nil
@@ -37,7 +37,8 @@ func (p *run) refuseIfServing(ctx context.Context, v cluster.View, own redis.Sta
 	}
 	asking.Wait()
 	if received.Load() {
-		return fmt.Errorf("take over from %s at %s: it denies access but a replica streams from it, so it is alive: %w", m.ID, m.Address, err)
+		return fmt.Errorf("take over from %s at %s: it denies access but a replica streams from it, so it is alive: %w", m.ID,
+			m.Address, err)
 	}
 	return nil
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// CatalogDemotion turns the catalogue's other master entries into replica entries, in the transaction that publishes the new master. The
-// entries are read while the takeover runs, so that clients find the new master one call earlier.
+// CatalogDemotion turns the catalogue's other master entries into replica entries, in the transaction that publishes the new
+// master. The entries are read while the takeover runs, so that clients find the new master one call earlier.
 type CatalogDemotion struct {
 	Applied bool // every entry that was read is a replica entry now
 

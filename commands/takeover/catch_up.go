@@ -11,8 +11,8 @@ import (
 	"resec/handlers/redis"
 )
 
-// catchUp syncs our Redis from a parked member whose agent is dead and which has newer data. A parked Redis serves no sync, so the member
-// is a fenced master for that time. It returns the view with the state that says so.
+// catchUp syncs our Redis from a parked member whose agent is dead and which has newer data. A parked Redis serves no sync, so
+// the member is a fenced master for that time. It returns the view with the state that says so.
 func (p *run) catchUp(ctx context.Context, v cluster.View, m *parkedPeer) (cluster.View, error) {
 	p.Timeline.step(StepCatchUp)
 	p.Log.Info("another member has newer data but its agent is dead; we catch up from it", "event", "catch_up",
@@ -43,7 +43,8 @@ func (p *run) catchUp(ctx context.Context, v cluster.View, m *parkedPeer) (clust
 	return v, err
 }
 
-// syncAndRecord returns once our Redis has all data of the source and the state knows the replication ID under which it got them.
+// syncAndRecord returns once our Redis has all data of the source and the state knows the replication ID under which it got
+// them.
 func (p *run) syncAndRecord(ctx context.Context, v cluster.View, m *parkedPeer, source redis.Status) (cluster.View, error) {
 	source, err := p.syncFrom(ctx, m, source)
 	if err != nil {
@@ -52,21 +53,22 @@ func (p *run) syncAndRecord(ctx context.Context, v cluster.View, m *parkedPeer, 
 	return p.Lock.Write(ctx, p.Session.ID, v, v.State.AliasHistory(v.State.ResolvePosition(source)))
 }
 
-// parkSource parks the member again from which our Redis has caught up. It does not if the lock or the lease is lost: the member may be
-// a master or follow one by now.
+// parkSource parks the member again from which our Redis has caught up. It does not if the lock or the lease is lost: the
+// member may be a master or follow one by now.
 func (p *run) parkSource(ctx context.Context, m *parkedPeer) {
 	if !stillHolder(ctx) || p.checkLease() != nil {
 		return
 	}
 	if err := m.server.Park(context.WithoutCancel(ctx)); err != nil {
-		p.Log.Warn("the member that we caught up from stays a fenced master; its agent will park it", "event", "source_not_parked",
+		p.Log.Warn("the member that we caught up from stays a fenced master; its agent will park it",
+			"event", "source_not_parked",
 			"member", m.ID, "err", err)
 	}
 }
 
-// syncFrom makes our Redis follow the member until it has all its data. It returns the member's status, whose replication ID may have
-// changed when our sync began. It gives up after catchUpTimeout without progress: a full sync may take long, and meanwhile no other
-// member can lead.
+// syncFrom makes our Redis follow the member until it has all its data. It returns the member's status, whose replication ID
+// may have changed when our sync began. It gives up after catchUpTimeout without progress: a full sync may take long, and
+// meanwhile no other member can lead.
 func (p *run) syncFrom(ctx context.Context, m *parkedPeer, source redis.Status) (redis.Status, error) {
 	if err := p.Self.Redis.Follow(ctx, m.Address); err != nil {
 		return source, err
@@ -95,7 +97,8 @@ func (p *run) syncFrom(ctx context.Context, m *parkedPeer, source redis.Status) 
 	return source, nil
 }
 
-// adoptReplID returns the source's new status if it has begun the history that our Redis streams from it, and otherwise the former one.
+// adoptReplID returns the source's new status if it has begun the history that our Redis streams from it, and otherwise the
+// former one.
 func adoptReplID(source, now, own redis.Status, err error) redis.Status {
 	if err != nil || now.RunID != source.RunID || now.Position.ReplID != own.Position.ReplID {
 		return source

@@ -25,11 +25,12 @@ func (s *oldMaster) rollback(ctx context.Context, within time.Duration) {
 			"event", "rollback_failed", "addr", s.addr, "err", err)
 		return
 	}
-	s.log.Warn("takeover failed: pause and fence of the old master are removed", "event", "old_master_rolled_back", "addr", s.addr, "parked", s.parked)
+	s.log.Warn("takeover failed: pause and fence of the old master are removed",
+		"event", "old_master_rolled_back", "addr", s.addr, "parked", s.parked)
 }
 
-// demoteUntilDone makes the old master a replica, in case its agent is not alive to do it. If it was unreachable it is fenced and parked
-// as soon as it answers, until the context ends.
+// demoteUntilDone makes the old master a replica, in case its agent is not alive to do it. If it was unreachable it is fenced
+// and parked as soon as it answers, until the context ends.
 func (s *oldMaster) demoteUntilDone(ctx context.Context, lease lock.Lease, addr string) {
 	if !s.answered && !s.unreachable {
 		return
@@ -40,7 +41,8 @@ func (s *oldMaster) demoteUntilDone(ctx context.Context, lease lock.Lease, addr 
 			return
 		}
 		if !s.unreachable {
-			s.log.Warn("the old master could not be made a replica; its own agent will do so", "event", "demote_failed", "addr", s.addr, "err", err)
+			s.log.Warn("the old master could not be made a replica; its own agent will do so",
+				"event", "demote_failed", "addr", s.addr, "err", err)
 			return
 		}
 		wait = nextDemotionRetry(wait, err)
@@ -51,8 +53,8 @@ func (s *oldMaster) demoteUntilDone(ctx context.Context, lease lock.Lease, addr 
 	}
 }
 
-// demoteOnce makes the old master a replica of addr. It returns nil if the old master is down or was restarted, and lock.ErrLease if the
-// lease is over.
+// demoteOnce makes the old master a replica of addr. It returns nil if the old master is down or was restarted, and
+// lock.ErrLease if the lease is over.
 func (s *oldMaster) demoteOnce(ctx context.Context, lease lock.Lease, addr string) error {
 	st, err := s.server.Status(ctx)
 	next := demotionVerdict(st, err, s.run)
@@ -69,7 +71,8 @@ func (s *oldMaster) demoteOnce(ctx context.Context, lease lock.Lease, addr strin
 		if err := errors.Join(s.server.Fence(ctx), s.server.Park(ctx)); err != nil {
 			return err
 		}
-		s.log.Warn("the old master answers and was still a master; it is fenced and parked", "event", "old_master_demoted", "addr", s.addr)
+		s.log.Warn("the old master answers and was still a master; it is fenced and parked",
+			"event", "old_master_demoted", "addr", s.addr)
 	}
 	if next != demoteCleanUp {
 		if err := s.server.Follow(ctx, addr); err != nil {

@@ -11,18 +11,19 @@ import (
 const (
 	// selfRoundTimeout bounds the observation of our own Redis in one round.
 	selfRoundTimeout = 200 * time.Millisecond
-	// peersRoundTimeout bounds the observation of all other members in one round. A slow member that must be parked again may need
-	// more. Then its evidence starts again, and the next round finds it parked, because its commands have been sent.
+	// peersRoundTimeout bounds the observation of all other members in one round. A slow member that must be parked again may
+	// need more. Then its evidence starts again, and the next round finds it parked, because its commands have been sent.
 	peersRoundTimeout = 2 * peerTimeout
 )
 
-// Two observations of a member that answers fast must count as one, however slow another member is. Between them lie the rest of one
-// round, the wait, a look at the old master, and the observation of our own Redis. The remaining 0.2 s are for one more look at our own
-// Redis and for scheduling.
-const _ = uint(cluster.MaxObservationGap - 200*time.Millisecond - peersRoundTimeout - ProbeInterval - peerTimeout - selfRoundTimeout)
+// Two observations of a member that answers fast must count as one, however slow another member is. Between them lie the rest
+// of one round, the wait, a look at the old master, and the observation of our own Redis. The remaining 0.2 s are for one more
+// look at our own Redis and for scheduling.
+const _ = uint(cluster.MaxObservationGap - 200*time.Millisecond -
+	(peersRoundTimeout + ProbeInterval + peerTimeout + selfRoundTimeout))
 
-// refreshDetached parks the members within reach, ours first, and notes which of them are detached from the old master. It takes at most
-// selfRoundTimeout + peersRoundTimeout.
+// refreshDetached parks the members within reach, ours first, and notes which of them are detached from the old master. It
+// takes at most selfRoundTimeout + peersRoundTimeout.
 func (p *run) refreshDetached(ctx context.Context, v cluster.View) {
 	p.refreshSelf(ctx)
 	ctx, cancel := context.WithTimeout(ctx, peersRoundTimeout)

@@ -60,7 +60,10 @@ func TestRefreshDetached(t *testing.T) {
 		{"a member is down", func(s *scene) { s.other["b"].stop() }, 2},
 		{"a member does not answer", func(s *scene) { s.other["b"].set(func(f *fake) { f.frozen = true }) }, 1},
 		{"another redis answers at a member's address", func(s *scene) {
-			s.other["b"].set(func(f *fake) { f.st = redis.Status{RunID: "x", Master: true, Position: redis.Position{ReplID: "zzzz"}} })
+			s.other["b"].set(func(f *fake) {
+				f.st = redis.Status{RunID: "x", Master: true,
+					Position: redis.Position{ReplID: "zzzz"}}
+			})
 		}, 2},
 		{"a member cannot be parked", func(s *scene) { s.other["b"].set(func(f *fake) { f.sticky = true }) }, 1},
 		{"the lease is over", func(s *scene) { s.lease.Extend(time.Now(), 0) }, 1},
@@ -145,7 +148,11 @@ func TestLooksAreBounded(t *testing.T) {
 			bounded("a look", peerTimeout, func() error { _, err := p.look(t.Context(), s.other["b"].addr); return err })
 			facts := oldMasterFacts{view: s.view, old: s.view.State.Master}
 			p.Evidence.UnresponsiveRun = "run-old"
-			bounded("the first look at the old master", peerTimeout, func() error { _, err := p.openOldMaster(t.Context(), facts); return err })
+			bounded("the first look at the old master", peerTimeout, func() error {
+				_, err := p.openOldMaster(t.Context(),
+					facts)
+				return err
+			})
 		})
 	}
 }

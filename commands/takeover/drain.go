@@ -34,9 +34,9 @@ func (p *run) attachToOld(ctx context.Context, old *cluster.Master, own, master 
 	})
 }
 
-// verifySameRun returns errRestarted if our Redis, whose link is down, may reconnect to another instance than the one that is meant. It
-// reconnects within a second to whatever listens at the address, and that may be empty. The watch on the published master does not park
-// our Redis during a takeover.
+// verifySameRun returns errRestarted if our Redis, whose link is down, may reconnect to another instance than the one that is
+// meant. It reconnects within a second to whatever listens at the address, and that may be empty. The watch on the published
+// master does not park our Redis during a takeover.
 func verifySameRun(ctx context.Context, own redis.Status, from *redis.Server, run string) error {
 	if own.Streaming() {
 		return nil
@@ -124,8 +124,8 @@ func (t Takeover) pauseAndFence(ctx context.Context, old *oldMaster) error {
 // confirmLockTimeout bounds the last look at the lock, during which writes are paused.
 const confirmLockTimeout = 300 * time.Millisecond
 
-// confirmLock asks Consul whether the lock is ours: once the old master is parked no Redis accepts writes until ours is published. If
-// Consul does not answer it returns an error, and the old master continues.
+// confirmLock asks Consul whether the lock is ours: once the old master is parked no Redis accepts writes until ours is
+// published. If Consul does not answer it returns an error, and the old master continues.
 func (t Takeover) confirmLock(ctx context.Context, old *oldMaster) error {
 	ctx, cancel := context.WithTimeout(ctx, confirmLockTimeout)
 	defer cancel()

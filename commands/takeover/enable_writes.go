@@ -9,9 +9,9 @@ import (
 	"resec/handlers/redis"
 )
 
-// enableWrites replaces the fence of our Redis by the guard. At the same time, because the guard waits for replicas, it makes the parked
-// members and the old master follow our Redis. If this process is to end (ctx is over), it waits for that. It returns lock.ErrLease if
-// the lease is over, or the error of our Redis.
+// enableWrites replaces the fence of our Redis by the guard. At the same time, because the guard waits for replicas, it makes
+// the parked members and the old master follow our Redis. If this process is to end (ctx is over), it waits for that. It
+// returns lock.ErrLease if the lease is over, or the error of our Redis.
 func (p *run) enableWrites(ctx, committed context.Context, s cluster.State, guard cluster.MinReplicas) error {
 	leaving := ctx.Err() != nil
 	if leaving {
@@ -52,8 +52,10 @@ func (p *run) repoint(ctx context.Context, s cluster.State) {
 		if ownErr != nil || err != nil || !mayRepoint(m.status, now, us, s, m.ID) || p.checkLease() != nil {
 			return
 		}
-		err = m.server.Follow(ctx, s.Master.Address)
-		p.Log.Debug("a parked member was pointed at our redis", "event", "member_repointed", "member", m.ID, "addr", m.Address, "err", err)
+		if err := m.server.Follow(ctx, s.Master.Address); err != nil {
+			p.Log.Debug("a parked member could not be pointed at our redis; its own agent will do so", "event", "repoint_failed",
+				"member", m.ID, "addr", m.Address, "err", err)
+		}
 	})
 	failpoint.Hit("repointed") // it runs at the same time as the recorded steps, so it is none of them
 }

@@ -183,7 +183,8 @@ func (r *fakeRedis) answer(args []string) string {
 		return out
 	case strings.HasPrefix(line, "CLIENT LIST"):
 		return bulk("")
-	case strings.HasPrefix(line, "CLIENT SET"), strings.HasPrefix(line, "CONFIG SET replica-read-only"), args[0] == "AUTH", args[0] == "HELLO":
+	case strings.HasPrefix(line, "CLIENT SET"), strings.HasPrefix(line, "CONFIG SET replica-read-only"), args[0] == "AUTH",
+		args[0] == "HELLO":
 		return "+OK\r\n"
 	}
 	r.change(args)
@@ -223,8 +224,9 @@ func (r *fakeRedis) info() string {
 		link = "up"
 	}
 	host, port, _ := net.SplitHostPort(r.st.MasterAddr)
-	return fmt.Sprintf("run_id:%s\r\nredis_version:7.0.15\r\nrole:%s\r\nmaster_host:%s\r\nmaster_port:%s\r\nmaster_link_status:%s\r\n"+
-		"master_replid:%s\r\nmaster_replid2:%s\r\nsecond_repl_offset:%d\r\nmaster_repl_offset:%d\r\nslave_repl_offset:%d\r\ndb0:keys=%d,expires=0\r\n",
+	return fmt.Sprintf("run_id:%s\r\nredis_version:7.0.15\r\nrole:%s\r\nmaster_host:%s\r\nmaster_port:%s\r\n"+
+		"master_link_status:%s\r\nmaster_replid:%s\r\nmaster_replid2:%s\r\nsecond_repl_offset:%d\r\n"+
+		"master_repl_offset:%d\r\nslave_repl_offset:%d\r\ndb0:keys=%d,expires=0\r\n",
 		r.st.RunID, role, host, port, link, r.st.Position.ReplID, r.st.Position.ReplID2, r.st.Position.ReplID2EndOffset,
 		r.st.Position.Offset, r.st.Position.Offset, r.st.Keys)
 }
@@ -368,19 +370,25 @@ func newScene(t *testing.T) *scene {
 	}
 	t.Cleanup(server.Close)
 	state := cluster.State{
-		Master: &cluster.Master{Peer: handlers.Peer{ID: "old", Address: old.addr, RunID: "run-old", Term: 4}, Guard: 1, MaxLag: 5},
-		Members: map[string]cluster.MemberRecord{"old": {RunID: "run-old", Address: old.addr}, "b": {RunID: "run-b", Address: s.other["b"].addr},
+		Master: &cluster.Master{Peer: handlers.Peer{ID: "old", Address: old.addr, RunID: "run-old", Term: 4}, Guard: 1,
+			MaxLag: 5},
+		Members: map[string]cluster.MemberRecord{"old": {RunID: "run-old", Address: old.addr}, "b": {RunID: "run-b",
+			Address: s.other["b"].addr},
 			"me": {RunID: "run-me", Address: s.me.addr}},
 		Histories: []string{"aaaa"}}
 	s.view = cluster.View{State: state, Session: "mine", Holder: "me",
-		LiveAgents: map[string]cluster.MemberKey{"b": {Session: "b's", RunID: "run-b", Address: s.other["b"].addr}, "me": {Session: "mine"}}}
+		LiveAgents: map[string]cluster.MemberKey{"b": {Session: "b's", RunID: "run-b", Address: s.other["b"].addr},
+			"me": {Session: "mine"}}}
 	s.lease.Extend(time.Now(), time.Minute)
 	s.Takeover = Takeover{
-		Lock: lock.Lock{Client: client, Key: lockKey, Member: "me"}, Session: &lock.Session{ID: "mine", Lease: lock.Lease{s.lease}},
+		Lock: lock.Lock{Client: client, Key: lockKey, Member: "me"}, Session: &lock.Session{ID: "mine",
+			Lease: lock.Lease{s.lease}},
 		Log: slog.New(slog.DiscardHandler), Timeline: NewTimeline(),
-		Self: Self{Me: cluster.Master{Peer: handlers.Peer{ID: "me", Address: s.me.addr}}, Service: "redis-master", Redis: server, Creds: creds,
+		Self: Self{Me: cluster.Master{Peer: handlers.Peer{ID: "me", Address: s.me.addr}}, Service: "redis-master",
+			Redis: server, Creds: creds,
 			Guard: cluster.GuardPolicy{MaxLag: 5}},
-		Peers: Peers{KeepMembers: true, ConfirmEligible: func(context.Context, cluster.State) error { return nil }, Recorded: []RecordedPeer{{ID: "b", Address: s.other["b"].addr, Session: "b's"}, {ID: "old", Address: old.addr}}},
+		Peers: Peers{KeepMembers: true, ConfirmEligible: func(context.Context, cluster.State) error { return nil },
+			Recorded: []RecordedPeer{{ID: "b", Address: s.other["b"].addr, Session: "b's"}, {ID: "old", Address: old.addr}}},
 	}
 	return s
 }

@@ -15,11 +15,12 @@ type guardProof struct {
 	logged bool
 }
 
-// awaitGuardProof does one round: it collects evidence that an unreachable master's guard refuses writes. That is so if enough recorded
-// members, ours included, are parked or down, for so long that the old master counts none of them. Without proof it waits for
-// ProbeInterval and returns false. It returns errGuardUnproven if there will be no proof. A lease that is over is no proof, but with
-// GUARD=off nothing else is known.
-func (p *run) awaitGuardProof(ctx context.Context, v cluster.View, old *cluster.Master, proof *guardProof) (closed bool, err error) {
+// awaitGuardProof does one round: it collects evidence that an unreachable master's guard refuses writes. That is so if enough
+// recorded members, ours included, are parked or down, for so long that the old master counts none of them. Without proof it
+// waits for ProbeInterval and returns false. It returns errGuardUnproven if there will be no proof. A lease that is over is no
+// proof, but with GUARD=off nothing else is known.
+func (p *run) awaitGuardProof(ctx context.Context, v cluster.View, old *cluster.Master, proof *guardProof) (closed bool,
+	err error) {
 	reported, need := v.State.MasterReportedGone(old.ID), v.State.DetachQuorum()
 	basis := closureBasisOf(p.Operator.forced(), reported, old.Guard, need)
 	if basis == noBasis {
@@ -34,7 +35,8 @@ func (p *run) awaitGuardProof(ctx context.Context, v cluster.View, old *cluster.
 	switch found.guardProofVerdict() {
 	case guardClosed:
 		p.Timeline.step(StepGuardClosed)
-		p.Log.Warn("old master unreachable: its min-replicas guard refuses writes by now; taking over", "event", "old_master_guard_closed",
+		p.Log.Warn("old master unreachable: its min-replicas guard refuses writes by now; taking over",
+			"event", "old_master_guard_closed",
 			"master", old.ID, "detached", found.detachedLong, "need", need)
 		return true, nil
 	case guardUnproven:
@@ -43,8 +45,9 @@ func (p *run) awaitGuardProof(ctx context.Context, v cluster.View, old *cluster.
 	}
 	if !proof.logged {
 		proof.logged = true
-		p.Log.Warn("old master unreachable: waiting until enough members are detached for its min-replicas guard to refuse writes",
-			"event", "old_master_guard_wait", "master", old.ID, "addr", old.Address, "detached", found.detached, "need", need, "wait", found.closeTime)
+		p.Log.Warn("old master unreachable: waiting for its min-replicas guard to refuse writes",
+			"event", "old_master_guard_wait", "master", old.ID, "addr", old.Address, "detached", found.detached, "need", need,
+			"wait", found.closeTime)
 	}
 	select {
 	case <-ctx.Done():
@@ -75,7 +78,8 @@ func (p *run) observeDetached(ctx context.Context, v cluster.View, old *cluster.
 func (p *run) logClosure(basis closureBasis, v cluster.View, old *cluster.Master) {
 	switch basis {
 	case basisForced:
-		p.Log.Warn("old master unreachable: replacing it by force; it may still accept writes", "event", "old_master_replaced_by_force",
+		p.Log.Warn("old master unreachable: replacing it by force; it may still accept writes",
+			"event", "old_master_replaced_by_force",
 			"master", old.ID)
 	case basisReported:
 		p.Log.Info("old master unreachable: its own agent has reported it; taking over", "event", "old_master_reported",
@@ -86,8 +90,8 @@ func (p *run) logClosure(basis closureBasis, v cluster.View, old *cluster.Master
 	}
 }
 
-// markUnreachable is done once: it sends the old master a fence and a park. A Redis that denies access may be another cluster's, and would
-// execute them, so it is sent nothing.
+// markUnreachable is done once: it sends the old master a fence and a park. A Redis that denies access may be another
+// cluster's, and would execute them, so it is sent nothing.
 func (p *run) markUnreachable(ctx context.Context, reported bool) {
 	if p.old.unreachable {
 		return
@@ -99,8 +103,8 @@ func (p *run) markUnreachable(ctx context.Context, reported bool) {
 	}
 }
 
-// sendFenceAsync writes a fence and a park to the unresponsive master's socket. A frozen process executes them when it resumes; for a dead
-// host they are lost. It waits for a moment, unless the master's own agent has already sent them.
+// sendFenceAsync writes a fence and a park to the unresponsive master's socket. A frozen process executes them when it resumes;
+// for a dead host they are lost. It waits for a moment, unless the master's own agent has already sent them.
 func (p *run) sendFenceAsync(ctx context.Context, already bool) {
 	sent := make(chan struct{})
 	p.background.Go(func() { defer close(sent); p.sendFence(ctx) })
@@ -119,6 +123,7 @@ func (p *run) sendFence(ctx context.Context) {
 	fence := redis.NewEmergencyFence(opt)
 	defer fence.Close()
 	if err := fence.Send(ctx); err != nil {
-		p.Log.Debug("cannot send a fence and a park to the unreachable master", "event", "emergency_fence_failed", "addr", opt.Addr, "err", err)
+		p.Log.Debug("cannot send a fence and a park to the unreachable master",
+			"event", "emergency_fence_failed", "addr", opt.Addr, "err", err)
 	}
 }

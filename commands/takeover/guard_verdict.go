@@ -8,28 +8,29 @@ import (
 )
 
 const (
-	// guardCloseMargin is added to min-replicas-max-lag. Redis counts a replica's lag in whole seconds, so a replica that is late by
-	// MaxLag counts for up to MaxLag + 1 s. Redis checks once a second, with a clock that may be 0.1 s old. That makes MaxLag + 2.1 s;
-	// the rest allows for the difference between its clock and ours.
+	// guardCloseMargin is added to min-replicas-max-lag. Redis counts a replica's lag in whole seconds, so a replica that is
+	// late by MaxLag counts for up to MaxLag + 1 s. Redis checks once a second, with a clock that may be 0.1 s old. That makes
+	// MaxLag + 2.1 s; the rest allows for the difference between its clock and ours.
 	guardCloseMargin = 2500 * time.Millisecond
-	// proofTimeout bounds how long the lock is kept without enough detached members, and, beyond what the guard takes to close, for
-	// members that come and go.
+	// proofTimeout bounds how long the lock is kept without enough detached members, and, beyond what the guard takes to close,
+	// for members that come and go.
 	proofTimeout = 10 * time.Second
-	// FollowConfirmTimeout is the greatest age of Consul's answer when an agent makes its replica follow the published master. So the
-	// last round of observations must begin that long after the election: until then an agent may still point a replica at the old
-	// master.
+	// FollowConfirmTimeout is the greatest age of Consul's answer when an agent makes its replica follow the published master.
+	// So the last round of observations must begin that long after the election: until then an agent may still point a replica
+	// at the old master.
 	FollowConfirmTimeout = 500 * time.Millisecond
 	// ProbeInterval is the wait between two rounds of observations of an unreachable master and of the other members.
 	ProbeInterval = 200 * time.Millisecond
 )
 
-// GuardCloseTime returns for how long enough members must have been detached from an unreachable master, so that its guard refuses
-// writes.
+// GuardCloseTime returns for how long enough members must have been detached from an unreachable master, so that its guard
+// refuses writes.
 func GuardCloseTime(m *cluster.Master) time.Duration {
 	return time.Duration(m.MaxLag)*time.Second + guardCloseMargin
 }
 
-var errGuardUnproven = errors.New("it is unreachable, and nothing proves that it refuses writes; `resec failover -to ID -force` overrides")
+var errGuardUnproven = errors.New(
+	"it is unreachable, and nothing proves that it refuses writes; `resec failover -to ID -force` overrides")
 
 // closureBasis is why an unreachable old master may be replaced.
 type closureBasis int

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"resec/commands/cluster"
 	"resec/handlers/redis"
@@ -31,8 +30,8 @@ func (s *oldMaster) close() {
 	}
 }
 
-// errUnrelated is returned for a master that only the catalogue names and whose data have another history than ours. Its address may
-// belong to another cluster by now.
+// errUnrelated is returned for a master that only the catalogue names and whose data have another history than ours. Its
+// address may belong to another cluster by now.
 var errUnrelated = errors.New(
 	"its history is not ours, and no state says that it is the cluster's master; `resec failover -to ID -force` overrides")
 
@@ -42,7 +41,8 @@ func (p *run) stopOldMaster(ctx context.Context, v cluster.View, own redis.Statu
 	if old == nil {
 		return nil
 	}
-	facts := oldMasterFacts{view: v, old: old, listedOnly: listedOnly, received: receivesFrom(own, old), forced: p.Operator.forced(),
+	facts := oldMasterFacts{view: v, old: old, listedOnly: listedOnly, received: receivesFrom(own, old),
+		forced:     p.Operator.forced(),
 		switchover: p.Operator.Switchover != nil, checkPassing: p.Evidence.MasterCheckPassing}
 	if err := p.askAndStop(ctx, facts, own); err != nil {
 		return fmt.Errorf("take over from %s at %s: %w", old.ID, old.Address, err)
@@ -76,9 +76,11 @@ func (p *run) askAndStop(ctx context.Context, f oldMasterFacts, own redis.Status
 	}
 }
 
-// openOldMaster connects to the old master and asks it, both within one bound. A frozen Redis accepts the connection and does not answer.
+// openOldMaster connects to the old master and asks it, both within one bound. A frozen Redis accepts the connection and does
+// not answer.
 func (p *run) openOldMaster(ctx context.Context, f oldMasterFacts) (st redis.Status, err error) {
-	ctx, cancel := context.WithTimeout(ctx, firstProbeTimeout(f.view.State, f.old, p.Evidence.UnresponsiveRun, p.Self.Creds.Timeout))
+	ctx, cancel := context.WithTimeout(ctx, firstProbeTimeout(f.view.State, f.old, p.Evidence.UnresponsiveRun,
+		p.Self.Creds.Timeout))
 	defer cancel()
 	opt := p.Self.Creds
 	opt.Addr = f.old.Address
@@ -112,7 +114,8 @@ func (p *run) stopBy(ctx context.Context, found verdict, f oldMasterFacts, own, 
 	case oldIsImpostor:
 		return p.parkImpostor(ctx, f.old)
 	case oldIsPeer:
-		m := &parkedPeer{RecordedPeer: RecordedPeer{ID: f.old.ID, Address: f.old.Address, Session: f.view.LiveAgents[f.old.ID].Session}}
+		m := &parkedPeer{RecordedPeer: RecordedPeer{ID: f.old.ID, Address: f.old.Address,
+			Session: f.view.LiveAgents[f.old.ID].Session}}
 		m.err = p.parkPeer(ctx, f.view, m)
 		p.parked = append(p.parked, m)
 		return nil
@@ -124,8 +127,8 @@ func (p *run) stopBy(ctx context.Context, found verdict, f oldMasterFacts, own, 
 	return err
 }
 
-// drainAndPark parks a master that answers, once our Redis has all its data. A forced failover does not wait for data that our Redis was
-// not receiving.
+// drainAndPark parks a master that answers, once our Redis has all its data. A forced failover does not wait for data that our
+// Redis was not receiving.
 func (p *run) drainAndPark(ctx context.Context, old *cluster.Master, own, st redis.Status) error {
 	err := p.tryDrainAndPark(ctx, old, own, st)
 	if err != nil {
@@ -136,7 +139,8 @@ func (p *run) drainAndPark(ctx context.Context, old *cluster.Master, own, st red
 
 func (p *run) tryDrainAndPark(ctx context.Context, old *cluster.Master, own, st redis.Status) error {
 	if p.Operator.forced() && !streamsHistoryOf(own, st) {
-		p.Log.Warn("forced failover: the old master is parked although our redis does not have all its data", "event", "old_master_parked_by_force",
+		p.Log.Warn("forced failover: the old master is parked although our redis does not have all its data",
+			"event", "old_master_parked_by_force",
 			"master", old.ID, "addr", old.Address)
 		if err := p.checkLease(); err != nil {
 			return err
@@ -149,45 +153,23 @@ func (p *run) tryDrainAndPark(ctx context.Context, old *cluster.Master, own, st 
 	if err := p.drain(ctx, p.old); err != nil {
 		return err
 	}
-	p.Log.Info("the old master is parked, and our redis has all its data", "event", "old_master_parked", "master", old.ID, "addr", old.Address)
+	p.Log.Info("the old master is parked, and our redis has all its data",
+		"event", "old_master_parked", "master", old.ID, "addr", old.Address)
 	return nil
 }
 
-// parkImpostor parks an unknown master at the old master's address, to which clients write. It is not made to follow our Redis: if it has
-// an agent, that will do so. It does not wait for the park to succeed.
+// parkImpostor parks an unknown master at the old master's address, to which clients write. It is not made to follow our Redis:
+// if it has an agent, that will do so. It does not wait for the park to succeed.
 func (p *run) parkImpostor(ctx context.Context, old *cluster.Master) error {
 	if err := p.checkLease(); err != nil {
 		return err
 	}
-	err := p.old.server.Park(ctx)
-	p.Log.Warn("an unknown redis accepts writes at the old master's address, to which clients are sent; parking it", "event", "impostor_parked",
-		"master", old.ID, "addr", old.Address, "err", err)
+	if err := p.old.server.Park(ctx); err != nil {
+		p.Log.Warn("an unknown redis accepts writes at the old master's address, to which clients are sent, and could not be parked",
+			"event", "impostor_not_parked", "master", old.ID, "addr", old.Address, "err", err)
+	} else {
+		p.Log.Warn("an unknown redis accepted writes at the old master's address, to which clients are sent; it is parked",
+			"event", "impostor_parked", "master", old.ID, "addr", old.Address)
+	}
 	return context.Cause(ctx)
-}
-
-// errNetworkRejects is returned if the old master refuses our connections and our Redis still streams from it.
-var errNetworkRejects = errors.New("it refuses connections from this host but still streams to our redis: likely a firewall that rejects, " +
-	"not a crash; `resec failover -to ID -force` overrides")
-
-// linkDownTimeout bounds how long a link may outlive the listener of a Redis that ends: the kernel frees its memory before it closes its
-// connections.
-const linkDownTimeout = 500 * time.Millisecond
-
-// verifyLinkDown returns nil once our Redis has lost its link to a master that refuses connections: a link ends with its master. If the
-// master's own agent has reported it dead, it asks nothing. It returns errNetworkRejects if the link is still up after linkDownTimeout.
-func (p *run) verifyLinkDown(ctx context.Context, v cluster.View, old *cluster.Master) error {
-	if p.Operator.forced() || v.State.MasterReportedGone(old.ID) {
-		return nil
-	}
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(linkDownTimeout); ; <-tick.C {
-		own, err := p.Self.Redis.Status(ctx)
-		if err != nil || linkEnded(own, old.Address) {
-			return err
-		}
-		if time.Now().After(end) {
-			return errNetworkRejects
-		}
-	}
 }

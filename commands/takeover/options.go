@@ -10,8 +10,8 @@ import (
 	"resec/handlers/redis"
 )
 
-// Takeover is what a takeover needs. Only Lock, Session, Log and the first four fields of Self are required: `elect` without an agent
-// knows nothing else.
+// Takeover is what a takeover needs. Only Lock, Session, Log and the first four fields of Self are required: `elect` without an
+// agent knows nothing else.
 type Takeover struct {
 	Lock     lock.Lock
 	Session  *lock.Session // holds the lock
@@ -58,12 +58,12 @@ type Peers struct {
 	KeepMembers bool // the state's members are kept up to date
 	Recorded    []RecordedPeer
 
-	// ConfirmEligible checks again that our Redis may lead although it is not recorded as in sync. It is called before the promotion,
-	// and only if that is the case. It returns an error if our Redis may not lead any more.
+	// ConfirmEligible checks again that our Redis may lead although it is not recorded as in sync. It is called before the
+	// promotion, and only if that is the case. It returns an error if our Redis may not lead any more.
 	ConfirmEligible func(context.Context, cluster.State) error
 
-	// WaitForSlowUntil bounds the wait for members whose Redis is unreachable while their agent is alive: they may only be slow, and
-	// may hold the newest data.
+	// WaitForSlowUntil bounds the wait for members whose Redis is unreachable while their agent is alive: they may only be
+	// slow, and may hold the newest data.
 	WaitForSlowUntil time.Time
 }
 

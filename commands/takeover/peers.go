@@ -50,8 +50,8 @@ func (p *run) parkPeers(ctx context.Context, v cluster.View) {
 	})
 }
 
-// parkPeer connects to a member and parks it, unless it is parked. It returns cluster.ErrOtherInstance if another Redis answers,
-// lock.ErrLease if the lease is over, or the error of the member's Redis.
+// parkPeer connects to a member and parks it, unless it is parked. It returns cluster.ErrOtherInstance if another Redis
+// answers, lock.ErrLease if the lease is over, or the error of the member's Redis.
 func (p *run) parkPeer(ctx context.Context, v cluster.View, m *parkedPeer) error {
 	m.parkedJustNow = false
 	if err := p.openPeer(ctx, m); err != nil {
@@ -104,8 +104,8 @@ func (p *run) freshestPeer(s cluster.State, own redis.Status) *parkedPeer {
 	return byID[found.ID]
 }
 
-// yieldOrCatchUp makes sure that our Redis has all data that a parked member has. Otherwise it transfers the lock to that member and
-// returns ErrYielded or, if that member's agent is dead, catches up from it.
+// yieldOrCatchUp makes sure that our Redis has all data that a parked member has. Otherwise it transfers the lock to that
+// member and returns ErrYielded or, if that member's agent is dead, catches up from it.
 func (p *run) yieldOrCatchUp(ctx context.Context, v cluster.View) (cluster.View, error) {
 	own, err := p.Self.Redis.Status(ctx)
 	if err != nil {
@@ -129,13 +129,14 @@ func (p *run) yieldOrCatchUp(ctx context.Context, v cluster.View) (cluster.View,
 	return v, err
 }
 
-// mayBeSlow reports whether a member that could not be parked is worth waiting for: it may only be slow, and may hold newer data.
+// mayBeSlow reports whether a member that could not be parked is worth waiting for: it may only be slow, and may hold newer
+// data.
 func mayBeSlow(v cluster.View, m *parkedPeer) bool {
 	return redis.Unreachable(m.err) && !cluster.Down(m.err) && v.MayHoldNewerData(m.ID)
 }
 
-// waitForSlowPeers waits, until WaitForSlowUntil, for members that were unreachable when they were to be parked. It is not needed if the
-// old master answered or is our own Redis: then no other member can hold newer data.
+// waitForSlowPeers waits, until WaitForSlowUntil, for members that were unreachable when they were to be parked. It is not
+// needed if the old master answered or is our own Redis: then no other member can hold newer data.
 func (p *run) waitForSlowPeers(ctx context.Context, v cluster.View) error {
 	for time.Now().Before(p.Peers.WaitForSlowUntil) {
 		var slow atomic.Bool

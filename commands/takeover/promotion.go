@@ -6,8 +6,8 @@ import (
 	"resec/handlers/redis"
 )
 
-// isMasterAlready reports whether our Redis is the master and accepts writes, so that it needs only to be published. published is the
-// state's master, listed is the catalogue's; both may be nil.
+// isMasterAlready reports whether our Redis is the master and accepts writes, so that it needs only to be published. published
+// is the state's master, listed is the catalogue's; both may be nil.
 func isMasterAlready(own redis.Status, published, listed *cluster.Master) bool {
 	if !own.Master || own.Fenced() {
 		return false
@@ -26,7 +26,8 @@ func eligibilityOf(keepMembers bool, notRecorded string, forced bool) cluster.El
 	return cluster.AnyMember
 }
 
-// currentGuard returns the guard to publish for a master that continues as it is. Replicas that are not members are not counted.
+// currentGuard returns the guard to publish for a master that continues as it is. Replicas that are not members are not
+// counted.
 func currentGuard(keepMembers bool, self Self, own redis.Status) cluster.MinReplicas {
 	if !keepMembers || self.Guard.Replicas == cluster.GuardOff {
 		return cluster.MinReplicas{Replicas: cluster.GuardOff}
@@ -34,8 +35,8 @@ func currentGuard(keepMembers bool, self Self, own redis.Status) cluster.MinRepl
 	return cluster.MinReplicas{Replicas: max(0, own.MinReplicas-self.UncountedReplicas), MaxLag: own.MaxLag}.Effective()
 }
 
-// initialGuard returns the guard with which a new master starts: as published, and as set on Redis. A parked member that can resync
-// partially is about to attach, so it counts as attached.
+// initialGuard returns the guard with which a new master starts: as published, and as set on Redis. A parked member that can
+// resync partially is about to attach, so it counts as attached.
 func (p *run) initialGuard(s cluster.State, own redis.Status) (publish, set cluster.MinReplicas) {
 	if !p.Peers.KeepMembers {
 		set = cluster.MinReplicas{Replicas: own.MinReplicasUnfenced(), MaxLag: own.MaxLag}
@@ -50,8 +51,8 @@ func (p *run) initialGuard(s cluster.State, own redis.Status) (publish, set clus
 	return g.Desired()
 }
 
-// mayRepoint reports whether a member may be made to follow our Redis. parked is its status when this takeover parked it, now is its
-// present one, own is ours.
+// mayRepoint reports whether a member may be made to follow our Redis. parked is its status when this takeover parked it, now
+// is its present one, own is ours.
 func mayRepoint(parked, now, own redis.Status, s cluster.State, id string) bool {
 	if !own.Master || own.RunID != s.Master.RunID {
 		return false

@@ -64,7 +64,8 @@ func TestCurrentGuard(t *testing.T) {
 		want  cluster.MinReplicas
 	}{
 		{"no members are known", false, Self{}, set, cluster.MinReplicas{Replicas: cluster.GuardOff}},
-		{"GUARD=off", true, Self{Guard: cluster.GuardPolicy{Replicas: cluster.GuardOff}}, set, cluster.MinReplicas{Replicas: cluster.GuardOff}},
+		{"GUARD=off", true, Self{Guard: cluster.GuardPolicy{Replicas: cluster.GuardOff}}, set,
+			cluster.MinReplicas{Replicas: cluster.GuardOff}},
 		{"as it is set", true, Self{}, set, cluster.MinReplicas{Replicas: 2, MaxLag: 5}},
 		{"an unknown replica does not count", true, Self{UncountedReplicas: 1}, set, cluster.MinReplicas{Replicas: 1, MaxLag: 5}},
 		{"more unknown replicas than the guard", true, Self{UncountedReplicas: 3}, set, cluster.MinReplicas{MaxLag: 5}},
@@ -77,9 +78,11 @@ func TestCurrentGuard(t *testing.T) {
 }
 
 func TestInitialGuard(t *testing.T) {
-	own := redis.Status{Position: redis.Position{ReplID: "b", ReplID2: "a", ReplID2EndOffset: 101, Offset: 100}, MinReplicas: math.MaxInt32 - 1, MaxLag: 10}
+	own := redis.Status{Position: redis.Position{ReplID: "b", ReplID2: "a", ReplID2EndOffset: 101, Offset: 100},
+		MinReplicas: math.MaxInt32 - 1, MaxLag: 10}
 	peer := func(id, history string, err error) *parkedPeer {
-		return &parkedPeer{RecordedPeer: RecordedPeer{ID: id}, err: err, status: redis.Status{Position: redis.Position{ReplID: history, Offset: 90}}}
+		return &parkedPeer{RecordedPeer: RecordedPeer{ID: id}, err: err,
+			status: redis.Status{Position: redis.Position{ReplID: history, Offset: 90}}}
 	}
 	five := map[string]cluster.MemberRecord{"me": {}, "b": {}, "c": {}, "d": {}, "e": {}}
 	for _, tt := range []struct {
@@ -88,14 +91,18 @@ func TestInitialGuard(t *testing.T) {
 		parked       []*parkedPeer
 		publish, set cluster.MinReplicas
 	}{
-		{"no members are known: as it was under the fence", false, nil, cluster.MinReplicas{Replicas: cluster.GuardOff}, cluster.MinReplicas{Replicas: 1, MaxLag: 10}},
+		{"no members are known: as it was under the fence", false, nil, cluster.MinReplicas{Replicas: cluster.GuardOff},
+			cluster.MinReplicas{Replicas: 1, MaxLag: 10}},
 		{"two can attach", true, []*parkedPeer{peer("b", "a", nil), peer("c", "a", nil), peer("d", "a", errTimeout)},
 			cluster.MinReplicas{Replicas: 2, MaxLag: 5}, cluster.MinReplicas{Replicas: 2, MaxLag: 5}},
-		{"one needs a full sync", true, []*parkedPeer{peer("b", "a", nil), peer("c", "z", nil)}, cluster.MinReplicas{Replicas: 1, MaxLag: 5}, cluster.MinReplicas{Replicas: 1, MaxLag: 5}},
-		{"none is within reach", true, []*parkedPeer{peer("b", "a", errTimeout)}, cluster.MinReplicas{MaxLag: 5}, cluster.MinReplicas{MaxLag: 5}},
+		{"one needs a full sync", true, []*parkedPeer{peer("b", "a", nil), peer("c", "z", nil)},
+			cluster.MinReplicas{Replicas: 1, MaxLag: 5}, cluster.MinReplicas{Replicas: 1, MaxLag: 5}},
+		{"none is within reach", true, []*parkedPeer{peer("b", "a", errTimeout)}, cluster.MinReplicas{MaxLag: 5},
+			cluster.MinReplicas{MaxLag: 5}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p := &run{Takeover: Takeover{Self: Self{Me: cluster.Master{Peer: handlers.Peer{ID: "me"}}, Guard: cluster.GuardPolicy{MaxLag: 5}},
+			p := &run{Takeover: Takeover{Self: Self{Me: cluster.Master{Peer: handlers.Peer{ID: "me"}},
+				Guard: cluster.GuardPolicy{MaxLag: 5}},
 				Peers: Peers{KeepMembers: tt.keeps}}, parked: tt.parked}
 			if publish, set := p.initialGuard(cluster.State{Members: five}, own); publish != tt.publish || set != tt.set {
 				t.Errorf("publish %+v, set %+v", publish, set)
@@ -130,7 +137,8 @@ func TestMayRepoint(t *testing.T) {
 
 func TestPublished(t *testing.T) {
 	old := &cluster.Master{Peer: handlers.Peer{ID: "me", RunID: "run-me"}, ForceFollow: []string{"x"}}
-	forced, planned := Operator{ForcedFailover: &cluster.Request{ForceFollow: []string{"y"}}}, Operator{Switchover: &cluster.Request{}}
+	forced, planned := Operator{ForcedFailover: &cluster.Request{ForceFollow: []string{"y"}}},
+		Operator{Switchover: &cluster.Request{}}
 	for _, tt := range []struct {
 		name     string
 		old      *cluster.Master
@@ -144,8 +152,10 @@ func TestPublished(t *testing.T) {
 		{"by switchover", old, planned, "run-me", ""},
 		{"by force", old, forced, "run-me", "y"},
 	} {
-		m := Takeover{Operator: tt.operator, Self: Self{Me: cluster.Master{Peer: handlers.Peer{ID: "me"}}}}.published(tt.old, redis.Status{RunID: tt.run}, cluster.MinReplicas{Replicas: 2, MaxLag: 9})
-		if m.RunID != tt.run || m.Guard != 2 || m.MaxLag != 9 || len(m.ForceFollow) > 1 || (len(m.ForceFollow) == 1) != (tt.want != "") || len(m.ForceFollow) == 1 && m.ForceFollow[0] != tt.want {
+		m := Takeover{Operator: tt.operator, Self: Self{Me: cluster.Master{Peer: handlers.Peer{ID: "me"}}}}.published(tt.old,
+			redis.Status{RunID: tt.run}, cluster.MinReplicas{Replicas: 2, MaxLag: 9})
+		if m.RunID != tt.run || m.Guard != 2 || m.MaxLag != 9 || len(m.ForceFollow) > 1 ||
+			(len(m.ForceFollow) == 1) != (tt.want != "") || len(m.ForceFollow) == 1 && m.ForceFollow[0] != tt.want {
 			t.Errorf("%s: got %+v", tt.name, m)
 		}
 	}

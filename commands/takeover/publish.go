@@ -8,8 +8,8 @@ import (
 	"resec/handlers/redis"
 )
 
-// Publish writes our Redis as the master of the next term, and returns the view with it. It returns lock.ErrChanged if our session does
-// not hold the lock or the state has changed, and lock.ErrDenied if the token does not suffice.
+// Publish writes our Redis as the master of the next term, and returns the view with it. It returns lock.ErrChanged if our
+// session does not hold the lock or the state has changed, and lock.ErrDenied if the token does not suffice.
 func (t Takeover) Publish(ctx context.Context, v cluster.View, st redis.Status, guard cluster.MinReplicas) (cluster.View, error) {
 	s := v.State.WithMaster(t.published(v.State.Master, st, guard), st.Position)
 	s.Service = t.Self.Service
@@ -24,8 +24,8 @@ func (t Takeover) Publish(ctx context.Context, v cluster.View, st redis.Status, 
 	return out.View, err
 }
 
-// published returns our Redis as it is published. A master that continues without a switchover keeps the members that an operator forces
-// to follow it.
+// published returns our Redis as it is published. A master that continues without a switchover keeps the members that an
+// operator forces to follow it.
 func (t Takeover) published(old *cluster.Master, st redis.Status, guard cluster.MinReplicas) cluster.Master {
 	me := t.Self.Me
 	me.RunID, me.Guard, me.MaxLag = st.RunID, guard.Replicas, guard.MaxLag

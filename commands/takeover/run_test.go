@@ -43,19 +43,22 @@ func TestRun_OldMasterAnswers(t *testing.T) {
 		t.Error(d)
 	}
 	rest := got[min(len(want), len(got)):]
-	for _, line := range []string{"b: REPLICAOF " + meHost + " " + mePort, "old: REPLICAOF " + meHost + " " + mePort, "old: CLIENT UNPAUSE",
+	for _, line := range []string{"b: REPLICAOF " + meHost + " " + mePort, "old: REPLICAOF " + meHost + " " + mePort,
+		"old: CLIENT UNPAUSE",
 		"me: CONFIG SET min-replicas-to-write 1", "me: CONFIG SET min-replicas-max-lag 5"} {
 		if !slices.Contains(rest, line) {
 			t.Errorf("not done after the publication: %s\n%s", line, strings.Join(rest, "\n"))
 		}
 	}
-	if m := v.State.Master; m.ID != "me" || m.Term != 5 || m.RunID != "run-me" || m.Guard != 1 || m.MaxLag != 5 || v.State.Service != "redis-master" {
+	if m := v.State.Master; m.ID != "me" || m.Term != 5 || m.RunID != "run-me" || m.Guard != 1 || m.MaxLag != 5 ||
+		v.State.Service != "redis-master" {
 		t.Errorf("published: %+v", m)
 	}
 	if old := s.other["old"].status(); old.Fenced() || old.MasterAddr != s.me.addr {
 		t.Errorf("the old master: %+v", old)
 	}
-	steps := []string{StepPeersParked, StepPaused, StepFenced, StepDrained, StepParked, StepChecked, StepPromoted, StepPublished, StepWritesEnabled}
+	steps := []string{StepPeersParked, StepPaused, StepFenced, StepDrained, StepParked, StepChecked, StepPromoted,
+		StepPublished, StepWritesEnabled}
 	if d := cmp.Diff(steps, s.steps()); d != "" {
 		t.Error(d)
 	}
@@ -71,9 +74,11 @@ func TestRun(t *testing.T) {
 		not     []string // that must not
 		check   func(*scene) bool
 	}{
-		{name: "the old master is down", arrange: func(s *scene) { s.other["old"].stop(); s.me.set(func(f *fake) { f.st.LinkUp = false }) },
-			steps: []string{StepPromoted, StepWritesEnabled}, not: []string{StepPaused, StepUnreachable}},
-		{name: "it refuses and our redis still streams from it", arrange: func(s *scene) { s.other["old"].stop() }, want: errNetworkRejects},
+		{name: "the old master is down",
+			arrange: func(s *scene) { s.other["old"].stop(); s.me.set(func(f *fake) { f.st.LinkUp = false }) },
+			steps:   []string{StepPromoted, StepWritesEnabled}, not: []string{StepPaused, StepUnreachable}},
+		{name: "it refuses and our redis still streams from it", arrange: func(s *scene) { s.other["old"].stop() },
+			want: errNetworkRejects},
 		{name: "it refuses, our redis streams, and its own agent has reported it", arrange: func(s *scene) {
 			s.other["old"].stop()
 			s.view.State.Why = cluster.WhyDead
@@ -161,7 +166,8 @@ func TestRun(t *testing.T) {
 			s.Peers.Recorded[0].Session = ""
 		}, want: errRestarted, steps: []string{StepSourcePromoted}, not: []string{StepChecked},
 			check: func(s *scene) bool { return s.me.status().Parked() && s.other["b"].status().Parked() }},
-		{name: "the lease is over", arrange: func(s *scene) { s.lease.Extend(time.Now(), 0) }, want: lock.ErrLease, not: []string{StepPaused},
+		{name: "the lease is over", arrange: func(s *scene) { s.lease.Extend(time.Now(), 0) }, want: lock.ErrLease,
+			not:   []string{StepPaused},
 			check: func(s *scene) bool { return !s.other["b"].status().Parked() }},
 		{name: "the lock is lost while the old master is drained", arrange: func(s *scene) {
 			s.other["old"].set(func(f *fake) {
@@ -182,7 +188,8 @@ func TestRun(t *testing.T) {
 				}
 			})
 		}, want: errAny, steps: []string{StepDrained}, not: []string{StepParked, StepPromoted},
-			check: func(s *scene) bool { return !s.other["old"].status().Fenced() && s.other["old"].status().Master }}, // rolled back
+			check: func(s *scene) bool { return !s.other["old"].status().Fenced() && s.other["old"].status().Master }},
+		// rolled back
 		{name: "the old master restarts while it is drained", arrange: func(s *scene) {
 			s.other["old"].set(func(f *fake) {
 				f.onChange = func(line string, f *fake) {
@@ -208,7 +215,10 @@ func TestRun(t *testing.T) {
 			s.other["old"].set(func(f *fake) { f.st.Master, f.st.MasterAddr = false, s.me.addr })
 		}, steps: []string{StepWritesEnabled}, not: []string{StepPaused}},
 		{name: "an unknown master answers at the old master's address", arrange: func(s *scene) {
-			s.other["old"].set(func(f *fake) { f.st = redis.Status{RunID: "x", Master: true, Position: redis.Position{ReplID: "zzzz"}} })
+			s.other["old"].set(func(f *fake) {
+				f.st = redis.Status{RunID: "x", Master: true,
+					Position: redis.Position{ReplID: "zzzz"}}
+			})
 			s.Evidence.MasterCheckPassing = true
 		}, steps: []string{StepWritesEnabled}, not: []string{StepPaused},
 			check: func(s *scene) bool { return s.other["old"].status().Parked() }},
@@ -230,7 +240,8 @@ func TestRun(t *testing.T) {
 			check: func(s *scene) bool { return slices.Contains(s.log.list(), "me: CLIENT UNPAUSE") }},
 		{name: "elect without an agent", arrange: func(s *scene) {
 			s.Peers, s.view.State.Members, s.Self.Guard = Peers{}, nil, cluster.GuardPolicy{}
-		}, steps: []string{StepDrained, StepWritesEnabled}, check: func(s *scene) bool { return !s.other["b"].status().Parked() }},
+		}, steps: []string{StepDrained, StepWritesEnabled},
+			check: func(s *scene) bool { return !s.other["b"].status().Parked() }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

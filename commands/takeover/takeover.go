@@ -48,8 +48,8 @@ type Done struct {
 	ended chan struct{}
 }
 
-// Wait returns when the takeover does nothing more to other members: the parked ones and the old master follow our Redis, or the
-// context of Run has ended.
+// Wait returns when the takeover does nothing more to other members: the parked ones and the old master follow our Redis, or
+// the context of Run has ended.
 func (d *Done) Wait() { <-d.ended }
 
 // NotNeeded is the result of a takeover that is not needed, because our Redis is the published master already.
@@ -59,12 +59,12 @@ func NotNeeded(v cluster.View) *Done {
 	return d
 }
 
-// Run stops the published master, promotes our Redis, publishes it and enables writes. The result is never nil, and carries the view as
-// it is after an error, too. Work on other members may continue after Run has returned, until ctx ends: see Done.Wait.
+// Run stops the published master, promotes our Redis, publishes it and enables writes. The result is never nil, and carries the
+// view as it is after an error, too. Work on other members may continue after Run has returned, until ctx ends: see Done.Wait.
 //
-// It returns ErrYielded if another member has newer data and now has the lock, ErrLost or lock.ErrLease if the lock is lost, and any
-// error of Redis or Consul. After an error our Redis does not accept writes. The old master is either as it was, or parked with all its
-// data here: the next holder of the lock continues from there.
+// It returns ErrYielded if another member has newer data and now has the lock, ErrLost or lock.ErrLease if the lock is lost,
+// and any error of Redis or Consul. After an error our Redis does not accept writes. The old master is either as it was, or
+// parked with all its data here: the next holder of the lock continues from there.
 func (t Takeover) Run(ctx context.Context, v cluster.View) (*Done, error) {
 	if t.Evidence.Detached == nil {
 		t.Evidence.Detached = cluster.NewDetachTracker()
@@ -96,7 +96,8 @@ func (p *run) becomeMaster(ctx, leased context.Context, v cluster.View) (cluster
 	}
 	if p.Self.HandedOff {
 		if err := p.Self.Redis.Unpause(ctx); err != nil {
-			p.Log.Debug("cannot end the pause that a successor may have left", "event", "unpause_failed", "redis", p.Self.Redis.Addr(), "err", err)
+			p.Log.Debug("cannot end the pause that a successor may have left",
+				"event", "unpause_failed", "redis", p.Self.Redis.Addr(), "err", err)
 		}
 	}
 	if isMasterAlready(own, v.State.Master, p.Evidence.CatalogMaster) { // only the lock or the state was lost
@@ -114,8 +115,8 @@ func (p *run) becomeMaster(ctx, leased context.Context, v cluster.View) (cluster
 	return v, p.enableWrites(ctx, committed, v.State, set)
 }
 
-// promoteAndPublish does steps 1 to 6. From when the old master accepts no writes it uses the context committed, which outlives a stop of
-// this process for a moment. It returns the guard with which writes may be enabled.
+// promoteAndPublish does steps 1 to 6. From when the old master accepts no writes it uses the context committed, which outlives
+// a stop of this process for a moment. It returns the guard with which writes may be enabled.
 func (p *run) promoteAndPublish(ctx, committed context.Context, v cluster.View, own redis.Status) (
 	_ cluster.View, set cluster.MinReplicas, err error) {
 	notRecorded := v.State.NotRecordedReason(p.Self.Me.ID, own.RunID)
@@ -149,8 +150,8 @@ func (p *run) promoteAndPublish(ctx, committed context.Context, v cluster.View, 
 	return v, set, err
 }
 
-// detachSelf parks our Redis if the old master was not parked: another Redis may come up at the old master's address, and ours would
-// follow it. Then it waits for slow members.
+// detachSelf parks our Redis if the old master was not parked: another Redis may come up at the old master's address, and ours
+// would follow it. Then it waits for slow members.
 func (p *run) detachSelf(ctx context.Context, v cluster.View, ownRun string) error {
 	if m := v.State.Master; p.old.parked || m != nil && m.RunID == ownRun {
 		return nil
@@ -176,8 +177,8 @@ func (p *run) haveNewestData(ctx context.Context, v cluster.View, notRecorded st
 	return v, nil
 }
 
-// checkLease returns lock.ErrLease if the lease is over. It is called right before each command to another member's Redis, because a
-// process that was frozen may run on before its timers fire.
+// checkLease returns lock.ErrLease if the lease is over. It is called right before each command to another member's Redis,
+// because a process that was frozen may run on before its timers fire.
 func (t Takeover) checkLease() error {
 	if t.Session.Lease.Left(time.Now()) == 0 {
 		return lock.ErrLease

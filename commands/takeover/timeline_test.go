@@ -33,7 +33,8 @@ func TestStepDescription(t *testing.T) {
 			t.Errorf("%s is not described like %s", former, present)
 		}
 	}
-	for name, described := range map[string]bool{StepPaused: true, StepWritesEnabled: true, "lifted": true, "proven": true, StepChecked: false, "elected": false} {
+	for name, described := range map[string]bool{StepPaused: true, StepWritesEnabled: true, "lifted": true, "proven": true,
+		StepChecked: false, "elected": false} {
 		if got := StepDescription(name); (got != "") != described {
 			t.Errorf("%s: %q", name, got)
 		}

@@ -27,7 +27,8 @@ func TestRun_OldMasterUnreachable(t *testing.T) {
 	if _, err := s.run(); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{StepPeersParked, StepUnreachable, StepGuardClosed, StepChecked, StepPromoted, StepPublished, StepWritesEnabled}
+	want := []string{StepPeersParked, StepUnreachable, StepGuardClosed, StepChecked, StepPromoted, StepPublished,
+		StepWritesEnabled}
 	if got := s.steps(); !slices.Equal(got, want) {
 		t.Errorf("steps %v, want %v", got, want)
 	}
@@ -58,12 +59,16 @@ func TestAwaitGuardProof(t *testing.T) {
 		steps   []string
 	}{
 		{"not long enough", frozen, time.Second, 0, false, nil, []string{StepUnreachable}},
-		{"the guard takes no time", func(s *scene) { frozen(s); s.Evidence.StallAllowance = -time.Second }, time.Second, 0, true, nil,
+		{"the guard takes no time", func(s *scene) { frozen(s); s.Evidence.StallAllowance = -time.Second }, time.Second, 0,
+			true, nil,
 			[]string{StepUnreachable, StepGuardClosed}},
-		{"elected a moment ago", func(s *scene) { frozen(s); s.Evidence.StallAllowance = -time.Second }, 0, 0, false, nil, []string{StepUnreachable}},
-		{"too few members for too long", func(s *scene) { frozen(s); s.other["b"].set(func(f *fake) { f.sticky = true }) }, time.Minute, proofTimeout, false,
+		{"elected a moment ago", func(s *scene) { frozen(s); s.Evidence.StallAllowance = -time.Second }, 0, 0, false, nil,
+			[]string{StepUnreachable}},
+		{"too few members for too long", func(s *scene) { frozen(s); s.other["b"].set(func(f *fake) { f.sticky = true }) },
+			time.Minute, proofTimeout, false,
 			errGuardUnproven, []string{StepUnreachable}},
-		{"reported by its agent", func(s *scene) { frozen(s); s.view.State.Why = cluster.WhyFrozen }, 0, 0, true, nil, []string{StepUnreachable}},
+		{"reported by its agent", func(s *scene) { frozen(s); s.view.State.Why = cluster.WhyFrozen }, 0, 0, true, nil,
+			[]string{StepUnreachable}},
 		{"no guard", func(s *scene) { frozen(s); s.view.State.Master.Guard = 0 }, 0, 0, false, errGuardUnproven, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -122,8 +127,12 @@ func TestWaitForSlowPeers(t *testing.T) {
 		{"it is down", func(_ *scene, m *parkedPeer) { m.err = errRefused }, time.Minute, false, false},
 		{"it is parked", func(_ *scene, m *parkedPeer) { m.err = nil }, time.Minute, false, false},
 		{"its agent is dead", func(s *scene, _ *parkedPeer) { delete(s.view.LiveAgents, "b") }, time.Minute, false, false},
-		{"it never was in sync", func(s *scene, _ *parkedPeer) { s.view.State.Members["b"] = cluster.MemberRecord{CatchingUp: true} }, time.Minute, false, false},
-		{"it does not answer in time", func(s *scene, _ *parkedPeer) { s.other["b"].set(func(f *fake) { f.frozen = true }) }, 100 * time.Millisecond, false, true},
+		{"it never was in sync", func(s *scene,
+			_ *parkedPeer) {
+			s.view.State.Members["b"] = cluster.MemberRecord{CatchingUp: true}
+		}, time.Minute, false, false},
+		{"it does not answer in time", func(s *scene, _ *parkedPeer) { s.other["b"].set(func(f *fake) { f.frozen = true }) },
+			100 * time.Millisecond, false, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -163,7 +172,8 @@ func TestParkPeer(t *testing.T) {
 	}{
 		{"it streams", func(*fake) {}, nil, true},
 		{"it is parked already", func(f *fake) { f.st.MasterAddr, f.st.LinkUp = redis.Sink, false }, nil, false},
-		{"another redis", func(f *fake) { f.st = redis.Status{RunID: "x", Position: redis.Position{ReplID: "z"}} }, cluster.ErrOtherInstance, false},
+		{"another redis", func(f *fake) { f.st = redis.Status{RunID: "x", Position: redis.Position{ReplID: "z"}} },
+			cluster.ErrOtherInstance, false},
 		{"it stays where it is", func(f *fake) { f.sticky = true }, errAny, true},
 	} {
 		s := newScene(t)

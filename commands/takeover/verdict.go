@@ -76,8 +76,9 @@ func (f oldMasterFacts) errorVerdict(err error) verdict {
 	return oldIsUnreachable
 }
 
-// treatAsUnreachable reports whether a Redis that denies access may be treated as unreachable. If it is the old master, its guard refuses
-// writes all the same. It may not while our Redis receives its stream: then it is the old master, and alive. GUARD=off proves nothing.
+// treatAsUnreachable reports whether a Redis that denies access may be treated as unreachable. If it is the old master, its
+// guard refuses writes all the same. It may not while our Redis receives its stream: then it is the old master, and alive.
+// GUARD=off proves nothing.
 func (f oldMasterFacts) treatAsUnreachable(err error) bool {
 	if !redis.AccessDenied(err) {
 		return false
@@ -91,8 +92,9 @@ func (f oldMasterFacts) treatAsUnreachable(err error) bool {
 // shareHistory reports whether one of two positions continues the other.
 func shareHistory(a, b redis.Position) bool { return a.IsAncestorOf(b) || b.IsAncestorOf(a) }
 
-// oldMasterOf returns the master that must be stopped before our Redis is promoted; nil: none. listedOnly: only the catalogue names it.
-// If no state names a master, because Consul has lost its data, it is the one that our Redis replicates from, or the catalogue's.
+// oldMasterOf returns the master that must be stopped before our Redis is promoted; nil: none. listedOnly: only the catalogue
+// names it. If no state names a master, because Consul has lost its data, it is the one that our Redis replicates from, or the
+// catalogue's.
 func oldMasterOf(published, listed *cluster.Master, own redis.Status) (old *cluster.Master, listedOnly bool) {
 	old = published
 	if old == nil && !own.Master && !own.Parked() {
@@ -112,7 +114,8 @@ func oldMasterOf(published, listed *cluster.Master, own redis.Status) (old *clus
 }
 
 const (
-	// peerTimeout bounds one look at another member's Redis (connect and ask), and each command to it. A slower one is unreachable.
+	// peerTimeout bounds one look at another member's Redis (connect and ask), and each command to it. A slower one is
+	// unreachable.
 	peerTimeout = 300 * time.Millisecond
 	// KnownDeadTimeout bounds a look at a master that is known not to answer.
 	KnownDeadTimeout = 50 * time.Millisecond
@@ -134,8 +137,9 @@ func receivesFrom(st redis.Status, m *cluster.Master) bool {
 	return st.Streaming() && st.MasterAddr == m.Address
 }
 
-// mayBeServing reports whether the published master may still serve clients although it does not answer, so that its replicas must be
-// asked first. It is not if our Redis is that master, an operator forces the failover, or the master is known not to answer.
+// mayBeServing reports whether the published master may still serve clients although it does not answer, so that its replicas
+// must be asked first. It is not if our Redis is that master, an operator forces the failover, or the master is known not to
+// answer.
 func mayBeServing(s cluster.State, ownRun, unresponsiveRun string, forced bool) bool {
 	m := s.Master
 	if m == nil || m.RunID == ownRun || forced {
@@ -203,8 +207,8 @@ func demotionVerdict(st redis.Status, err error, oldRun string) demotion {
 	return demoteCleanUp
 }
 
-// maxDeniedRetry is the longest wait before a Redis that denies access is asked again: it may be another cluster's, whose log must not
-// be flooded.
+// maxDeniedRetry is the longest wait before a Redis that denies access is asked again: it may be another cluster's, whose log
+// must not be flooded.
 const maxDeniedRetry = 10 * time.Second
 
 // nextDemotionRetry returns the wait before the next try to demote the old master.

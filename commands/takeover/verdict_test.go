@@ -60,20 +60,27 @@ func TestOldMasterVerdict(t *testing.T) {
 		{"an unknown master, and clients are sent to it", unknown, nil, []func(*oldMasterFacts){passing}, oldIsImpostor},
 		{"a restarted member with the cluster's data", restarted, nil, []func(*oldMasterFacts){passing}, oldIsPeer},
 		{"it refuses", redis.Status{}, errRefused, nil, oldIsDown},
-		{"it refuses, an operator wants a switchover", redis.Status{}, errRefused, []func(*oldMasterFacts){switchover}, oldIsDown},
+		{"it refuses, an operator wants a switchover", redis.Status{}, errRefused, []func(*oldMasterFacts){switchover},
+			oldIsDown},
 		{"it is unreachable", redis.Status{}, errTimeout, nil, oldIsUnreachable},
 		{"unreachable during a switchover", redis.Status{}, errTimeout, []func(*oldMasterFacts){switchover}, oldAgentIsAlive},
-		{"unreachable, its agent is leaving and alive", redis.Status{}, errTimeout, []func(*oldMasterFacts){why(cluster.WhyLeaving), alive}, oldAgentIsAlive},
-		{"unreachable, its agent was leaving and is dead", redis.Status{}, errTimeout, []func(*oldMasterFacts){why(cluster.WhyLeaving)}, oldIsUnreachable},
-		{"unreachable, its agent is alive and gave it up", redis.Status{}, errTimeout, []func(*oldMasterFacts){why(cluster.WhyUnhealthy), alive}, oldIsUnreachable},
+		{"unreachable, its agent is leaving and alive", redis.Status{}, errTimeout,
+			[]func(*oldMasterFacts){why(cluster.WhyLeaving), alive}, oldAgentIsAlive},
+		{"unreachable, its agent was leaving and is dead", redis.Status{}, errTimeout,
+			[]func(*oldMasterFacts){why(cluster.WhyLeaving)}, oldIsUnreachable},
+		{"unreachable, its agent is alive and gave it up", redis.Status{}, errTimeout,
+			[]func(*oldMasterFacts){why(cluster.WhyUnhealthy), alive}, oldIsUnreachable},
 		{"it is loading", redis.Status{}, errLoadingData, nil, oldDeniesAccess},
 		{"it is loading, by force", redis.Status{}, errLoadingData, []func(*oldMasterFacts){forced}, oldDeniesAccess},
 		{"it denies access", redis.Status{}, errDenied, nil, oldIsUnreachable},
-		{"it denies access while we receive its stream", redis.Status{}, errDenied, []func(*oldMasterFacts){received}, oldDeniesAccess},
+		{"it denies access while we receive its stream", redis.Status{}, errDenied, []func(*oldMasterFacts){received},
+			oldDeniesAccess},
 		{"the same, by force", redis.Status{}, errDenied, []func(*oldMasterFacts){received, forced}, oldIsUnreachable},
-		{"the same, reported dead", redis.Status{}, errDenied, []func(*oldMasterFacts){received, why(cluster.WhyDead)}, oldIsUnreachable},
+		{"the same, reported dead", redis.Status{}, errDenied, []func(*oldMasterFacts){received, why(cluster.WhyDead)},
+			oldIsUnreachable},
 		{"it denies access with GUARD=off", redis.Status{}, errDenied, []func(*oldMasterFacts){guardOff}, oldDeniesAccess},
-		{"the same with GUARD=off, by force", redis.Status{}, errDenied, []func(*oldMasterFacts){guardOff, forced}, oldIsUnreachable},
+		{"the same with GUARD=off, by force", redis.Status{}, errDenied, []func(*oldMasterFacts){guardOff, forced},
+			oldIsUnreachable},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			old := cluster.Master{Peer: handlers.Peer{ID: "old", Address: "old:1", RunID: "run-old"}, Guard: 1}
@@ -106,7 +113,8 @@ func TestOldMasterOf(t *testing.T) {
 		{"published without a run_id", handled, nil, replica, "p:1", anyInstance, false},
 		{"the one that our redis follows", nil, listed, replica, "m:1", anyInstance, false},
 		{"the catalogue's, if our redis is parked", nil, listed, parked, "l:1", "run-l", true},
-		{"the catalogue's, if our redis is a master", nil, listed, redis.Status{RunID: "run-me", Master: true}, "l:1", "run-l", true},
+		{"the catalogue's, if our redis is a master", nil, listed, redis.Status{RunID: "run-me", Master: true}, "l:1", "run-l",
+			true},
 		{"none", nil, nil, parked, "", "", false},
 		{"our own redis", published, nil, redis.Status{RunID: "run-p", Master: true}, "", "", false},
 		{"our own redis, listed", nil, listed, redis.Status{RunID: "run-l", Master: true}, "", "", false},
@@ -171,7 +179,8 @@ func TestDeniesAccess(t *testing.T) {
 	for _, tt := range []struct {
 		err  error
 		want bool
-	}{{nil, false}, {errTimeout, false}, {errRefused, false}, {errLoadingData, false}, {errDenied, true}, {fmt.Errorf("info: %w", io.EOF), true}} {
+	}{{nil, false}, {errTimeout, false}, {errRefused, false}, {errLoadingData, false}, {errDenied, true},
+		{fmt.Errorf("info: %w", io.EOF), true}} {
 		if got := deniesAccess(tt.err); got != tt.want {
 			t.Errorf("%v: got %t", tt.err, got)
 		}
@@ -209,7 +218,8 @@ func TestLinkAndStream(t *testing.T) {
 	for _, tt := range []struct {
 		own  redis.Position
 		want bool
-	}{{redis.Position{ReplID: "a", Offset: 6}, false}, {redis.Position{ReplID: "a", Offset: 7}, true}, {redis.Position{ReplID: "a", Offset: 8}, true},
+	}{{redis.Position{ReplID: "a", Offset: 6}, false}, {redis.Position{ReplID: "a", Offset: 7}, true},
+		{redis.Position{ReplID: "a", Offset: 8}, true},
 		{redis.Position{ReplID: "b", Offset: 8}, false}} {
 		if got := hasAll(tt.own, redis.Position{ReplID: "a", Offset: 7}); got != tt.want {
 			t.Errorf("%+v has all: %t", tt.own, got)
@@ -264,7 +274,8 @@ func TestDemotionVerdict(t *testing.T) {
 		last time.Duration
 		err  error
 		want time.Duration
-	}{{ProbeInterval, errTimeout, ProbeInterval}, {5 * time.Second, errTimeout, ProbeInterval}, {ProbeInterval, errDenied, 2 * ProbeInterval},
+	}{{ProbeInterval, errTimeout, ProbeInterval}, {5 * time.Second, errTimeout, ProbeInterval}, {ProbeInterval, errDenied,
+		2 * ProbeInterval},
 		{8 * time.Second, errDenied, maxDeniedRetry}} {
 		if got := nextDemotionRetry(tt.last, tt.err); got != tt.want {
 			t.Errorf("after %s and %v: wait %s, want %s", tt.last, tt.err, got, tt.want)
