@@ -18,7 +18,7 @@ import (
 type fakeConsul struct {
 	mu     sync.Mutex // held during an answer
 	calls  []string
-	body   string // of the last session that was created
+	body   string                                           // of the last session that was created
 	answer func(call string, n int) (code int, body string) // n counts the calls from 1; code 0: the connection breaks
 }
 
