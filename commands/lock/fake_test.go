@@ -18,6 +18,7 @@ import (
 type fakeConsul struct {
 	mu     sync.Mutex // held during an answer
 	calls  []string
+	body   string                                           // of the last session that was created
 	answer func(call string, n int) (code int, body string) // n counts the calls from 1; code 0: the connection breaks
 }
 
@@ -28,6 +29,10 @@ func (c *fakeConsul) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if r.URL.Path == "/v1/session/create" {
+		data, _ := io.ReadAll(r.Body)
+		c.body = strings.TrimSpace(string(data))
+	}
 	c.calls = append(c.calls, call)
 	code, body := c.answer(call, len(c.calls))
 	if code == 0 {

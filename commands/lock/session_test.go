@@ -99,3 +99,25 @@ func TestSession_Keep(t *testing.T) {
 		t.Errorf("a session with a check has %d deadlines", len(a.Lease))
 	}
 }
+
+// A session depends on its TTL and on the check that is named, never on the node's own check, and releases the lock after 1 ms.
+func TestNewSession(t *testing.T) {
+	for _, tt := range []struct {
+		opt  SessionOptions
+		want string
+	}{
+		{SessionOptions{Name: "n", TTL: 15 * time.Second}, `{"Name":"n","TTL":"15s","Behavior":"release","LockDelay":"1ms","NodeChecks":[]}`},
+		{SessionOptions{Name: "n", TTL: 15 * time.Second, Check: "service:a"},
+			`{"Name":"n","TTL":"15s","Behavior":"release","LockDelay":"1ms","NodeChecks":[],"ServiceChecks":[{"ID":"service:a"}]}`},
+	} {
+		l, c := fake(t, scripted(`{"ID":"s1"}`))
+		s, err := NewSession(t.Context(), l.Client, tt.opt)
+		if err != nil || s.ID != "s1" || c.body != tt.want {
+			t.Errorf("%+v %v, sent %s, want %s", s, err, c.body, tt.want)
+		}
+	}
+	l, _ := fake(t, scripted(500))
+	if _, err := NewSession(t.Context(), l.Client, SessionOptions{Name: "n"}); err == nil {
+		t.Error("a session that consul did not create")
+	}
+}
