@@ -96,3 +96,55 @@ func TestAcquireDelay(t *testing.T) {
 		})
 	}
 }
+
+func TestCandidacy_String(t *testing.T) {
+	c := Candidacy{State: ledBy("b"), Candidates: []Candidate{replica("x"), replica("a", keys(2)), replica("b", loading), replica("c", offset(120))}}
+	c.Candidates[1].Position.ReplID2 = "0123456789"
+	want := "c 1 keys, l2  @120; a 2 keys, l2 01234567 @100; x 1 keys, l2  @100 it is not recorded: no master of this cluster has seen it; " +
+		"b 1 keys, l2  @100 it is loading its data"
+	if got := c.String(); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestAcquireDecision_Retry(t *testing.T) {
+	s := ledBy("z")
+	wait := Candidacy{ID: "b", State: s, Candidates: []Candidate{replica("b")}, Unanswered: []string{"c"}, SlowMemberGrace: time.Second, LeaderlessFor: 900 * time.Millisecond}
+	if d := wait.AcquireDelay(); !d.Retry || d.Ineligible || d.Wait != 100*time.Millisecond {
+		t.Errorf("for a member that does not answer: %+v", d)
+	}
+	wait.Unanswered = nil
+	if d := wait.AcquireDelay(); d != (AcquireDecision{}) {
+		t.Errorf("without waiting: %+v", d)
+	}
+	wait.Candidates = []Candidate{replica("b", loading)}
+	if d := wait.AcquireDelay(); !d.Retry || !d.Ineligible || d.Wait != SurveyInterval {
+		t.Errorf("ineligible: %+v", d)
+	}
+	first := Candidacy{ID: "b", Eligibility: AnyMember, Candidates: []Candidate{replica("b", empty), replica("a", loading)}}
+	if d := first.AcquireDelay(); !d.Retry || d.Ineligible {
+		t.Errorf("for data that are being loaded: %+v", d)
+	}
+	first.Candidates, first.BootstrapDelay = first.Candidates[:1], time.Second
+	if d := first.AcquireDelay(); d.Retry || d.Wait != time.Second {
+		t.Errorf("for members that may still be starting: %+v", d)
+	}
+}
+
+func TestAgentReturned(t *testing.T) {
+	leaving := func(k *Snapshot) { k.View.State.Why = WhyLeaving }
+	for _, tt := range []struct {
+		name string
+		k    Snapshot
+		want bool
+	}{
+		{"it left and has a session", situation(leaving), true},
+		{"it did not leave", situation(), false},
+		{"it has no session", situation(leaving, func(k *Snapshot) { k.View.LiveAgents = nil }), false},
+		{"no master", situation(noState, leaving), false},
+	} {
+		if got := AgentReturned(tt.k.View); got != tt.want {
+			t.Errorf("%s: got %t", tt.name, got)
+		}
+	}
+}

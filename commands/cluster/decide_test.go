@@ -17,6 +17,12 @@ func TestDecide(t *testing.T) {
 		{"exit on another cluster's state, even while holding the lock", situation(holdingLock, func(k *Snapshot) { k.View.State.Service = "cache-master" }), Misconfigured,
 			`the state under the lock key belongs to another cluster: its master service is "cache-master", ours is "redis-master"; two clusters need two CONSUL_LOCK_KEYs`},
 		{"a state without a service belongs to no other cluster", situation(lockFree, noState), Contend, "the lock is free"},
+		{"exit on a state of a newer version, if no state is known", situation(lockFree, noState, newerVersion), Misconfigured, newerVersionText},
+		{"also while holding the lock", situation(holdingLock, noState, newerVersion), Misconfigured, newerVersionText},
+		{"wait if an earlier state is known", situation(lockFree, newerVersion), Wait, newerVersionText},
+		{"also while holding the lock with a known state", leading(newerVersion), Wait, newerVersionText},
+		{"wait for a state that cannot be read", situation(lockFree, unreadable), Wait, "unexpected end of JSON input"},
+		{"unless we hold the lock", leading(unreadable), Lead, "this agent holds the lock"},
 		{"exit on a key that is no lock", situation(lockFree, func(k *Snapshot) { k.View.Err = ErrConflict }), Misconfigured, ErrConflict.Error()},
 		{"a Redis with priority 0 follows", situation(neverPromoted, parkedRedis), Follow, "the master is a"},
 		{"but does not contend", situation(neverPromoted, lockFree), Ineligible, "its replica-priority is 0"},
@@ -86,5 +92,37 @@ func TestUnusableReason(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestAction_String(t *testing.T) {
+	names := map[string]Action{"wait": Wait, "contend": Contend, "step down": StepDown, "transfer the lock": TransferLock, "park": Park, "exit": Misconfigured}
+	for want, action := range names {
+		if got := action.String(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	if len(actionNames) != int(Misconfigured)+1 {
+		t.Errorf("%d names for %d actions", len(actionNames), Misconfigured+1)
+	}
+}
+
+func TestOtherRequested(t *testing.T) {
+	planned := func(k *Snapshot) { k.View.Request.Planned = true }
+	for _, tt := range []struct {
+		name string
+		k    Snapshot
+		want bool
+	}{
+		{"another member", situation(requested("a")), true},
+		{"no request", situation(), false},
+		{"this member", situation(requested("me")), false},
+		{"a switchover that is not accepted", situation(requested("a"), planned), false},
+		{"a member whose agent is dead", situation(requested("dead")), false},
+		{"while paused", situation(requested("a"), pausedCluster), false},
+	} {
+		if got := OtherRequested(tt.k, "me"); got != tt.want {
+			t.Errorf("%s: got %t", tt.name, got)
+		}
 	}
 }

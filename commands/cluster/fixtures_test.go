@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -45,6 +46,12 @@ func promoted(k *Snapshot) {
 func fencedRedis(k *Snapshot) { k.Health.Status.MinReplicas = math.MaxInt32 }
 
 func noState(k *Snapshot) { k.View.State = State{} }
+
+const newerVersionText = "read the state: the state was written by a newer resec"
+
+func newerVersion(k *Snapshot) { k.View.Err = fmt.Errorf("read the state: %w", ErrNewerVersion) }
+
+func unreadable(k *Snapshot) { k.View.Err = errors.New("unexpected end of JSON input") }
 
 func notRecorded(k *Snapshot) {
 	k.View.State.Members = map[string]MemberRecord{"a": {RunID: "run-a"}}

@@ -121,3 +121,24 @@ func TestState_DetachQuorum(t *testing.T) {
 		t.Errorf("an unrecorded master counts as a member: got %d, want 3", got)
 	}
 }
+
+func TestState_Guard(t *testing.T) {
+	s := threeMembers().WithGuard(MinReplicas{Replicas: 2, MaxLag: 7})
+	if got := s.Guard(); got != (MinReplicas{Replicas: 2, MaxLag: 7}) {
+		t.Errorf("got %+v", got)
+	}
+	if got := (State{}).Guard(); got != (MinReplicas{}) || (State{}).DetachQuorum() != 0 {
+		t.Errorf("without a master: %+v", got)
+	}
+	if before := threeMembers(); before.WithGuard(MinReplicas{Replicas: 2}).Guard() == before.Guard() || before.Master.Guard != 0 {
+		t.Error("the state itself was changed")
+	}
+}
+
+func TestGuardPolicy_MaxCountedLag(t *testing.T) {
+	for lag, want := range map[int]int{1: 2, 3: 2, 4: 3, 10: 9} {
+		if got := (GuardPolicy{MaxLag: lag}).MaxCountedLag(); got != want {
+			t.Errorf("lag %d: got %d, want %d", lag, got, want)
+		}
+	}
+}

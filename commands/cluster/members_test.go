@@ -40,3 +40,20 @@ func TestMembers(t *testing.T) {
 		})
 	}
 }
+
+func TestMembers_Unnamed(t *testing.T) {
+	e := entry("", "a", "passing")
+	e.Node.Node = "n1"
+	e.Checks = append(e.Checks, struct{ Status, Output string }{"warning", "slow"})
+	want := []Member{{ID: "n1/s-a", Address: "a:1", Check: "warning", Output: "slow", Term: 4}}
+	if d := cmp.Diff(want, Members([]handlers.Entry{e}, View{})); d != "" {
+		t.Error(d)
+	}
+	if m := want[0]; !m.AgentAlive() || !m.InCatalog() || (Member{Check: "critical"}).AgentAlive() || (Member{Check: NotInCatalog}).InCatalog() {
+		t.Error("the check of a member is misread")
+	}
+	left := Members([]handlers.Entry{entry("b", "old", "critical")}, View{State: threeMembers(without("a", "j"))})
+	if left[0].Address != "old:1" || left[0].Check != "critical" {
+		t.Errorf("a record replaces a critical entry: %+v", left[0])
+	}
+}

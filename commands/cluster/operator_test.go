@@ -45,3 +45,47 @@ func TestOperatorSettings_Discover(t *testing.T) {
 		})
 	}
 }
+
+func TestOperatorSettings_Persisted(t *testing.T) {
+	guard := MinReplicas{Replicas: 1, MaxLag: 5}
+	k := Snapshot{View: View{LiveAgents: map[string]MemberKey{"me": {RunID: "r", OperatorGuard: guard}, "unknown": {}}}}
+	for _, tt := range []struct {
+		name string
+		o    OperatorSettings
+		id   string
+		want bool
+	}{
+		{"persisted", OperatorSettings{RunID: "r", MinReplicas: guard}, "me", true},
+		{"of another run", OperatorSettings{RunID: "x", MinReplicas: guard}, "me", false},
+		{"with another guard", OperatorSettings{RunID: "r"}, "me", false},
+		{"not known yet", OperatorSettings{}, "unknown", false},
+		{"without a key", OperatorSettings{RunID: "r", MinReplicas: guard}, "x", false},
+	} {
+		if got := tt.o.Persisted(k, tt.id); got != tt.want {
+			t.Errorf("%s: got %t", tt.name, got)
+		}
+	}
+}
+
+func TestOwnMemberKey(t *testing.T) {
+	me := Master{}
+	me.Address = "me:1"
+	known := func(k *Snapshot) {
+		k.Operator = OperatorSettings{RunID: "run-me", MinReplicas: MinReplicas{Replicas: 1, MaxLag: 5}}
+	}
+	want := MemberKey{Session: "mine", RunID: "run-me", Address: "me:1", OperatorGuard: MinReplicas{Replicas: 1, MaxLag: 5}}
+	for _, tt := range []struct {
+		name string
+		k    Snapshot
+		want MemberKey
+	}{
+		{"everything is known", situation(known), want},
+		{"without a session", situation(known, withoutSession), MemberKey{}},
+		{"the operator's guard is not known for this run", situation(known, restartedRedis), MemberKey{}},
+		{"before Redis has answered", situation(known, func(k *Snapshot) { k.Health.Status.RunID, k.Operator.RunID = "", "" }), MemberKey{}},
+	} {
+		if got := OwnMemberKey(tt.k, me); got != tt.want {
+			t.Errorf("%s: got %+v", tt.name, got)
+		}
+	}
+}

@@ -58,3 +58,36 @@ func TestUnknownReplicas_Observe(t *testing.T) {
 		}
 	}
 }
+
+func TestReplicaFingerprint(t *testing.T) {
+	of := func(rs ...redis.Replica) string { return ReplicaFingerprint(redis.Status{Replicas: rs}) }
+	a := redis.Replica{Addr: "a:1", Online: true, Lag: 1, Offset: 7}
+	if of(a) != of(redis.Replica{Addr: "a:1", Online: true, Lag: 0, Offset: 9}) {
+		t.Error("lag and offset change the fingerprint")
+	}
+	if of(a) == of(redis.Replica{Addr: "a:1"}) || of(a) == of() || of(a) == of(a, a) || of(a) == of(redis.Replica{Addr: "b:1", Online: true}) {
+		t.Error("a replica that comes, leaves or completes its sync does not change the fingerprint")
+	}
+}
+
+func TestIsRecordedInstance(t *testing.T) {
+	v := View{State: threeMembers(), LiveAgents: map[string]MemberKey{"b": {RunID: "new-b"}, "x": {RunID: "run-x"}}}
+	for runID, want := range map[string]bool{"run-a": true, "run-b": true, "new-b": true, "run-x": false, "": false, "z": false} {
+		if got := IsRecordedInstance(v, runID); got != want {
+			t.Errorf("run %q: got %t", runID, got)
+		}
+	}
+	v.State.Members["e"] = MemberRecord{}
+	if IsRecordedInstance(v, "") {
+		t.Error("an unknown run is recorded")
+	}
+}
+
+func TestMemberAtAddr(t *testing.T) {
+	v := View{State: threeMembers(), LiveAgents: map[string]MemberKey{"b": {Address: "moved:1"}, "x": {Address: "x:1"}}}
+	for addr, want := range map[string]string{"a:1": "", "moved:1": "b", "b:1": "", "j:1": "j", "x:1": ""} {
+		if got := MemberAtAddr(v, "a", addr); got != want {
+			t.Errorf("%s: got %q", addr, got)
+		}
+	}
+}

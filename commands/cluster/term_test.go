@@ -36,6 +36,14 @@ func TestTermEnded(t *testing.T) {
 		{"when the published run was changed by hand", leading(func(k *Snapshot) { k.View.State.Master.RunID = "x" }), true, EndReason{Text: "the lock or the state no longer names this agent: it was changed by hand"}},
 		{"when the lock is free", leading(lockFree, func(k *Snapshot) { k.View.Index = 11 }), true, EndReason{Text: "the lock was lost and is free"}},
 		{"when another agent holds the lock", leading(func(k *Snapshot) { k.View.Index, k.View.Session, k.View.Holder = 11, "a's", "a" }), true, EndReason{Text: "the lock is held by a"}},
+		{"when the state was deleted, and the last known one is used", leading(func(k *Snapshot) { k.View.FromLastKnown = true }), true,
+			EndReason{Text: "the state was deleted or damaged by hand: publishing it again", KeepLock: true}},
+		{"not by a deleted state in a view older than the term", leading(func(k *Snapshot) { k.View.Index, k.View.FromLastKnown = 9, true }), false, EndReason{}},
+		{"not by a request in a view older than the term", leading(requested("a"), func(k *Snapshot) { k.View.Index = 9 }), false, EndReason{}},
+		{"not by a state of a newer version", leading(noState, newerVersion), false, EndReason{}},
+		{"by Redis although the state has a newer version", leading(newerVersion, redisUnusable), true, EndReason{Release: WhyFrozen, Text: "redis is unreachable: it does not answer"}},
+		{"when another member is published", leading(func(k *Snapshot) { k.View.Holder = "a" }), true, EndReason{Text: "the lock or the state no longer names this agent: it was changed by hand"}},
+		{"when another term is published", leading(func(k *Snapshot) { k.View.State.Master.Term = 6 }), true, EndReason{Text: "the lock or the state no longer names this agent: it was changed by hand"}},
 		{"when another member with a live agent is requested", leading(requested("a")), true, EndReason{Text: "an operator requested a as master", KeepLock: true}},
 		{"when we are requested by force", leading(requested("me")), true, EndReason{Text: "an operator requested me as master", KeepLock: true}},
 		{"not for a requested member whose agent is dead", leading(requested("dead")), false, EndReason{}},
@@ -69,6 +77,7 @@ func TestResumesTerm(t *testing.T) {
 	}{
 		{"the adopted session and the published master", leading(adopted), true},
 		{"not our own session", leading(), false},
+		{"not with a last known state", leading(adopted, func(k *Snapshot) { k.View.FromLastKnown = true }), false},
 		{"not if another master is published", situation(holdingLock, promoted, adopted), false},
 		{"not if none is published", leading(adopted, noState), false},
 		{"not after Redis was restarted", leading(adopted, func(k *Snapshot) { k.Health.Status.RunID = "run-new" }), false},
@@ -82,5 +91,11 @@ func TestResumesTerm(t *testing.T) {
 				t.Errorf("got %t, want %t", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestEndReason_String(t *testing.T) {
+	if got := (EndReason{Release: WhyDead, Text: "redis is down"}).String(); got != "redis is down" {
+		t.Errorf("got %q", got)
 	}
 }

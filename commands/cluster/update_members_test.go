@@ -123,3 +123,36 @@ func TestState_UpdateMembersKeepsMaster(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+func TestState_UpdateMembersBounds(t *testing.T) {
+	mark := redis.Position{ReplID: "l2"}
+	if d := cmp.Diff(State{}, State{}.UpdateMembers([]MemberObservation{{ID: "x"}}, mark)); d != "" {
+		t.Errorf("without a master: %s", d)
+	}
+	if d := cmp.Diff([]string{"l1", "l2"}, threeMembers().UpdateMembers(nil, redis.Position{}).Histories); d != "" {
+		t.Errorf("without a replication ID: %s", d)
+	}
+	s := threeMembers(func(s *State) { s.FormerMembers = histories(0, maxFormerMembers) })
+	got := s.UpdateMembers([]MemberObservation{{ID: "b"}}, mark).FormerMembers
+	if d := cmp.Diff(append(histories(1, maxFormerMembers), "b"), got); d != "" {
+		t.Errorf("above the limit: %s", d)
+	}
+}
+
+// Without a live agent a member is not followed up, as long as the catalogue lists it or its Redis replicates.
+func TestState_UpdateMembersWithoutAgent(t *testing.T) {
+	st := redis.Status{RunID: "new-b", MasterAddr: "a:1", LinkUp: true, Position: redis.Position{ReplID: "l2", Offset: 9}}
+	for _, tt := range []struct {
+		name string
+		o    MemberObservation
+		run  string
+	}{
+		{"it replicates", MemberObservation{ID: "b", MemberKey: MemberKey{RunID: "new-b"}, Replicating: true, InCatalog: true, Status: &st}, "run-b"},
+		{"it is listed", MemberObservation{ID: "b", InCatalog: true}, "run-b"},
+		{"it answers", MemberObservation{ID: "b", MemberKey: MemberKey{RunID: "new-b"}, InCatalog: true, Status: &st}, "new-b"},
+	} {
+		if got := threeMembers().UpdateMembers([]MemberObservation{tt.o}, redis.Position{ReplID: "l2"}).Members["b"]; got.RunID != tt.run {
+			t.Errorf("%s: got %+v", tt.name, got)
+		}
+	}
+}
