@@ -14,7 +14,8 @@ func TestMasterFailed(t *testing.T) {
 		{"a parked Redis", situation(masterDown, parkedRedis), true},
 		{"a replica of another master", situation(masterDown, followsOther), false},
 		{"a master", situation(masterDown, promoted), false},
-		{"a master at the address of the failed one", situation(masterDown, func(k *Snapshot) { k.Health.Status.Master = true }), false},
+		{"a master at the address of the failed one", situation(masterDown, func(k *Snapshot) { k.Health.Status.Master = true }),
+			false},
 		{"the master itself", situation(masterDown, publishedOwn, func(k *Snapshot) { k.View.Holder = "me" }), false},
 		{"none is published", situation(masterDown, noState), false},
 		{"the master did not fail", situation(func(k *Snapshot) { k.Failure = MasterFailure{RunID: "run-a"} }, withGuard), false},
@@ -22,7 +23,8 @@ func TestMasterFailed(t *testing.T) {
 		{"a catching up Redis", situation(masterDown, func(k *Snapshot) {
 			k.View.State.Members["me"] = MemberRecord{RunID: "run-me", CatchingUp: true}
 		}), false},
-		{"a switchover that is not accepted", situation(masterDown, requested("a"), func(k *Snapshot) { k.View.Request.Planned = true }), true},
+		{"a switchover that is not accepted",
+			situation(masterDown, requested("a"), func(k *Snapshot) { k.View.Request.Planned = true }), true},
 	} {
 		if got := MasterFailed(tt.k, "me"); got != tt.want {
 			t.Errorf("%s: got %t", tt.name, got)

@@ -82,7 +82,8 @@ func TestOwnMemberKey(t *testing.T) {
 		{"everything is known", situation(known), want},
 		{"without a session", situation(known, withoutSession), MemberKey{}},
 		{"the operator's guard is not known for this run", situation(known, restartedRedis), MemberKey{}},
-		{"before Redis has answered", situation(known, func(k *Snapshot) { k.Health.Status.RunID, k.Operator.RunID = "", "" }), MemberKey{}},
+		{"before Redis has answered", situation(known, func(k *Snapshot) { k.Health.Status.RunID, k.Operator.RunID = "", "" }),
+			MemberKey{}},
 	} {
 		if got := OwnMemberKey(tt.k, me); got != tt.want {
 			t.Errorf("%s: got %+v", tt.name, got)

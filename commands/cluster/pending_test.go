@@ -19,17 +19,22 @@ func TestPendingMembers(t *testing.T) {
 	earlier := rec("earlier")
 	earlier.InSyncTerm = 2
 	catching.CatchingUp, restarted.RunID, moved.Address = true, "run-2", "elsewhere:1"
-	v := View{State: State{Master: &Master{Peer: handlers.Peer{ID: "me", Term: 3}}, Members: map[string]MemberRecord{"me": rec("me"), "settled": rec("settled"), "catching": catching, "restarted": rec("restarted"),
-		"moved": rec("moved"), "dead": rec("dead"), "down": rec("down"), "earlier": earlier}},
-		LiveAgents: map[string]MemberKey{"settled": here("settled"), "catching": here("catching"), "restarted": restarted, "moved": moved,
-			"dead": {RunID: "run-dead"}, "newcomer": here("newcomer"), "earlier": here("earlier"), "departed": {RunID: "run-departed"}}}
-	if d := cmp.Diff([]string{"catching", "dead", "down", "earlier", "moved", "newcomer", "restarted"}, PendingMembers(v, "me")); d != "" {
+	v := View{State: State{Master: &Master{Peer: handlers.Peer{ID: "me", Term: 3}},
+		Members: map[string]MemberRecord{"me": rec("me"), "settled": rec("settled"), "catching": catching,
+			"restarted": rec("restarted"),
+			"moved":     rec("moved"), "dead": rec("dead"), "down": rec("down"), "earlier": earlier}},
+		LiveAgents: map[string]MemberKey{"settled": here("settled"), "catching": here("catching"), "restarted": restarted,
+			"moved": moved,
+			"dead":  {RunID: "run-dead"}, "newcomer": here("newcomer"), "earlier": here("earlier"), "departed": {RunID: "run-departed"}}}
+	if d := cmp.Diff([]string{"catching", "dead", "down", "earlier", "moved", "newcomer", "restarted"},
+		PendingMembers(v, "me")); d != "" {
 		t.Error(d)
 	}
 }
 
 func TestPendingMembers_Self(t *testing.T) {
-	v := View{State: threeMembers(), LiveAgents: map[string]MemberKey{"b": {Session: "s", RunID: "run-b", Address: "b:1"}, "j": {Session: "s", RunID: "run-j"}}}
+	v := View{State: threeMembers(),
+		LiveAgents: map[string]MemberKey{"b": {Session: "s", RunID: "run-b", Address: "b:1"}, "j": {Session: "s", RunID: "run-j"}}}
 	if d := cmp.Diff([]string{"j"}, PendingMembers(v, "a")); d != "" {
 		t.Errorf("if we are recorded: %s", d)
 	}

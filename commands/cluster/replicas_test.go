@@ -26,10 +26,12 @@ func TestCountReplicas(t *testing.T) {
 		{"unless it lags", []redis.Replica{replica("a:1", 0), replica("x:0", 60)}, "", 1, 0},
 		{"behind a NAT the member's own Redis identifies it", []redis.Replica{replica("nat:1", 0), replica("b:1", 0)}, "a", 2, 0},
 		{"once, although two replicas are unidentified", []redis.Replica{replica("nat:1", 0), replica("nat:2", 0)}, "a", 1, 1},
-		{"a member that is listed twice counts once, by its better link", []redis.Replica{replica("a:1", 4), replica("a:1", 0)}, "a", 1, 0},
+		{"a member that is listed twice counts once, by its better link", []redis.Replica{replica("a:1", 4), replica("a:1", 0)}, "a", 1,
+			0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			members, unknown := CountReplicas(redis.Status{Replicas: tt.replicas}, v, "me", func(id string) bool { return id == tt.follows }, GuardPolicy{MaxLag: 5})
+			members, unknown := CountReplicas(redis.Status{Replicas: tt.replicas}, v, "me",
+				func(id string) bool { return id == tt.follows }, GuardPolicy{MaxLag: 5})
 			if members != tt.members || unknown != tt.unknown {
 				t.Errorf("got %d members, %d unknown; want %d, %d", members, unknown, tt.members, tt.unknown)
 			}
@@ -65,7 +67,8 @@ func TestReplicaFingerprint(t *testing.T) {
 	if of(a) != of(redis.Replica{Addr: "a:1", Online: true, Lag: 0, Offset: 9}) {
 		t.Error("lag and offset change the fingerprint")
 	}
-	if of(a) == of(redis.Replica{Addr: "a:1"}) || of(a) == of() || of(a) == of(a, a) || of(a) == of(redis.Replica{Addr: "b:1", Online: true}) {
+	if of(a) == of(redis.Replica{Addr: "a:1"}) || of(a) == of() || of(a) == of(a, a) ||
+		of(a) == of(redis.Replica{Addr: "b:1", Online: true}) {
 		t.Error("a replica that comes, leaves or completes its sync does not change the fingerprint")
 	}
 }

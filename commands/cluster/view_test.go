@@ -103,7 +103,8 @@ func TestView_MayHoldNewerData(t *testing.T) {
 }
 
 func TestState_MasterReportedGone(t *testing.T) {
-	for why, want := range map[string]bool{"": false, WhyDead: true, WhyFrozen: true, WhyUnhealthy: false, WhyLeaving: false, WhyFailed: false} {
+	for why, want := range map[string]bool{"": false, WhyDead: true, WhyFrozen: true, WhyUnhealthy: false, WhyLeaving: false,
+		WhyFailed: false} {
 		s := threeMembers(func(s *State) { s.Why = why })
 		if s.MasterReportedGone("a") != want || s.MasterReportedGone("b") {
 			t.Errorf("%q: the master %t, another member %t", why, s.MasterReportedGone("a"), s.MasterReportedGone("b"))
