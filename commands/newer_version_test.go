@@ -29,7 +29,8 @@ func TestNewerVersion_IsLeftAlone(t *testing.T) {
 	ok(t, err)
 	replica := 1 - m
 	lab.Eventually(t, 5*time.Second, func() error { return k.Agents[replica].Said(newerVersionText) })
-	for _, args := range [][]string{{"elect", "-timeout=5s"}, {"failover", "-to", "m1", "-force"}, {"switchover"}, {"forget", "m1"}} {
+	for _, args := range [][]string{{"elect", "-timeout=5s"}, {"failover", "-to", "m1", "-force"}, {"switchover"},
+		{"forget", "m1"}} {
 		if _, stderr, code, err := k.Run(0, "", args...); err != nil || code != 1 || !strings.Contains(stderr, newerVersionText) {
 			t.Errorf("%s: exit %d: %v\n%s", args[0], code, err, stderr)
 		}

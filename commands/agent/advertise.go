@@ -14,7 +14,7 @@ import (
 
 // advertise makes the catalogue show what this member is. term is the term in which our Redis is master, 0 if it is not.
 func (a *Agent) advertise(k snapshot, term uint64) {
-	if !k.Probed || k.View.Index == 0 {
+	if !k.Probed || !k.Fresh {
 		return
 	}
 	e := serviceEntry(k, term, a.Me.ID)
@@ -44,7 +44,7 @@ func (a *Agent) confirmMaster(ctx context.Context, e catalog.Entry) error {
 	if err != nil {
 		return err
 	}
-	a.observeView(v)
+	a.observer.Take(v)
 	if m := v.State.Master; !v.Free() && v.Holder != a.Me.ID || m != nil && m.ID != a.Me.ID {
 		return errNotHolder
 	}

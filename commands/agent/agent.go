@@ -21,6 +21,7 @@ import (
 	"resec/commands/lock"
 	"resec/commands/metrics"
 	"resec/commands/observable"
+	"resec/commands/observe"
 	"resec/handlers/redis"
 )
 
@@ -44,7 +45,8 @@ type Agent struct {
 	known      *observable.Value[snapshot]
 	advertised *observable.Value[catalog.Entry] // what the catalogue is to show of us
 
-	verifySession chan struct{} // asks the session keeper whether our session still exists
+	observer      *observe.Observer // updates known
+	verifySession chan struct{}     // asks the session keeper whether our session still exists
 	hooks         *hooks.Runner
 	local         *localRedis // set before ready is
 	links         replicaLinks
@@ -76,6 +78,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	defer server.Close()
 	a.local = newLocalRedis(server, a.Creds, a.Log)
+	a.observer = a.newObserver()
 	defer a.local.close()
 	a.ready.Store(true)
 	defer a.ready.Store(false)
@@ -97,8 +100,7 @@ func (a *Agent) work(ctx context.Context) error {
 	outer, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g, outer := errgroup.WithContext(outer)
-	g.Go(func() error { return a.watchLock(outer) })
-	g.Go(func() error { a.watchRedis(outer); return nil })
+	g.Go(func() error { return a.observer.Run(outer) })
 	g.Go(func() error { a.keepReplicationConfig(outer); return nil })
 	g.Go(func() error { newMasterMonitor(a).run(outer); return nil })
 	g.Go(func() error {

@@ -8,6 +8,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/lock"
+	"resec/commands/observable"
 )
 
 // contender gets the lock: it surveys the members, waits for this member's turn, and acquires the lock or preempts its
@@ -26,14 +27,13 @@ type contender struct {
 // electionDelay is the earliest time at which this member may acquire the free lock. It is valid only while the lock and our
 // Redis's replication target are unchanged: Redis is parked when its master is down.
 type electionDelay struct {
-	view      cluster.View
-	following string
-	until     time.Time
+	of    snapshot
+	until time.Time
 }
 
 func (d electionDelay) stillValid(k snapshot) bool {
-	return !d.until.IsZero() && d.view.SameLock(k.View) && d.following == k.Health.Status.MasterAddr &&
-		cluster.AgentReturned(d.view) == cluster.AgentReturned(k.View)
+	follows := d.of.Health.Status.MasterAddr == k.Health.Status.MasterAddr
+	return !d.until.IsZero() && k.sameLock(d.of) && follows && cluster.AgentReturned(d.of.View) == cluster.AgentReturned(k.View)
 }
 
 // wonLock is a lock that contending has won.
@@ -74,13 +74,13 @@ func (c *contender) contend(ctx context.Context, k snapshot) (won *wonLock, agai
 	v, err := c.a.Lock.Acquire(context.WithoutCancel(ctx), k.SessionID, k.View, aliased(k))
 	if err != nil {
 		if errors.Is(err, lock.ErrChanged) {
-			signal(c.a.verifySession) // the session may be what is lost
+			observable.Signal(c.a.verifySession) // the session may be what is lost
 		}
 		return nil, 0, err
 	}
 	c.a.setReason("")
 	c.a.Log.Info("elected; taking over", "event", "elected", "key", c.a.Lock.Key, "term", max(c.highestTerm, v.State.Term())+1)
-	c.a.setWritten(v)
+	c.a.observer.Wrote(v)
 	return &wonLock{v.LockIndex, c.leaderless.Since}, 0, nil
 }
 
@@ -100,7 +100,7 @@ func (c *contender) wait(ctx context.Context, k snapshot) (time.Duration, error)
 		if d.Retry {
 			return d.Wait, nil
 		}
-		c.delay = electionDelay{k.View, k.Health.Status.MasterAddr, time.Now().Add(d.Wait)}
+		c.delay = electionDelay{k, time.Now().Add(d.Wait)}
 	}
 	return max(0, time.Until(c.delay.until)), nil
 }

@@ -103,7 +103,7 @@ func (c *controller) waitForNext(ctx context.Context, was snapshot, changed <-ch
 			return true
 		case <-changed:
 			var k snapshot
-			if k, changed = c.a.known.Watch(); err == nil || !k.View.SameLock(was.View) || k.session != was.session {
+			if k, changed = c.a.known.Watch(); err == nil || !k.sameLock(was) || k.session != was.session {
 				return true
 			}
 		}
@@ -180,7 +180,7 @@ func (c *controller) transferLock(ctx context.Context, k snapshot) error {
 	}
 	c.contender.handedOff = true
 	c.a.Log.Warn("lock is transferred to the member that an operator wants; it takes over", "event", "lock_transferred_for_operator", "to", to)
-	c.a.setWritten(v)
+	c.a.observer.Wrote(v)
 	return nil
 }
 
@@ -232,7 +232,7 @@ func (a *Agent) confirmHolder(ctx context.Context, k snapshot) error {
 		return fmt.Errorf("%w: %w", errUnconfirmed, err)
 	}
 	if m := v.State.Master; v.Session != k.View.Session || m == nil || m.RunID != k.View.State.Master.RunID {
-		a.observeView(v)
+		a.observer.Take(v)
 		return lock.ErrChanged
 	}
 	if time.Since(began) > takeover.FollowConfirmTimeout { // this process stalled

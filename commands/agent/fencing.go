@@ -139,7 +139,7 @@ func (a *Agent) keepReplicationConfig(ctx context.Context) {
 	var has replicationConfig
 	for ctx.Err() == nil {
 		k, changed := a.known.Watch()
-		if k.Probed && k.View.Index > 0 && k.View.Err == nil && k.View.CheckService(a.masterService()) == nil {
+		if k.Probed && k.Fresh && k.View.Err == nil && k.View.CheckService(a.masterService()) == nil {
 			has = a.configureReplication(ctx, k.Health, has)
 		}
 		select {

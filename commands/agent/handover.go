@@ -88,7 +88,7 @@ func (h *handover) step(ctx context.Context, k snapshot) (progress, end bool, er
 		err := h.transferToNext(ctx, k)
 		return true, h.to == "", err
 	}
-	if k.View.Index == 0 {
+	if !k.Fresh {
 		return false, false, nil
 	}
 	if !h.transferred {
@@ -168,7 +168,7 @@ func (h *handover) transferToNext(ctx context.Context, k snapshot) error {
 	} else if v, err = a.Lock.Read(ctx); err != nil {
 		return err
 	}
-	a.observeView(v)
+	a.observer.Take(v)
 	return nil
 }
 
@@ -197,7 +197,7 @@ func (h *handover) reclaim(ctx context.Context, k snapshot) (term uint64, err er
 		if k.View, err = take(ctx, h.session.ID, k.View, k.View.State); err != nil {
 			return 0, err
 		}
-		c.a.setWritten(k.View)
+		c.a.observer.Wrote(k.View)
 		won = &wonLock{k.View.LockIndex, time.Now()}
 	}
 	k.setSession(h.session)
@@ -209,6 +209,6 @@ func (h *handover) reclaim(ctx context.Context, k snapshot) (term uint64, err er
 		return 0, err
 	}
 	h.c.background.Go(done.Wait)
-	c.a.setWritten(done.View)
+	c.a.observer.Wrote(done.View)
 	return done.View.State.Term(), err
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/observable"
 	"resec/handlers"
 	"resec/handlers/redis"
 )
@@ -44,15 +45,11 @@ func newLocalRedis(s *redis.Server, creds redis.Options, log *slog.Logger) *loca
 
 func (l *localRedis) close() { l.emergency.Close() }
 
+// addr is the host:port of Redis.
 func (l *localRedis) addr() string { return l.server.Addr() }
 
-// watch reports our Redis's health until the context ends.
-func (l *localRedis) watch(ctx context.Context, p redis.Probe, report func(redis.Health)) {
-	l.server.Watch(ctx, p, l.probeNow, report)
-}
-
 // probeSoon asks for a probe now, because Redis was changed.
-func (l *localRedis) probeSoon() { signal(l.probeNow) }
+func (l *localRedis) probeSoon() { observable.Signal(l.probeNow) }
 
 // status asks Redis. It waits for no change that is under way.
 func (l *localRedis) status(ctx context.Context) (redis.Status, error) { return l.server.Status(ctx) }

@@ -6,6 +6,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/failpoint"
+	"resec/commands/observable"
 )
 
 // rewriteAfter is how long a view may take to show what we wrote. No index tells whether it should: Consul's index falls when
@@ -33,7 +34,7 @@ func (a *Agent) keepMemberKey(ctx context.Context) {
 		var again <-chan time.Time
 		want, shown := cluster.OwnMemberKey(k.Snapshot, a.Me), k.View.LiveAgents[a.Me.ID]
 		ours = ours || want.Session != "" && shown.Session == want.Session // our predecessor's, whose session we have adopted
-		if want.Session != "" && k.View.Index != 0 && shown != want {
+		if want.Session != "" && k.Fresh && shown != want {
 			if want != written || time.Since(at) >= rewriteAfter {
 				written, at, ours = want, time.Now(), true
 				a.writeMemberKey(ctx, want)
@@ -51,7 +52,7 @@ func (a *Agent) keepMemberKey(ctx context.Context) {
 func (a *Agent) writeMemberKey(ctx context.Context, key cluster.MemberKey) {
 	if err := a.Lock.PutMember(context.WithoutCancel(ctx), key); err != nil {
 		a.Log.Debug("cannot write the member key, retrying", "event", "member_key_failed", "err", err)
-		signal(a.verifySession) // the session may be lost
+		observable.Signal(a.verifySession) // the session may be lost
 		return
 	}
 	failpoint.Hit("joined")

@@ -99,7 +99,7 @@ func (c *contender) preempt(ctx context.Context, k snapshot) (won *wonLock, agai
 	}
 	c.a.Log.Warn("early takeover: master is down or unreachable but its session still held the lock; its session is destroyed", "event", "elected_early",
 		"key", c.a.Lock.Key, "master", m.ID, "addr", m.Address, "session", k.View.Session)
-	c.a.setWritten(v)
+	c.a.observer.Wrote(v)
 	return &wonLock{v.LockIndex, k.Failure.Since}, 0, nil
 }
 
@@ -140,7 +140,7 @@ func (c *contender) turn(k snapshot, rank int, now time.Time) time.Duration {
 		return 0
 	}
 	if !c.delay.stillValid(k) {
-		c.delay = electionDelay{k.View, k.Health.Status.MasterAddr, now.Add(wait)}
+		c.delay = electionDelay{k, now.Add(wait)}
 	}
 	return max(0, min(takeover.ProbeInterval, c.delay.until.Sub(now)))
 }
@@ -161,7 +161,7 @@ func (c *contender) untilViewChanges(ctx context.Context, was snapshot) (context
 		defer close(ended)
 		for ctx.Err() == nil {
 			k, changed := c.a.known.Watch()
-			if !k.View.SameLock(was.View) {
+			if !k.sameLock(was) {
 				cancel()
 			}
 			select {

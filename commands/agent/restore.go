@@ -63,7 +63,7 @@ func (c *controller) handOverLate(ctx context.Context, k snapshot, st redis.Stat
 	s, v, end, kept := c.reacquire(short, k.session, st.RunID)
 	defer end()
 	if kept == nil {
-		a.setWritten(v)
+		a.observer.Wrote(v)
 		kept = c.handOverAndRelease(ctx, s, cluster.Term{ID: a.Me.ID, Session: s.ID, RunID: st.RunID, Index: v.Index, Number: v.State.Term()})
 	}
 	st, err := c.waitUntilReplica(ctx)

@@ -8,6 +8,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/lock"
+	"resec/commands/observable"
 )
 
 // keepSession keeps a session, which is opened while our Redis is healthy and the check that it depends on is in Consul. A member
@@ -30,7 +31,7 @@ func (a *Agent) openSession(ctx context.Context, keeper *lock.Keeper, lost strin
 	k := a.known.Load()
 	prior, holds := priorSession(k.View, a.Me.ID)
 	if prior == "" {
-		if k.View.Index == 0 {
+		if !k.Fresh {
 			return nil, errors.New("the lock has not been read yet")
 		}
 		return keeper.New(ctx)
@@ -57,7 +58,7 @@ func (a *Agent) openSession(ctx context.Context, keeper *lock.Keeper, lost strin
 	}
 	a.Log.Info("adopted the predecessor's session", "event", "session_adopted", "session", s.ID, "holds_lock", holds)
 	a.known.Update(func(k *snapshot) { k.Adopted = s.ID })
-	signal(a.verifySession)
+	observable.Signal(a.verifySession)
 	return s, nil
 }
 
@@ -86,7 +87,7 @@ func (a *Agent) rereadLost(ctx context.Context, lost string) (cluster.View, erro
 	if err != nil {
 		return v, err
 	}
-	a.observeView(v)
+	a.observer.Take(v)
 	if v.Session != lost && v.LiveAgents[a.Me.ID].Session != lost {
 		return v, errors.New("the watch still shows the session that was lost")
 	}

@@ -1,16 +1,12 @@
 package agent
 
 import (
-	"cmp"
 	"context"
 	"time"
 
-	"github.com/hashicorp/consul/api"
-
 	"resec/commands/cluster"
 	"resec/commands/lock"
-	"resec/commands/watch"
-	"resec/handlers/redis"
+	"resec/commands/observe"
 )
 
 // snapshot is all that the agent knows at one moment.
@@ -35,74 +31,17 @@ func (k snapshot) leaseLeft(now time.Time) time.Duration {
 	return k.session.Lease.Left(now)
 }
 
-// watchLock updates the snapshot with each view of the lock that Consul's watch gives.
-func (a *Agent) watchLock(ctx context.Context) error {
-	logOutage := watch.Log(a.Log, "lock")
-	params := map[string]any{"type": "keyprefix", "prefix": a.Lock.Key}
-	return watch.Run(ctx, a.Lock.Client, params, func(index uint64, answer any) {
-		pairs, _ := answer.(api.KVPairs)
-		v := a.Lock.Parse(index, pairs)
-		known := a.known.Load().View.Index
-		if v.Index >= known {
-			a.observeView(v)
-		} else if v, err := a.Lock.Read(ctx); err == nil { // it is late, or Consul's index fell because it has lost data
-			a.takeView(v, func(now uint64) bool { return now == known })
-		}
-	}, func(err error) {
-		if err == nil { // what comes may be older than what we know: Consul may have lost its data
-			a.known.Update(func(k *snapshot) { k.View.Index, k.ConsulDown, k.ConsulUpSince = 0, false, time.Now() })
-		} else if !a.known.Load().ConsulDown { // a call of another kind may succeed meanwhile
-			a.known.Update(func(k *snapshot) { k.ConsulDown = true })
-		}
-		logOutage(err)
-	})
+// sameLock reports whether the lock and the state are as they were. After an outage of Consul nothing is known to be as it was.
+func (k snapshot) sameLock(was snapshot) bool {
+	return k.Fresh == was.Fresh && k.View.SameLock(was.View)
 }
 
-// observeView takes a view unless a newer one is known: the watch and a read of our own race.
-func (a *Agent) observeView(v cluster.View) {
-	a.takeView(v, func(known uint64) bool { return v.Index >= known })
-}
-
-// takeView takes a view if the index of the known one allows it.
-func (a *Agent) takeView(v cluster.View, allows func(known uint64) bool) {
-	a.known.Update(func(k *snapshot) {
-		if allows(k.View.Index) {
-			k.SetView(v, time.Now())
-		}
-	})
-}
-
-// setWritten takes what our own write has made of lock and state. The watch may have shown that already, and more; what it
-// has shown of the members stays.
-func (a *Agent) setWritten(v cluster.View) {
-	a.known.Update(func(k *snapshot) {
-		if v.Index <= k.View.Index {
-			return
-		}
-		if v.LiveAgents = k.View.LiveAgents; v.Request != nil { // this write did not end it
-			v.Request = k.View.Request
-		}
-		k.SetView(v, time.Now())
-	})
-}
-
-// watchRedis updates the snapshot with our Redis's health, and logs each turn of it.
-func (a *Agent) watchRedis(ctx context.Context) {
-	was, began := "", true
-	a.local.watch(ctx, a.Probe, func(h redis.Health) {
-		is := redis.Summary(cmp.Or(h.Err, h.AccessErr))
-		switch {
-		case is == was && !began:
-		case h.AccessErr != nil:
-			a.Log.Warn("redis denies access; keeping its last known status until it accepts our credentials", "event", "redis_access_denied", "redis", a.local.addr(), "err", h.AccessErr)
-		case h.Err != nil:
-			a.Log.Warn("redis is unhealthy", "event", "redis_unhealthy", "redis", a.local.addr(), "why", is, "err", h.Err)
-		default:
-			a.Log.Info("redis is healthy", "event", "redis_healthy", "redis", a.local.addr(), "version", h.Status.Version, "run_id", h.Status.RunID)
-		}
-		was, began = is, false
-		a.known.Update(func(k *snapshot) { k.Health, k.Probed = h, true })
-	})
+// newObserver returns what updates the snapshot with each view of the lock and each probe of our Redis.
+func (a *Agent) newObserver() *observe.Observer {
+	return &observe.Observer{Lock: a.Lock, Redis: a.local.server, Probe: a.Probe, ProbeNow: a.local.probeNow, Log: a.Log,
+		Update: func(change func(*observe.Snapshot)) {
+			a.known.Update(func(k *snapshot) { change(&k.Observation) })
+		}}
 }
 
 // watchPause keeps Paused true while a pause of the cluster is active by our clock, and logs its begin and end.
@@ -110,7 +49,7 @@ func (a *Agent) watchPause(ctx context.Context) {
 	for logged := false; ctx.Err() == nil; {
 		k, changed := a.known.Watch()
 		if k.View.Pause.Active(time.Now()) != k.Paused {
-			a.known.Update(func(k *snapshot) { k.SetView(k.View, time.Now()) })
+			a.known.Update(func(k *snapshot) { k.Paused = k.View.Pause.Active(time.Now()) })
 			continue
 		}
 		if k.Paused && !logged {

@@ -10,6 +10,7 @@ import (
 	"resec/commands/cluster"
 	"resec/commands/failpoint"
 	"resec/commands/lock"
+	"resec/commands/observable"
 	"resec/commands/takeover"
 )
 
@@ -70,7 +71,7 @@ func (t *leaderTerm) begin(k snapshot, v cluster.View, began time.Time, timeline
 	t.Term = cluster.Term{ID: t.a.Me.ID, Session: t.session.ID, Index: v.Index, Number: v.State.Term(), RunID: v.State.Master.RunID, Since: time.Now()}
 	t.a.Log.Info("redis is promoted and published as master", "event", "promoted", "redis", t.a.local.addr(), "term", t.Number,
 		"took", t.Since.Sub(began).Round(time.Millisecond))
-	t.a.setWritten(v)
+	t.a.observer.Wrote(v)
 	t.a.known.Update(func(k *snapshot) { k.HasLed = true })
 	t.a.local.probeSoon()
 }
@@ -79,7 +80,7 @@ func (t *leaderTerm) begin(k snapshot, v cluster.View, began time.Time, timeline
 func (t *leaderTerm) failed(ctx context.Context, done *takeover.Done, release func(), err error) error {
 	switch {
 	case errors.Is(err, takeover.ErrYielded):
-		t.a.setWritten(done.View)
+		t.a.observer.Wrote(done.View)
 		return nil
 	case errors.Is(err, errNotHolder):
 		return err
@@ -99,7 +100,7 @@ func (t *leaderTerm) lead(ctx context.Context) (context.Context, func()) {
 	t.a.local.setLeading(true)
 	ctx, cancel := context.WithCancelCause(ctx)
 	lost := func(k snapshot) bool {
-		return k.SessionID != t.session.ID || k.View.Index != 0 && k.View.Session != t.session.ID
+		return k.SessionID != t.session.ID || k.Fresh && k.View.Session != t.session.ID
 	}
 	k, changed := t.a.known.Watch()
 	if lost(k) {
@@ -170,7 +171,7 @@ func (t *leaderTerm) finish(ctx context.Context, why cluster.EndReason) {
 	case why.ShuttingDown:
 		_ = t.c.handOverAndRelease(ctx, t.session, t.Term) // a lock that was lost is taken again when Redis is restored
 	case why.Release == "":
-		signal(a.verifySession) // the session may be what is lost
+		observable.Signal(a.verifySession) // the session may be what is lost
 	default:
 		a.release(ctx, lock.CallTimeout, t.session.ID, why.Release, why.Text)
 	}
@@ -212,7 +213,7 @@ func (a *Agent) release(ctx context.Context, within time.Duration, session, why,
 	if v.Session == session && published && !v.Request.Active() && a.Lock.ReleaseWithReason(ctx, session, v, why) == nil {
 		released() // the view that we know is mostly the newest, and a read first would double the time
 		if v, err := a.Lock.Read(ctx); err == nil {
-			a.observeView(v)
+			a.observer.Take(v)
 		}
 		return
 	}
@@ -234,5 +235,5 @@ func (a *Agent) release(ctx context.Context, within time.Duration, session, why,
 		a.Log.Warn("cannot release the lock; it is free when the session ends", "event", "release_failed", "key", a.Lock.Key, "err", err)
 		return
 	}
-	a.observeView(v)
+	a.observer.Take(v)
 }

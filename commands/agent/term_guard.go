@@ -115,7 +115,7 @@ func (g *guardKeeper) tryStep(ctx context.Context, k snapshot) (moved bool, err 
 func (g *guardKeeper) publish(ctx context.Context, k snapshot, s cluster.State) error {
 	v, err := g.t.a.Lock.Write(ctx, g.t.Session, k.View, s)
 	if err == nil {
-		g.t.a.setWritten(v)
+		g.t.a.observer.Wrote(v)
 	}
 	return err
 }

@@ -68,7 +68,7 @@ func (t *leaderTerm) updateMembers(ctx context.Context, v cluster.View, ids []st
 		return err
 	}
 	t.a.Log.Info("members are recorded in the state", "event", "members_recorded", "members", cluster.FormatMembers(s.Members))
-	t.a.setWritten(after)
+	t.a.observer.Wrote(after)
 	return nil
 }
 

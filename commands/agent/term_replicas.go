@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/observable"
 	"resec/handlers/redis"
 )
 
@@ -58,7 +59,7 @@ func (l *replicaLinks) probeAll() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, probeNow := range l.probes {
-		signal(probeNow)
+		observable.Signal(probeNow)
 	}
 }
 
@@ -115,7 +116,7 @@ func (t *leaderTerm) watchReplica(ctx context.Context, id, addr string) {
 		changed := t.a.links.set(id, h.Err == nil && h.Status.Streaming() && h.Status.Position.ReplID == own)
 		if answers := h.Err == nil; answers != answered || changed {
 			answered = answers
-			signal(t.replicaLost)
+			observable.Signal(t.replicaLost)
 		}
 	})
 }

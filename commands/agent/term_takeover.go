@@ -52,7 +52,7 @@ func (t *leaderTerm) confirmHolder(ctx context.Context) (cluster.View, error) {
 	if err != nil {
 		return v, err
 	}
-	t.a.observeView(v)
+	t.a.observer.Take(v)
 	if v.Session != t.session.ID {
 		return v, errNotHolder
 	}

@@ -52,13 +52,15 @@ func TestState_GoldenV1(t *testing.T) {
 	if !bytes.Equal(again, golden) {
 		t.Errorf("it is written again as\n%s\nand was\n%s", again, golden)
 	}
-	if m := s.Master; m.ID != "node-2/redis-:6379" || m.Term != 2 || m.Guard != 1 || m.MaxLag != 5 || !s.ForcedToFollow("node-3/redis-:6379") {
+	if m := s.Master; m.ID != "node-2/redis-:6379" || m.Term != 2 || m.Guard != 1 || m.MaxLag != 5 ||
+		!s.ForcedToFollow("node-3/redis-:6379") {
 		t.Errorf("its master is %+v", s.Master)
 	}
 	if s.Why != WhyLeaving || len(s.Histories) != 2 || len(s.HistoryAliases) != 1 || !s.Members["node-4/redis-:6379"].CatchingUp {
 		t.Errorf("it is read as %+v", s)
 	}
-	next := Master{Peer: handlers.Peer{ID: "node-1/redis-:6379", RunID: s.Members["node-1/redis-:6379"].RunID, Address: "10.0.0.1:6379"},
+	next := Master{Peer: handlers.Peer{ID: "node-1/redis-:6379", RunID: s.Members["node-1/redis-:6379"].RunID,
+		Address: "10.0.0.1:6379"},
 		Node: "node-1", ServiceID: "redis-:6379", Guard: 1, MaxLag: 5, ForceFollow: []string{"node-4/redis-:6379"}}
 	p := redis.Position{ReplID: "3333333333333333333333333333333333333333", ReplID2: s.Histories[1]}
 	taken := s.AliasHistory(p).WithMaster(next, p).WithMasterRecorded()
@@ -85,8 +87,10 @@ func keysOf(object map[string]any) map[string]bool {
 	return out
 }
 
-const futureState = `{"service":"s","future":{"a":[1,2]},"master":{"id":"a","run_id":"run-a","address":"a:1","term":4,"guard":1,"max_lag":5,"tls":12345678901234567890},` +
-	`"chain":["l"],"record":{"a":{"run_id":"run-a","address":"a:1","level":4,"zone":"x"},"b":{"run_id":"run-b","address":"b:1","level":4,"zone":"y","joining":true}},` +
+const futureState = `{"service":"s","future":{"a":[1,2]},` +
+	`"master":{"id":"a","run_id":"run-a","address":"a:1","term":4,"guard":1,"max_lag":5,"tls":12345678901234567890},` +
+	`"chain":["l"],"record":{"a":{"run_id":"run-a","address":"a:1","level":4,"zone":"x"},` +
+	`"b":{"run_id":"run-b","address":"b:1","level":4,"zone":"y","joining":true}},` +
 	`"note":null,"version":1}`
 
 // What a program of the same version adds is kept, at each level.
@@ -107,12 +111,15 @@ func TestState_KeepsUnknownFields(t *testing.T) {
 	if got := rewritten.Members["b"]; got.UnknownFields != `{"zone":"y"}` || got.RunID != "new-b" {
 		t.Errorf("the restarted member is %+v", got)
 	}
-	same := s.WithMaster(Master{Peer: handlers.Peer{ID: "a", RunID: "new-a", Address: "a:1"}}, redis.Position{ReplID: "l"}).WithMasterRecorded()
+	same := s.WithMaster(Master{Peer: handlers.Peer{ID: "a", RunID: "new-a", Address: "a:1"}},
+		redis.Position{ReplID: "l"}).WithMasterRecorded()
 	if got := same.Master.UnknownFields; got != s.Master.UnknownFields || same.Members["a"].UnknownFields != `{"zone":"x"}` {
 		t.Errorf("the same master in another term has %s, and is recorded with %s", got, same.Members["a"].UnknownFields)
 	}
-	other := s.WithMaster(Master{Peer: handlers.Peer{ID: "b", RunID: "run-b", Address: "b:1"}}, redis.Position{ReplID: "l"}).WithMasterRecorded()
-	if got := other.Master.UnknownFields; got != "" || other.UnknownFields != s.UnknownFields || other.Members["b"].UnknownFields != `{"zone":"y"}` {
+	other := s.WithMaster(Master{Peer: handlers.Peer{ID: "b", RunID: "run-b", Address: "b:1"}},
+		redis.Position{ReplID: "l"}).WithMasterRecorded()
+	if got := other.Master.UnknownFields; got != "" || other.UnknownFields != s.UnknownFields ||
+		other.Members["b"].UnknownFields != `{"zone":"y"}` {
 		t.Errorf("another master has %q, and the state %s", got, other.UnknownFields)
 	}
 	if got := tree(t, other); got["future"] == nil || got["record"].(map[string]any)["a"].(map[string]any)["zone"] != "x" {
@@ -135,7 +142,8 @@ func TestState_KeepsOneUnknownField(t *testing.T) {
 	if s := readState(t, []byte(`{"SERVICE":"s","x":1}`)); s.Service != "s" || s.UnknownFields != `{"x":1}` {
 		t.Errorf("a name in capitals is read as %+v", s)
 	}
-	if s := readState(t, []byte(`{"service":"s","master":null,"record":null,"x":1}`)); s.Master != nil || s.UnknownFields != `{"x":1}` {
+	if s := readState(t, []byte(`{"service":"s","master":null,"record":null,"x":1}`)); s.Master != nil ||
+		s.UnknownFields != `{"x":1}` {
 		t.Errorf("a state without a master is read as %+v", s)
 	}
 }
@@ -160,7 +168,8 @@ func TestState_NewerVersion(t *testing.T) {
 
 func TestState_Unreadable(t *testing.T) {
 	for _, text := range []string{`[]`, `{"version":"two"}`, `{"master":7}`, `{"record":{"a":[]}}`, `{"record":[],"x":1}`} {
-		if err := json.Unmarshal([]byte(text), &State{}); err == nil || errors.Is(err, ErrNewerVersion) || bytes.ContainsRune([]byte(err.Error()), '\n') {
+		if err := json.Unmarshal([]byte(text), &State{}); err == nil || errors.Is(err, ErrNewerVersion) ||
+			bytes.ContainsRune([]byte(err.Error()), '\n') {
 			t.Errorf("%s gives %v", text, err)
 		}
 	}

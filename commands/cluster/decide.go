@@ -69,7 +69,7 @@ func Decide(k Snapshot, id, service string) (Action, string) {
 // working replica out of the catalogue, or end a master's session and cause a failover, during a rolling upgrade. The holder
 // of the lock rewrites a state that it cannot read for another reason.
 func decideUnusableView(k Snapshot, service string) (Action, string) {
-	if k.View.Index == 0 {
+	if !k.Fresh {
 		return Wait, "consul has not answered yet"
 	}
 	if errors.Is(k.View.Err, ErrNewerVersion) && k.View.State.Master != nil {

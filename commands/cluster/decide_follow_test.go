@@ -2,7 +2,8 @@ package cluster
 
 import "testing"
 
-const refusedText = "refused: its 1 keys were never this cluster's, and following would wipe them; `resec failover -to ID -force` overrides"
+const refusedText = "refused: its 1 keys were never this cluster's, and following would wipe them; " +
+	"`resec failover -to ID -force` overrides"
 
 func TestDecideFollow(t *testing.T) {
 	for _, tt := range []struct {
@@ -11,28 +12,41 @@ func TestDecideFollow(t *testing.T) {
 		want Action
 		why  string
 	}{
-		{"wait if no master is published", situation(parkedRedis, noState), Wait, "the lock holder has not published itself as master yet"},
-		{"wait while the previous master is still published", situation(parkedRedis, func(k *Snapshot) { k.View.Holder = "b" }), Wait, "the lock holder has not published itself as master yet"},
-		{"wait if another process holds the lock under our id", situation(publishedOwn, func(k *Snapshot) { k.View.Holder, k.View.State.Master.RunID = "me", "run-other" }), Wait,
+		{"wait if no master is published", situation(parkedRedis, noState), Wait,
+			"the lock holder has not published itself as master yet"},
+		{"wait while the previous master is still published", situation(parkedRedis, func(k *Snapshot) { k.View.Holder = "b" }), Wait,
+			"the lock holder has not published itself as master yet"},
+		{"wait if another process holds the lock under our id",
+			situation(publishedOwn, func(k *Snapshot) { k.View.Holder, k.View.State.Master.RunID = "me", "run-other" }), Wait,
 			"the lock is held under our member id, or the published master is our redis"},
-		{"wait if the published master is our own Redis under another id", situation(promoted, func(k *Snapshot) { k.View.State.Master.RunID = "run-me" }), Wait, "the lock is held under our member id, or the published master is our redis"},
+		{"wait if the published master is our own Redis under another id",
+			situation(promoted, func(k *Snapshot) { k.View.State.Master.RunID = "run-me" }), Wait,
+			"the lock is held under our member id, or the published master is our redis"},
 		{"continue to follow", situation(), Wait, "following a"},
 		{"also while the link is down", situation(func(k *Snapshot) { k.Health.Status.LinkUp = false }), Wait, "following a"},
 		{"follow again to end a fence", situation(fencedRedis), Follow, "the master is a"},
 		{"follow from a parked Redis", situation(parkedRedis), Follow, "the master is a"},
 		{"a master that lost the lock follows", situation(promoted), Follow, "the master is a"},
-		{"a restarted member follows by its recorded id, whatever its replication ID", situation(parkedRedis, restartedRedis, unrelated), Follow, "the master is a"},
-		{"a parked member waits to be recorded", situation(parkedRedis, notRecorded), Wait, "the master's agent has not recorded this member yet"},
-		{"a new member is parked until it is recorded", situation(promoted, notRecorded, restartedRedis), Park, "the master's agent has not recorded this member yet"},
+		{"a restarted member follows by its recorded id, whatever its replication ID",
+			situation(parkedRedis, restartedRedis, unrelated), Follow, "the master is a"},
+		{"a parked member waits to be recorded", situation(parkedRedis, notRecorded), Wait,
+			"the master's agent has not recorded this member yet"},
+		{"a new member is parked until it is recorded", situation(promoted, notRecorded, restartedRedis), Park,
+			"the master's agent has not recorded this member yet"},
 		{"an unrecorded member that already follows continues", situation(notRecorded), Wait, "following a"},
-		{"without members, as under elect, none waits to be recorded", situation(parkedRedis, func(k *Snapshot) { k.View.State.Members = nil }), Follow, "the master is a"},
+		{"without members, as under elect, none waits to be recorded",
+			situation(parkedRedis, func(k *Snapshot) { k.View.State.Members = nil }), Follow, "the master is a"},
 		{"unrelated data are parked", situation(promoted, notRecorded, unrelated), Park, refusedText},
 		{"and stay parked", situation(parkedRedis, notRecorded, unrelated), Park, refusedText},
-		{"an unrelated empty Redis waits to be recorded", situation(parkedRedis, notRecorded, unrelated, emptyRedis), Wait, "the master's agent has not recorded this member yet"},
-		{"an operator can force it to follow", situation(parkedRedis, notRecorded, unrelated, forcedToFollow), Follow, "an operator forces this member to follow a"},
+		{"an unrelated empty Redis waits to be recorded", situation(parkedRedis, notRecorded, unrelated, emptyRedis), Wait,
+			"the master's agent has not recorded this member yet"},
+		{"an operator can force it to follow", situation(parkedRedis, notRecorded, unrelated, forcedToFollow), Follow,
+			"an operator forces this member to follow a"},
 		{"an unelected master is parked before the lock holder has published itself",
-			situation(promoted, restartedRedis, func(k *Snapshot) { k.View.Holder = "b" }), Park, "redis is a master that was not elected"},
-		{"a replica of another master follows the published one", situation(func(k *Snapshot) { k.Health.Status.MasterAddr = "10.0.0.2:6379" }), Follow, "the master is a"},
+			situation(promoted, restartedRedis, func(k *Snapshot) { k.View.Holder = "b" }), Park,
+			"redis is a master that was not elected"},
+		{"a replica of another master follows the published one",
+			situation(func(k *Snapshot) { k.Health.Status.MasterAddr = "10.0.0.2:6379" }), Follow, "the master is a"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got, why := decideFollow(tt.k, "me"); got != tt.want || why != tt.why {

@@ -13,50 +13,79 @@ func TestDecide(t *testing.T) {
 		want Action
 		why  string
 	}{
-		{"wait until Consul has answered", situation(holdingLock, func(k *Snapshot) { k.View.Index = 0 }), Wait, "consul has not answered yet"},
-		{"exit on another cluster's state, even while holding the lock", situation(holdingLock, func(k *Snapshot) { k.View.State.Service = "cache-master" }), Misconfigured,
-			`the state under the lock key belongs to another cluster: its master service is "cache-master", ours is "redis-master"; two clusters need two CONSUL_LOCK_KEYs`},
+		{"wait until Consul has answered", situation(holdingLock, func(k *Snapshot) { k.Fresh = false }), Wait,
+			"consul has not answered yet"},
+		{"exit on another cluster's state, even while holding the lock",
+			situation(holdingLock, func(k *Snapshot) { k.View.State.Service = "cache-master" }), Misconfigured,
+			`the state under the lock key belongs to another cluster: its master service is "cache-master", ` +
+				`ours is "redis-master"; two clusters need two CONSUL_LOCK_KEYs`},
 		{"a state without a service belongs to no other cluster", situation(lockFree, noState), Contend, "the lock is free"},
-		{"exit on a key that is no lock", situation(lockFree, func(k *Snapshot) { k.View.Err = ErrConflict }), Misconfigured, ErrConflict.Error()},
+		{"exit on a state of a newer version, if no state is known", situation(lockFree, noState, newerVersion), Misconfigured,
+			newerVersionText},
+		{"also while holding the lock", situation(holdingLock, noState, newerVersion), Misconfigured, newerVersionText},
+		{"wait if an earlier state is known", situation(lockFree, newerVersion), Wait, newerVersionText},
+		{"also while holding the lock with a known state", leading(newerVersion), Wait, newerVersionText},
+		{"wait for a state that cannot be read", situation(lockFree, unreadable), Wait, "unexpected end of JSON input"},
+		{"unless we hold the lock", leading(unreadable), Lead, "this agent holds the lock"},
+		{"exit on a key that is no lock", situation(lockFree, func(k *Snapshot) { k.View.Err = ErrConflict }), Misconfigured,
+			ErrConflict.Error()},
 		{"a Redis with priority 0 follows", situation(neverPromoted, parkedRedis), Follow, "the master is a"},
 		{"but does not contend", situation(neverPromoted, lockFree), Ineligible, "its replica-priority is 0"},
 		{"an unusable Redis does not follow", situation(redisUnusable, parkedRedis), Wait, "redis is unusable: it does not answer"},
-		{"wait until Redis has answered", situation(holdingLock, func(k *Snapshot) { k.Probed = false }), Wait, "redis has not answered yet"},
+		{"wait until Redis has answered", situation(holdingLock, func(k *Snapshot) { k.Probed = false }), Wait,
+			"redis has not answered yet"},
 		{"the lock holder leads", situation(holdingLock), Lead, "this agent holds the lock"},
-		{"the holder with an unusable Redis steps down", situation(holdingLock, redisUnusable), StepDown, "redis is unusable: it does not answer"},
+		{"the holder with an unusable Redis steps down", situation(holdingLock, redisUnusable), StepDown,
+			"redis is unusable: it does not answer"},
 		{"and with a syncing Redis", situation(holdingLock, syncingRedis), StepDown, "redis is syncing"},
-		{"without a session the free lock is not ours", situation(withoutSession, func(k *Snapshot) { k.View.Session = "" }), Wait, "there is no consul session yet"},
+		{"without a session the free lock is not ours", situation(withoutSession, func(k *Snapshot) { k.View.Session = "" }), Wait,
+			"there is no consul session yet"},
 		{"contend for a free lock", situation(lockFree), Contend, "the lock is free"},
 		{"not without a session", situation(lockFree, withoutSession), Wait, "there is no consul session yet"},
 		{"not with an unusable Redis", situation(lockFree, redisUnusable), Wait, "redis is unusable: it does not answer"},
 		{"not with priority 0", situation(lockFree, neverPromoted), Ineligible, "its replica-priority is 0"},
-		{"a parked Redis that is unusable does not follow", situation(parkedRedis, redisUnusable), Wait, "redis is unusable: it does not answer"},
+		{"a parked Redis that is unusable does not follow", situation(parkedRedis, redisUnusable), Wait,
+			"redis is unusable: it does not answer"},
 		{"follow the published master", situation(parkedRedis), Follow, "the master is a"},
 		{"park an unelected master", situation(lockFree, promoted, restartedRedis), Park, "redis is a master that was not elected"},
-		{"not before the first election, because it may already serve clients", situation(lockFree, promoted, restartedRedis, func(k *Snapshot) { k.View.State.Master = nil }), Contend, "the lock is free"},
-		{"not a fenced one, because it accepts no writes", situation(lockFree, promoted, restartedRedis, fencedRedis), Contend, "the lock is free"},
+		{"not before the first election, because it may already serve clients",
+			situation(lockFree, promoted, restartedRedis, func(k *Snapshot) { k.View.State.Master = nil }), Contend, "the lock is free"},
+		{"not a fenced one, because it accepts no writes", situation(lockFree, promoted, restartedRedis, fencedRedis), Contend,
+			"the lock is free"},
 		{"leave the lock to the requested member", situation(lockFree, requested("a")), Wait, "an operator requested a as master"},
 		{"not to a member whose agent is dead", situation(lockFree, requested("dead")), Contend, "the lock is free"},
 		{"contend if requested", situation(lockFree, requested("me")), Contend, "the lock is free"},
-		{"transfer the lock to the requested member", situation(holdingLock, requested("a")), TransferLock, "an operator requested a as master"},
+		{"transfer the lock to the requested member", situation(holdingLock, requested("a")), TransferLock,
+			"an operator requested a as master"},
 		{"do not contend while paused", situation(lockFree, pausedCluster), Wait, "the cluster is " + pausedText},
 		{"do not follow while paused", situation(parkedRedis, pausedCluster), Wait, "the cluster is " + pausedText},
-		{"do not park while paused", situation(lockFree, promoted, restartedRedis, pausedCluster), Wait, "the cluster is " + pausedText},
-		{"give back a lock that was transferred before the pause", situation(holdingLock, pausedCluster), StepDown, "the cluster is " + pausedText},
-		{"do not step down with an unusable Redis while paused", situation(holdingLock, publishedOwn, redisUnusable, pausedCluster), Wait, "the cluster is " + pausedText},
+		{"do not park while paused", situation(lockFree, promoted, restartedRedis, pausedCluster), Wait,
+			"the cluster is " + pausedText},
+		{"give back a lock that was transferred before the pause", situation(holdingLock, pausedCluster), StepDown,
+			"the cluster is " + pausedText},
+		{"do not step down with an unusable Redis while paused", situation(holdingLock, publishedOwn, redisUnusable, pausedCluster),
+			Wait, "the cluster is " + pausedText},
 		{"the serving master reacquires its lost lock while paused", leading(lockFree, pausedCluster), Contend, "the lock is free"},
-		{"the serving master leads while paused, whatever is requested", leading(pausedCluster, requested("a")), Lead, "this agent holds the lock"},
-		{"preempt a master that is down while its session holds the lock", situation(parkedRedis, masterDown), Preempt, "the master a is down or unreachable, and its session still holds the lock"},
-		{"preempt an unreachable master with a guard", situation(masterUnreachable, withGuard), Preempt, "the master a is down or unreachable, and its session still holds the lock"},
+		{"the serving master leads while paused, whatever is requested", leading(pausedCluster, requested("a")), Lead,
+			"this agent holds the lock"},
+		{"preempt a master that is down while its session holds the lock", situation(parkedRedis, masterDown), Preempt,
+			"the master a is down or unreachable, and its session still holds the lock"},
+		{"preempt an unreachable master with a guard", situation(masterUnreachable, withGuard), Preempt,
+			"the master a is down or unreachable, and its session still holds the lock"},
 		{"not without a guard, because it may accept writes", situation(parkedRedis, masterUnreachable), Follow, "the master is a"},
-		{"not for the failure of another run", situation(parkedRedis, masterDown, func(k *Snapshot) { k.View.State.Master.RunID = "run-b" }), Follow, "the master is a"},
-		{"not if another member than the published one holds the lock", situation(parkedRedis, masterDown, func(k *Snapshot) { k.View.Holder = "b" }), Wait, "the lock holder has not published itself as master yet"},
+		{"not for the failure of another run",
+			situation(parkedRedis, masterDown, func(k *Snapshot) { k.View.State.Master.RunID = "run-b" }), Follow, "the master is a"},
+		{"not if another member than the published one holds the lock",
+			situation(parkedRedis, masterDown, func(k *Snapshot) { k.View.Holder = "b" }), Wait,
+			"the lock holder has not published itself as master yet"},
 		{"not with priority 0 ourselves", situation(parkedRedis, masterDown, neverPromoted), Follow, "the master is a"},
-		{"not if we are not recorded", situation(parkedRedis, masterDown, notRecorded), Wait, "the master's agent has not recorded this member yet"},
+		{"not if we are not recorded", situation(parkedRedis, masterDown, notRecorded), Wait,
+			"the master's agent has not recorded this member yet"},
 		{"not without a session of ours", situation(parkedRedis, masterDown, withoutSession), Follow, "the master is a"},
 		{"not while an operator requests a master", situation(parkedRedis, masterDown, requested("a")), Follow, "the master is a"},
 		{"not while paused", situation(parkedRedis, masterDown, pausedCluster), Wait, "the cluster is " + pausedText},
-		{"do not transfer the lock to a member whose agent is dead", situation(holdingLock, requested("dead")), Lead, "this agent holds the lock"},
+		{"do not transfer the lock to a member whose agent is dead", situation(holdingLock, requested("dead")), Lead,
+			"this agent holds the lock"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got, why := Decide(tt.k, "me", "redis-master"); got != tt.want || why != tt.why {
@@ -77,7 +106,8 @@ func TestUnusableReason(t *testing.T) {
 		{"a master is", situation(promoted), ""},
 		{"a fenced one is", situation(promoted, fencedRedis), ""},
 		{"one that does not answer is not", situation(redisUnusable), "redis is unusable: it does not answer"},
-		{"one that is loading is not", situation(func(k *Snapshot) { k.Health.Err = redis.ErrLoading }), "redis is unusable: redis is loading its data set"},
+		{"one that is loading is not", situation(func(k *Snapshot) { k.Health.Err = redis.ErrLoading }),
+			"redis is unusable: redis is loading its data set"},
 		{"one that is syncing is not", situation(syncingRedis), "redis is syncing"},
 		{"one with priority 0 is not", situation(neverPromoted), "its replica-priority is 0"},
 	} {
@@ -86,5 +116,38 @@ func TestUnusableReason(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestAction_String(t *testing.T) {
+	names := map[string]Action{"wait": Wait, "contend": Contend, "step down": StepDown, "transfer the lock": TransferLock,
+		"park": Park, "exit": Misconfigured}
+	for want, action := range names {
+		if got := action.String(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	if len(actionNames) != int(Misconfigured)+1 {
+		t.Errorf("%d names for %d actions", len(actionNames), Misconfigured+1)
+	}
+}
+
+func TestOtherRequested(t *testing.T) {
+	planned := func(k *Snapshot) { k.View.Request.Planned = true }
+	for _, tt := range []struct {
+		name string
+		k    Snapshot
+		want bool
+	}{
+		{"another member", situation(requested("a")), true},
+		{"no request", situation(), false},
+		{"this member", situation(requested("me")), false},
+		{"a switchover that is not accepted", situation(requested("a"), planned), false},
+		{"a member whose agent is dead", situation(requested("dead")), false},
+		{"while paused", situation(requested("a"), pausedCluster), false},
+	} {
+		if got := OtherRequested(tt.k, "me"); got != tt.want {
+			t.Errorf("%s: got %t", tt.name, got)
+		}
 	}
 }

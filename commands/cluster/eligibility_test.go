@@ -19,13 +19,17 @@ func TestState_Eligibility(t *testing.T) {
 		want    Eligibility
 	}{
 		{"any, if none is recorded", State{}, []Candidate{restarted("x")}, false, AnyMember},
-		{"recorded ones while one is in its recorded run", threeMembers(), []Candidate{restarted("a"), recorded("b"), restarted("j")}, true, RecordedOnly},
-		{"any, if all answer and all were restarted", threeMembers(), []Candidate{restarted("a"), restarted("b"), restarted("j")}, false, AnyMember},
+		{"recorded ones while one is in its recorded run", threeMembers(), []Candidate{restarted("a"), recorded("b"), restarted("j")},
+			true, RecordedOnly},
+		{"any, if all answer and all were restarted", threeMembers(), []Candidate{restarted("a"), restarted("b"), restarted("j")},
+			false, AnyMember},
 		{"not while one does not answer", threeMembers(), []Candidate{restarted("a"), restarted("b")}, false, RecordedOnly},
 		{"not while one is loading its data", twoMembers(), []Candidate{restarted("a"), loading(restarted("b"))}, true, RecordedOnly},
 		{"a cold start if no recorded run has answered for long enough", threeMembers(), []Candidate{restarted("b")}, true, ColdStart},
-		{"a recorded run that is catching up does not restrict the election", threeMembers(), []Candidate{restarted("a"), restarted("b"), recorded("j")}, false, AnyMember},
-		{"but prevents a cold start, because a missing member may have the data", threeMembers(), []Candidate{restarted("b"), recorded("j")}, true, RecordedOnly},
+		{"a recorded run that is catching up does not restrict the election", threeMembers(),
+			[]Candidate{restarted("a"), restarted("b"), recorded("j")}, false, AnyMember},
+		{"but prevents a cold start, because a missing member may have the data", threeMembers(),
+			[]Candidate{restarted("b"), recorded("j")}, true, RecordedOnly},
 		{"an unrecorded member does not count", twoMembers(), []Candidate{restarted("a"), restarted("x")}, false, RecordedOnly},
 		{"and prevents nothing", twoMembers(), []Candidate{restarted("a"), restarted("b"), recorded("x")}, false, AnyMember},
 	} {

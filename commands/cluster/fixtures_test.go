@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -11,13 +12,15 @@ import (
 
 // situation is the snapshot of a healthy replica "me" that follows "a", which holds the lock and is published; then changed.
 func situation(change ...func(*Snapshot)) Snapshot {
-	k := Snapshot{Probed: true, SessionID: "mine", Registered: true,
-		View: View{Index: 10, Session: "a's", Holder: "a", StateIndex: 9, State: State{Service: "redis-master", Histories: []string{"l"},
-			Members: map[string]MemberRecord{"a": {RunID: "run-a"}, "me": {RunID: "run-me"}},
-			Master:  &Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Address: "10.0.0.1:6379", Term: 4}}},
+	k := Snapshot{SessionID: "mine", Registered: true, Observation: Observation{Fresh: true, Probed: true,
+		View: View{Index: 10, Session: "a's", Holder: "a", StateIndex: 9,
+			State: State{Service: "redis-master", Histories: []string{"l"},
+				Members: map[string]MemberRecord{"a": {RunID: "run-a"}, "me": {RunID: "run-me"}},
+				Master:  &Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Address: "10.0.0.1:6379", Term: 4}}},
 			LiveAgents: map[string]MemberKey{"a": {Session: "a's", RunID: "run-a"}, "me": {Session: "mine", RunID: "run-me"}}},
-		Health: redis.Health{Status: redis.Status{RunID: "run-me", Version: "7.0.15", MasterAddr: "10.0.0.1:6379", LinkUp: true, Keys: 1, Priority: 100,
-			Position: redis.Position{ReplID: "l", Offset: 9}}}}
+		Health: redis.Health{Status: redis.Status{RunID: "run-me", Version: "7.0.15", MasterAddr: "10.0.0.1:6379", LinkUp: true,
+			Keys: 1, Priority: 100,
+			Position: redis.Position{ReplID: "l", Offset: 9}}}}}
 	for _, f := range change {
 		f(&k)
 	}
@@ -45,6 +48,12 @@ func promoted(k *Snapshot) {
 func fencedRedis(k *Snapshot) { k.Health.Status.MinReplicas = math.MaxInt32 }
 
 func noState(k *Snapshot) { k.View.State = State{} }
+
+const newerVersionText = "read the state: the state was written by a newer resec"
+
+func newerVersion(k *Snapshot) { k.View.Err = fmt.Errorf("read the state: %w", ErrNewerVersion) }
+
+func unreadable(k *Snapshot) { k.View.Err = errors.New("unexpected end of JSON input") }
 
 func notRecorded(k *Snapshot) {
 	k.View.State.Members = map[string]MemberRecord{"a": {RunID: "run-a"}}
@@ -80,8 +89,10 @@ func publishedOwn(k *Snapshot) {
 
 // threeMembers is a state in which a is the master, b is in sync and j is catching up. The data went through l1 and l2.
 func threeMembers(change ...func(*State)) State {
-	s := State{Histories: []string{"l1", "l2"}, Master: &Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Address: "a:1", Term: 4}},
-		Members:       map[string]MemberRecord{"a": {RunID: "run-a", Address: "a:1", InSyncTerm: 4}, "b": {RunID: "run-b", Address: "b:1", InSyncTerm: 4}, "j": {RunID: "run-j", Address: "j:1", CatchingUp: true}},
+	s := State{Histories: []string{"l1", "l2"},
+		Master: &Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Address: "a:1", Term: 4}},
+		Members: map[string]MemberRecord{"a": {RunID: "run-a", Address: "a:1", InSyncTerm: 4},
+			"b": {RunID: "run-b", Address: "b:1", InSyncTerm: 4}, "j": {RunID: "run-j", Address: "j:1", CatchingUp: true}},
 		FormerMembers: []string{"f", "g"}}
 	for _, f := range change {
 		f(&s)

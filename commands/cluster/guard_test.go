@@ -12,7 +12,8 @@ func guardState(policy GuardPolicy, operator MinReplicas, members, attached, unk
 }
 
 func TestGuardState_NextStep(t *testing.T) {
-	auto, off, two := GuardPolicy{Replicas: GuardAuto, MaxLag: 5}, GuardPolicy{Replicas: GuardOff, MaxLag: 5}, GuardPolicy{Replicas: 2, MaxLag: 5}
+	auto, off, two := GuardPolicy{Replicas: GuardAuto, MaxLag: 5}, GuardPolicy{Replicas: GuardOff, MaxLag: 5},
+		GuardPolicy{Replicas: 2, MaxLag: 5}
 	at := func(n int) MinReplicas { return MinReplicas{Replicas: n, MaxLag: 5} }
 	operator := MinReplicas{Replicas: 0, MaxLag: 10}
 	fence := MinReplicas{Replicas: 1<<31 - 1, MaxLag: 10}
@@ -34,10 +35,14 @@ func TestGuardState_NextStep(t *testing.T) {
 		{"then on Redis", guardState(auto, operator, 5, 1, 0, at(1), at(2)), GuardSet, at(1)},
 		{"raise at once what was lowered by hand", guardState(auto, operator, 3, 2, 0, at(1), at(0)), GuardSet, at(1)},
 		{"unless too few are attached", guardState(auto, operator, 3, 0, 0, at(1), at(0)), GuardPublish, at(0)},
-		{"set a lag that was raised by hand", guardState(auto, operator, 3, 2, 0, at(1), MinReplicas{Replicas: 1, MaxLag: 60}), GuardSet, at(1)},
-		{"publish a longer lag first", guardState(GuardPolicy{Replicas: GuardAuto, MaxLag: 9}, operator, 3, 2, 0, at(1), at(1)), GuardPublish, MinReplicas{Replicas: 1, MaxLag: 9}},
-		{"set a shorter lag first", guardState(GuardPolicy{Replicas: GuardAuto, MaxLag: 2}, operator, 3, 2, 0, at(1), at(1)), GuardSet, MinReplicas{Replicas: 1, MaxLag: 2}},
-		{"never below the operator's own", guardState(auto, MinReplicas{Replicas: 2, MaxLag: 10}, 3, 0, 0, at(1), at(1)), GuardSet, at(2)},
+		{"set a lag that was raised by hand", guardState(auto, operator, 3, 2, 0, at(1), MinReplicas{Replicas: 1, MaxLag: 60}),
+			GuardSet, at(1)},
+		{"publish a longer lag first", guardState(GuardPolicy{Replicas: GuardAuto, MaxLag: 9}, operator, 3, 2, 0, at(1), at(1)),
+			GuardPublish, MinReplicas{Replicas: 1, MaxLag: 9}},
+		{"set a shorter lag first", guardState(GuardPolicy{Replicas: GuardAuto, MaxLag: 2}, operator, 3, 2, 0, at(1), at(1)), GuardSet,
+			MinReplicas{Replicas: 1, MaxLag: 2}},
+		{"never below the operator's own", guardState(auto, MinReplicas{Replicas: 2, MaxLag: 10}, 3, 0, 0, at(1), at(1)), GuardSet,
+			at(2)},
 		{"which a lag of 0 disables", guardState(auto, MinReplicas{Replicas: 2, MaxLag: 0}, 3, 0, 0, at(0), at(0)), GuardDone, at(0)},
 		{"a configured number is used as it is", guardState(two, operator, 3, 2, 0, at(0), at(0)), GuardSet, at(2)},
 		{"but not for a single member", guardState(two, operator, 1, 0, 0, operator, operator), GuardDone, operator},
@@ -47,8 +52,11 @@ func TestGuardState_NextStep(t *testing.T) {
 		{"which is not published", guardState(auto, operator, 3, 2, 1, at(1), at(2)), GuardDone, at(1)},
 		{"an unknown replica alone causes no guard", guardState(auto, operator, 2, 0, 1, at(0), at(0)), GuardDone, at(0)},
 		{"lower it again once the unknown replica has left", guardState(auto, operator, 3, 2, 0, at(1), at(2)), GuardSet, at(1)},
-		{"publish first that it is off", guardState(off, MinReplicas{Replicas: 1, MaxLag: 10}, 3, 2, 0, at(1), at(1)), GuardPublish, MinReplicas{Replicas: GuardOff, MaxLag: 5}},
-		{"then set the operator's", guardState(off, MinReplicas{Replicas: 1, MaxLag: 10}, 3, 2, 0, MinReplicas{Replicas: GuardOff, MaxLag: 5}, at(1)), GuardSet, MinReplicas{Replicas: 1, MaxLag: 10}},
+		{"publish first that it is off", guardState(off, MinReplicas{Replicas: 1, MaxLag: 10}, 3, 2, 0, at(1), at(1)), GuardPublish,
+			MinReplicas{Replicas: GuardOff, MaxLag: 5}},
+		{"then set the operator's",
+			guardState(off, MinReplicas{Replicas: 1, MaxLag: 10}, 3, 2, 0, MinReplicas{Replicas: GuardOff, MaxLag: 5}, at(1)), GuardSet,
+			MinReplicas{Replicas: 1, MaxLag: 10}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if do, to := tt.g.NextStep(); do != tt.do || to != tt.to {
@@ -82,7 +90,8 @@ func TestGuardState_PublishedIsSet(t *testing.T) {
 				if publish, set := g.Desired(); g.Published != publish || g.Set != set {
 					t.Fatalf("step %d: done, but not as desired: %+v", i, g)
 				}
-				if p := g.Published; p.Replicas > 0 && g.Set.Replicas-g.UnknownReplicas < p.Replicas && g.OperatorGuard.Effective().Replicas == 0 {
+				if p := g.Published; p.Replicas > 0 && g.Set.Replicas-g.UnknownReplicas < p.Replicas &&
+					g.OperatorGuard.Effective().Replicas == 0 {
 					t.Fatalf("step %d: unknown replicas are counted: %+v", i, g)
 				}
 			}
@@ -119,5 +128,26 @@ func TestState_DetachQuorum(t *testing.T) {
 	s.Master.ID = "not recorded"
 	if got := s.DetachQuorum(); got != 3 {
 		t.Errorf("an unrecorded master counts as a member: got %d, want 3", got)
+	}
+}
+
+func TestState_Guard(t *testing.T) {
+	s := threeMembers().WithGuard(MinReplicas{Replicas: 2, MaxLag: 7})
+	if got := s.Guard(); got != (MinReplicas{Replicas: 2, MaxLag: 7}) {
+		t.Errorf("got %+v", got)
+	}
+	if got := (State{}).Guard(); got != (MinReplicas{}) || (State{}).DetachQuorum() != 0 {
+		t.Errorf("without a master: %+v", got)
+	}
+	if before := threeMembers(); before.WithGuard(MinReplicas{Replicas: 2}).Guard() == before.Guard() || before.Master.Guard != 0 {
+		t.Error("the state itself was changed")
+	}
+}
+
+func TestGuardPolicy_MaxCountedLag(t *testing.T) {
+	for lag, want := range map[int]int{1: 2, 3: 2, 4: 3, 10: 9} {
+		if got := (GuardPolicy{MaxLag: lag}).MaxCountedLag(); got != want {
+			t.Errorf("lag %d: got %d, want %d", lag, got, want)
+		}
 	}
 }

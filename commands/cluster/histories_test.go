@@ -84,7 +84,8 @@ func TestState_AliasHistory(t *testing.T) {
 func TestState_SharesNothing(t *testing.T) {
 	s := State{Histories: append(make([]string, 0, 8), "a", "b")}
 	b, c := s.WithMaster(Master{}, at("x", "b")), s.AliasHistory(at("y", "a"))
-	if d := cmp.Diff([][]string{{"a", "b"}, {"a", "b", "x"}, {"a", "b"}}, [][]string{s.Histories, b.Histories, c.Histories}); d != "" {
+	if d := cmp.Diff([][]string{{"a", "b"}, {"a", "b", "x"}, {"a", "b"}},
+		[][]string{s.Histories, b.Histories, c.Histories}); d != "" {
 		t.Error(d)
 	}
 	if c.AliasHistory(at("z", "b")); len(c.HistoryAliases) != 1 || s.HistoryAliases != nil {

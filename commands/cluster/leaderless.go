@@ -12,7 +12,7 @@ type Leaderless struct {
 // Advance returns the leaderless period after a view. It continues while this agent holds the lock, because it may fail to
 // lead. Another term begins a new period, even if that term was over before this agent saw it.
 func (l Leaderless) Advance(k Snapshot, now time.Time) Leaderless {
-	if k.View.Index == 0 {
+	if !k.Fresh {
 		return l
 	}
 	term := k.View.State.Term()

@@ -27,7 +27,7 @@ func TestLeaderless(t *testing.T) {
 	quiet("it begins again", sec(21), 1)
 	l = l.Advance(situation(holdingLock), sec(22))
 	quiet("also while we hold the lock and may fail to lead", sec(22), 2)
-	l = l.Advance(situation(func(k *Snapshot) { k.View.Index = 0 }), sec(23))
+	l = l.Advance(situation(func(k *Snapshot) { k.Fresh = false }), sec(23))
 	quiet("an outage of Consul changes nothing", sec(23), 3)
 	l = l.Advance(situation(), sec(24))
 	quiet("another agent holds the lock again", sec(25), 0)

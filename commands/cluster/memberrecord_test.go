@@ -19,7 +19,8 @@ func TestState_RefuseFollowReason(t *testing.T) {
 		st   redis.Status
 		want bool
 	}{
-		{"not a recorded member, because an AOF begins a new replication ID with each restart", threeMembers(), "b", redis.Status{Keys: 9, Position: at("x", "")}, false},
+		{"not a recorded member, because an AOF begins a new replication ID with each restart", threeMembers(), "b",
+			redis.Status{Keys: 9, Position: at("x", "")}, false},
 		{"not known data", threeMembers(), "x", redis.Status{Keys: 9, Position: at("l1", "")}, false},
 		{"not data that continue a known history", threeMembers(), "x", redis.Status{Keys: 9, Position: at("z", "l1")}, false},
 		{"not an empty Redis", threeMembers(), "x", redis.Status{Position: at("z", "")}, false},
@@ -56,11 +57,13 @@ func TestState_WithMasterRecorded(t *testing.T) {
 	before := threeMembers(without("j"))
 	after := before
 	after.Master = &Master{Peer: handlers.Peer{ID: "b", RunID: "run-b2", Address: "b:2", Term: 5}}
-	want := map[string]MemberRecord{"a": {RunID: "run-a", Address: "a:1", InSyncTerm: 4}, "b": {RunID: "run-b2", Address: "b:2", InSyncTerm: 5}}
+	want := map[string]MemberRecord{"a": {RunID: "run-a", Address: "a:1", InSyncTerm: 4},
+		"b": {RunID: "run-b2", Address: "b:2", InSyncTerm: 5}}
 	if d := cmp.Diff(want, after.WithMasterRecorded().Members); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff(map[string]MemberRecord{"b": {RunID: "run-b2", Address: "b:2", InSyncTerm: 5}}, State{Master: after.Master}.WithMasterRecorded().Members); d != "" {
+	if d := cmp.Diff(map[string]MemberRecord{"b": {RunID: "run-b2", Address: "b:2", InSyncTerm: 5}},
+		State{Master: after.Master}.WithMasterRecorded().Members); d != "" {
 		t.Errorf("the first master: %s", d)
 	}
 	if d := cmp.Diff(threeMembers(without("j")), before); d != "" {

@@ -16,7 +16,8 @@ func entry(id, addr, status string) (e handlers.Entry) {
 }
 
 func TestMembers(t *testing.T) {
-	v := View{State: threeMembers(), LiveAgents: map[string]MemberKey{"x": {Session: "s", RunID: "run-x", Address: "x:1"}, "dead": {RunID: "run-d", Address: "d:1"}}}
+	v := View{State: threeMembers(),
+		LiveAgents: map[string]MemberKey{"x": {Session: "s", RunID: "run-x", Address: "x:1"}, "dead": {RunID: "run-d", Address: "d:1"}}}
 	listed := func(id, addr, check string) Member {
 		return Member{ID: id, Address: addr + ":1", Check: check, Output: "says " + id, Term: 4}
 	}
@@ -26,17 +27,41 @@ func TestMembers(t *testing.T) {
 		view    View
 		want    []Member
 	}{
-		{"the listed members", []handlers.Entry{entry("a", "a", "passing"), entry("b", "b", "critical")}, View{}, []Member{listed("a", "a", "passing"), listed("b", "b", "critical")}},
-		{"a member that is listed twice counts once", []handlers.Entry{entry("a", "a", "passing"), entry("a", "a", "passing")}, View{}, []Member{listed("a", "a", "passing")}},
-		{"a live entry replaces a critical one", []handlers.Entry{entry("a", "old", "critical"), entry("a", "new", "warning")}, View{}, []Member{listed("a", "new", "warning")}},
-		{"whichever is listed first", []handlers.Entry{entry("a", "new", "warning"), entry("a", "old", "critical")}, View{}, []Member{listed("a", "new", "warning")}},
-		{"a live agent, a record and a published master are known without an entry", []handlers.Entry{entry("b", "b", "passing")}, v, []Member{listed("b", "b", "passing"),
-			{ID: "x", Address: "x:1", Check: NotInCatalog}, {ID: "a", Address: "a:1", Check: NotInCatalog}, {ID: "j", Address: "j:1", Check: NotInCatalog}}},
+		{"the listed members", []handlers.Entry{entry("a", "a", "passing"), entry("b", "b", "critical")}, View{},
+			[]Member{listed("a", "a", "passing"), listed("b", "b", "critical")}},
+		{"a member that is listed twice counts once", []handlers.Entry{entry("a", "a", "passing"), entry("a", "a", "passing")}, View{},
+			[]Member{listed("a", "a", "passing")}},
+		{"a live entry replaces a critical one", []handlers.Entry{entry("a", "old", "critical"), entry("a", "new", "warning")}, View{},
+			[]Member{listed("a", "new", "warning")}},
+		{"whichever is listed first", []handlers.Entry{entry("a", "new", "warning"), entry("a", "old", "critical")}, View{},
+			[]Member{listed("a", "new", "warning")}},
+		{"a live agent, a record and a published master are known without an entry", []handlers.Entry{entry("b", "b", "passing")}, v,
+			[]Member{listed("b", "b", "passing"),
+				{ID: "x", Address: "x:1", Check: NotInCatalog}, {ID: "a", Address: "a:1", Check: NotInCatalog},
+				{ID: "j", Address: "j:1", Check: NotInCatalog}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if d := cmp.Diff(tt.want, Members(tt.entries, tt.view)); d != "" {
 				t.Error(d)
 			}
 		})
+	}
+}
+
+func TestMembers_Unnamed(t *testing.T) {
+	e := entry("", "a", "passing")
+	e.Node.Node = "n1"
+	e.Checks = append(e.Checks, struct{ Status, Output string }{"warning", "slow"})
+	want := []Member{{ID: "n1/s-a", Address: "a:1", Check: "warning", Output: "slow", Term: 4}}
+	if d := cmp.Diff(want, Members([]handlers.Entry{e}, View{})); d != "" {
+		t.Error(d)
+	}
+	if m := want[0]; !m.AgentAlive() || !m.InCatalog() || (Member{Check: "critical"}).AgentAlive() ||
+		(Member{Check: NotInCatalog}).InCatalog() {
+		t.Error("the check of a member is misread")
+	}
+	left := Members([]handlers.Entry{entry("b", "old", "critical")}, View{State: threeMembers(without("a", "j"))})
+	if left[0].Address != "old:1" || left[0].Check != "critical" {
+		t.Errorf("a record replaces a critical entry: %+v", left[0])
 	}
 }

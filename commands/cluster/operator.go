@@ -10,7 +10,7 @@ type OperatorSettings struct {
 // otherwise what is set now. Under a fence that is what was set before it.
 func (o OperatorSettings) Discover(k Snapshot, id string) OperatorSettings {
 	st := k.Health.Status
-	if k.View.Index == 0 || st.RunID == "" || st.RunID == o.RunID {
+	if !k.Fresh || st.RunID == "" || st.RunID == o.RunID {
 		return o
 	}
 	if key, persisted := k.View.LiveAgents[id]; persisted && key.RunID == st.RunID {

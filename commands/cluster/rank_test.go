@@ -39,7 +39,8 @@ func continues(l string) func(*Candidate) {
 
 // ledBy is a state in which id is the master. The data went through l0, l1 and l2.
 func ledBy(id string) State {
-	s := State{Histories: []string{"l0", "l1", "l2"}, Master: &Master{Peer: handlers.Peer{ID: id, RunID: "run-" + id, Term: 4}}, Members: map[string]MemberRecord{}}
+	s := State{Histories: []string{"l0", "l1", "l2"}, Master: &Master{Peer: handlers.Peer{ID: id, RunID: "run-" + id, Term: 4}},
+		Members: map[string]MemberRecord{}}
 	for _, id := range []string{"a", "b", "c"} {
 		s.Members[id] = MemberRecord{RunID: "run-" + id}
 	}
@@ -71,41 +72,61 @@ func TestRank(t *testing.T) {
 		want  []string
 	}{
 		{"no candidate", ledBy("a"), nil, nil},
-		{"a replication ID that was not published is no newer than what it continues", allRestarted("a").AliasHistory(redis.Position{ReplID: "x", ReplID2: "l2"}),
-			[]Candidate{replica("a", history("x"), continues("l2"), offset(90)), replica("b", history("y"), continues("l2"), offset(100))}, []string{"b", "a"}},
-		{"the incumbent before a higher offset", ledBy("a"), []Candidate{replica("b", offset(999)), replica("a", master)}, []string{"a", "b"}},
-		{"an empty incumbent before data, because it may have been flushed", ledBy("a"), []Candidate{replica("b"), replica("a", master, empty)}, []string{"a", "b"}},
-		{"the incumbent also when its agent is dead", ledBy("a"), []Candidate{replica("b", offset(999)), replica("a", master, agentDead)}, []string{"a", "b"}},
-		{"a published master that is fenced is no incumbent", ledBy("b"), []Candidate{replica("a", history("l2")), replica("b", master, fenced, history("l1"))}, []string{"a", "b"}},
-		{"a restarted published master may not lead", ledBy("b"), []Candidate{replica("a"), replica("b", master, restart)}, []string{"a"}},
+		{"a replication ID that was not published is no newer than what it continues",
+			allRestarted("a").AliasHistory(redis.Position{ReplID: "x", ReplID2: "l2"}),
+			[]Candidate{replica("a", history("x"), continues("l2"), offset(90)), replica("b", history("y"), continues("l2"), offset(100))},
+			[]string{"b", "a"}},
+		{"the incumbent before a higher offset", ledBy("a"), []Candidate{replica("b", offset(999)), replica("a", master)},
+			[]string{"a", "b"}},
+		{"an empty incumbent before data, because it may have been flushed", ledBy("a"),
+			[]Candidate{replica("b"), replica("a", master, empty)}, []string{"a", "b"}},
+		{"the incumbent also when its agent is dead", ledBy("a"),
+			[]Candidate{replica("b", offset(999)), replica("a", master, agentDead)}, []string{"a", "b"}},
+		{"a published master that is fenced is no incumbent", ledBy("b"),
+			[]Candidate{replica("a", history("l2")), replica("b", master, fenced, history("l1"))}, []string{"a", "b"}},
+		{"a restarted published master may not lead", ledBy("b"), []Candidate{replica("a"), replica("b", master, restart)},
+			[]string{"a"}},
 		{"an unrecorded member may not lead", ledBy("b"), []Candidate{replica("a"), replica("x", offset(999))}, []string{"a"}},
 		{"another member under the published run id is no incumbent", ledBy("b"),
 			[]Candidate{replica("a"), replica("c", master, func(c *Candidate) { c.RunID = "run-b" })}, []string{"a"}},
-		{"data before no data", ledBy("z"), []Candidate{replica("a", empty, offset(999)), replica("b", history("unknown"))}, []string{"b", "a"}},
-		{"the newest history before the highest offset", ledBy("z"), []Candidate{replica("a", history("l1"), offset(999)), replica("b")}, []string{"b", "a"}},
-		{"the newest history before the published master", ledBy("a"), []Candidate{replica("a", history("l1")), replica("b")}, []string{"b", "a"}},
-		{"an unknown history comes last", ledBy("z"), []Candidate{replica("a", history("unknown"), offset(999)), replica("b", history("l0"))}, []string{"b", "a"}},
+		{"data before no data", ledBy("z"), []Candidate{replica("a", empty, offset(999)), replica("b", history("unknown"))},
+			[]string{"b", "a"}},
+		{"the newest history before the highest offset", ledBy("z"),
+			[]Candidate{replica("a", history("l1"), offset(999)), replica("b")}, []string{"b", "a"}},
+		{"the newest history before the published master", ledBy("a"), []Candidate{replica("a", history("l1")), replica("b")},
+			[]string{"b", "a"}},
+		{"an unknown history comes last", ledBy("z"),
+			[]Candidate{replica("a", history("unknown"), offset(999)), replica("b", history("l0"))}, []string{"b", "a"}},
 		{"a replication ID that continues a history is as new as that", ledBy("z"),
 			[]Candidate{replica("a", history("l0")), replica("b", history("own"), continues("l1"))}, []string{"b", "a"}},
 		{"of unknown histories the published master's, after a restart of all", allRestarted("b"),
 			[]Candidate{replica("a", history("x"), keys(9)), replica("b", restart, history("y"))}, []string{"b", "a"}},
-		{"within one history the offset before the published master, because its dump may be older", allRestarted("b"), []Candidate{replica("a", restart, offset(999)), replica("b", restart)}, []string{"a", "b"}},
-		{"of equal offsets the published master", allRestarted("b"), []Candidate{replica("a", restart), replica("b", restart)}, []string{"b", "a"}},
-		{"an empty published master is not preferred", allRestarted("b"), []Candidate{replica("a", restart, history("x")), replica("b", restart, empty)}, []string{"a", "b"}},
-		{"then the one with the most keys", allRestarted("z"), []Candidate{replica("a", restart, history("x"), keys(8)), replica("b", restart, history("y"), keys(9))}, []string{"b", "a"}},
-		{"within one history the highest offset", ledBy("z"), []Candidate{replica("a", offset(5)), replica("b", offset(7)), replica("c", offset(6))}, []string{"b", "c", "a"}},
+		{"within one history the offset before the published master, because its dump may be older", allRestarted("b"),
+			[]Candidate{replica("a", restart, offset(999)), replica("b", restart)}, []string{"a", "b"}},
+		{"of equal offsets the published master", allRestarted("b"), []Candidate{replica("a", restart), replica("b", restart)},
+			[]string{"b", "a"}},
+		{"an empty published master is not preferred", allRestarted("b"),
+			[]Candidate{replica("a", restart, history("x")), replica("b", restart, empty)}, []string{"a", "b"}},
+		{"then the one with the most keys", allRestarted("z"),
+			[]Candidate{replica("a", restart, history("x"), keys(8)), replica("b", restart, history("y"), keys(9))}, []string{"b", "a"}},
+		{"within one history the highest offset", ledBy("z"),
+			[]Candidate{replica("a", offset(5)), replica("b", offset(7)), replica("c", offset(6))}, []string{"b", "c", "a"}},
 		{"offset before priority", ledBy("z"), []Candidate{replica("a", priority(1)), replica("b", offset(101))}, []string{"b", "a"}},
 		{"offsets of two histories do not compare", ledBy("z"),
 			[]Candidate{replica("a", history("x"), offset(1)), replica("b", history("y"), offset(999))}, []string{"a", "b"}},
-		{"the lower priority, as in Redis", ledBy("z"), []Candidate{replica("a", priority(100)), replica("b", priority(99))}, []string{"b", "a"}},
+		{"the lower priority, as in Redis", ledBy("z"), []Candidate{replica("a", priority(100)), replica("b", priority(99))},
+			[]string{"b", "a"}},
 		{"then the id", ledBy("z"), []Candidate{replica("c"), replica("a"), replica("b")}, []string{"a", "b", "c"}},
-		{"unrelated data do not lead even if all members were restarted", allRestarted("z"), []Candidate{replica("x", history("unknown"), keys(99)), replica("a")}, []string{"a"}},
+		{"unrelated data do not lead even if all members were restarted", allRestarted("z"),
+			[]Candidate{replica("x", history("unknown"), keys(99)), replica("a")}, []string{"a"}},
 		{"nor if they are all that is left", allRestarted("z"), []Candidate{replica("x", history("unknown"))}, nil},
 		{"an unpublished replication ID counts as the history that it continues", ledBy("z"),
 			[]Candidate{replica("a", history("own"), continues("l2"), offset(100)), replica("b", offset(101))}, []string{"b", "a"}},
-		{"before the first master the offset decides", State{}, []Candidate{replica("a"), replica("b", offset(101))}, []string{"b", "a"}},
+		{"before the first master the offset decides", State{}, []Candidate{replica("a"), replica("b", offset(101))},
+			[]string{"b", "a"}},
 		{"priority 0 never leads", ledBy("z"), []Candidate{replica("a", priority(0), offset(999)), replica("b")}, []string{"b"}},
-		{"a loading or syncing candidate does not lead", ledBy("a"), []Candidate{replica("a", master, loading), replica("b", syncing), replica("c", empty)}, []string{"c"}},
+		{"a loading or syncing candidate does not lead", ledBy("a"),
+			[]Candidate{replica("a", master, loading), replica("b", syncing), replica("c", empty)}, []string{"c"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for range 2 { // the order of the answers does not matter
@@ -128,99 +149,5 @@ func TestRank_LeavesItsInputAlone(t *testing.T) {
 	Rank(in, State{}, AnyMember)
 	if d := cmp.Diff(want, in); d != "" {
 		t.Error(d)
-	}
-}
-
-func TestFreshest(t *testing.T) {
-	for _, tt := range []struct {
-		name   string
-		state  State
-		own    Candidate
-		others []Candidate
-		want   string // empty: no other has more
-	}{
-		{"no candidate", ledBy("z"), replica("a"), nil, ""},
-		{"a higher offset", ledBy("z"), replica("a"), []Candidate{replica("b", offset(101))}, "b"},
-		{"not the same offset, whatever the priority and the id", ledBy("z"), replica("b"), []Candidate{replica("a", priority(1))}, ""},
-		{"the highest offset", ledBy("z"), replica("a"), []Candidate{replica("b", offset(101)), replica("c", offset(102))}, "c"},
-		{"a newer history", ledBy("z"), replica("a", history("l1"), offset(999)), []Candidate{replica("b", offset(1))}, "b"},
-		{"not an older one", ledBy("z"), replica("a"), []Candidate{replica("b", history("l1"), offset(999))}, ""},
-		{"data, if we have none", ledBy("z"), replica("a", empty), []Candidate{replica("b", offset(1))}, "b"},
-		{"not an ineligible one", ledBy("z"), replica("a"), []Candidate{replica("b", offset(999), restart)}, ""},
-		{"a further offset in an unpublished replication ID", ledBy("z"), replica("b"), []Candidate{replica("a", history("own"), continues("l2"), offset(101))}, "a"},
-		{"of unknown histories the published master's, after a restart of all", allRestarted("b"), replica("a", history("x"), keys(9)), []Candidate{replica("b", history("y"), keys(1))}, "b"},
-		{"then the one with the most keys", allRestarted("z"), replica("a", history("x"), keys(8)), []Candidate{replica("b", history("y"), keys(9))}, "b"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			best, found := Freshest(tt.own, tt.others, tt.state, eligibilityOf(tt.state))
-			if best.ID != tt.want || found != (tt.want != "") {
-				t.Fatalf("got %q, %t", best.ID, found)
-			}
-			if found { // the member that gets the lock does not transfer it back
-				if back, again := Freshest(best, append(tt.others, tt.own), tt.state, eligibilityOf(tt.state)); again && back.ID == tt.own.ID {
-					t.Error("they transfer the lock to and fro")
-				}
-			}
-		})
-	}
-}
-
-func TestComparableOffset(t *testing.T) {
-	branched := redis.Position{ReplID: "b", ReplID2: "a", ReplID2EndOffset: 100, Offset: 150}
-	for _, tt := range []struct {
-		p       redis.Position
-		history string
-		want    int64
-	}{
-		{branched, "b", 150}, {branched, "a", 99}, {redis.Position{ReplID: "b", ReplID2: "a", Offset: 150}, "a", 150},
-		{redis.Position{ReplID: "b", ReplID2: "a", ReplID2EndOffset: 200, Offset: 150}, "a", 150},
-	} {
-		if got := comparableOffset(tt.p, tt.history); got != tt.want {
-			t.Errorf("the offset of %+v in %s is %d, want %d", tt.p, tt.history, got, tt.want)
-		}
-	}
-}
-
-// An aliased run whose replication ID is unknown ranks by the history that it continues.
-func TestRank_AliasedRuns(t *testing.T) {
-	known := redis.Position{ReplID: "old", Offset: 100}
-	s := State{Master: &Master{Peer: handlers.Peer{ID: "m", RunID: "other"}}, Histories: []string{"older", "old"}}
-	source := Candidate{ID: "source", Status: redis.Status{RunID: "run", Keys: 11, Priority: 100, Position: redis.Position{ReplID: "unknown", Offset: 110}}}
-	other := Candidate{ID: "other", Status: redis.Status{RunID: "other", Keys: 10, Priority: 100, Position: known}}
-	if got := Rank([]Candidate{source, other}, s, AnyMember); got[0].ID != "other" {
-		t.Errorf("%s ranks first although its history is unknown", got[0].ID)
-	}
-	before := redis.Status{RunID: "run", Position: redis.Position{ReplID: "new", ReplID2: "old", Offset: 110}}
-	ours := Candidate{ID: "ours", Status: redis.Status{RunID: "ours", Keys: 1, Priority: 100, Position: redis.Position{ReplID: "aof", Offset: 7}}}
-	aliased := s.AliasRuns(before, ours.Status)
-	if got := Rank([]Candidate{source, other}, aliased, AnyMember); got[0].ID != "source" {
-		t.Errorf("%s ranks before the aliased run, which holds more", got[0].ID)
-	}
-	if _, more := Freshest(other, []Candidate{source}, aliased, AnyMember); !more {
-		t.Error("the aliased run is not found to hold more")
-	}
-	if got := Rank([]Candidate{ours, other}, aliased, AnyMember); got[0].ID != "other" {
-		t.Errorf("%s ranks first for data that it has not caught up with", got[0].ID)
-	}
-	ours.Position = redis.Position{ReplID: "promoted", ReplID2: "aof", Offset: 7}
-	if got := Rank([]Candidate{ours, other}, aliased, AnyMember); got[0].ID != "other" {
-		t.Errorf("once promoted, %s ranks first for data that it has not caught up with", got[0].ID)
-	}
-	ours.Position = redis.Position{ReplID: "unknown", Offset: 120}
-	if got := Rank([]Candidate{other, ours}, aliased.AliasRuns(other.Status, ours.Status), AnyMember); got[0].ID != "ours" {
-		t.Errorf("%s ranks before the run that has caught up once and is aliased again", got[0].ID)
-	}
-	if got := Rank([]Candidate{other, ours}, aliased, AnyMember); got[0].ID != "ours" {
-		t.Errorf("%s ranks before the run that has caught up", got[0].ID)
-	}
-	if again := aliased.AliasRuns(source.Status, redis.Status{RunID: "third", Position: known}); again.HistoryAliases["third"] != "old" {
-		t.Errorf("an aliased run is no source: %v", again.HistoryAliases)
-	}
-	published := aliased.WithMaster(Master{Peer: handlers.Peer{ID: "source", RunID: "run"}}, source.Position)
-	if at, _ := published.historyIndex(known); at != 1 {
-		t.Errorf("the histories began again: %v", published.Histories)
-	}
-	if again := s.AliasRuns(redis.Status{RunID: "run", Position: redis.Position{ReplID: "unrelated"}}, ours.Status); again.HistoryAliases != nil {
-		t.Errorf("unrelated data are aliased: %v", again.HistoryAliases)
 	}
 }

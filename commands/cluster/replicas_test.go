@@ -26,10 +26,12 @@ func TestCountReplicas(t *testing.T) {
 		{"unless it lags", []redis.Replica{replica("a:1", 0), replica("x:0", 60)}, "", 1, 0},
 		{"behind a NAT the member's own Redis identifies it", []redis.Replica{replica("nat:1", 0), replica("b:1", 0)}, "a", 2, 0},
 		{"once, although two replicas are unidentified", []redis.Replica{replica("nat:1", 0), replica("nat:2", 0)}, "a", 1, 1},
-		{"a member that is listed twice counts once, by its better link", []redis.Replica{replica("a:1", 4), replica("a:1", 0)}, "a", 1, 0},
+		{"a member that is listed twice counts once, by its better link", []redis.Replica{replica("a:1", 4), replica("a:1", 0)}, "a", 1,
+			0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			members, unknown := CountReplicas(redis.Status{Replicas: tt.replicas}, v, "me", func(id string) bool { return id == tt.follows }, GuardPolicy{MaxLag: 5})
+			members, unknown := CountReplicas(redis.Status{Replicas: tt.replicas}, v, "me",
+				func(id string) bool { return id == tt.follows }, GuardPolicy{MaxLag: 5})
 			if members != tt.members || unknown != tt.unknown {
 				t.Errorf("got %d members, %d unknown; want %d, %d", members, unknown, tt.members, tt.unknown)
 			}
@@ -55,6 +57,40 @@ func TestUnknownReplicas_Observe(t *testing.T) {
 	} {
 		if s = s.Observe(tt.is, at.Add(tt.after*time.Millisecond)); s.Count != tt.set {
 			t.Errorf("after %d ms the guard is raised for %d of %d unknown replicas, not %d", tt.after, s.Count, tt.is, tt.set)
+		}
+	}
+}
+
+func TestReplicaFingerprint(t *testing.T) {
+	of := func(rs ...redis.Replica) string { return ReplicaFingerprint(redis.Status{Replicas: rs}) }
+	a := redis.Replica{Addr: "a:1", Online: true, Lag: 1, Offset: 7}
+	if of(a) != of(redis.Replica{Addr: "a:1", Online: true, Lag: 0, Offset: 9}) {
+		t.Error("lag and offset change the fingerprint")
+	}
+	if of(a) == of(redis.Replica{Addr: "a:1"}) || of(a) == of() || of(a) == of(a, a) ||
+		of(a) == of(redis.Replica{Addr: "b:1", Online: true}) {
+		t.Error("a replica that comes, leaves or completes its sync does not change the fingerprint")
+	}
+}
+
+func TestIsRecordedInstance(t *testing.T) {
+	v := View{State: threeMembers(), LiveAgents: map[string]MemberKey{"b": {RunID: "new-b"}, "x": {RunID: "run-x"}}}
+	for runID, want := range map[string]bool{"run-a": true, "run-b": true, "new-b": true, "run-x": false, "": false, "z": false} {
+		if got := IsRecordedInstance(v, runID); got != want {
+			t.Errorf("run %q: got %t", runID, got)
+		}
+	}
+	v.State.Members["e"] = MemberRecord{}
+	if IsRecordedInstance(v, "") {
+		t.Error("an unknown run is recorded")
+	}
+}
+
+func TestMemberAtAddr(t *testing.T) {
+	v := View{State: threeMembers(), LiveAgents: map[string]MemberKey{"b": {Address: "moved:1"}, "x": {Address: "x:1"}}}
+	for addr, want := range map[string]string{"a:1": "", "moved:1": "b", "b:1": "", "j:1": "j", "x:1": ""} {
+		if got := MemberAtAddr(v, "a", addr); got != want {
+			t.Errorf("%s: got %q", addr, got)
 		}
 	}
 }

@@ -1,35 +1,19 @@
 package cluster
 
-import (
-	"time"
-
-	"resec/handlers/redis"
-)
-
 // Snapshot is everything that an agent knows at one moment.
 type Snapshot struct {
-	View          View             // of Consul; Index 0: none yet
-	Paused        bool             // the cluster is paused, by this machine's clock
-	Health        redis.Health     // of our Redis
-	Probed        bool             // Health is the result of a probe
-	SessionID     string           // of our session; empty: none
-	ConsulDown    bool             // Consul does not answer our watch
-	ConsulUpSince time.Time        // when Consul last became available again
-	Adopted       string           // the session that this agent adopted from its predecessor; empty: none
-	HasLed        bool             // this agent has led since it started
-	Registered    bool             // our check is in Consul, so that a session can be bound to it
-	Reason        string           // why our Redis was last kept from following or leading; empty: it was not
-	Operator      OperatorSettings // the operator's own guard on our Redis
-	Failure       MasterFailure    // the published master as our monitor sees it
+	Observation
+	SessionID  string           // of our session; empty: none
+	Adopted    string           // the session that this agent adopted from its predecessor; empty: none
+	HasLed     bool             // this agent has led since it started
+	Registered bool             // our check is in Consul, so that a session can be bound to it
+	Reason     string           // why our Redis was last kept from following or leading; empty: it was not
+	Operator   OperatorSettings // the operator's own guard on our Redis
+	Failure    MasterFailure    // the published master as our monitor sees it
 }
 
 // HoldsLock reports whether our session holds the lock.
 func (k Snapshot) HoldsLock() bool { return k.SessionID != "" && k.View.Session == k.SessionID }
-
-// SetView replaces the view and evaluates its pause at now.
-func (k *Snapshot) SetView(v View, now time.Time) {
-	k.View, k.Paused = v, v.Pause.Active(now)
-}
 
 // CatalogNotNeeded reports whether an election needs no catalogue: the master's own agent reported its failure, and our Redis is
 // recorded as in sync, so that only recorded members may lead. It saves three calls, the larger part of a failover's time.

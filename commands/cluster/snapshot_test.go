@@ -46,3 +46,48 @@ func TestFollowedMaster(t *testing.T) {
 		}
 	}
 }
+
+func TestSnapshot_CatalogNotNeeded(t *testing.T) {
+	reported := func(k *Snapshot) { k.View.State.Why = WhyDead }
+	for _, tt := range []struct {
+		name string
+		k    Snapshot
+		want bool
+	}{
+		{"the master's agent reported it, and we are recorded", situation(lockFree, reported), true},
+		{"it was not reported", situation(lockFree), false},
+		{"we are not recorded", situation(lockFree, reported, notRecorded), false},
+		{"our Redis was restarted", situation(lockFree, reported, restartedRedis), false},
+		{"we are the master", situation(lockFree, publishedOwn, reported), false},
+		{"no master", situation(lockFree, noState), false},
+	} {
+		if got := tt.k.CatalogNotNeeded("me"); got != tt.want {
+			t.Errorf("%s: got %t", tt.name, got)
+		}
+	}
+}
+
+func TestSnapshot_HoldsLock(t *testing.T) {
+	if !situation(holdingLock).HoldsLock() || situation().HoldsLock() || situation(lockFree, withoutSession).HoldsLock() {
+		t.Error("only our own session holds the lock")
+	}
+}
+
+func TestIsServingMaster(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		k    Snapshot
+		want bool
+	}{
+		{"published and writable", leading(), true},
+		{"fenced", leading(fencedRedis), false},
+		{"a replica", leading(func(k *Snapshot) { k.Health.Status.Master = false }), false},
+		{"another run", leading(restartedRedis), false},
+		{"another member is published", leading(func(k *Snapshot) { k.View.State.Master.ID = "a" }), false},
+		{"none is published", leading(noState), false},
+	} {
+		if got := IsServingMaster(tt.k, "me"); got != tt.want {
+			t.Errorf("%s: got %t", tt.name, got)
+		}
+	}
+}

@@ -26,7 +26,8 @@ func TestStallLimit(t *testing.T) {
 			t.Errorf("lag %s, interval %s: got %s, want %s", tt.lag, tt.interval, got, tt.want)
 		}
 		closes, opens := tt.lag+2100*time.Millisecond+got+s, tt.interval*3/2+tt.lag+2500*time.Millisecond
-		if early := tt.detection + tt.lag + 2500*time.Millisecond + StallAllowance(tt.lag, tt.interval, tt.detection); tt.detection > 0 {
+		if early := tt.detection + tt.lag + 2500*time.Millisecond + StallAllowance(tt.lag, tt.interval,
+			tt.detection); tt.detection > 0 {
 			opens = min(opens, early)
 		}
 		if closes > opens && tt.interval >= s {

@@ -21,9 +21,11 @@ func TestState_WithMaster(t *testing.T) {
 		want   State
 	}{
 		{"the first term is 1", State{}, me, State{Master: with(1), Histories: []string{"new"}, Version: 1}},
-		{"a term is one more than the published one", State{Service: "redis-master", Master: old, Histories: []string{"old"}, Members: record, Why: WhyDead, Version: 1}, me,
+		{"a term is one more than the published one",
+			State{Service: "redis-master", Master: old, Histories: []string{"old"}, Members: record, Why: WhyDead, Version: 1}, me,
 			State{Service: "redis-master", Master: with(42), Histories: []string{"old", "new"}, Members: record, Version: 1}},
-		{"a higher term that the new master knows counts", State{Master: old, Histories: []string{"old"}}, *with(99), State{Master: with(100), Histories: []string{"old", "new"}, Version: 1}},
+		{"a higher term that the new master knows counts", State{Master: old, Histories: []string{"old"}}, *with(99),
+			State{Master: with(100), Histories: []string{"old", "new"}, Version: 1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := at("new", "")
@@ -52,10 +54,14 @@ func TestState_Term(t *testing.T) {
 // Other versions of the program read these names in Consul.
 func TestState_AsJSON(t *testing.T) {
 	s := State{Service: "redis-master", Histories: []string{"l"}, Why: "dead", Version: 1,
-		Members: map[string]MemberRecord{"a": {RunID: "r", Address: "10.0.0.1:6379"}, "b": {RunID: "q", Address: "10.0.0.2:6379", CatchingUp: true}},
-		Master:  &Master{Peer: handlers.Peer{ID: "a", RunID: "r", Address: "10.0.0.1:6379", Term: 7}, Node: "n", ServiceID: "s", Guard: 2, ForceFollow: []string{"b"}}}
-	want := `{"service":"redis-master","master":{"id":"a","run_id":"r","address":"10.0.0.1:6379","term":7,"node":"n","service_id":"s","guard":2,"max_lag":0,"overrule":["b"]},` +
-		`"chain":["l"],"record":{"a":{"run_id":"r","address":"10.0.0.1:6379"},"b":{"run_id":"q","address":"10.0.0.2:6379","joining":true}},"why":"dead","version":1}`
+		Members: map[string]MemberRecord{"a": {RunID: "r", Address: "10.0.0.1:6379"},
+			"b": {RunID: "q", Address: "10.0.0.2:6379", CatchingUp: true}},
+		Master: &Master{Peer: handlers.Peer{ID: "a", RunID: "r", Address: "10.0.0.1:6379", Term: 7}, Node: "n", ServiceID: "s",
+			Guard: 2, ForceFollow: []string{"b"}}}
+	want := `{"service":"redis-master","master":{"id":"a","run_id":"r","address":"10.0.0.1:6379","term":7,` +
+		`"node":"n","service_id":"s","guard":2,"max_lag":0,"overrule":["b"]},` +
+		`"chain":["l"],"record":{"a":{"run_id":"r","address":"10.0.0.1:6379"},` +
+		`"b":{"run_id":"q","address":"10.0.0.2:6379","joining":true}},"why":"dead","version":1}`
 	got, err := json.Marshal(s)
 	if err != nil {
 		t.Fatal(err)

@@ -11,12 +11,15 @@ import (
 // The successor is a streaming replica with a live agent, the one with the highest offset.
 func TestSuccessor(t *testing.T) {
 	me := Master{Peer: handlers.Peer{ID: "me", RunID: "run-me", Address: "me:1", Term: 5}}
-	k := Snapshot{View: View{State: State{Master: &me, Histories: []string{"l"}, Members: map[string]MemberRecord{
-		"me": {RunID: "run-me"}, "a": {RunID: "run-a"}, "b": {RunID: "run-b"}, "tried": {RunID: "run-tried"}, "j": {RunID: "run-j", CatchingUp: true}, "dead": {RunID: "run-dead"}}},
-		LiveAgents: map[string]MemberKey{"a": {Session: "a's"}, "b": {Session: "b's"}, "tried": {Session: "tried's"}, "j": {Session: "j's"}}}}
+	k := Snapshot{Observation: Observation{View: View{State: State{Master: &me, Histories: []string{"l"}, Members: map[string]MemberRecord{
+		"me": {RunID: "run-me"}, "a": {RunID: "run-a"}, "b": {RunID: "run-b"}, "tried": {RunID: "run-tried"},
+		"j": {RunID: "run-j", CatchingUp: true}, "dead": {RunID: "run-dead"}}},
+		LiveAgents: map[string]MemberKey{"a": {Session: "a's"}, "b": {Session: "b's"}, "tried": {Session: "tried's"},
+			"j": {Session: "j's"}}}}}
 	c := func(id string, offset int64, change ...func(*Candidate)) Candidate {
-		c := Candidate{ID: id, AgentAlive: true, Status: redis.Status{RunID: "run-" + id, MasterAddr: "me:1", LinkUp: true, Priority: 100, Keys: 1,
-			Position: redis.Position{ReplID: "l", Offset: offset}}}
+		c := Candidate{ID: id, AgentAlive: true,
+			Status: redis.Status{RunID: "run-" + id, MasterAddr: "me:1", LinkUp: true, Priority: 100, Keys: 1,
+				Position: redis.Position{ReplID: "l", Offset: offset}}}
 		for _, f := range change {
 			f(&c)
 		}
@@ -52,12 +55,15 @@ func TestSuccessor(t *testing.T) {
 func TestDecideSwitchover(t *testing.T) {
 	me := Master{Peer: handlers.Peer{ID: "me", RunID: "run-me", Address: "10.0.0.9:6379"}}
 	k := leading(func(k *Snapshot) {
-		k.View.State.Members = map[string]MemberRecord{"me": {RunID: "run-me"}, "a": {RunID: "run-a"}, "b": {RunID: "run-b"}, "dead": {RunID: "run-dead"}}
-		k.View.LiveAgents = map[string]MemberKey{"me": {Session: "mine", Address: me.Address}, "a": {Session: "a's", RunID: "run-a", Address: "10.0.0.1:6379"},
+		k.View.State.Members = map[string]MemberRecord{"me": {RunID: "run-me"}, "a": {RunID: "run-a"}, "b": {RunID: "run-b"},
+			"dead": {RunID: "run-dead"}}
+		k.View.LiveAgents = map[string]MemberKey{"me": {Session: "mine", Address: me.Address},
+			"a": {Session: "a's", RunID: "run-a", Address: "10.0.0.1:6379"},
 			"b": {Session: "b's", RunID: "run-b", Address: "10.0.0.2:6379"}, "dead": {RunID: "run-dead"}}
 	})
 	at := func(id string, offset int64, change ...func(*redis.Status)) Candidate {
-		st := redis.Status{RunID: "run-" + id, MasterAddr: me.Address, LinkUp: true, Keys: 1, Priority: 100, Position: redis.Position{ReplID: "l", Offset: offset}}
+		st := redis.Status{RunID: "run-" + id, MasterAddr: me.Address, LinkUp: true, Keys: 1, Priority: 100,
+			Position: redis.Position{ReplID: "l", Offset: offset}}
 		for _, f := range change {
 			f(&st)
 		}
@@ -79,18 +85,26 @@ func TestDecideSwitchover(t *testing.T) {
 		{"unknown", Request{To: "x"}, []Candidate{master, at("a", 1000)}, nil, "x", "there is no member x"},
 		{"the master", Request{To: "me"}, []Candidate{master, at("a", 1000)}, nil, "me", "me is the master already"},
 		{"without an agent", Request{To: "dead"}, []Candidate{master, at("dead", 1000)}, nil, "dead", "dead has no live agent"},
-		{"unreachable", Request{To: "a"}, []Candidate{master}, nil, "a", "the redis of a does not answer, or another instance answers at its address"},
+		{"unreachable", Request{To: "a"}, []Candidate{master}, nil, "a",
+			"the redis of a does not answer, or another instance answers at its address"},
 		{"link down", Request{To: "a"}, []Candidate{master, at("a", 1000, linkDown)}, nil, "a", "a does not replicate from the master"},
-		{"another history", Request{To: "a"}, []Candidate{master, at("a", 1000, func(s *redis.Status) { s.Position.ReplID = "z" })}, nil, "a", "a does not replicate from the master"},
-		{"too far behind", Request{To: "a"}, []Candidate{at("me", 5<<20, func(s *redis.Status) { s.Master = true }), at("a", 1)}, nil, "a", "a is too far behind: 5242879 bytes"},
-		{"catching up", Request{To: "a"}, []Candidate{master, at("a", 1)}, func(k *Snapshot) { k.View.State.Members["a"] = MemberRecord{RunID: "run-a", CatchingUp: true} }, "a",
+		{"another history", Request{To: "a"}, []Candidate{master, at("a", 1000, func(s *redis.Status) { s.Position.ReplID = "z" })},
+			nil, "a", "a does not replicate from the master"},
+		{"too far behind", Request{To: "a"}, []Candidate{at("me", 5<<20, func(s *redis.Status) { s.Master = true }), at("a", 1)}, nil,
+			"a", "a is too far behind: 5242879 bytes"},
+		{"catching up", Request{To: "a"}, []Candidate{master, at("a", 1)},
+			func(k *Snapshot) { k.View.State.Members["a"] = MemberRecord{RunID: "run-a", CatchingUp: true} }, "a",
 			"a may not lead: it has not caught up with the master"},
-		{"priority 0", Request{To: "a"}, []Candidate{master, at("a", 1000, func(s *redis.Status) { s.Priority = 0 })}, nil, "a", "a may not lead: its replica-priority is 0"},
-		{"the master refuses writes", Request{To: "a"}, []Candidate{at("me", 1000), at("a", 1000)}, nil, "a", "the master me does not accept writes"},
+		{"priority 0", Request{To: "a"}, []Candidate{master, at("a", 1000, func(s *redis.Status) { s.Priority = 0 })}, nil, "a",
+			"a may not lead: its replica-priority is 0"},
+		{"the master refuses writes", Request{To: "a"}, []Candidate{at("me", 1000), at("a", 1000)}, nil, "a",
+			"the master me does not accept writes"},
 		{"paused", Request{To: "a"}, []Candidate{master, at("a", 1000)}, pausedCluster, "a",
 			"the cluster is paused until " + time.Date(2030, 1, 1, 0, 0, 0, 0, time.Local).Format(time.RFC3339) + ": disks"},
-		{"accepted, then its agent died", Request{To: "dead", Accepted: true}, []Candidate{master}, nil, "dead", "the agent of dead is down"},
-		{"a dry run", Request{To: "b", DryRun: true}, []Candidate{master, at("b", 990)}, nil, "b", "b would lead: it replicates from the master and is 10 bytes behind"},
+		{"accepted, then its agent died", Request{To: "dead", Accepted: true}, []Candidate{master}, nil, "dead",
+			"the agent of dead is down"},
+		{"a dry run", Request{To: "b", DryRun: true}, []Candidate{master, at("b", 990)}, nil, "b",
+			"b would lead: it replicates from the master and is 10 bytes behind"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			now := k
@@ -103,7 +117,8 @@ func TestDecideSwitchover(t *testing.T) {
 			}
 			tt.request.Planned = true
 			got := DecideSwitchover(tt.request, tt.cs, now, me)
-			if got.To != tt.to || got.Answer != tt.answer || got.Accepted != (tt.answer == "" || tt.request.DryRun || tt.request.Accepted) {
+			if got.To != tt.to || got.Answer != tt.answer ||
+				got.Accepted != (tt.answer == "" || tt.request.DryRun || tt.request.Accepted) {
 				t.Errorf("got %+v, want %q, %q", got, tt.to, tt.answer)
 			}
 		})

@@ -31,7 +31,7 @@ func (e EndReason) String() string { return e.Text }
 // TermEnded reports whether a term is over, and why. A lost lock comes first. A pause ignores everything that happens to our
 // Redis. Views older than the term prove nothing.
 func TermEnded(k Snapshot, t Term) (EndReason, bool) {
-	current := k.View.Index >= t.Index
+	current := k.Fresh && k.View.Index >= t.Index
 	if current {
 		if end := lockLost(k, t); end.Text != "" {
 			return end, true

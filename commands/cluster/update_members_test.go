@@ -12,8 +12,10 @@ func TestState_UpdateMembers(t *testing.T) {
 	mark := redis.Position{ReplID: "l2", Offset: 100}
 	// member has a live agent and is in sync with the master.
 	member := func(id string, change ...func(*MemberObservation)) MemberObservation {
-		m := MemberObservation{ID: id, MemberKey: MemberKey{Session: "s-" + id, RunID: "run-" + id, Address: id + ":1"}, InCatalog: true,
-			Status: &redis.Status{RunID: "run-" + id, MasterAddr: "a:1", LinkUp: true, Keys: 1, Position: redis.Position{ReplID: "l2", Offset: 100}}}
+		m := MemberObservation{ID: id, MemberKey: MemberKey{Session: "s-" + id, RunID: "run-" + id, Address: id + ":1"},
+			InCatalog: true,
+			Status: &redis.Status{RunID: "run-" + id, MasterAddr: "a:1", LinkUp: true, Keys: 1,
+				Position: redis.Position{ReplID: "l2", Offset: 100}}}
 		for _, f := range change {
 			f(&m)
 		}
@@ -56,15 +58,18 @@ func TestState_UpdateMembers(t *testing.T) {
 		{"not while it is in a full sync", member("j", syncing), rec("run-j", "j:1", true), former},
 		{"not with another replication ID", member("j", unrelated), rec("run-j", "j:1", true), former},
 		{"a member that has caught up may fall behind", member("b", behind), rec("run-b", "b:1", false), former},
-		{"a restarted member is recorded in its new run once it has attached", member("b", restarted, syncing), rec("run-new", "b:1", true), former},
+		{"a restarted member is recorded in its new run once it has attached", member("b", restarted, syncing),
+			rec("run-new", "b:1", true), former},
 		{"as in sync once it has reached the mark", member("b", restarted), rec("run-new", "b:1", false), former},
 		{"not before it has attached", member("b", restarted, parked), rec("run-b", "b:1", false), former},
 		{"a new address is recorded", member("b", moved), rec("run-b", "elsewhere:1", false), former},
 		{"a member whose agent is dead stays", member("b", agentDead), rec("run-b", "b:1", false), former},
 		{"a deregistered member leaves", member("b", deregistered), nil, []string{"f", "g", "b"}},
-		{"not while its Redis still replicates", member("b", deregistered, func(m *MemberObservation) { m.Replicating = true }), rec("run-b", "b:1", false), former},
+		{"not while its Redis still replicates", member("b", deregistered, func(m *MemberObservation) { m.Replicating = true }),
+			rec("run-b", "b:1", false), former},
 		{"a former member can return", member("f", parked, unrelated), rec("run-f", "f:1", true), []string{"g"}},
-		{"a member with a session stays although its Consul agent lost its data", member("b", func(m *MemberObservation) { m.InCatalog = false }), rec("run-b", "b:1", false), former},
+		{"a member with a session stays although its Consul agent lost its data",
+			member("b", func(m *MemberObservation) { m.InCatalog = false }), rec("run-b", "b:1", false), former},
 		{"the master stays whatever is observed", member("a", deregistered), rec("run-a", "a:1", false), former},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -106,7 +111,8 @@ func TestState_UpdateMembersUsesForce(t *testing.T) {
 	s := threeMembers(func(s *State) { s.Master.ForceFollow = []string{"b", "j", "x"} })
 	inSync := func(id string) MemberObservation {
 		return MemberObservation{ID: id, MemberKey: MemberKey{Session: "s", RunID: "run-" + id, Address: id + ":1"}, InCatalog: true,
-			Status: &redis.Status{RunID: "run-" + id, MasterAddr: "a:1", LinkUp: true, Position: redis.Position{ReplID: "l2", Offset: 100}}}
+			Status: &redis.Status{RunID: "run-" + id, MasterAddr: "a:1", LinkUp: true,
+				Position: redis.Position{ReplID: "l2", Offset: 100}}}
 	}
 	got := s.UpdateMembers([]MemberObservation{inSync("b"), inSync("x")}, redis.Position{ReplID: "l2", Offset: 100})
 	if d := cmp.Diff([]string{"j"}, got.Master.ForceFollow); d != "" {
@@ -121,5 +127,40 @@ func TestState_UpdateMembersKeepsMaster(t *testing.T) {
 	got := threeMembers(without("a")).UpdateMembers(nil, redis.Position{ReplID: "l2"}).Members["a"]
 	if d := cmp.Diff(MemberRecord{RunID: "run-a", Address: "a:1", InSyncTerm: 4}, got); d != "" {
 		t.Error(d)
+	}
+}
+
+func TestState_UpdateMembersBounds(t *testing.T) {
+	mark := redis.Position{ReplID: "l2"}
+	if d := cmp.Diff(State{}, State{}.UpdateMembers([]MemberObservation{{ID: "x"}}, mark)); d != "" {
+		t.Errorf("without a master: %s", d)
+	}
+	if d := cmp.Diff([]string{"l1", "l2"}, threeMembers().UpdateMembers(nil, redis.Position{}).Histories); d != "" {
+		t.Errorf("without a replication ID: %s", d)
+	}
+	s := threeMembers(func(s *State) { s.FormerMembers = histories(0, maxFormerMembers) })
+	got := s.UpdateMembers([]MemberObservation{{ID: "b"}}, mark).FormerMembers
+	if d := cmp.Diff(append(histories(1, maxFormerMembers), "b"), got); d != "" {
+		t.Errorf("above the limit: %s", d)
+	}
+}
+
+// Without a live agent a member is not followed up, as long as the catalogue lists it or its Redis replicates.
+func TestState_UpdateMembersWithoutAgent(t *testing.T) {
+	st := redis.Status{RunID: "new-b", MasterAddr: "a:1", LinkUp: true, Position: redis.Position{ReplID: "l2", Offset: 9}}
+	for _, tt := range []struct {
+		name string
+		o    MemberObservation
+		run  string
+	}{
+		{"it replicates",
+			MemberObservation{ID: "b", MemberKey: MemberKey{RunID: "new-b"}, Replicating: true, InCatalog: true, Status: &st}, "run-b"},
+		{"it is listed", MemberObservation{ID: "b", InCatalog: true}, "run-b"},
+		{"it answers", MemberObservation{ID: "b", MemberKey: MemberKey{RunID: "new-b"}, InCatalog: true, Status: &st}, "new-b"},
+	} {
+		if got := threeMembers().UpdateMembers([]MemberObservation{tt.o},
+			redis.Position{ReplID: "l2"}).Members["b"]; got.RunID != tt.run {
+			t.Errorf("%s: got %+v", tt.name, got)
+		}
 	}
 }

@@ -16,7 +16,8 @@ import (
 	"resec/handlers"
 )
 
-const newerText = "read the state at k/state: the state was written by a newer resec: its version is 2, this resec knows version 1; upgrade resec on this host"
+const newerText = "read the state at k/state: the state was written by a newer resec: its version is 2, " +
+	"this resec knows version 1; upgrade resec on this host"
 
 // newerState is a read of a state of version 2, whose fields have another shape, while session "ours" holds the lock.
 func newerState() cluster.View {
@@ -101,7 +102,8 @@ func TestNewerVersion_IsNotPreempted(t *testing.T) {
 		}
 	})
 	l := Lock{Client: client, Key: "k", Member: "a", LastKnown: &LastKnownState{}}
-	_, err := l.Preempt(t.Context(), "ours", cluster.View{Index: 9, LockIndex: 5, StateIndex: 8, Session: "theirs", Holder: "b"}, cluster.State{})
+	_, err := l.Preempt(t.Context(), "ours", cluster.View{Index: 9, LockIndex: 5, StateIndex: 8, Session: "theirs", Holder: "b"},
+		cluster.State{})
 	if !errors.Is(err, cluster.ErrNewerVersion) {
 		t.Errorf("got %v", err)
 	}

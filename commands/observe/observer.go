@@ -18,10 +18,16 @@ import (
 // readRetry is the pause after a consistent read of the lock failed, while one is needed.
 const readRetry = 500 * time.Millisecond
 
+// Redis is a server that can be watched: a *redis.Server, or what owns one.
+type Redis interface {
+	Addr() string
+	Watch(ctx context.Context, p redis.Probe, now <-chan struct{}, report func(redis.Health))
+}
+
 // Observer writes what it observes into a snapshot.
 type Observer struct {
 	Lock  lock.Lock
-	Redis *redis.Server // nil: only the lock is observed
+	Redis Redis // nil: only the lock is observed
 	Probe redis.Probe
 	Log   *slog.Logger
 
@@ -48,12 +54,12 @@ func (o *Observer) Run(ctx context.Context) error {
 
 // Take takes a view that a read of the caller's returned, unless a newer one is known, and reports whether it did.
 func (o *Observer) Take(v cluster.View) bool {
-	return o.update(func(s *Snapshot) bool { return s.takeRead(v) })
+	return o.update(func(s *Snapshot) bool { return s.TakeRead(v, time.Now()) })
 }
 
 // Wrote takes a view that a write of the caller's returned, unless the watch has shown that write already.
 func (o *Observer) Wrote(v cluster.View) {
-	o.update(func(s *Snapshot) bool { return s.takeWritten(v) })
+	o.update(func(s *Snapshot) bool { return s.TakeWritten(v, time.Now()) })
 }
 
 // Read reads the lock with one consistent query, takes the view, and returns it. It takes a view with a lower index than the
@@ -72,9 +78,9 @@ func (o *Observer) Read(ctx context.Context) (cluster.View, error) {
 func (o *Observer) takeConsistent(v cluster.View, before uint64) {
 	o.update(func(s *Snapshot) bool {
 		if o.views.Load() != before {
-			return s.takeRead(v)
+			return s.TakeRead(v, time.Now())
 		}
-		s.take(v)
+		s.Take(v, time.Now())
 		return true
 	})
 }

@@ -45,6 +45,11 @@ func newObserving(t *testing.T, consul http.HandlerFunc) *observing {
 	return o
 }
 
+// view is a view that is held by a session.
+func view(index uint64, session string) cluster.View {
+	return cluster.View{Index: index, LockIndex: index, Session: session}
+}
+
 // OnView is called for each view that is taken, within the update.
 func TestObserver_TakeAndWrote(t *testing.T) {
 	o := newObserving(t, http.NotFound)
