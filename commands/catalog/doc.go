@@ -1,6 +1,6 @@
 // Package catalog registers a member as a Consul service with a TTL check, and reads and changes the entries of the others.
 //
-// A member has one service instance. Its role is told apart by the service's name or by a tag (Naming), so a change of role is
+// A member has one service instance. The service's name or a tag shows its role (Naming), so a change of role is
 // one re-registration under the same id. The Registrar keeps the instance as it should be: its goroutine, Run, is the only one
 // that writes it. What Run does next is decided by pure functions on a registration (decide.go); the calls are in register.go.
 //
