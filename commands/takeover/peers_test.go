@@ -1,0 +1,131 @@
+package takeover
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"resec/handlers/redis"
+)
+
+func TestParkSelf(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*fake)
+		parks  bool
+	}{
+		{"a replica", func(*fake) {}, true},
+		{"a master", func(f *fake) { f.st.Master = true }, false},
+		{"parked already", func(f *fake) { f.st.MasterAddr, f.st.LinkUp = redis.Sink, false }, false},
+	} {
+		s := newScene(t)
+		s.me.set(tt.change)
+		if err := s.parkSelf(t.Context()); err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		if got := slices.Contains(s.log.list(), "me: REPLICAOF 127.0.0.1 1"); got != tt.parks {
+			t.Errorf("%s: parks %t", tt.name, got)
+		}
+	}
+}
+
+// Our Redis is parked before the promotion, because another Redis may come up at the old master's address.
+func TestDetachSelf(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		oldParked bool
+		ownRun    string
+		parks     bool
+	}{
+		{"the old master is not parked", false, "run-me", true},
+		{"the old master is parked", true, "run-me", false},
+		{"our redis is the published master", false, "run-old", false},
+	} {
+		s := newScene(t)
+		p := s.newRun()
+		p.old.parked = tt.oldParked
+		if err := p.detachSelf(t.Context(), s.view, tt.ownRun); err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		if got := s.me.status().Parked(); got != tt.parks {
+			t.Errorf("%s: parked %t", tt.name, got)
+		}
+	}
+}
+
+func TestRefuseIfServing(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		arrange func(*scene)
+		refuses bool
+	}{
+		{"the old master answers", func(s *scene) { s.other["old"].set(func(f *fake) { f.denied = false }) }, false},
+		{"our redis streams from it", func(*scene) {}, true},
+		{"only a member streams from it", func(s *scene) { s.me.set(func(f *fake) { f.st.LinkUp = false }) }, true},
+		{"only a redis that is no member streams from it", func(s *scene) {
+			s.me.set(func(f *fake) { f.st.LinkUp = false })
+			s.other["b"].set(func(f *fake) { f.st.RunID, f.st.Position.ReplID = "x", "zzzz" })
+		}, false},
+		{"no redis streams from it", func(s *scene) {
+			s.me.set(func(f *fake) { f.st.LinkUp = false })
+			s.other["b"].set(func(f *fake) { f.st.LinkUp = false })
+		}, false},
+	} {
+		s := newScene(t)
+		s.other["old"].set(func(f *fake) { f.denied = true })
+		tt.arrange(s)
+		if err := s.newRun().refuseIfServing(t.Context(), s.view, s.me.status()); (err != nil) != tt.refuses {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
+// A member that is too slow for the first look is asked again.
+func TestWaitForSlowPeers_SecondLook(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	first := true
+	s.other["b"].set(func(f *fake) {
+		f.slow = func(line string) time.Duration {
+			if line == "INFO" && first {
+				first = false
+				return peerTimeout * 3 / 2
+			}
+			return 0
+		}
+	})
+	p := s.newRun()
+	p.Peers.WaitForSlowUntil = time.Now().Add(time.Minute)
+	if err := p.waitForSlowPeers(t.Context(), s.view); err != nil || !s.other["b"].status().Parked() {
+		t.Errorf("error %v, b is %+v", err, s.other["b"].status())
+	}
+}
+
+// While the link of our Redis is down it has not caught up, whatever its offset says.
+func TestSyncFrom_LinkComesUpLate(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.me.set(func(f *fake) {
+		f.onChange = func(line string, f *fake) {
+			if strings.HasPrefix(line, "REPLICAOF") {
+				f.st.LinkUp = false
+			}
+		}
+	})
+	s.other["b"].set(func(f *fake) {
+		f.slow = func(line string) time.Duration {
+			if line == "INFO" && s.me.status().MasterAddr == s.other["b"].addr { // is it still the same instance?
+				s.me.set(func(f *fake) { f.st.LinkUp = true })
+			}
+			return 0
+		}
+	})
+	p := s.newRun()
+	if err := p.openPeer(t.Context(), p.parked[0]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.syncFrom(t.Context(), p.parked[0], redis.Status{RunID: "run-b", Position: history}); err != nil || !s.me.status().LinkUp {
+		t.Errorf("error %v, our redis %+v", err, s.me.status())
+	}
+}
