@@ -148,7 +148,7 @@ func TestAgent_RedisLetsNobodyIn(t *testing.T) {
 		}
 		return nil
 	})
-	ok(t, k.Agents[m].Said("does not let us in"))
+	ok(t, k.Agents[m].Said("event=redis_access_denied"))
 	e, err := k.Consul.Entries(k.Name+"-master", "")
 	if err != nil || len(e) != 1 || e[0].Checks.AggregatedStatus() != "passing" {
 		t.Errorf("the master is not listed: %d entries, %v", len(e), err)

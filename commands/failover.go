@@ -135,8 +135,7 @@ func (c *config) survey(ctx context.Context, client *api.Client) (cluster.View, 
 	if err != nil {
 		return view, nil, err
 	}
-	opt := c.redis("status")
-	opt.Timeout = statusTimeout
+	opt := c.redis("status").WithTimeout(statusTimeout)
 	return view, status.Probe(ctx, cluster.Members(entries, view), opt), nil
 }
 

@@ -34,9 +34,9 @@ func (c *config) identify(ctx context.Context, client *api.Client, log *slog.Log
 		if err == nil {
 			return c.member(node, addr), nil
 		}
-		if ctx.Err() == nil && errorKind(err) != logged {
+		if ctx.Err() == nil && lock.ErrorKind(err) != logged {
 			log.Warn("cannot read the node name from the consul agent; retrying", "event", "consul_node_unknown", "err", err)
-			logged = errorKind(err)
+			logged = lock.ErrorKind(err)
 		}
 		select {
 		case <-ctx.Done():
@@ -44,15 +44,6 @@ func (c *config) identify(ctx context.Context, client *api.Client, log *slog.Log
 		case <-time.After(identifyPause):
 		}
 	}
-}
-
-// errorKind is a summary of an error that stays the same between attempts: without the local port of a connection.
-func errorKind(err error) string {
-	var op *net.OpError
-	if errors.As(err, &op) {
-		return op.Op + ": " + op.Err.Error()
-	}
-	return err.Error()
 }
 
 // consulNode returns the name and the address of the node on which Consul's agent runs.

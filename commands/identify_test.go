@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"resec/commands/lock"
+
 	"github.com/hashicorp/consul/api"
 )
 
@@ -76,10 +78,10 @@ func TestErrorKind(t *testing.T) {
 	dial := func(port int) error {
 		return &net.OpError{Op: "dial", Source: &net.TCPAddr{Port: port}, Err: errors.New("connection refused")}
 	}
-	if a, b := errorKind(dial(1)), errorKind(dial(2)); a != b || !strings.Contains(a, "connection refused") {
+	if a, b := lock.ErrorKind(dial(1)), lock.ErrorKind(dial(2)); a != b || !strings.Contains(a, "connection refused") {
 		t.Errorf("got %q and %q", a, b)
 	}
-	if got := errorKind(errors.New("no such node")); got != "no such node" {
+	if got := lock.ErrorKind(errors.New("no such node")); got != "no such node" {
 		t.Errorf("got %q", got)
 	}
 }

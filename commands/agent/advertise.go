@@ -36,7 +36,7 @@ func (a *Agent) confirmMaster(ctx context.Context, e catalog.Entry) error {
 	if e.Role != catalog.Master {
 		return nil
 	}
-	v, err := a.Lock.Read(ctx)
+	v, err := a.observer.Read(ctx)
 	var status api.StatusError
 	if errors.As(err, &status) { // a Consul agent without servers: it tells no other agent until it has them
 		return nil
@@ -44,7 +44,6 @@ func (a *Agent) confirmMaster(ctx context.Context, e catalog.Entry) error {
 	if err != nil {
 		return err
 	}
-	a.observer.Take(v)
 	if m := v.State.Master; !v.Free() && v.Holder != a.Me.ID || m != nil && m.ID != a.Me.ID {
 		return errNotHolder
 	}

@@ -227,12 +227,11 @@ func (a *Agent) confirmHolder(ctx context.Context, k snapshot) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, takeover.FollowConfirmTimeout)
 	defer cancel()
-	v, err := a.Lock.Read(ctx)
+	v, err := a.observer.Read(ctx)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUnconfirmed, err)
 	}
 	if m := v.State.Master; v.Session != k.View.Session || m == nil || m.RunID != k.View.State.Master.RunID {
-		a.observer.Take(v)
 		return lock.ErrChanged
 	}
 	if time.Since(began) > takeover.FollowConfirmTimeout { // this process stalled

@@ -157,17 +157,19 @@ func (h *handover) transferToNext(ctx context.Context, k snapshot) error {
 	state := k.View.State
 	state.Why = cluster.WhyLeaving
 	v, err := a.Lock.Transfer(soon, h.session.ID, k.View, h.to, state)
-	if err == nil {
-		failpoint.Hit("passed")
-		a.Log.Info("lock is transferred; the member takes over", "event", "lock_transferred", "to", h.to)
-		h.transferred, h.tried[h.to] = true, true
-	} else if !errors.Is(err, lock.ErrChanged) {
-		return err
-	} else if down := a.consulError(ctx); down != nil {
-		return fmt.Errorf("%w: %w", errConsulDown, down)
-	} else if v, err = a.Lock.Read(ctx); err != nil {
+	if errors.Is(err, lock.ErrChanged) {
+		if down := a.consulError(ctx); down != nil {
+			return fmt.Errorf("%w: %w", errConsulDown, down)
+		}
+		_, err = a.observer.Read(ctx)
 		return err
 	}
+	if err != nil {
+		return err
+	}
+	failpoint.Hit("passed")
+	a.Log.Info("lock is transferred; the member takes over", "event", "lock_transferred", "to", h.to)
+	h.transferred, h.tried[h.to] = true, true
 	a.observer.Take(v)
 	return nil
 }

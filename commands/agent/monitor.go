@@ -11,6 +11,13 @@ import (
 // peerPingInterval is how often the connections to other members' servers are pinged. Their own agents do that more often.
 const peerPingInterval = time.Second
 
+// peerOptions are those of a connection to another member's server that is watched.
+func (a *Agent) peerOptions(addr string) redis.Options {
+	opt := a.Creds.At(addr)
+	opt.Ping = peerPingInterval
+	return opt
+}
+
 // failureProbeInterval is how often the published master is probed if it may be taken over from early.
 const failureProbeInterval = time.Second
 
@@ -55,9 +62,7 @@ func (m *masterMonitor) target(k snapshot) (cluster.Master, bool) {
 func (m *masterMonitor) monitor(ctx context.Context, master cluster.Master) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	opt := m.a.Creds
-	opt.Addr, opt.Ping = master.Address, peerPingInterval
-	s, err := redis.Open(ctx, opt)
+	s, err := redis.Open(ctx, m.a.peerOptions(master.Address))
 	if err != nil {
 		m.a.Log.Error("cannot monitor the master, retrying", "event", "monitor_failed", "master", master.ID, "addr", master.Address, "err", err)
 		sleep(ctx, maxStepRetry)

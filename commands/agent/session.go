@@ -83,11 +83,10 @@ func publishes(v cluster.View, id, run string) bool {
 // rereadLost reads the lock, because the view still shows a session that Consul reported as lost. It returns an error if the
 // session does not hold anything any more.
 func (a *Agent) rereadLost(ctx context.Context, lost string) (cluster.View, error) {
-	v, err := a.Lock.Read(ctx)
+	v, err := a.observer.Read(ctx)
 	if err != nil {
 		return v, err
 	}
-	a.observer.Take(v)
 	if v.Session != lost && v.LiveAgents[a.Me.ID].Session != lost {
 		return v, errors.New("the watch still shows the session that was lost")
 	}

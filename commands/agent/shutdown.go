@@ -22,8 +22,6 @@ const (
 	handoverBudget = 2700 * time.Millisecond
 	// finalCallTimeout bounds the last calls to Consul, which are made at once; what is left of shutdownBudget is added.
 	finalCallTimeout = 1200 * time.Millisecond
-	// httpDrain is what clients that ask by HTTP are given.
-	httpDrain = 500 * time.Millisecond
 
 	consulProbeTimeout = time.Second // for Consul to answer during a stop: if it is down, the stop is shorter, not longer
 	successorTimeout   = time.Second // for a successor to make our Redis its replica
@@ -32,7 +30,7 @@ const (
 )
 
 const (
-	_ = uint(killAfter - shutdownBudget - finalCallTimeout) // httpDrain runs beside the last calls
+	_ = uint(killAfter - shutdownBudget - finalCallTimeout) // the rest is for requests by HTTP that are under way
 	_ = uint(shutdownBudget - handoverBudget)
 )
 

@@ -95,9 +95,7 @@ func (a *Agent) checkOwnRedis(ctx context.Context, s *redis.Server) (why string,
 	if n, err := s.OlderNamesakes(ctx); err == nil && n > 0 {
 		return fmt.Sprintf("another resec named %q works on this redis already", a.Me.ID), nil
 	}
-	opt := a.Creds
-	opt.Addr = a.Me.Address
-	there, err := handlers.Probe(ctx, opt)
+	there, err := handlers.Probe(ctx, a.Creds.At(a.Me.Address))
 	if err != nil {
 		a.Log.Warn("the announced address does not lead to our redis, at least not from this host; other members may not reach it", "event", "announced_unreachable",
 			"addr", a.Me.Address, "why", redis.Summary(err))
@@ -114,9 +112,7 @@ func (a *Agent) idInUse(ctx context.Context, m *cluster.Master, runID string) st
 	if m == nil || m.ID != a.Me.ID || m.RunID == runID {
 		return ""
 	}
-	opt := a.Creds
-	opt.Addr = m.Address
-	if there, err := handlers.Probe(ctx, opt); err == nil && there.RunID == m.RunID {
+	if there, err := handlers.Probe(ctx, a.Creds.At(m.Address)); err == nil && there.RunID == m.RunID {
 		return fmt.Sprintf("another redis, at %s, works under our id %q", m.Address, a.Me.ID)
 	}
 	return ""

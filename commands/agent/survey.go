@@ -124,11 +124,10 @@ func (a *Agent) probeMember(ctx context.Context, k snapshot, m cluster.Member) a
 
 // probe asks another member's Redis once. The timeout bounds connection, handshake and answer together.
 func (a *Agent) probe(ctx context.Context, addr string, timeout time.Duration) (redis.Status, error) {
-	opt := a.Creds
-	opt.Addr, opt.Timeout = addr, min(timeout, opt.Timeout)
-	ctx, cancel := context.WithTimeout(ctx, opt.Timeout)
+	timeout = min(timeout, a.Creds.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	return handlers.Probe(ctx, opt)
+	return handlers.Probe(ctx, a.Creds.At(addr).WithTimeout(timeout))
 }
 
 // knownMembers are all other members that are known, and the server that our Redis follows.

@@ -211,20 +211,18 @@ func (a *Agent) release(ctx context.Context, within time.Duration, session, why,
 	v := a.known.Load().View
 	published := v.State.Master != nil && v.State.Master.ID == a.Me.ID
 	if v.Session == session && published && !v.Request.Active() && a.Lock.ReleaseWithReason(ctx, session, v, why) == nil {
-		released() // the view that we know is mostly the newest, and a read first would double the time
-		if v, err := a.Lock.Read(ctx); err == nil {
-			a.observer.Take(v)
-		}
+		released()                  // the view that we know is mostly the newest, and a read first would double the time
+		_, _ = a.observer.Read(ctx) // or the watch shows it
 		return
 	}
-	v, err := a.Lock.Read(ctx)
+	v, err := a.observer.Read(ctx)
 	if err == nil && v.Session == session {
 		if m := v.State.Master; m == nil || m.ID != a.Me.ID {
 			why = v.State.Why
 		}
 		if err = a.Lock.Release(ctx, session, v, why); err == nil {
 			released()
-			v, err = a.Lock.Read(ctx)
+			v, err = a.observer.Read(ctx)
 		}
 	}
 	if r := v.Request; err == nil && r.Active() && r.To == a.Me.ID { // what an operator wants cannot be: other members must not wait for it
@@ -233,7 +231,5 @@ func (a *Agent) release(ctx context.Context, within time.Duration, session, why,
 	}
 	if err != nil {
 		a.Log.Warn("cannot release the lock; it is free when the session ends", "event", "release_failed", "key", a.Lock.Key, "err", err)
-		return
 	}
-	a.observer.Take(v)
 }

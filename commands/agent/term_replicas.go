@@ -100,9 +100,7 @@ func (t *leaderTerm) watchReplicas(ctx context.Context) {
 
 // watchReplica watches one of them.
 func (t *leaderTerm) watchReplica(ctx context.Context, id, addr string) {
-	opt := t.a.Creds
-	opt.Addr, opt.Ping = addr, peerPingInterval
-	s, err := redis.Open(ctx, opt)
+	s, err := redis.Open(ctx, t.a.peerOptions(addr))
 	if err != nil {
 		t.a.Log.Error("cannot watch a replica; the guard follows its lag alone", "event", "replica_watch_failed", "member", id, "addr", addr, "err", err)
 		return
@@ -184,9 +182,7 @@ func (t *leaderTerm) parkUnlessMember(ctx context.Context, k snapshot, addr stri
 
 // parkAt parks another server.
 func (t *leaderTerm) parkAt(ctx context.Context, addr string) error {
-	opt := t.a.Creds
-	opt.Addr = addr
-	s, err := redis.Open(ctx, opt)
+	s, err := redis.Open(ctx, t.a.Creds.At(addr))
 	if err != nil {
 		return err
 	}

@@ -48,11 +48,10 @@ func (t *leaderTerm) takeOver(ctx context.Context, k snapshot, won *wonLock, tim
 // confirmHolder reads the lock, which was won without contending: it was transferred to us, or is our predecessor's. The known
 // view may be old, and the lock another member's by now, which is the master then: errNotHolder.
 func (t *leaderTerm) confirmHolder(ctx context.Context) (cluster.View, error) {
-	v, err := t.a.Lock.Read(ctx)
+	v, err := t.a.observer.Read(ctx)
 	if err != nil {
 		return v, err
 	}
-	t.a.observer.Take(v)
 	if v.Session != t.session.ID {
 		return v, errNotHolder
 	}

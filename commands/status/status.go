@@ -49,9 +49,7 @@ func Probe(ctx context.Context, members []cluster.Member, opt redis.Options) []M
 	var wg sync.WaitGroup
 	for i, m := range members {
 		wg.Go(func() {
-			opt := opt
-			opt.Addr = m.Address
-			st, err := handlers.Probe(ctx, opt)
+			st, err := handlers.Probe(ctx, opt.At(m.Address))
 			out[i] = MemberStatus{m, st, err}
 		})
 	}

@@ -47,7 +47,5 @@ func (p *run) refuseIfServing(ctx context.Context, v cluster.View, own redis.Sta
 func (p *run) look(ctx context.Context, addr string) (redis.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
 	defer cancel()
-	opt := p.Self.Creds
-	opt.Addr, opt.Timeout = addr, peerTimeout
-	return handlers.Probe(ctx, opt)
+	return handlers.Probe(ctx, p.Self.Creds.At(addr).WithTimeout(peerTimeout))
 }

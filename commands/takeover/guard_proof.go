@@ -118,12 +118,10 @@ func (p *run) sendFenceAsync(ctx context.Context, already bool) {
 }
 
 func (p *run) sendFence(ctx context.Context) {
-	opt := p.Self.Creds
-	opt.Addr = p.old.addr
-	fence := redis.NewEmergencyFence(opt)
+	fence := redis.NewEmergencyFence(p.Self.Creds.At(p.old.addr))
 	defer fence.Close()
 	if err := fence.Send(ctx); err != nil {
 		p.Log.Debug("cannot send a fence and a park to the unreachable master",
-			"event", "emergency_fence_failed", "addr", opt.Addr, "err", err)
+			"event", "emergency_fence_failed", "addr", p.old.addr, "err", err)
 	}
 }

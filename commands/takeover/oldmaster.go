@@ -82,9 +82,7 @@ func (p *run) openOldMaster(ctx context.Context, f oldMasterFacts) (st redis.Sta
 	ctx, cancel := context.WithTimeout(ctx, firstProbeTimeout(f.view.State, f.old, p.Evidence.UnresponsiveRun,
 		p.Self.Creds.Timeout))
 	defer cancel()
-	opt := p.Self.Creds
-	opt.Addr = f.old.Address
-	if p.old.server, err = redis.Open(ctx, opt); err != nil {
+	if p.old.server, err = redis.Open(ctx, p.Self.Creds.At(f.old.Address)); err != nil {
 		return st, err
 	}
 	p.old.addr, p.old.run = f.old.Address, f.old.RunID

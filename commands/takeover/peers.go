@@ -79,9 +79,7 @@ func (p *run) parkPeer(ctx context.Context, v cluster.View, m *parkedPeer) error
 func (p *run) openPeer(ctx context.Context, m *parkedPeer) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
 	defer cancel()
-	opt := p.Self.Creds
-	opt.Addr, opt.Timeout = m.Address, peerTimeout
-	if m.server, err = redis.Open(ctx, opt); err != nil {
+	if m.server, err = redis.Open(ctx, p.Self.Creds.At(m.Address).WithTimeout(peerTimeout)); err != nil {
 		return err
 	}
 	m.status, err = m.server.Status(ctx)

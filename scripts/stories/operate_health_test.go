@@ -217,7 +217,7 @@ func TestOperate03_BeforeAnythingAnswers(t *testing.T) {
 
 	kill(k.Redis[0].Process)
 	answering(t, k, 0)
-	lab.Eventually(t, patience, func() error { return answers(t, k, 0, "/health", 503, "the agent is not at work") })
+	lab.Eventually(t, patience, func() error { return answers(t, k, 0, "/health", 503, "the agent is not ready") })
 	ok(t, k.Redis[0].Restart())
 	healthy(t, k, 0)
 

@@ -240,7 +240,7 @@ func TestOperate04_FenceHook(t *testing.T) {
 	}
 }
 
-// An agent that hung fences its master until Consul has answered, and says so.
+// An agent that stalled fences its master until Consul has answered, and notifies its hooks.
 func TestOperate04_FenceHookAfterAHang(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -252,7 +252,7 @@ func TestOperate04_FenceHookAfterAHang(t *testing.T) {
 	k.Agents[m].Thaw()
 	lab.Eventually(t, patience, func() error {
 		data, err := os.ReadFile(filepath.Join(dir, fmt.Sprint("fenced.m", m)))
-		if err == nil && string(data) != `{"type":"fence","term":1,"reason":"this process hung"}`+"\n" {
+		if err == nil && string(data) != `{"type":"fence","term":1,"reason":"this process stalled"}`+"\n" {
 			err = fmt.Errorf("it has heard %q", data)
 		}
 		return err

@@ -25,7 +25,7 @@ func command(t *testing.T, k *lab.Cluster, args ...string) string {
 func heardOfIt(t *testing.T, k *lab.Cluster) {
 	t.Helper()
 	for _, a := range k.Agents {
-		lab.Eventually(t, patience, func() error { return a.Said("the cluster is paused until") })
+		lab.Eventually(t, patience, func() error { return a.Said("event=cluster_paused") })
 	}
 }
 

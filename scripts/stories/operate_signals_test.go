@@ -28,7 +28,7 @@ func TestOperate06_SIGUSR1(t *testing.T) {
 	for i, want := range map[int][]string{
 		m: {fmt.Sprintf("id=m%d ", m), "role=master ", "run_id=" + run, fmt.Sprintf("lock_holder=m%d ", m), "guard_set=\"1 within 5s\"", "guard_published=\"1 within 5s\"",
 			"fenced=false", "term=1 ", "registered_as=master check=passing", "next=\"this agent holds the lock\""},
-		other: {fmt.Sprintf("id=m%d ", other), "role=replica ", "follows=" + k.Redis[m].Addr, "link_up=true", "registered_as=slave check=passing", "record=\"m0="},
+		other: {fmt.Sprintf("id=m%d ", other), "role=replica ", "follows=" + k.Redis[m].Addr, "link_up=true", "registered_as=slave check=passing", "members=\"m0="},
 	} {
 		lab.Eventually(t, patience, func() (err error) { // what it knows of its redis may be some ms old
 			k.Agents[i].Signal(syscall.SIGUSR1)
@@ -59,7 +59,7 @@ func TestOperate06_SIGUSR1(t *testing.T) {
 	do(t, k.Redis[0], "CONFIG", "SET", "requirepass", "secret")
 	shut, err := k.Resec("shut", 0, "agent", "-log-level", "WARN") // from a Redis that does not let it in
 	ok(t, err)
-	lab.Eventually(t, patience, func() error { return shut.Said("msg=\"not started yet\"") })
+	lab.Eventually(t, patience, func() error { return shut.Said("event=not_started") })
 	shut.Signal(syscall.SIGUSR1)
 	lab.Eventually(t, patience, func() error { return shut.Said("output=\"not started yet: redis is unhealthy") })
 	if code, err := shut.Stop(syscall.SIGTERM); err != nil || code != 0 {

@@ -48,7 +48,7 @@ func TestSecure03_SecretsAreNotTold(t *testing.T) {
 
 	do(t, k.Redis[m], "ACL", "SETUSER", "resec", "resetpass", ">other") // logins are refused
 	do(t, k.Redis[m], "CLIENT", "KILL", "USER", "resec")
-	lab.Eventually(t, patience, func() error { return k.Agents[m].Said("does not let us in") })
+	lab.Eventually(t, patience, func() error { return k.Agents[m].Said("event=redis_access_denied") })
 	do(t, k.Redis[m], "ACL", "SETUSER", "resec", "resetpass", ">"+agentsPassword)
 	ok(t, k.Revoke(token))
 	for _, a := range k.Agents {
@@ -68,7 +68,7 @@ func TestSecure03_SecretsAreNotTold(t *testing.T) {
 	shown := map[string]string{}
 	for i, a := range k.Agents {
 		a.Signal(syscall.SIGUSR1)
-		lab.Eventually(t, patience, func() error { return a.Said(" msg=state id=") })
+		lab.Eventually(t, patience, func() error { return a.Said(" msg=state event=state id=") })
 		title, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", a.PID()))
 		ok(t, err)
 		shown[a.Name+"'s title"] = string(title)

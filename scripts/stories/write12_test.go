@@ -20,7 +20,7 @@ func TestWrite12_ReplicaBehindAnothersAddress(t *testing.T) {
 	ok(t, err)
 	_, err = lab.ForTest(t).StartRedisAt("natted", its+":6379", "--replica-announce-ip", host, "--replicaof", k.Redis[m].Host, "6379")
 	ok(t, err)
-	lab.Eventually(t, patience, func() error { return k.Agents[m].Said("is no recorded member, and could not be parked") })
+	lab.Eventually(t, patience, func() error { return k.Agents[m].Said("event=unknown_replica ") })
 	throughout(t, 3*time.Second, seldom(func() error { return innocent.Is("role", "master") }))
 	ok(t, k.Stop())
 }
@@ -88,11 +88,11 @@ func TestWrite12_AgentHangsWhileConsulIsAway(t *testing.T) {
 			k.Agents[m].Freeze()
 			throughout(t, 3*time.Second, neverTwo(w))
 			k.Agents[m].Thaw()
-			lab.Eventually(t, patience, func() error { return k.Agents[m].Said("this process hung") })
+			lab.Eventually(t, patience, func() error { return k.Agents[m].Said("event=process_stalled") })
 			if leaves {
 				terminate(t, map[*lab.Process]time.Duration{k.Agents[m]: 0})
 			} else {
-				lab.Eventually(t, 10*time.Second, func() error { return k.Agents[m].Said("the fence is lifted") })
+				lab.Eventually(t, 10*time.Second, func() error { return k.Agents[m].Said("event=stall_fence_lifted") })
 			}
 			lab.Eventually(t, 10*time.Second, func() error { // a busy machine may let it hang again
 				set, lag, err := minReplicas(k.Redis[m])
