@@ -105,7 +105,7 @@ func (a *Agent) work(ctx context.Context) error {
 	g.Go(func() error { newMasterMonitor(a).run(outer); return nil })
 	g.Go(func() error {
 		if err := a.Registrar.Run(outer); err != nil {
-			a.Log.Warn("deregistration failed; the service stays in the catalogue until its check is critical for long", "event", "deregister_failed", "err", err)
+			a.Log.Warn("cannot deregister the service; it stays in the catalogue until its check has been critical for long", "event", "deregister_failed", "err", err)
 		}
 		return nil
 	})

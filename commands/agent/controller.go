@@ -10,6 +10,7 @@ import (
 	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/lock"
+	"resec/commands/logonce"
 	"resec/commands/takeover"
 	"resec/handlers"
 	"resec/handlers/redis"
@@ -23,7 +24,7 @@ type controller struct {
 
 	lastMaster  handlers.Peer // the master that our Redis follows, as hooks were notified
 	warnedRunID string        // the instance of our Redis that came up as a master
-	lastLogged  string        // the wait or error that was logged last
+	logged      logonce.Once  // the wait or the failure that was logged last
 	failures    int           // steps in a row that failed
 	failedTerm  uint64        // in which term
 
@@ -146,8 +147,8 @@ func (c *controller) contend(ctx context.Context, k snapshot, todo cluster.Actio
 	}
 	won, again, err := try(ctx, k)
 	if err != nil {
-		if ctx.Err() == nil && !errors.Is(err, lock.ErrChanged) {
-			c.logFailure("cannot acquire the lock, retrying", "acquire_failed", err)
+		if ctx.Err() == nil && !errors.Is(err, lock.ErrChanged) && c.isNew("acquire", err) {
+			c.a.Log.Warn("cannot acquire the lock, retrying", "event", "acquire_failed", "key", c.a.Lock.Key, "err", err)
 		}
 		return again, err
 	}
@@ -175,7 +176,9 @@ func (c *controller) transferLock(ctx context.Context, k snapshot) error {
 	to := k.View.Request.To
 	v, err := c.a.Lock.Transfer(ctx, k.SessionID, k.View, to, k.View.State)
 	if err != nil {
-		c.logFailure("cannot transfer the lock to the member that an operator wants, retrying", "transfer_failed", err)
+		if c.isNew("transfer", err) {
+			c.a.Log.Warn("cannot transfer the lock to the member that an operator wants, retrying", "event", "transfer_failed", "to", to, "err", err)
+		}
 		return err
 	}
 	c.contender.handedOff = true
@@ -253,30 +256,27 @@ func (c *controller) parkAndWait(ctx context.Context, k snapshot, why string) er
 			"event", "started_as_master", "redis", c.a.local.addr(), "run_id", st.RunID)
 	}
 	err := c.a.local.park(ctx)
-	if err != nil && ctx.Err() == nil {
-		c.logFailure("cannot park redis, retrying", "park_own_failed", err)
+	if err != nil && ctx.Err() == nil && c.isNew("park", err) {
+		c.a.Log.Warn("cannot park redis, retrying", "event", "park_own_failed", "redis", c.a.local.addr(), "err", err)
 	}
 	return err
 }
 
 // logWait logs once what the controller waits for.
 func (c *controller) logWait(why string, bad bool) {
-	switch {
-	case why == c.lastLogged:
-	case bad:
-		c.a.Log.Warn("waiting", "event", "waiting", "why", why)
-	default:
-		c.a.Log.Debug("waiting", "event", "waiting", "why", why)
+	if !c.logged.Changed(why) {
+		return
 	}
-	c.lastLogged = why
+	if bad {
+		c.a.Log.Warn("waiting", "event", "waiting", "why", why)
+		return
+	}
+	c.a.Log.Debug("waiting", "event", "waiting", "why", why)
 }
 
-// logFailure logs a step's failure, once for as long as the same step fails for the same kind of reason.
-func (c *controller) logFailure(text, event string, err error) {
-	if what := event + ": " + lock.ErrorKind(err); what != c.lastLogged {
-		c.lastLogged = what
-		c.a.Log.Warn(text, "event", event, "redis", c.a.local.addr(), "err", err)
-	}
+// isNew reports whether a step's failure is to be logged: once for as long as the same step fails for the same kind of reason.
+func (c *controller) isNew(step string, err error) bool {
+	return c.logged.Changed(step + ": " + lock.ErrorKind(err))
 }
 
 // setReason notes, and logs once, why our Redis is not made to follow or to lead; empty: it is.
@@ -299,7 +299,9 @@ func (c *controller) reconcile(ctx context.Context, k snapshot) {
 	}
 	if st.ReplicaWritable {
 		if err := c.a.local.setReadOnly(ctx); err != nil {
-			c.logFailure("replica-read-only is not yes and cannot be set, retrying", "read_only_failed", err)
+			if c.isNew("read-only", err) {
+				c.a.Log.Warn("replica-read-only is not yes and cannot be set, retrying", "event", "read_only_failed", "redis", c.a.local.addr(), "err", err)
+			}
 			return
 		}
 		c.a.Log.Warn("replica-read-only was not yes, so a replica took writes; it is set to yes", "event", "read_only_set", "redis", c.a.local.addr())

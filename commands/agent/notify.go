@@ -90,13 +90,13 @@ func (a *Agent) notifySystemd(ctx context.Context, ended <-chan struct{}) {
 	}
 }
 
-// systemdNotifier is what systemd was told.
+// systemdNotifier is what systemd knows.
 type systemdNotifier struct {
 	status          string
 	ready, stopping bool
 }
 
-// next is what systemd is to be told now.
+// next is what systemd is to learn now.
 func (n *systemdNotifier) next(k snapshot, output string, stopping bool) (lines []string) {
 	if !n.ready && k.Registered && k.Probed && k.Health.Err == nil {
 		n.ready = true

@@ -13,7 +13,7 @@ import (
 	"resec/handlers/redis"
 )
 
-// The budget of a stop. Nomad kills after 5 s and docker after 10, unless they are told otherwise.
+// The budget of a stop. Nomad kills after 5 s and docker after 10, unless they are configured otherwise.
 const (
 	killAfter = 5 * time.Second // Nomad's kill_timeout
 	// shutdownBudget bounds what the agent does before its last calls to Consul, from when it was asked to stop.

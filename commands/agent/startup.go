@@ -43,7 +43,7 @@ func (a *Agent) openUnique(ctx context.Context) (*redis.Server, error) {
 	}
 }
 
-// duplicateMember says which other member has our id, or our place in the catalogue; or why that cannot be told.
+// duplicateMember says which other member has our id, or our place in the catalogue; or why that is unknown.
 func (a *Agent) duplicateMember(ctx context.Context) string {
 	entries, err := a.Registrar.Naming.Instances(ctx, a.Lock.Client)
 	if err != nil {

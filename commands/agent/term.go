@@ -230,6 +230,6 @@ func (a *Agent) release(ctx context.Context, within time.Duration, session, why,
 		err = a.Lock.AnswerRequest(ctx, *r)
 	}
 	if err != nil {
-		a.Log.Warn("cannot release the lock; it is free when the session ends", "event", "release_failed", "key", a.Lock.Key, "err", err)
+		a.Log.Warn("cannot release the lock; the end of its session frees it", "event", "release_failed", "key", a.Lock.Key, "err", err)
 	}
 }

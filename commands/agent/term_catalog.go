@@ -27,8 +27,8 @@ func (t *leaderTerm) demoteListed(ctx context.Context) {
 }
 
 // watchStaleMasters demotes other members that the catalogue lists as master, for as long as the term lasts. The previous
-// master's entry was demoted as we were published; but the Consul agent beside it, which was told of a master last, tells its
-// servers so again when it syncs, and a dead resec takes nothing back.
+// master's entry was demoted as we were published; but the Consul agent beside it, which registered a master last, sends
+// that to its servers again when it syncs, and a dead resec takes nothing back.
 func (t *leaderTerm) watchStaleMasters(ctx context.Context) {
 	params := map[string]any{"type": "service", "service": t.a.masterService(), "passingonly": true}
 	err := watch.Run(ctx, t.a.Lock.Client, params, func(_ uint64, answer any) {

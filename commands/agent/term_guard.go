@@ -56,7 +56,7 @@ func (g *guardKeeper) interval() time.Duration {
 	return guardInterval
 }
 
-// prepareEmergencyFence keeps a connection open over which a frozen Redis can be told to fence and park itself.
+// prepareEmergencyFence keeps a connection open over which fence and park can be sent to a frozen Redis.
 func (g *guardKeeper) prepareEmergencyFence(ctx context.Context) {
 	if time.Since(g.ready) < guardInterval {
 		return

@@ -22,7 +22,7 @@ const minFenceTime, verifyRetry = 2 * time.Second, time.Second
 func (e *Election) holdLock(ctx context.Context, s *lock.Session, v cluster.View) error {
 	e.observer.Wrote(v)
 	e.lease.Store(&s.Lease)
-	e.Log.Info("elected", "event", "elected", "key", e.Lock.Key, "session", s.ID, "term", v.State.Term()+1)
+	e.Log.Info("elected; taking over", "event", "elected", "key", e.Lock.Key, "session", s.ID, "term", v.State.Term()+1)
 	leased, stop := s.Lease.Context(ctx)
 	defer stop()
 	held, lose := context.WithCancelCause(leased)

@@ -28,7 +28,7 @@ func (e *Election) promote(ctx context.Context, s *lock.Session, v cluster.View)
 	}
 	e.term = done.View.State.Term()
 	e.known.Update(func(k *snapshot) { k.promotedAt = time.Now() })
-	e.Log.Info("promoted", "event", "promoted", "redis", e.Redis.Addr(), "term", e.term)
+	e.Log.Info("redis is promoted and published as master", "event", "promoted", "redis", e.Redis.Addr(), "term", e.term)
 	return done.View, nil
 }
 

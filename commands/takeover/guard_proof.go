@@ -122,6 +122,6 @@ func (p *run) sendFence(ctx context.Context) {
 	defer fence.Close()
 	if err := fence.Send(ctx); err != nil {
 		p.Log.Debug("cannot send a fence and a park to the unreachable master",
-			"event", "emergency_fence_failed", "addr", p.old.addr, "err", err)
+			"event", "fence_not_sent", "addr", p.old.addr, "err", err)
 	}
 }

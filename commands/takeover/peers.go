@@ -116,7 +116,7 @@ func (p *run) yieldOrCatchUp(ctx context.Context, v cluster.View) (cluster.View,
 	if best.Session == "" {
 		return p.catchUp(ctx, v, best)
 	}
-	p.Log.Info("another member has newer data; transferring the lock to it", "event", "lock_transferred",
+	p.Log.Info("another member has newer data; transferring the lock to it", "event", "lock_yielded",
 		"member", best.ID, "offset", best.status.Position.Offset, "own_offset", own.Position.Offset)
 	state := v.State.AliasHistory(v.State.ResolvePosition(best.status))
 	// Not cut short: the watch on the lock shows the loss before Consul's answer arrives.
