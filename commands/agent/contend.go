@@ -18,7 +18,7 @@ type contender struct {
 
 	delay       electionDelay
 	leaderless  cluster.Leaderless
-	evidence    failureEvidence
+	evidence    cluster.FailureEvidence
 	masterCheck checkPassing // at the last survey
 	highestTerm uint64       // that we know of: the state may be deleted by hand
 	handedOff   bool         // the lock was transferred to another member, which may have held our clients back
@@ -50,7 +50,7 @@ func (c *contender) survey(ctx context.Context, k snapshot) (survey, error) {
 	}
 	master := k.View.State.Master
 	for _, is := range s.answers {
-		c.evidence.observe(is, master)
+		c.evidence.Observe(is.member.ID, is.status, is.err, is.at, master)
 		if master != nil && master.ID == is.member.ID && is.member.Check == "passing" {
 			c.masterCheck = checkPassing{master.RunID, time.Now()}
 		}

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -11,7 +10,6 @@ import (
 	"resec/commands/cluster"
 	"resec/commands/lock"
 	"resec/commands/logonce"
-	"resec/commands/takeover"
 	"resec/handlers"
 	"resec/handlers/redis"
 )
@@ -187,81 +185,6 @@ func (c *controller) transferLock(ctx context.Context, k snapshot) error {
 	return nil
 }
 
-// follow makes our Redis a replica of the published master.
-func (c *controller) follow(ctx context.Context, k snapshot) error {
-	m := k.View.State.Master
-	to := handlers.Target{Addr: m.Address, RunID: m.RunID, Force: k.View.State.ForcedToFollow(c.a.Me.ID),
-		Confirm: func(ctx context.Context) error { return c.a.confirmHolder(ctx, k) }}
-	res, err := c.a.local.follow(ctx, to)
-	if errors.Is(err, lock.ErrChanged) {
-		return nil
-	}
-	why := ""
-	if err != nil {
-		why = "redis does not follow the master " + m.ID + " (" + m.Address + "): " + followFailure(err)
-	}
-	c.a.setReason(why)
-	if res.Changed {
-		c.a.Log.Info("redis follows the master", "event", "following", "master", m.ID, "addr", m.Address, "term", m.Term)
-	}
-	refused := errors.Is(err, handlers.ErrRefused) && !k.Health.Status.Parked()
-	if refused || err != nil && !res.Changed && cluster.UnelectedMaster(k.Snapshot) {
-		return errors.Join(err, c.parkAndWait(ctx, k, why))
-	}
-	return err
-}
-
-// followFailure says why Redis does not follow, in a text that stays the same from one try to the next.
-func followFailure(err error) string {
-	switch {
-	case errors.Is(err, handlers.ErrRefused):
-		return err.Error()
-	case errors.Is(err, errUnconfirmed):
-		return errUnconfirmed.Error()
-	}
-	return redis.Summary(err)
-}
-
-var errUnconfirmed = errors.New("consul does not confirm that it holds the lock")
-
-// confirmHolder makes sure that the published master still holds the lock: another holder may have parked us, and count on
-// that. An answer that comes too late for the next step is none. It returns lock.ErrChanged or errUnconfirmed.
-func (a *Agent) confirmHolder(ctx context.Context, k snapshot) error {
-	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, takeover.FollowConfirmTimeout)
-	defer cancel()
-	v, err := a.observer.Read(ctx)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errUnconfirmed, err)
-	}
-	if m := v.State.Master; v.Session != k.View.Session || m == nil || m.RunID != k.View.State.Master.RunID {
-		return lock.ErrChanged
-	}
-	if time.Since(began) > takeover.FollowConfirmTimeout { // this process stalled
-		return fmt.Errorf("%w in time", errUnconfirmed)
-	}
-	return nil
-}
-
-// parkAndWait parks our Redis until it may follow a master.
-func (c *controller) parkAndWait(ctx context.Context, k snapshot, why string) error {
-	c.a.setReason(why)
-	st := k.Health.Status
-	if st.Parked() {
-		return nil
-	}
-	if cluster.UnelectedMaster(k.Snapshot) && c.warnedRunID != st.RunID {
-		c.warnedRunID = st.RunID
-		c.a.Log.Warn("redis came up as a master; it is parked now. Start it with `--replicaof 127.0.0.1 1`, so that it takes no writes before it is elected",
-			"event", "started_as_master", "redis", c.a.local.addr(), "run_id", st.RunID)
-	}
-	err := c.a.local.park(ctx)
-	if err != nil && ctx.Err() == nil && c.isNew("park", err) {
-		c.a.Log.Warn("cannot park redis, retrying", "event", "park_own_failed", "redis", c.a.local.addr(), "err", err)
-	}
-	return err
-}
-
 // logWait logs once what the controller waits for.
 func (c *controller) logWait(why string, bad bool) {
 	if !c.logged.Changed(why) {
@@ -287,27 +210,5 @@ func (a *Agent) setReason(why string) {
 	a.known.Update(func(k *snapshot) { k.Reason = why })
 	if why != "" {
 		a.Log.Warn("waiting", "event", "waiting", "why", why)
-	}
-}
-
-// reconcile puts right what was set on a replica by hand, and restores the operator's settings on one that is no longer a
-// master.
-func (c *controller) reconcile(ctx context.Context, k snapshot) {
-	st := k.Health.Status
-	if k.Health.Err != nil || !k.Probed || st.Master || k.Paused {
-		return
-	}
-	if st.ReplicaWritable {
-		if err := c.a.local.setReadOnly(ctx); err != nil {
-			if c.isNew("read-only", err) {
-				c.a.Log.Warn("replica-read-only is not yes and cannot be set, retrying", "event", "read_only_failed", "redis", c.a.local.addr(), "err", err)
-			}
-			return
-		}
-		c.a.Log.Warn("replica-read-only was not yes, so a replica took writes; it is set to yes", "event", "read_only_set", "redis", c.a.local.addr())
-	}
-	own := cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}
-	if k.Operator.RunID == st.RunID && !st.Fenced() && own != k.Operator.MinReplicas && k.Operator.Persisted(k.Snapshot, c.a.Me.ID) {
-		_ = c.a.local.restoreSettings(ctx, k.Operator.MinReplicas) // its error is logged; the next snapshot tries again
 	}
 }

@@ -102,38 +102,13 @@ func (m *masterMonitor) untilRetargeted(ctx context.Context, master cluster.Mast
 func (m *masterMonitor) observe(ctx context.Context, master cluster.Master, h redis.Health) {
 	if m.a.EarlyTakeover {
 		was := m.a.known.Load().Failure
-		if is := nextFailure(was, master.RunID, h, time.Now()); is != was {
+		if is := was.Observe(master.RunID, h, time.Now()); is != was {
 			m.a.known.Update(func(k *snapshot) { k.Failure = is })
 		}
 	}
 	if cluster.InstanceDown(h, master.RunID) {
 		m.park(ctx, master, redis.Summary(h.Err))
 	}
-}
-
-// nextFailure is what is known of a master's failure after one more probe.
-func nextFailure(was cluster.MasterFailure, runID string, h redis.Health, now time.Time) cluster.MasterFailure {
-	if was.RunID != runID {
-		was = cluster.MasterFailure{}
-	}
-	is := cluster.MasterFailure{RunID: runID, Down: cluster.InstanceDown(h, runID), Unreachable: redis.Unreachable(h.Err)}
-	if is.Down || is.Unreachable {
-		is.Since = earliest(was.Since, now)
-	}
-	if is.Down && was.Down {
-		is.DownSince = was.DownSince
-	} else if is.Down {
-		is.DownSince = now
-	}
-	return is
-}
-
-// earliest is the first of a time that may be zero and now.
-func earliest(was, now time.Time) time.Time {
-	if was.IsZero() {
-		return now
-	}
-	return was
 }
 
 // park parks our Redis if it still follows that master.

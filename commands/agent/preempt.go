@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"time"
 
@@ -19,54 +18,6 @@ import (
 // evidence (a network that rejects) is wrong with the takeover's, which asks the old master once more before all else. No
 // safety rests on the lock, and a holder that is alive takes it again at once.
 
-// confirmDownDelay is the time from when the monitor finds the master down until the members are surveyed, and between two
-// surveys that both find it down: the master's own agent, if alive, needs some ten milliseconds to release the lock.
-const confirmDownDelay = 300 * time.Millisecond
-
-// failureEvidence is what is known of one published master that is down or unreachable.
-type failureEvidence struct {
-	lockIndex uint64
-	runID     string
-	detached  *cluster.DetachTracker // nil: nothing was observed yet
-	downSince time.Time              // since then each survey found it down; zero: the last did not
-	lastProbe time.Time              // of those surveys
-}
-
-// observe takes what a member answered.
-func (e *failureEvidence) observe(is answer, m *cluster.Master) {
-	if e.detached == nil || m == nil {
-		return
-	}
-	if is.member.ID != m.ID {
-		e.detached.Observe(is.member.ID, is.status, is.err, is.at)
-		return
-	}
-	if is.at.Sub(e.lastProbe) > 4*confirmDownDelay { // what was before is no first look to this one
-		e.downSince = time.Time{}
-	}
-	e.lastProbe = is.at
-	answers := is.err == nil && is.status.RunID == e.runID
-	if answers || is.err != nil && !cluster.Down(is.err) {
-		e.downSince = time.Time{}
-	} else {
-		e.downSince = earliest(e.downSince, is.at)
-	}
-}
-
-// untilProven is how long to survey again until it is proven that the master accepts no writes; 0: it is.
-func (e *failureEvidence) untilProven(s cluster.State, guardCloses time.Duration, now time.Time) time.Duration {
-	if !e.downSince.IsZero() {
-		return max(0, confirmDownDelay-now.Sub(e.downSince))
-	}
-	need := s.DetachQuorum()
-	isMaster := func(id string) bool { return id == s.Master.ID }
-	others := slices.DeleteFunc(slices.Collect(maps.Keys(s.Members)), isMaster)
-	if need > 0 && e.detached.CountDetached(now, guardCloses, others...) >= need {
-		return 0
-	}
-	return takeover.ProbeInterval
-}
-
 // preempt ends the session of a holder that is proven down or closed, and acquires the lock, if it is this member's turn.
 // It returns the lock that it won; nil: it did not, or not yet.
 func (c *contender) preempt(ctx context.Context, k snapshot) (won *wonLock, again time.Duration, err error) {
@@ -74,12 +25,11 @@ func (c *contender) preempt(ctx context.Context, k snapshot) (won *wonLock, agai
 	if k.leaseLeft(time.Now()) == 0 { // with the lock we could do nothing
 		return nil, cluster.SurveyInterval, nil
 	}
-	if e := &c.evidence; e.runID != m.RunID || e.lockIndex != k.View.LockIndex {
-		*e = failureEvidence{lockIndex: k.View.LockIndex, runID: m.RunID, detached: cluster.NewDetachTracker(),
-			downSince: k.Failure.DownSince, lastProbe: k.Failure.DownSince}
+	if e := &c.evidence; !e.Concerns(k.View) {
+		*e = cluster.NewFailureEvidence(k.Snapshot)
 	}
-	if d := k.Failure.DownSince; !d.IsZero() && time.Since(d) < confirmDownDelay { // its own agent releases the lock, if alive
-		return nil, confirmDownDelay - time.Since(d), nil
+	if d := k.Failure.DownSince; !d.IsZero() && time.Since(d) < cluster.ConfirmDownDelay { // its own agent releases the lock, if alive
+		return nil, cluster.ConfirmDownDelay - time.Since(d), nil
 	}
 	unchanged, end := c.untilViewChanges(ctx, k)
 	defer end()
@@ -122,10 +72,10 @@ func (c *contender) proveFailure(ctx context.Context, k snapshot) (again time.Du
 		return cluster.SurveyInterval, nil
 	}
 	now := time.Now()
-	if wait := c.evidence.untilProven(k.View.State, takeover.GuardCloseTime(m)+c.a.stallAllowance(m), now); wait > 0 {
+	if wait := c.evidence.UntilProven(k.View.State, takeover.GuardCloseTime(m)+c.a.stallAllowance(m), takeover.ProbeInterval, now); wait > 0 {
 		return wait, nil
 	}
-	rank := livingRank(s.candidates, k.View, c.a.Me.ID)
+	rank := cluster.LivingRank(s.candidates, k.View, c.a.Me.ID)
 	slow := slices.ContainsFunc(s.unanswered, func(id string) bool { return id != m.ID }) // it may hold newer data
 	if rank < 0 || slow && now.Sub(k.Failure.Since) < c.slowMemberGrace() {
 		return takeover.ProbeInterval, nil
@@ -143,13 +93,6 @@ func (c *contender) turn(k snapshot, rank int, now time.Time) time.Duration {
 		c.delay = electionDelay{k, now.Add(wait)}
 	}
 	return max(0, min(takeover.ProbeInterval, c.delay.until.Sub(now)))
-}
-
-// livingRank is how many members with a live agent rank before us; negative: we may not lead.
-func livingRank(cs []cluster.Candidate, v cluster.View, me string) int {
-	dead := func(c cluster.Candidate) bool { return c.ID != me && v.LiveAgents[c.ID].Session == "" }
-	ranked := slices.DeleteFunc(cluster.Rank(cs, v.State, cluster.RecordedOnly), dead)
-	return slices.IndexFunc(ranked, func(c cluster.Candidate) bool { return c.ID == me })
 }
 
 // untilViewChanges is a context that ends once the lock or the state has changed. The function that it returns ends it, and

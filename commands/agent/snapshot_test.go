@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"errors"
 	"math"
 
 	"resec/commands/cluster"
@@ -32,10 +31,6 @@ func situation(change ...func(*cluster.Snapshot)) snapshot {
 func lockFree(k *cluster.Snapshot) { k.View.Session, k.View.Holder = "", "" }
 
 func holdingLock(k *cluster.Snapshot) { k.View.Session, k.View.Holder = "mine", "me" }
-
-func redisUnusable(k *cluster.Snapshot) { k.Health.Err = errors.New("no answer") }
-
-func syncingRedis(k *cluster.Snapshot) { k.Health.Status.Syncing, k.Health.Status.LinkUp = true, false }
 
 func withoutSession(k *cluster.Snapshot) { k.SessionID = "" }
 

@@ -76,7 +76,7 @@ func (t *leaderTerm) options(ctx context.Context, k snapshot, won *wonLock) (tak
 			Guard: a.Guard, OperatorGuard: k.Operator.MinReplicas, HandedOff: c.handedOff},
 		Peers: takeover.Peers{KeepMembers: true, Recorded: recordedPeers(k.View, a.Me.ID), ConfirmEligible: c.confirmEligible(k),
 			WaitForSlowUntil: won.leaderlessSince.Add(c.slowMemberGrace())},
-		Evidence: takeover.Evidence{Detached: c.evidence.detached},
+		Evidence: takeover.Evidence{Detached: c.evidence.Detached},
 		Operator: operatorWish(k.View.Request, a.Me.ID)}
 	_, o.Self.UncountedReplicas = cluster.CountReplicas(k.Health.Status, k.View, a.Me.ID, a.links.streams, a.Guard)
 	if master != nil {

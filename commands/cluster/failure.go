@@ -15,6 +15,30 @@ type MasterFailure struct {
 	DownSince   time.Time // since when it is down
 }
 
+// Observe returns what is known of the failure of the master with that run ID after one more probe of it.
+func (f MasterFailure) Observe(runID string, h redis.Health, now time.Time) MasterFailure {
+	was := f
+	if was.RunID != runID {
+		was = MasterFailure{}
+	}
+	is := MasterFailure{RunID: runID, Down: InstanceDown(h, runID), Unreachable: redis.Unreachable(h.Err)}
+	if is.Down || is.Unreachable {
+		is.Since = earliest(was.Since, now)
+	}
+	if is.Down {
+		is.DownSince = earliest(was.DownSince, now)
+	}
+	return is
+}
+
+// earliest returns was, or now if was is zero.
+func earliest(was, now time.Time) time.Time {
+	if was.IsZero() {
+		return now
+	}
+	return was
+}
+
 // MasterFailed reports whether the published master has failed while its session still holds the lock, and our Redis may
 // replace it: the master is down, or it is unreachable and has a guard, so that its closure can be proven.
 func MasterFailed(k Snapshot, id string) bool {

@@ -1,0 +1,49 @@
+package catalog
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"resec/commands/cluster"
+)
+
+func TestEntryOf(t *testing.T) {
+	refused := func(k *cluster.Snapshot) { k.Reason = "it is empty" }
+	for _, tt := range []struct {
+		name   string
+		k      cluster.Snapshot
+		leads  uint64
+		role   Role
+		status string
+		output string
+		term   string
+	}{
+		{"a master that was promoted is passing, under its own term", leading(), 5, Master, "passing", "master, term 5", "5"},
+		{"one whose lock was lost is so still, until it has it again", leading(lockFree, func(k *cluster.Snapshot) { k.HasLed = true }), 0, Master, "passing", "master, term 5, without its lock", "5"},
+		{"after a start it waits for the lock: another member may be about to acquire it", leading(lockFree), 0, Replica, "warning", "master without election; waits for one", "5"},
+		{"a linked replica is passing, under the published term", situation(), 0, Replica, "passing", "replica of 10.0.0.1:6379", "4"},
+		{"before the first term it is 0", situation(noState), 0, Replica, "passing", "replica of 10.0.0.1:6379", "0"},
+		{"a replica whose link is down is a warning", situation(func(k *cluster.Snapshot) { k.Health.Status.LinkUp = false }), 0, Replica, "warning", "the link to 10.0.0.1:6379 is down", "4"},
+		{"so is one that is syncing", situation(syncingRedis), 0, Replica, "warning", "syncing from 10.0.0.1:6379", "4"},
+		{"so is one that is parked", situation(parkedRedis), 0, Replica, "warning", "parked; waits for a master", "4"},
+		{"so is a master that was not elected", situation(promoted), 0, Replica, "warning", "master without election; waits for one", "4"},
+		{"so is one that may not follow, with the reason", situation(parkedRedis, refused), 0, Replica, "warning", "it is empty", "4"},
+		{"a refusal is over once it follows the master after all", situation(refused), 0, Replica, "passing", "replica of 10.0.0.1:6379", "4"},
+		{"one that still follows another says why", situation(refused, func(k *cluster.Snapshot) { k.Health.Status.MasterAddr = "10.0.0.2:6379" }), 0, Replica, "warning", "it is empty", "4"},
+		{"a Redis that denies access keeps its role", leading(func(k *cluster.Snapshot) { k.Health.AccessErr = errors.New("WRONGPASS") }), 5, Master, "passing",
+			"master, term 5; redis denies access to resec", "5"},
+		{"an unusable Redis is critical, whatever else it is", situation(redisUnusable, parkedRedis, refused), 0, Replica, "critical", "redis is unusable: it does not answer", "4"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			want := Entry{Role: tt.role, Status: tt.status, Output: tt.output, Meta: map[string]string{"id": "me", "term": tt.term, "version": "7.0.15"}}
+			if tt.k.Reason == tt.output {
+				want.Meta["why"] = tt.output
+			}
+			if d := cmp.Diff(want, EntryOf(tt.k, tt.leads, "me")); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
