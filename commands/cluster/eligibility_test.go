@@ -30,6 +30,8 @@ func TestState_Eligibility(t *testing.T) {
 			[]Candidate{restarted("a"), restarted("b"), recorded("j")}, false, AnyMember},
 		{"but prevents a cold start, because a missing member may have the data", threeMembers(),
 			[]Candidate{restarted("b"), recorded("j")}, true, RecordedOnly},
+		{"an unrecorded answer does not end the count", twoMembers(), []Candidate{restarted("x"), recorded("a"), restarted("b")}, false,
+			RecordedOnly},
 		{"an unrecorded member does not count", twoMembers(), []Candidate{restarted("a"), restarted("x")}, false, RecordedOnly},
 		{"and prevents nothing", twoMembers(), []Candidate{restarted("a"), restarted("b"), recorded("x")}, false, AnyMember},
 	} {

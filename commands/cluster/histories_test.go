@@ -92,3 +92,24 @@ func TestState_SharesNothing(t *testing.T) {
 		t.Errorf("aliases: %v, %v", s.HistoryAliases, c.HistoryAliases)
 	}
 }
+
+// The ID that our Redis has before it syncs from the source is excluded, unless it is known, empty, or the source's.
+func TestState_AliasRuns(t *testing.T) {
+	s := State{Histories: []string{"a", "b"}}
+	source := redis.Status{RunID: "source", Position: at("c", "b")}
+	for _, tt := range []struct {
+		name string
+		own  redis.Position
+		want map[string]string
+	}{
+		{"an unrelated ID", at("z", ""), map[string]string{"source": "b", "own": "b", "z": ""}},
+		{"a known ID", at("a", ""), map[string]string{"source": "b", "own": "b"}},
+		{"no ID", at("", ""), map[string]string{"source": "b", "own": "b"}},
+		{"the source's ID", at("c", ""), map[string]string{"source": "b", "own": "b"}},
+	} {
+		got := s.AliasRuns(source, redis.Status{RunID: "own", Position: tt.own})
+		if d := cmp.Diff(tt.want, got.HistoryAliases); d != "" {
+			t.Errorf("%s: %s", tt.name, d)
+		}
+	}
+}

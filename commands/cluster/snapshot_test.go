@@ -38,6 +38,10 @@ func TestFollowedMaster(t *testing.T) {
 		{"the published master that our Redis follows", situation(), true},
 		{"not if our Redis does not follow it", situation(parkedRedis), false},
 		{"not if our Redis is a master", situation(promoted), false},
+		{"not if it is a master at that address", situation(func(k *Snapshot) { k.Health.Status.Master = true }), false},
+		{"not if our Redis follows our own address", situation(publishedOwn, func(k *Snapshot) {
+			k.Health.Status.MasterAddr = k.View.State.Master.Address
+		}), false},
 		{"not if we are published", situation(publishedOwn), false},
 		{"not if none is published", situation(noState), false},
 	} {
