@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"resec/commands/lock"
-
 	"github.com/hashicorp/consul/api"
+
+	"resec/commands/lock"
 )
 
 // refused is the address of a port on which no server listens.

@@ -22,6 +22,7 @@ import (
 	"resec/commands/metrics"
 	"resec/commands/observable"
 	"resec/commands/observe"
+	"resec/commands/survey"
 	"resec/handlers/redis"
 )
 
@@ -46,7 +47,8 @@ type Agent struct {
 	advertised *observable.Value[catalog.Entry] // what the catalogue is to show of us
 
 	observer      *observe.Observer // updates known
-	verifySession chan struct{}     // asks the session keeper whether our session still exists
+	surveyor      *survey.Surveyor
+	verifySession chan struct{} // asks the session keeper whether our session still exists
 	hooks         *hooks.Runner
 	local         *localRedis // set before ready is
 	links         replicaLinks
@@ -79,6 +81,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer server.Close()
 	a.local = newLocalRedis(server, a.Creds, a.Log)
 	a.observer = a.newObserver()
+	a.surveyor = &survey.Surveyor{ID: a.Me.ID, Lock: a.Lock, Naming: a.Registrar.Naming, Creds: a.Creds, Own: a.local.status, Log: a.Log}
 	defer a.local.close()
 	a.ready.Store(true)
 	defer a.ready.Store(false)

@@ -9,6 +9,7 @@ import (
 	"resec/commands/cluster"
 	"resec/commands/lock"
 	"resec/commands/observable"
+	"resec/commands/survey"
 )
 
 // contender gets the lock: it surveys the members, waits for this member's turn, and acquires the lock or preempts its
@@ -43,15 +44,15 @@ type wonLock struct {
 }
 
 // survey asks all members, and keeps what the answers prove of the published master.
-func (c *contender) survey(ctx context.Context, k snapshot) (survey, error) {
-	s, err := c.a.surveyMembers(ctx, k)
+func (c *contender) survey(ctx context.Context, k snapshot) (survey.Result, error) {
+	s, err := c.a.surveyor.Survey(ctx, k.Snapshot)
 	if err != nil {
-		return survey{}, err
+		return survey.Result{}, err
 	}
 	master := k.View.State.Master
-	for _, is := range s.answers {
-		c.evidence.Observe(is.member.ID, is.status, is.err, is.at, master)
-		if master != nil && master.ID == is.member.ID && is.member.Check == "passing" {
+	for _, is := range s.Answers {
+		c.evidence.Observe(is.Member.ID, is.Status, is.Err, is.At, master)
+		if master != nil && master.ID == is.Member.ID && is.Member.Check == "passing" {
 			c.masterCheck = checkPassing{master.RunID, time.Now()}
 		}
 	}
@@ -106,9 +107,9 @@ func (c *contender) wait(ctx context.Context, k snapshot) (time.Duration, error)
 }
 
 // candidacy is what this member knows when the lock is free.
-func (c *contender) candidacy(k snapshot, s survey) cluster.Candidacy {
-	return cluster.Candidacy{ID: c.a.Me.ID, Candidates: s.candidates, Unanswered: s.unanswered, State: k.View.State,
-		Eligibility:    c.eligibility(s.candidates, k.View.State),
+func (c *contender) candidacy(k snapshot, s survey.Result) cluster.Candidacy {
+	return cluster.Candidacy{ID: c.a.Me.ID, Candidates: s.Candidates, Unanswered: s.Unanswered, State: k.View.State,
+		Eligibility:    c.eligibility(s.Candidates, k.View.State),
 		MasterReturned: cluster.AgentReturned(k.View),
 		ConsulSettling: k.ConsulDown || time.Since(k.ConsulUpSince) < cluster.MasterReclaimTime,
 		LeaderlessFor:  time.Since(c.leaderless.Since), SlowMemberGrace: c.slowMemberGrace(), BootstrapDelay: c.bootstrapDelay()}
@@ -141,8 +142,8 @@ func (c *contender) confirmEligible(k snapshot) func(context.Context, cluster.St
 		if err != nil {
 			return err
 		}
-		may := c.eligibility(found.candidates, s)
-		for _, is := range found.candidates {
+		may := c.eligibility(found.Candidates, s)
+		for _, is := range found.Candidates {
 			if why := is.IneligibleReason(s, may); is.ID == c.a.Me.ID && why != "" {
 				return errors.New(why)
 			}
@@ -154,4 +155,15 @@ func (c *contender) confirmEligible(k snapshot) func(context.Context, cluster.St
 // aliased is the state with our data's history noted as continuing a known one, as it is written with the lock.
 func aliased(k snapshot) cluster.State {
 	return k.View.State.AliasHistory(k.View.State.ResolvePosition(k.Health.Status))
+}
+
+// checkPassing is a published master's instance whose entry in the catalogue passed its check: clients are sent to its address.
+type checkPassing struct {
+	runID string
+	at    time.Time
+}
+
+// isFresh reports whether that was so just now.
+func (p checkPassing) isFresh(runID string) bool {
+	return p.runID == runID && time.Since(p.at) < 2*time.Second
 }

@@ -151,7 +151,7 @@ func (h *handover) transferToNext(ctx context.Context, k snapshot) error {
 		h.to = ""
 		return err
 	}
-	if h.to = cluster.Successor(s.candidates, k.Snapshot, a.Me, h.tried); h.to == "" {
+	if h.to = cluster.Successor(s.Candidates, k.Snapshot, a.Me, h.tried); h.to == "" {
 		return nil
 	}
 	state := k.View.State

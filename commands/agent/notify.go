@@ -5,13 +5,12 @@ import (
 	"fmt"
 	"net"
 	"strconv"
-	"strings"
-	"time"
 
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/catalog"
 	"resec/commands/cluster"
+	"resec/commands/systemd"
 	"resec/handlers"
 )
 
@@ -56,25 +55,23 @@ func masterEntry(m cluster.Master, n catalog.Naming) []*api.ServiceEntry {
 	}}
 }
 
-// notifyTimeout bounds one message: a service manager that hangs does not block the agent.
-const notifyTimeout = 500 * time.Millisecond
-
 // notifySystemd tells systemd that the agent is ready, what the catalogue shows of it, and that it stops.
 // Source: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
 func (a *Agent) notifySystemd(ctx context.Context, ended <-chan struct{}) {
 	if a.NotifySocket == "" {
 		return
 	}
-	n := systemdNotifier{}
+	var known systemd.Status
 	stopping := ctx.Done()
 	for over := false; ; {
 		k, changed := a.known.Watch()
 		e, shown := a.advertised.Watch()
-		lines := n.next(k, e.Output, over || ctx.Err() != nil)
-		if n.stopping {
+		ready := k.Registered && k.Probed && k.Health.Err == nil
+		lines := known.Next(ready, over || ctx.Err() != nil, e.Output)
+		if known.Stopping() {
 			stopping = nil
 		}
-		if err := notify(a.NotifySocket, lines); err != nil {
+		if err := systemd.Notify(a.NotifySocket, lines); err != nil {
 			a.Log.Warn("cannot notify systemd; it does not see this change", "event", "systemd_notify_failed", "err", err)
 		}
 		if over {
@@ -88,46 +85,4 @@ func (a *Agent) notifySystemd(ctx context.Context, ended <-chan struct{}) {
 			over = true
 		}
 	}
-}
-
-// systemdNotifier is what systemd knows.
-type systemdNotifier struct {
-	status          string
-	ready, stopping bool
-}
-
-// next is what systemd is to learn now.
-func (n *systemdNotifier) next(k snapshot, output string, stopping bool) (lines []string) {
-	if !n.ready && k.Registered && k.Probed && k.Health.Err == nil {
-		n.ready = true
-		lines = append(lines, "READY=1")
-	}
-	if stopping && !n.stopping {
-		n.stopping = true
-		lines = append(lines, "STOPPING=1")
-	}
-	if status := strings.ReplaceAll(output, "\n", " "); status != n.status {
-		n.status = status
-		lines = append(lines, "STATUS="+status)
-	}
-	return lines
-}
-
-// notify sends lines as one message.
-func notify(socket string, lines []string) error {
-	if len(lines) == 0 {
-		return nil
-	}
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
-	if err != nil {
-		return fmt.Errorf("open NOTIFY_SOCKET: %w", err)
-	}
-	defer conn.Close()
-	if err := conn.SetWriteDeadline(time.Now().Add(notifyTimeout)); err != nil {
-		return fmt.Errorf("write to NOTIFY_SOCKET: %w", err)
-	}
-	if _, err := conn.Write([]byte(strings.Join(lines, "\n"))); err != nil {
-		return fmt.Errorf("write to NOTIFY_SOCKET: %w", err)
-	}
-	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/lock"
+	"resec/commands/survey"
 	"resec/commands/takeover"
 )
 
@@ -67,7 +68,7 @@ func (c *contender) proveFailure(ctx context.Context, k snapshot) (again time.Du
 		return 0, err
 	}
 	alive := func(is cluster.Candidate) bool { return is.ID == m.ID && is.RunID == m.RunID }
-	if slices.ContainsFunc(s.candidates, alive) {
+	if slices.ContainsFunc(s.Candidates, alive) {
 		c.a.known.Update(func(k *snapshot) { k.Failure = cluster.MasterFailure{} })
 		return cluster.SurveyInterval, nil
 	}
@@ -75,8 +76,8 @@ func (c *contender) proveFailure(ctx context.Context, k snapshot) (again time.Du
 	if wait := c.evidence.UntilProven(k.View.State, takeover.GuardCloseTime(m)+c.a.stallAllowance(m), takeover.ProbeInterval, now); wait > 0 {
 		return wait, nil
 	}
-	rank := cluster.LivingRank(s.candidates, k.View, c.a.Me.ID)
-	slow := slices.ContainsFunc(s.unanswered, func(id string) bool { return id != m.ID }) // it may hold newer data
+	rank := cluster.LivingRank(s.Candidates, k.View, c.a.Me.ID)
+	slow := slices.ContainsFunc(s.Unanswered, func(id string) bool { return id != m.ID }) // it may hold newer data
 	if rank < 0 || slow && now.Sub(k.Failure.Since) < c.slowMemberGrace() {
 		return takeover.ProbeInterval, nil
 	}
@@ -119,7 +120,7 @@ func (c *contender) untilViewChanges(ctx context.Context, was snapshot) (context
 // detach parks our Redis, so that the guard of an unreachable master closes, unless one more probe reaches that master: it
 // may have been out of reach only for a moment.
 func (c *contender) detach(ctx context.Context, m *cluster.Master) error {
-	if st, err := c.a.probe(ctx, m.Address, probeTimeout); err == nil && st.RunID == m.RunID {
+	if st, err := c.a.surveyor.Probe(ctx, m.Address, survey.ProbeTimeout); err == nil && st.RunID == m.RunID {
 		return nil
 	}
 	parked, err := c.a.local.parkIfFollowing(ctx, m.Address)

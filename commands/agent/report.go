@@ -12,6 +12,7 @@ import (
 
 	"resec/commands/catalog"
 	"resec/commands/cluster"
+	"resec/commands/survey"
 	"resec/commands/takeover"
 	"resec/handlers/redis"
 )
@@ -62,11 +63,11 @@ func (a *Agent) Report(ctx context.Context, behind bool) Report {
 
 // probeMaster asks the published master; nil: it does not answer.
 func (a *Agent) probeMaster(ctx context.Context, s cluster.State) *redis.Status {
-	timeout := probeTimeout
+	timeout := survey.ProbeTimeout
 	if s.MasterReportedGone(s.Master.ID) {
 		timeout = takeover.KnownDeadTimeout
 	}
-	st, err := a.probe(ctx, s.Master.Address, timeout)
+	st, err := a.surveyor.Probe(ctx, s.Master.Address, timeout)
 	if err != nil {
 		return nil
 	}

@@ -2,10 +2,13 @@ package agent
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"resec/commands/cluster"
 	"resec/commands/failpoint"
+	"resec/commands/lock"
 	"resec/handlers/redis"
 )
 
@@ -97,4 +100,70 @@ func (c *controller) awaitsSuccessor(k snapshot, st redis.Status) bool {
 	}
 	follows := !st.Master && st.MasterAddr == m.Address && !st.Fenced()
 	return !follows
+}
+
+// removeGuard publishes that there is no guard, restores the operator's settings, and releases the lock. lock.ErrChanged: it has
+// to be tried again, before another member has the lock.
+func (c *controller) removeGuard(ctx context.Context, k snapshot, s *lock.Session, runID string) error {
+	s, v, end, err := c.reacquire(ctx, s, runID)
+	defer end()
+	if err != nil {
+		return err
+	}
+	v, err = c.a.Lock.Write(ctx, s.ID, v, v.State.WithGuard(k.Operator.Effective()))
+	if errors.Is(err, lock.ErrChanged) {
+		return err
+	}
+	if err == nil {
+		err = c.a.local.restoreSettings(ctx, k.Operator.MinReplicas)
+	}
+	if free := c.a.Lock.Release(ctx, s.ID, v, cluster.WhyLeaving); !errors.Is(free, lock.ErrChanged) { // or it was lost by itself
+		err = errors.Join(err, free)
+	}
+	return err
+}
+
+// reacquire returns the lock under our session, if that holds it, or under another session, if it is free: ours may have been
+// lost just now. It waits for a lock that is held by a session of ours that no longer exists. The function that it returns ends
+// the session that it made.
+func (c *controller) reacquire(ctx context.Context, s *lock.Session, runID string) (_ *lock.Session, v cluster.View, end func(), err error) {
+	a, end := c.a, func() {}
+	var fresh *lock.Session
+	for {
+		v, err = a.Lock.Read(ctx)
+		if err == nil && v.Free() && fresh == nil {
+			fresh, err = lock.NewSession(context.WithoutCancel(ctx), a.Lock.Client, lock.SessionOptions{Name: a.Session.Name, TTL: a.Session.TTL})
+			if err == nil {
+				end = func() { a.destroySession(ctx, fresh) }
+			}
+		}
+		if err == nil && v.Free() {
+			v, err = a.Lock.Acquire(ctx, fresh.ID, v, v.State)
+		}
+		m := v.State.Master
+		switch {
+		case err != nil: // tried again
+		case m == nil || m.RunID != runID:
+			return nil, v, end, errors.New("the published master changed")
+		case !v.Free() && v.Holder != a.Me.ID:
+			return nil, v, end, fmt.Errorf("%q holds the lock and relies on the guard", v.Holder)
+		case fresh != nil && v.Session == fresh.ID:
+			return fresh, v, end, nil
+		case s != nil && v.Session == s.ID:
+			return s, v, end, nil
+		}
+		sleep(ctx, minSessionRetry)
+		if ctx.Err() != nil {
+			return nil, v, end, errors.Join(ctx.Err(), err)
+		}
+	}
+}
+
+// destroySession ends a session that was made for a stop.
+func (a *Agent) destroySession(ctx context.Context, s *lock.Session) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finalCallTimeout)
+	defer cancel()
+	if err := s.Destroy(ctx); err != nil {
+		a.Log.Warn("cannot destroy the session of the stop; it may hold the lock until its TTL has passed", "event", "stop_session_left", "session", s.ID, "err", err)
+	}
 }

@@ -70,3 +70,11 @@ func (a *Agent) watchPause(ctx context.Context) {
 		}
 	}
 }
+
+// sleep returns after d, or when the context ends.
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}

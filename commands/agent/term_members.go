@@ -10,6 +10,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/lock"
+	"resec/commands/survey"
 	"resec/handlers"
 	"resec/handlers/redis"
 )
@@ -84,7 +85,7 @@ func (t *leaderTerm) observeMembers(ctx context.Context, v cluster.View, ids []s
 			continue
 		}
 		probing.Go(func() {
-			if st, err := t.a.probe(ctx, seen[i].Address, probeTimeout); err == nil {
+			if st, err := t.a.surveyor.Probe(ctx, seen[i].Address, survey.ProbeTimeout); err == nil {
 				seen[i].Status = &st
 			}
 		})
@@ -107,6 +108,6 @@ func (t *leaderTerm) replicatesFromUs(ctx context.Context, v cluster.View, id st
 	if slices.ContainsFunc(own.Replicas, func(o redis.Replica) bool { return o.Addr == r.Address }) {
 		return true
 	}
-	st, err := t.a.probe(ctx, r.Address, probeTimeout)
+	st, err := t.a.surveyor.Probe(ctx, r.Address, survey.ProbeTimeout)
 	return err == nil && !st.Master && st.MasterAddr == v.State.Master.Address && v.IsMembers(id, st)
 }

@@ -7,6 +7,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/observable"
+	"resec/commands/survey"
 	"resec/handlers/redis"
 )
 
@@ -163,7 +164,7 @@ func (t *leaderTerm) parkUnknownReplicas(ctx context.Context, k snapshot, logged
 // parkUnlessMember parks the replica at an address, unless it is a recorded member under another address. It returns
 // cluster.ErrOtherInstance if the server there does not stream our history.
 func (t *leaderTerm) parkUnlessMember(ctx context.Context, k snapshot, addr string) error {
-	st, err := t.a.probe(ctx, addr, probeTimeout)
+	st, err := t.a.surveyor.Probe(ctx, addr, survey.ProbeTimeout)
 	if err != nil {
 		return err
 	}

@@ -33,11 +33,11 @@ func (t *leaderTerm) keepRequests(ctx context.Context) {
 
 // answerRequest decides on one request. What it writes comes back with the watch.
 func (t *leaderTerm) answerRequest(ctx context.Context, k snapshot, r cluster.Request) error {
-	s, err := t.a.surveyMembers(ctx, k)
+	s, err := t.a.surveyor.Survey(ctx, k.Snapshot)
 	if err != nil {
 		return err
 	}
-	r = cluster.DecideSwitchover(r, s.candidates, k.Snapshot, t.a.Me)
+	r = cluster.DecideSwitchover(r, s.Candidates, k.Snapshot, t.a.Me)
 	if r.Answer != "" {
 		t.a.Log.Warn("operator's switchover request is answered", "event", "switchover_answered", "to", r.To, "dry_run", r.DryRun, "accepted", r.Accepted, "answer", r.Answer)
 	}

@@ -1,8 +1,10 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -186,4 +188,15 @@ func causeOf(k snapshot) string {
 		return "the lock was lost"
 	}
 	return s.Why
+}
+
+// recordedPeers are the recorded members that a takeover parks.
+func recordedPeers(v cluster.View, me string) (out []takeover.RecordedPeer) {
+	for _, id := range slices.Sorted(maps.Keys(v.State.Members)) {
+		r, p := v.State.Members[id], v.LiveAgents[id]
+		if id != me {
+			out = append(out, takeover.RecordedPeer{ID: id, Address: cmp.Or(p.Address, r.Address), Session: p.Session})
+		}
+	}
+	return out
 }

@@ -6,7 +6,11 @@ import (
 	"errors"
 	"time"
 
+	"github.com/hashicorp/consul/api"
+
+	"resec/commands/catalog"
 	"resec/commands/cluster"
+	"resec/commands/failpoint"
 	"resec/commands/lock"
 	"resec/commands/observable"
 )
@@ -92,4 +96,98 @@ func (a *Agent) rereadLost(ctx context.Context, lost string) (cluster.View, erro
 	}
 	a.Log.Warn("session reported lost is valid again (consul's server was still replaying its log); reusing it", "event", "lost_session_valid", "session", lost)
 	return v, nil
+}
+
+// rewriteAfter is how long a view may take to show what we wrote. No index tells whether it should: Consul's index falls when
+// Consul has lost its data.
+const rewriteAfter = time.Second
+
+// keepMemberKey writes in Consul, under our session, which instance of Redis this agent manages and where: so the master's
+// agent knows which member to record, and a holder knows to which session the lock can be transferred. With it stands what the
+// operator had set before we changed anything, for the next agent of this member.
+func (a *Agent) keepMemberKey(ctx context.Context) {
+	var written cluster.MemberKey
+	var at time.Time
+	ours := false // the key is, or may be, in Consul
+	defer func() {
+		if ours && !a.shutdown.guardLeftBehind.Load() { // otherwise the next agent needs what the operator had
+			a.deleteMemberKey(ctx)
+		}
+	}()
+	for ctx.Err() == nil {
+		k, changed := a.known.Watch()
+		if own := k.Operator.Discover(k.Snapshot, a.Me.ID); own != k.Operator {
+			a.known.Update(func(k *snapshot) { k.Operator = own })
+			continue
+		}
+		var again <-chan time.Time
+		want, shown := cluster.OwnMemberKey(k.Snapshot, a.Me), k.View.LiveAgents[a.Me.ID]
+		ours = ours || want.Session != "" && shown.Session == want.Session // our predecessor's, whose session we have adopted
+		if want.Session != "" && k.Fresh && shown != want {
+			if want != written || time.Since(at) >= rewriteAfter {
+				written, at, ours = want, time.Now(), true
+				a.writeMemberKey(ctx, want)
+			}
+			again = time.After(rewriteAfter - time.Since(at))
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-again:
+		}
+	}
+}
+
+func (a *Agent) writeMemberKey(ctx context.Context, key cluster.MemberKey) {
+	if err := a.Lock.PutMember(context.WithoutCancel(ctx), key); err != nil {
+		a.Log.Debug("cannot write the member key, retrying", "event", "member_key_failed", "err", err)
+		observable.Signal(a.verifySession) // the session may be lost
+		return
+	}
+	failpoint.Hit("joined")
+}
+
+func (a *Agent) deleteMemberKey(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.shutdown.finalCallTimeout())
+	defer cancel()
+	if err := a.Lock.DeleteMember(ctx, a.Me.ID); err != nil {
+		a.Log.Warn("cannot delete the member key; it goes with its session", "event", "member_key_left", "member", a.Me.ID, "err", err)
+	}
+}
+
+// advertise makes the catalogue show what this member is. term is the term in which our Redis is master, 0 if it is not.
+func (a *Agent) advertise(k snapshot, term uint64) {
+	if !k.Probed || !k.Fresh {
+		return
+	}
+	e := catalog.EntryOf(k.Snapshot, term, a.Me.ID)
+	a.setAdvertised(e)
+	a.Registrar.Set(e)
+}
+
+// setAdvertised notes what is shown of this member, for systemd and for a state dump.
+func (a *Agent) setAdvertised(e catalog.Entry) {
+	if was := a.advertised.Load(); was.Role != e.Role || was.Status != e.Status || was.Output != e.Output {
+		a.advertised.Update(func(now *catalog.Entry) { *now = e })
+	}
+}
+
+// confirmMaster returns nil if a master's entry may still be registered: another member may be listed by now. It returns
+// errNotHolder if another member is the master, and the error of Consul's servers if they do not answer.
+func (a *Agent) confirmMaster(ctx context.Context, e catalog.Entry) error {
+	if e.Role != catalog.Master {
+		return nil
+	}
+	v, err := a.observer.Read(ctx)
+	var status api.StatusError
+	if errors.As(err, &status) { // a Consul agent without servers: it tells no other agent until it has them
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if m := v.State.Master; !v.Free() && v.Holder != a.Me.ID || m != nil && m.ID != a.Me.ID {
+		return errNotHolder
+	}
+	return nil
 }

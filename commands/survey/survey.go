@@ -1,0 +1,155 @@
+// Package survey asks every member's Redis at one time, for an election or a handover. It owns nothing: each survey starts its own
+// goroutines and joins them.
+package survey
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"resec/commands/catalog"
+	"resec/commands/cluster"
+	"resec/commands/lock"
+	"resec/commands/takeover"
+	"resec/handlers"
+	"resec/handlers/redis"
+)
+
+// ProbeTimeout bounds the probe of another member's Redis, connection and handshake included. A slower one is no candidate.
+const ProbeTimeout = 300 * time.Millisecond
+
+// Surveyor asks on behalf of one member.
+type Surveyor struct {
+	ID     string // of this member
+	Lock   lock.Lock
+	Naming catalog.Naming
+	Creds  redis.Options                               // for every member's Redis; Addr and Timeout are filled in
+	Own    func(context.Context) (redis.Status, error) // asks our own Redis
+	Log    *slog.Logger
+}
+
+// Answer is what one member's Redis answered to a survey, and when.
+type Answer struct {
+	Member cluster.Member
+	Status redis.Status
+	Err    error
+	At     time.Time
+}
+
+// Result is what all members' Redis servers answered at one time.
+type Result struct {
+	Candidates []cluster.Candidate
+	// Unanswered are the members that did not Answer but may hold newer data: in sync once, with an agent that is alive. A
+	// master that may refuse connections from this host alone is one of them.
+	Unanswered []string
+	Answers    []Answer
+}
+
+// Survey probes every member's Redis at once, whether the catalogue lists it or not, and the server that ours
+// follows: Consul may have lost everything. Members that the lock's keys name are probed while the catalogue is read. Our own
+// status is read last, because offsets keep moving while a master is alive.
+//
+// It returns the error of the catalogue's read, or the context's cause.
+func (s *Surveyor) Survey(ctx context.Context, k cluster.Snapshot) (out Result, err error) {
+	probes := map[cluster.Member]*Answer{} // by id and address
+	var probing sync.WaitGroup
+	probeAll := func(members []cluster.Member) {
+		for _, m := range members {
+			key := cluster.Member{ID: m.ID, Address: m.Address}
+			if probes[key] != nil {
+				continue
+			}
+			is := &Answer{}
+			probes[key] = is
+			probing.Go(func() { *is = s.probeMember(ctx, k, m) })
+		}
+	}
+	probeAll(s.knownMembers(k, nil))
+	var entries []handlers.Entry
+	withoutCatalog := k.CatalogNotNeeded(s.ID)
+	if !withoutCatalog {
+		entries, err = s.Naming.Instances(ctx, s.Lock.Client)
+	}
+	members := s.knownMembers(k, entries)
+	probeAll(members)
+	own := Answer{Member: cluster.Member{ID: s.ID, Check: cluster.NotInCatalog}}
+	own.Status, own.Err = s.Own(ctx)
+	own.At = time.Now()
+	probing.Wait()
+	switch {
+	case ctx.Err() != nil: // what was cut short says nothing of any member
+		return Result{}, context.Cause(ctx)
+	case err != nil:
+		return Result{}, err
+	case withoutCatalog && own.Err == nil && own.Status.RunID != k.Health.Status.RunID: // then the catalogue is needed
+		return Result{}, errors.New("our redis was restarted during the survey")
+	}
+	out.addOwn(own)
+	for _, m := range members {
+		is := *probes[cluster.Member{ID: m.ID, Address: m.Address}]
+		is.Member = m
+		if is.Err != nil {
+			s.Log.Debug("member is no candidate", "event", "no_candidate", "member", m.ID, "addr", m.Address, "err", is.Err)
+		}
+		out.add(k.View, is)
+	}
+	return out, nil
+}
+
+// addOwn takes the Answer of our own Redis. If it does not Answer, its watch will say so.
+func (s *Result) addOwn(is Answer) {
+	s.Answers = append(s.Answers, is)
+	if is.Err == nil {
+		s.Candidates = append(s.Candidates, cluster.Candidate{ID: is.Member.ID, AgentAlive: true, InCatalog: true, Status: is.Status})
+	}
+}
+
+// add takes the Answer of another member's Redis.
+func (s *Result) add(v cluster.View, is Answer) {
+	m := is.Member
+	s.Answers = append(s.Answers, is)
+	if is.Err == nil {
+		s.Candidates = append(s.Candidates, cluster.Candidate{ID: m.ID, AgentAlive: m.AgentAlive(), InCatalog: m.InCatalog(), Status: is.Status})
+		return
+	}
+	rejected := redis.Refused(is.Err) && cluster.NetworkMayReject(v, m)
+	slow := redis.Unreachable(is.Err) && !cluster.Down(is.Err) && v.MayHoldNewerData(m.ID)
+	if rejected || slow {
+		s.Unanswered = append(s.Unanswered, m.ID)
+	}
+}
+
+// probeMember probes one member's Redis.
+func (s *Surveyor) probeMember(ctx context.Context, k cluster.Snapshot, m cluster.Member) Answer {
+	timeout := ProbeTimeout
+	if k.KnownUnresponsive(m.ID) {
+		timeout = takeover.KnownDeadTimeout
+	}
+	st, err := s.Probe(ctx, m.Address, timeout)
+	if err == nil && !k.View.IsMembers(m.ID, st) {
+		err = cluster.ErrOtherInstance
+	}
+	return Answer{Member: m, Status: st, Err: err, At: time.Now()}
+}
+
+// Probe asks another member's Redis once. The timeout bounds connection, handshake and Answer together.
+func (s *Surveyor) Probe(ctx context.Context, addr string, timeout time.Duration) (redis.Status, error) {
+	timeout = min(timeout, s.Creds.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return handlers.Probe(ctx, s.Creds.At(addr).WithTimeout(timeout))
+}
+
+// knownMembers are all other members that are known, and the server that our Redis follows.
+func (s *Surveyor) knownMembers(k cluster.Snapshot, entries []handlers.Entry) []cluster.Member {
+	members := cluster.Members(entries, k.View)
+	own := k.Health.Status
+	listed := func(m cluster.Member) bool { return m.Address == own.MasterAddr }
+	if !own.Master && own.MasterAddr != redis.Sink && !slices.ContainsFunc(members, listed) {
+		members = append(members, cluster.Member{ID: own.MasterAddr, Address: own.MasterAddr, Check: cluster.NotInCatalog})
+	}
+	return slices.DeleteFunc(members, func(m cluster.Member) bool { return m.ID == s.ID })
+}
