@@ -47,3 +47,17 @@ func TestAgent_UnderACLs(t *testing.T) {
 	p.Signal(syscall.SIGTERM)
 	exits(t, p, 0)
 }
+
+// A step that fails again and again is logged, once: here redis came up as a master, and resec's user may not park it.
+func TestAgent_FailedStepIsLogged(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 2, "--user", "default", "on", "nopass", "~*", "&*", "+@all", "-replicaof", "-slaveof")
+	ok(t, k.Agent(0))
+	lab.Eventually(t, 10*time.Second, func() error { return k.Agents[0].Said("event=promoted") })
+	ok(t, k.Agent(1))
+	lab.Eventually(t, 10*time.Second, func() error { return k.Agents[1].Said("event=park_own_failed") })
+	lab.Eventually(t, 10*time.Second, func() error { return k.Agents[1].Said("event=waiting") })
+	if n := strings.Count(k.Agents[1].Output(), "event=park_own_failed"); n != 1 {
+		t.Errorf("it is logged %d times", n)
+	}
+}
