@@ -24,7 +24,7 @@ func TestOperate03_Paths(t *testing.T) {
 	for _, i := range others(k, m) {
 		ok(t, errors.Join(answers(t, k, i, "/health", 200, fmt.Sprintf("replica of m%d, ", m)), answers(t, k, i, "/master", 503, "redis is a replica of "+k.Redis[m].Addr),
 			answers(t, k, i, "/replica", 200, ""), answers(t, k, i, "/replica?max_lag_bytes=1000000", 200, ""),
-			answers(t, k, i, "/replica?max_lag_bytes=much", 400, "takes a whole number")))
+			answers(t, k, i, "/replica?max_lag_bytes=much", 400, "must be a whole number")))
 		lab.Eventually(t, patience, func() error { return answers(t, k, i, "/replica?max_lag_bytes=0", 200, "0 bytes behind") })
 	}
 	for i := range k.Redis {

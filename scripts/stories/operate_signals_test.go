@@ -37,7 +37,7 @@ func TestOperate06_SIGUSR1(t *testing.T) {
 			}
 			return err
 		})
-		if out := k.Agents[i].Output(); strings.Count(out, "\n") != strings.Count(out, " msg=state id=") {
+		if out := k.Agents[i].Output(); strings.Count(out, "\n") != strings.Count(out, " msg=state event=state id=") {
 			t.Errorf("m%d wrote something else:\n%s", i, out)
 		}
 	}
