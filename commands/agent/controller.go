@@ -23,10 +23,11 @@ type controller struct {
 	lastMaster  handlers.Peer // the master that our Redis follows, as hooks were notified
 	warnedRunID string        // the instance of our Redis that came up as a master
 	logged      logonce.Once  // the wait or the failure that was logged last
+	readOnly    logonce.Once  // why replica-read-only could not be set
 	failures    int           // steps in a row that failed
 	failedTerm  uint64        // in which term
 
-	background sync.WaitGroup // takeovers during a handover that still work on other members
+	background sync.WaitGroup // takeovers that still work on other members, and writes of the history
 }
 
 func newController(a *Agent) *controller { return &controller{a: a, contender: contender{a: a}} }
@@ -48,18 +49,22 @@ func (c *controller) run(ctx context.Context) error {
 		c.notifyFollowing(k)
 		c.reconcile(ctx, k)
 		c.begin(k, todo)
-		again, err := c.execute(ctx, k, todo, why)
-		c.count(todo, err)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if todo == cluster.Lead { // what a term changed itself is no news
+		done := c.execute(ctx, k, todo, why)
+		c.count(todo, done)
+		if done.ranTerm { // what a term changed itself is no news
 			k, changed = c.a.known.Watch()
 		}
-		if !c.waitForNext(ctx, k, changed, again, err) {
+		if ctx.Err() != nil || !c.waitForNext(ctx, k, changed, done) {
 			return nil
 		}
 	}
+}
+
+// outcome is what became of a step.
+type outcome struct {
+	again   time.Duration // when to look again; 0: on the next change
+	ranTerm bool          // a term of ours began, and is over
+	err     error         // it is logged
 }
 
 // begin keeps what the controller remembers in step with the snapshot.
@@ -74,11 +79,11 @@ func (c *controller) begin(k snapshot, todo cluster.Action) {
 }
 
 // count counts steps in a row that failed. To have won the lock is not yet a success.
-func (c *controller) count(todo cluster.Action, err error) {
+func (c *controller) count(todo cluster.Action, done outcome) {
 	switch {
-	case err != nil:
+	case done.err != nil:
 		c.failures++
-	case todo != cluster.Wait && todo != cluster.Ineligible && todo != cluster.Contend:
+	case done.ranTerm, todo != cluster.Wait && todo != cluster.Ineligible && todo != cluster.Contend:
 		c.failures = 0
 	}
 }
@@ -86,8 +91,9 @@ func (c *controller) count(todo cluster.Action, err error) {
 // waitForNext returns when it is time for the next step: something has changed, or again has passed; after an error only when
 // something has changed in Consul since, or after minStepRetry, twice that the next time. It returns false if the context has
 // ended.
-func (c *controller) waitForNext(ctx context.Context, was snapshot, changed <-chan struct{}, again time.Duration, err error) bool {
-	if err != nil {
+func (c *controller) waitForNext(ctx context.Context, was snapshot, changed <-chan struct{}, done outcome) bool {
+	again := done.again
+	if done.err != nil {
 		again = min(minStepRetry<<min(c.failures-1, 10), maxStepRetry)
 	}
 	var timer <-chan time.Time
@@ -102,7 +108,7 @@ func (c *controller) waitForNext(ctx context.Context, was snapshot, changed <-ch
 			return true
 		case <-changed:
 			var k snapshot
-			if k, changed = c.a.known.Watch(); err == nil || !k.sameLock(was) || k.session != was.session {
+			if k, changed = c.a.known.Watch(); done.err == nil || !k.sameLock(was) || k.session != was.session {
 				return true
 			}
 		}
@@ -112,61 +118,61 @@ func (c *controller) waitForNext(ctx context.Context, was snapshot, changed <-ch
 // now is a pause that is over at once: the next step follows without a change of the snapshot.
 const now = time.Nanosecond
 
-// execute carries one step out, and returns when to look again; 0: on the next change. Its errors are logged.
-func (c *controller) execute(ctx context.Context, k snapshot, todo cluster.Action, why string) (again time.Duration, err error) {
+// execute carries one step out.
+func (c *controller) execute(ctx context.Context, k snapshot, todo cluster.Action, why string) (done outcome) {
 	switch todo {
 	case cluster.Wait:
 		c.logWait(why, k.View.Err != nil)
 	case cluster.Ineligible:
 		c.a.setReason("redis may not lead: " + why)
-	case cluster.Contend, cluster.Preempt:
-		return c.contend(ctx, k, todo, why)
+	case cluster.Contend:
+		return c.contend(ctx, k, c.contender.contend)
+	case cluster.Preempt:
+		c.a.setReason(why)
+		return c.contend(ctx, k, c.contender.preempt)
 	case cluster.Lead:
 		return c.lead(ctx, k, nil)
 	case cluster.StepDown:
 		c.a.release(ctx, lock.CallTimeout, k.SessionID, cluster.WhyUnhealthy, why)
-		again = minStepRetry
+		done.again = minStepRetry
 	case cluster.TransferLock:
-		err = c.transferLock(ctx, k)
+		done.err = c.transferLock(ctx, k)
 	case cluster.Follow:
-		err = c.follow(ctx, k)
+		done.err = c.follow(ctx, k)
 	case cluster.Park:
-		err = c.parkAndWait(ctx, k, why)
+		done.err = c.parkAndWait(ctx, k, why)
 	}
-	return again, err
+	return done
 }
 
-// contend gets the lock if it is this member's turn, and leads with it.
-func (c *controller) contend(ctx context.Context, k snapshot, todo cluster.Action, why string) (again time.Duration, err error) {
-	try := c.contender.contend
-	if todo == cluster.Preempt {
-		c.a.setReason(why)
-		try = c.contender.preempt
-	}
+// contend gets the lock if it is this member's turn, and leads with it. If the agent was asked to stop meanwhile it does not
+// lead: the end of its session frees the lock.
+func (c *controller) contend(ctx context.Context, k snapshot,
+	try func(context.Context, snapshot) (*wonLock, time.Duration, error)) outcome {
 	won, again, err := try(ctx, k)
 	if err != nil {
 		if ctx.Err() == nil && !errors.Is(err, lock.ErrChanged) && c.isNew("acquire", err) {
 			c.a.Log.Warn("cannot acquire the lock, retrying", "event", "acquire_failed", "key", c.a.Lock.Key, "err", err)
 		}
-		return again, err
+		return outcome{again: again, err: err}
 	}
-	if won == nil {
-		return again, nil
+	if won == nil || ctx.Err() != nil {
+		return outcome{again: again}
 	}
 	k = c.a.known.Load()
 	if next, _ := cluster.Decide(k.Snapshot, c.a.Me.ID, c.a.masterService()); next != cluster.Lead {
-		return now, nil // a request, a pause or our Redis's end came in between
+		return outcome{again: now} // a request, a pause or our Redis's end came in between
 	}
 	return c.lead(ctx, k, won)
 }
 
 // lead runs a term under the lock that we hold.
-func (c *controller) lead(ctx context.Context, k snapshot, won *wonLock) (again time.Duration, err error) {
-	err = newLeaderTerm(c, k).run(ctx, k, won)
+func (c *controller) lead(ctx context.Context, k snapshot, won *wonLock) outcome {
+	err := newLeaderTerm(c, k).run(ctx, k, won)
 	if errors.Is(err, errNotHolder) { // the view was late; the watch shows that soon
-		return minStepRetry, nil
+		return outcome{again: minStepRetry, ranTerm: true}
 	}
-	return now, err
+	return outcome{again: now, ranTerm: true, err: err}
 }
 
 // transferLock gives the lock to the member that an operator wants as master.

@@ -72,8 +72,8 @@ func (a *Agent) unfenceAfterStall(ctx context.Context, k snapshot, ended time.Ti
 	if members < k.View.State.Guard().Replicas {
 		return false
 	}
-	if err := a.local.unfence(ctx, fencedForStall); err != nil {
-		return false
+	if unfenced, err := a.local.unfence(ctx, fencedForStall); err != nil || !unfenced {
+		return err == nil
 	}
 	a.Log.Warn("enough replicas have acknowledged since this process stalled; redis is unfenced", "event", "stall_fence_lifted", "redis", a.local.addr())
 	return true

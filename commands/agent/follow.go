@@ -48,7 +48,7 @@ func followFailure(err error) string {
 	return redis.Summary(err)
 }
 
-var errUnconfirmed = errors.New("consul does not confirm that it holds the lock")
+var errUnconfirmed = errors.New("consul does not confirm that the master holds the lock")
 
 // confirmHolder makes sure that the published master still holds the lock: another holder may have parked us, and count on
 // that. An answer that comes too late for the next step is none. It returns lock.ErrChanged or errUnconfirmed.
@@ -56,11 +56,12 @@ func (a *Agent) confirmHolder(ctx context.Context, k snapshot) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, takeover.FollowConfirmTimeout)
 	defer cancel()
-	v, err := a.observer.Read(ctx)
+	v, err := a.Lock.Read(ctx)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUnconfirmed, err)
 	}
 	if m := v.State.Master; v.Session != k.View.Session || m == nil || m.RunID != k.View.State.Master.RunID {
+		a.observer.Take(v)
 		return lock.ErrChanged
 	}
 	if time.Since(began) > takeover.FollowConfirmTimeout { // this process stalled
@@ -97,7 +98,7 @@ func (c *controller) reconcile(ctx context.Context, k snapshot) {
 	}
 	if st.ReplicaWritable {
 		if err := c.a.local.setReadOnly(ctx); err != nil {
-			if c.isNew("read-only", err) {
+			if c.readOnly.Changed(lock.ErrorKind(err)) {
 				c.a.Log.Warn("replica-read-only is not yes and cannot be set, retrying", "event", "read_only_failed", "redis", c.a.local.addr(), "err", err)
 			}
 			return

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/lock"
 	"resec/commands/observable"
 	"resec/handlers"
 	"resec/handlers/redis"
@@ -23,8 +25,8 @@ const (
 	fencedForLoss  fenceReason = "lock loss" // the lock is another member's, and there is no guard
 )
 
-// localRedis is the only type that changes our own Redis. Its mutex makes each look and the change that follows from it one
-// step: what another goroutine decided by an older look is decided again.
+// localRedis is the only type that changes our own Redis, one change at a time. A change that depends on what Redis was when it
+// was decided (parkIfFollowing, setGuard) looks again under the same mutex.
 type localRedis struct {
 	server *redis.Server
 	creds  redis.Options
@@ -33,9 +35,10 @@ type localRedis struct {
 	probeNow  chan struct{}         // asks the watch for a probe, after a change
 	emergency *redis.EmergencyFence // its connection is opened during a term; it has a mutex of its own
 
-	mu      sync.Mutex
-	leading bool                     // a takeover or a term of ours is under way: it alone moves Redis between roles
-	fences  map[fenceReason]struct{} // why Redis is fenced; it is unfenced once none is left
+	leading atomic.Bool // a takeover or a term of ours is under way: it alone moves Redis between roles
+
+	mu     sync.Mutex
+	fences map[fenceReason]struct{} // why Redis is fenced; it is unfenced once none is left
 }
 
 func newLocalRedis(s *redis.Server, creds redis.Options, log *slog.Logger) *localRedis {
@@ -54,18 +57,38 @@ func (l *localRedis) probeSoon() { observable.Signal(l.probeNow) }
 // status asks Redis. It waits for no change that is under way.
 func (l *localRedis) status(ctx context.Context) (redis.Status, error) { return l.server.Status(ctx) }
 
-// setLeading notes that a takeover or a term of ours begins or ends. It waits for a change that is under way.
+// setLeading notes that a takeover or a term of ours begins or ends. The begin waits for a change that is under way.
 func (l *localRedis) setLeading(is bool) {
+	if !is {
+		l.leading.Store(false)
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.leading = is
+	l.leading.Store(true)
 }
 
-// follow makes Redis a replica of the target. Its errors are those of handlers.Replicate.
+// follow makes Redis a replica of the target. Its errors are those of handlers.Replicate. The mutex is taken once the target has
+// answered and is confirmed, so that a slow server or Consul delays no other change of our Redis.
 func (l *localRedis) follow(ctx context.Context, to handlers.Target) (handlers.Result, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	confirm, locked := to.Confirm, false
+	defer func() {
+		if locked {
+			l.mu.Unlock()
+		}
+	}()
+	to.Confirm = func(ctx context.Context) error {
+		if err := confirm(ctx); err != nil {
+			return err
+		}
+		l.mu.Lock()
+		locked = true
+		return nil
+	}
 	res, err := handlers.Replicate(ctx, l.server, to, l.creds)
+	if locked && err == nil {
+		clear(l.fences) // a replica has none
+	}
 	if res.Changed {
 		l.probeSoon()
 	}
@@ -85,7 +108,7 @@ func (l *localRedis) park(ctx context.Context) error {
 func (l *localRedis) parkIfFollowing(ctx context.Context, addr string) (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.leading {
+	if l.leading.Load() {
 		return false, nil
 	}
 	st, err := l.server.Status(ctx)
@@ -106,14 +129,6 @@ func (l *localRedis) fence(ctx context.Context, why fenceReason) error {
 	return err
 }
 
-// fencedFor reports whether the agent has fenced Redis for that reason.
-func (l *localRedis) fencedFor(why fenceReason) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	_, is := l.fences[why]
-	return is
-}
-
 // forgetFence removes a reason without a change of Redis: it is another instance by now, or no master.
 func (l *localRedis) forgetFence(why fenceReason) {
 	l.mu.Lock()
@@ -121,36 +136,45 @@ func (l *localRedis) forgetFence(why fenceReason) {
 	delete(l.fences, why)
 }
 
-// unfence removes a reason, and unfences Redis if no other is left.
-func (l *localRedis) unfence(ctx context.Context, why fenceReason) error {
+// unfence removes a reason, and unfences Redis if no other is left. It reports whether Redis was unfenced.
+func (l *localRedis) unfence(ctx context.Context, why fenceReason) (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, is := l.fences[why]; is && len(l.fences) == 1 {
-		if _, err := l.server.Unfence(ctx); err != nil {
-			return err
-		}
-		l.probeSoon()
+	if _, is := l.fences[why]; !is {
+		return false, nil
+	}
+	if len(l.fences) > 1 {
+		delete(l.fences, why)
+		return false, nil
+	}
+	if _, err := l.server.Unfence(ctx); err != nil {
+		return false, err
 	}
 	delete(l.fences, why)
-	return nil
+	l.probeSoon()
+	return true, nil
 }
 
 // errChangedMeanwhile is returned if Redis is no longer as it was when a change was decided.
 var errChangedMeanwhile = errors.New("redis has changed meanwhile")
 
 // setGuard sets the guard that was decided by that status, and ends every fence. It returns errChangedMeanwhile if the guard,
-// the instance or the role is another by now: a fence that was set meanwhile must not be ended by an older decision. If this
-// process stalled for longer than limit while it did so, Redis is fenced again: another member may have become the master.
-func (l *localRedis) setGuard(ctx context.Context, decided redis.Status, to cluster.MinReplicas, limit time.Duration) error {
+// the instance or the role is another by now: a fence that was set meanwhile must not be ended by an older decision. Before it
+// ends a fence the lease must last: lock.ErrLease. If this process stalled for longer than limit while it did so, Redis is
+// fenced again: another member may have become the master.
+func (l *localRedis) setGuard(ctx context.Context, decided redis.Status, to cluster.MinReplicas, lease lock.Lease, limit time.Duration) error {
+	began := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	began := time.Now()
 	now, err := l.server.Status(ctx)
 	if err != nil {
 		return err
 	}
 	if now.RunID != decided.RunID || now.Master != decided.Master || now.MinReplicas != decided.MinReplicas || now.MaxLag != decided.MaxLag {
 		return errChangedMeanwhile
+	}
+	if decided.Fenced() && lease.Left(time.Now()) == 0 {
+		return lock.ErrLease
 	}
 	defer l.probeSoon()
 	if err := l.server.SetGuard(ctx, to.Replicas, to.MaxLag); err != nil {
@@ -181,11 +205,11 @@ func (l *localRedis) restoreSettings(ctx context.Context, o cluster.MinReplicas)
 // clearStallFence sets the published guard on a master that is fenced only because this process stalled. Consul is down, so
 // nobody can have lowered that guard meanwhile, and this process runs again.
 func (l *localRedis) clearStallFence(ctx context.Context, st redis.Status, published cluster.MinReplicas) error {
-	if !l.fencedFor(fencedForStall) || !st.Master || !st.Fenced() {
-		return nil
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if _, is := l.fences[fencedForStall]; !is || !st.Master || !st.Fenced() {
+		return nil
+	}
 	if err := l.server.SetGuard(ctx, published.Replicas, published.MaxLag); err != nil {
 		return err
 	}
@@ -224,7 +248,11 @@ func (o ownRedis) Promote(ctx context.Context) (redis.Status, error) {
 func (o ownRedis) SetGuard(ctx context.Context, replicas, maxLag int) error {
 	o.l.mu.Lock()
 	defer o.l.mu.Unlock()
-	return o.l.server.SetGuard(ctx, replicas, maxLag)
+	err := o.l.server.SetGuard(ctx, replicas, maxLag)
+	if err == nil {
+		clear(o.l.fences)
+	}
+	return err
 }
 
 func (o ownRedis) Park(ctx context.Context) error {

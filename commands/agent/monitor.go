@@ -25,7 +25,7 @@ const failureProbeInterval = time.Second
 // alone, Redis connects again by itself, and whatever listens at the address by then is its master: a Redis that was
 // restarted empty would wipe it within a second. Measured: parked 3 ms after the kill it always kept its data.
 //
-// It owns the snapshot's Failure.
+// It writes the snapshot's Failure. The contender clears that when a survey reaches the master after all.
 type masterMonitor struct{ a *Agent }
 
 func newMasterMonitor(a *Agent) *masterMonitor { return &masterMonitor{a: a} }
@@ -101,9 +101,9 @@ func (m *masterMonitor) untilRetargeted(ctx context.Context, master cluster.Mast
 // observe takes one probe's answer: it updates Failure, and parks our Redis if the master is down.
 func (m *masterMonitor) observe(ctx context.Context, master cluster.Master, h redis.Health) {
 	if m.a.EarlyTakeover {
-		was := m.a.known.Load().Failure
-		if is := was.Observe(master.RunID, h, time.Now()); is != was {
-			m.a.known.Update(func(k *snapshot) { k.Failure = is })
+		now, was := time.Now(), m.a.known.Load().Failure
+		if was.Observe(master.RunID, h, now) != was {
+			m.a.known.Update(func(k *snapshot) { k.Failure = k.Failure.Observe(master.RunID, h, now) })
 		}
 	}
 	if cluster.InstanceDown(h, master.RunID) {

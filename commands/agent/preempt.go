@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -60,7 +61,7 @@ func (c *contender) proveFailure(ctx context.Context, k snapshot) (again time.Du
 	m := k.View.State.Master
 	if !k.Health.Status.Parked() {
 		if err := c.detach(ctx, m); err != nil {
-			return 0, err
+			return 0, fmt.Errorf("park our redis, which follows an unreachable master: %w", err)
 		}
 	}
 	s, err := c.survey(ctx, k)

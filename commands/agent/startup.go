@@ -10,6 +10,8 @@ import (
 
 	"resec/commands/catalog"
 	"resec/commands/cluster"
+	"resec/commands/lock"
+	"resec/commands/logonce"
 	"resec/handlers"
 	"resec/handlers/redis"
 )
@@ -18,7 +20,7 @@ import (
 // would take the first one's lock for its own, and release it when it stops. Under Nomad a new allocation has the old one's
 // name, and may start before that one ends. It returns nil if the context ended, and an error if waiting cannot help.
 func (a *Agent) openUnique(ctx context.Context) (*redis.Server, error) {
-	for logged := ""; ; {
+	for logged := (logonce.Once{}); ; {
 		why := a.duplicateMember(ctx)
 		if why == "" {
 			s, denied, err := a.connect(ctx)
@@ -30,8 +32,7 @@ func (a *Agent) openUnique(ctx context.Context) (*redis.Server, error) {
 		if ctx.Err() != nil {
 			return nil, nil
 		}
-		if why != logged {
-			logged = why
+		if logged.Changed(lock.ErrorKind(errors.New(why))) {
 			a.Log.Warn("not started yet, retrying", "event", "not_started", "why", why)
 			a.setAdvertised(catalog.Entry{Output: "not started yet: " + why})
 		}

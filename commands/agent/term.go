@@ -17,8 +17,9 @@ import (
 // errNotHolder is returned if the view was late, and the lock is not ours.
 var errNotHolder = errors.New("the lock is not ours")
 
-// leaderTerm is one term of leadership, from the lock that is ours to the end of its last goroutine. It runs in the
-// controller's goroutine; its keepers are goroutines that it starts and joins.
+// leaderTerm is one term of leadership, from the lock that is ours to the end of its keepers. It runs in the controller's
+// goroutine; its keepers are goroutines that it starts and joins. What the takeover still does for other members, and the
+// history, are joined by the controller: they change neither our Redis nor the lock.
 type leaderTerm struct {
 	a       *Agent
 	c       *controller
@@ -43,14 +44,14 @@ func (t *leaderTerm) run(ctx context.Context, k snapshot, won *wonLock) error {
 	began, timeline := time.Now(), takeover.NewTimeline()
 	demotion := takeover.NewCatalogDemotion(t.readDemotions)
 	done, err := t.takeOver(held, k, won, timeline, demotion)
-	if done != nil {
-		keepers.Go(func() error { done.Wait(); return nil })
+	if done != nil { // what looks at another member's Redis may take until that does not answer
+		t.c.background.Go(done.Wait)
 	}
 	if err != nil {
 		return t.failed(ctx, done, release, err)
 	}
 	t.begin(k, done.View, began, timeline)
-	t.recordTakeover(ctx, k, done.View, began, timeline.Steps(), &keepers)
+	t.recordTakeover(ctx, k, done.View, began, timeline.Steps())
 	for _, keep := range []func(context.Context){t.keepGuard, t.watchReplicas, t.watchUnknownReplicas, t.keepRequests, t.watchStaleMasters} {
 		keepers.Go(func() error { keep(held); return nil })
 	}

@@ -8,6 +8,7 @@ import (
 	"resec/commands/cluster"
 	"resec/commands/failpoint"
 	"resec/commands/lock"
+	"resec/commands/logonce"
 	"resec/handlers/redis"
 )
 
@@ -24,7 +25,7 @@ type guardKeeper struct {
 	unknown cluster.UnknownReplicas
 	alert   time.Time // until then the guard is checked often
 	ready   time.Time // when the connection for the emergency fence was checked last
-	logged  string    // the failure that was logged last
+	logged  logonce.Once
 }
 
 func (t *leaderTerm) keepGuard(ctx context.Context) {
@@ -71,14 +72,13 @@ func (g *guardKeeper) prepareEmergencyFence(ctx context.Context) {
 func (g *guardKeeper) step(ctx context.Context, k snapshot) (moved bool) {
 	moved, err := g.tryStep(ctx, k)
 	if moved {
-		g.logged = ""
+		g.logged.Reset()
 		return true
 	}
 	if err == nil || ctx.Err() != nil || errors.Is(err, lock.ErrChanged) || errors.Is(err, errChangedMeanwhile) {
 		return false
 	}
-	if why := redis.Summary(err); why != g.logged {
-		g.logged = why
+	if g.logged.Changed(lock.ErrorKind(err)) {
 		g.t.a.Log.Warn("cannot keep the guard, retrying", "event", "guard_failed", "redis", g.t.a.local.addr(), "err", err)
 	}
 	return false
@@ -128,11 +128,8 @@ func (g *guardKeeper) set(ctx context.Context, k snapshot, st redis.Status, to c
 		if err := g.publish(ctx, k, k.View.State); err != nil {
 			return false, err
 		}
-		if k.leaseLeft(time.Now()) == 0 {
-			return false, lock.ErrLease // this process stalled since Consul confirmed it
-		}
 	}
-	if err := a.local.setGuard(ctx, st, to, a.stallLimit()); err != nil {
+	if err := a.local.setGuard(ctx, st, to, g.t.session.Lease, a.stallLimit()); err != nil {
 		return false, err
 	}
 	failpoint.Hit("guard-set")

@@ -56,24 +56,22 @@ func (t *leaderTerm) updateMembers(ctx context.Context, v cluster.View, ids []st
 	if err != nil || !own.Master || own.RunID != v.State.Master.RunID {
 		return err
 	}
-	seen, err := t.observeMembers(ctx, v, ids, own)
-	if err != nil {
-		return err
-	}
+	seen, unread := t.observeMembers(ctx, v, ids, own)
 	s := v.State.UpdateMembers(seen, own.Position)
 	if maps.Equal(s.Members, v.State.Members) && slices.Equal(s.Histories, v.State.Histories) {
-		return nil
+		return unread
 	}
 	after, err := t.a.Lock.Write(ctx, t.Session, v, s)
 	if err != nil {
-		return err
+		return errors.Join(err, unread)
 	}
 	t.a.Log.Info("members are recorded in the state", "event", "members_recorded", "members", cluster.FormatMembers(s.Members))
 	t.a.observer.Wrote(after)
-	return nil
+	return unread
 }
 
-// observeMembers looks at all of the members at once. The catalogue is read once, if a member has no live agent.
+// observeMembers looks at all of the members at once. The catalogue is read once, if a member has no live agent. If it cannot be
+// read, only the members with a live agent are returned, and the error.
 func (t *leaderTerm) observeMembers(ctx context.Context, v cluster.View, ids []string, own redis.Status) ([]cluster.MemberObservation, error) {
 	withoutAgent := func(id string) bool { return v.LiveAgents[id].Session == "" }
 	seen := make([]cluster.MemberObservation, len(ids))
@@ -96,10 +94,13 @@ func (t *leaderTerm) observeMembers(ctx context.Context, v cluster.View, ids []s
 		entries, err = t.a.Registrar.Naming.Instances(ctx, t.a.Lock.Client)
 	}
 	probing.Wait()
+	if err != nil {
+		return slices.DeleteFunc(seen, func(m cluster.MemberObservation) bool { return m.Session == "" }), err
+	}
 	for i := range seen {
 		seen[i].InCatalog = slices.ContainsFunc(entries, func(e handlers.Entry) bool { return e.ID() == seen[i].ID })
 	}
-	return seen, err
+	return seen, nil
 }
 
 // replicatesFromUs reports whether a member without a live agent replicates from our Redis.

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
-	"golang.org/x/sync/errgroup"
 
 	"resec/commands/catalog"
 	"resec/commands/cluster"
@@ -26,7 +25,7 @@ func (t *leaderTerm) takeOver(ctx context.Context, k snapshot, won *wonLock, tim
 		return takeover.NotNeeded(k.View), nil
 	}
 	if won == nil || won.lockIndex != k.View.LockIndex {
-		v, err := t.confirmHolder(ctx)
+		v, err := t.readWonLock(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -47,9 +46,9 @@ func (t *leaderTerm) takeOver(ctx context.Context, k snapshot, won *wonLock, tim
 	return done, err
 }
 
-// confirmHolder reads the lock, which was won without contending: it was transferred to us, or is our predecessor's. The known
+// readWonLock reads the lock, which was won without contending: it was transferred to us, or is our predecessor's. The known
 // view may be old, and the lock another member's by now, which is the master then: errNotHolder.
-func (t *leaderTerm) confirmHolder(ctx context.Context) (cluster.View, error) {
+func (t *leaderTerm) readWonLock(ctx context.Context) (cluster.View, error) {
 	v, err := t.a.observer.Read(ctx)
 	if err != nil {
 		return v, err
@@ -132,7 +131,7 @@ func (a *Agent) catalogMaster(v cluster.View, entries []handlers.Entry) (*cluste
 
 // recordTakeover counts the steps of a takeover, and appends a change of mastership to the history. The next leaderless period
 // begins as this term ends.
-func (t *leaderTerm) recordTakeover(ctx context.Context, before snapshot, after cluster.View, began time.Time, steps []cluster.Step, keepers *errgroup.Group) {
+func (t *leaderTerm) recordTakeover(ctx context.Context, before snapshot, after cluster.View, began time.Time, steps []cluster.Step) {
 	last := time.Duration(0)
 	for _, s := range steps {
 		t.a.Metrics.Step(s.Name, s.At-last)
@@ -146,7 +145,7 @@ func (t *leaderTerm) recordTakeover(ctx context.Context, before snapshot, after 
 		}
 	}
 	if c, moved := mastershipChange(before, after, since, began, steps); moved {
-		keepers.Go(func() error { t.appendHistory(ctx, c); return nil })
+		t.c.background.Go(func() { t.appendHistory(ctx, c) })
 	}
 }
 

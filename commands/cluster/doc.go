@@ -1,9 +1,10 @@
 // Package cluster models a resec cluster and makes its decisions: what the cluster is, which member may lead it, and what
 // an agent does next.
 //
-// The package is pure. It does no I/O, reads no clock (callers pass now), starts no goroutine and holds no mutex. It imports
+// The package is pure. It does no I/O, reads no clock (callers pass now) and starts no goroutine. It imports
 // neither context nor Consul nor a Redis client; resec/handlers and resec/handlers/redis provide data types only. It owns
-// nothing: every function takes values and returns values, and no map or slice of an argument is changed in place.
+// nothing: functions take values and return values, and change no map or slice of an argument in place. DetachTracker,
+// FailureEvidence and Observation are memories of a caller, with methods that add one observation.
 //
 // What a cluster is:
 //
@@ -13,7 +14,8 @@
 //   - memberrecord.go: MemberRecord, what the state keeps of one member.
 //   - members.go: MemberKey, which a live agent keeps in Consul, and Members, everything that is known of the members.
 //   - request.go, pause.go, change.go: an operator's request, a pause, and one entry of the cluster's history.
-//   - snapshot.go, failure.go, operator.go: what one agent knows at one moment.
+//   - snapshot.go, observation.go, failure.go, operator.go: what one agent knows at one moment.
+//   - evidence.go, detach.go: what one agent has found out about a master that fails.
 //
 // Which member may lead:
 //

@@ -19,13 +19,23 @@ const appendTries = 3
 
 // History returns the last changes of the master, the newest last. It returns an error if Consul does not answer or denies it.
 func (l Lock) History(ctx context.Context) ([]cluster.Change, error) {
-	all, _, err := l.readHistory(ctx)
-	return all, err
+	raw, _, err := l.readHistory(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []cluster.Change
+	for _, entry := range raw {
+		var c cluster.Change
+		if json.Unmarshal(entry, &c) == nil { // otherwise it was overwritten by hand
+			all = append(all, c)
+		}
+	}
+	return all, nil
 }
 
-// readHistory returns the changes and the index of their key, 0 if there is no such key. A value that is no JSON, because it was
-// overwritten by hand, is an empty history.
-func (l Lock) readHistory(ctx context.Context) (all []cluster.Change, index uint64, err error) {
+// readHistory returns the changes as they were written, with what a newer program added, and the index of their key; 0 if there
+// is no such key. A value that is no JSON array, because it was overwritten by hand, is an empty history.
+func (l Lock) readHistory(ctx context.Context) (all []json.RawMessage, index uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	p, _, err := l.Client.KV().Get(historyKey(l.Key), (&api.QueryOptions{RequireConsistent: true}).WithContext(ctx))
@@ -59,7 +69,11 @@ func (l Lock) appendOnce(ctx context.Context, c cluster.Change) error {
 	if err != nil {
 		return err
 	}
-	data, err := json.Marshal(latestChanges(append(all, c)))
+	entry, err := json.Marshal(c)
+	if err != nil {
+		return fmt.Errorf("encode a change of the master: %w", err)
+	}
+	data, err := json.Marshal(latestChanges(append(all, entry)))
 	if err == nil {
 		_, err = l.commit(ctx, &api.KVTxnOp{Verb: api.KVCAS, Key: historyKey(l.Key), Value: data, Index: index})
 	}
@@ -69,6 +83,6 @@ func (l Lock) appendOnce(ctx context.Context, c cluster.Change) error {
 	return nil
 }
 
-func latestChanges(all []cluster.Change) []cluster.Change {
+func latestChanges(all []json.RawMessage) []json.RawMessage {
 	return all[max(0, len(all)-maxHistoryChanges):]
 }

@@ -42,7 +42,7 @@ type Answer struct {
 // Result is what all members' Redis servers answered at one time.
 type Result struct {
 	Candidates []cluster.Candidate
-	// Unanswered are the members that did not Answer but may hold newer data: in sync once, with an agent that is alive. A
+	// Unanswered are the members that did not answer but may hold newer data: in sync once, with an agent that is alive. A
 	// master that may refuse connections from this host alone is one of them.
 	Unanswered []string
 	Answers    []Answer
@@ -99,7 +99,7 @@ func (s *Surveyor) Survey(ctx context.Context, k cluster.Snapshot) (out Result, 
 	return out, nil
 }
 
-// addOwn takes the Answer of our own Redis. If it does not Answer, its watch will say so.
+// addOwn takes the answer of our own Redis. If it does not answer, its watch will say so.
 func (s *Result) addOwn(is Answer) {
 	s.Answers = append(s.Answers, is)
 	if is.Err == nil {
@@ -107,7 +107,7 @@ func (s *Result) addOwn(is Answer) {
 	}
 }
 
-// add takes the Answer of another member's Redis.
+// add takes the answer of another member's Redis.
 func (s *Result) add(v cluster.View, is Answer) {
 	m := is.Member
 	s.Answers = append(s.Answers, is)
@@ -135,7 +135,7 @@ func (s *Surveyor) probeMember(ctx context.Context, k cluster.Snapshot, m cluste
 	return Answer{Member: m, Status: st, Err: err, At: time.Now()}
 }
 
-// Probe asks another member's Redis once. The timeout bounds connection, handshake and Answer together.
+// Probe asks another member's Redis once. The timeout bounds connection, handshake and answer together.
 func (s *Surveyor) Probe(ctx context.Context, addr string, timeout time.Duration) (redis.Status, error) {
 	timeout = min(timeout, s.Creds.Timeout)
 	ctx, cancel := context.WithTimeout(ctx, timeout)

@@ -17,10 +17,10 @@ const (
 )
 
 // Two observations of a member that answers fast must count as one, however slow another member is. Between them lie the rest
-// of one round, the wait, a look at the old master, and the observation of our own Redis. The remaining 0.2 s are for one more
-// look at our own Redis and for scheduling.
-const _ = uint(cluster.MaxObservationGap - 200*time.Millisecond -
-	(peersRoundTimeout + ProbeInterval + peerTimeout + selfRoundTimeout))
+// of one round, the wait, a probe of our own Redis, a probe of the old master, and the observation of our own Redis. That is
+// MaxObservationGap exactly, so a machine that is late costs a round: the next one finds all members parked.
+const _ = uint(cluster.MaxObservationGap -
+	(peersRoundTimeout + ProbeInterval + selfRoundTimeout + peerTimeout + selfRoundTimeout))
 
 // refreshDetached parks the members within reach, ours first, and notes which of them are detached from the old master. It
 // takes at most selfRoundTimeout + peersRoundTimeout.
@@ -47,7 +47,16 @@ func (p *run) refreshSelf(ctx context.Context) {
 
 func (p *run) observeSelf(ctx context.Context) {
 	st, err := p.Self.Redis.Status(ctx)
-	p.Evidence.Detached.Observe(p.Self.Me.ID, st, err, time.Now())
+	p.observe(ctx, p.Self.Me.ID, st, err)
+}
+
+// observe notes what a member answered. An answer that the bound of the round cut off says nothing: the earlier observations
+// count until MaxObservationGap has passed.
+func (p *run) observe(ctx context.Context, id string, st redis.Status, err error) {
+	if err != nil && ctx.Err() != nil {
+		return
+	}
+	p.Evidence.Detached.Observe(id, st, err, time.Now())
 }
 
 // refreshPeer notes whether a member is detached, and parks it if it is not, or was restarted.
@@ -62,7 +71,7 @@ func (p *run) refreshPeer(ctx context.Context, v cluster.View, m *parkedPeer) {
 	if m.err = p.parkPeer(ctx, v, m); m.parkedJustNow { // it may have been attached in between, so its evidence starts again
 		p.Evidence.Detached.Observe(m.ID, redis.Status{}, nil, time.Now())
 	}
-	p.Evidence.Detached.Observe(m.ID, m.status, m.err, time.Now())
+	p.observe(ctx, m.ID, m.status, m.err)
 }
 
 // countDetached returns how many members, ours included, have been detached for at least that long.

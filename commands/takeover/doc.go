@@ -15,7 +15,7 @@
 // Before each command to another member's Redis the lease is checked. If a step fails, what was done to the old master is
 // undone, unless it is parked already: then the next holder of the lock continues from there.
 //
-// A forced failover skips steps 3 and 4, and needs no proof in step 2.
+// A forced failover waits for no slow member in step 3, skips step 4, and needs no proof in step 2.
 //
 // What an answer, an error or a count means is decided by pure functions: verdict.go, guard_verdict.go, promotion.go. The other
 // files send the commands.

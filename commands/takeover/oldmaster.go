@@ -69,7 +69,7 @@ func (p *run) askAndStop(ctx context.Context, f oldMasterFacts, own redis.Status
 		if closed, err := p.awaitGuardProof(ctx, f.view, f.old, &proof); closed || err != nil {
 			return err
 		}
-		if own, err = p.Self.Redis.Status(ctx); err != nil { // needed if the old master answers after all
+		if own, err = p.probeSelf(ctx, own); err != nil {
 			return err
 		}
 		st, err = p.probeOldMaster(ctx)
@@ -90,6 +90,21 @@ func (p *run) openOldMaster(ctx context.Context, f oldMasterFacts) (st redis.Sta
 		return st, ctx.Err()
 	}
 	return p.old.server.Status(ctx)
+}
+
+// probeSelf asks our own Redis again: its status is needed if the old master answers after all. If it is only slow, the last
+// status counts. It returns an error if our Redis is down.
+func (p *run) probeSelf(ctx context.Context, last redis.Status) (redis.Status, error) {
+	bounded, cancel := context.WithTimeout(ctx, selfRoundTimeout)
+	defer cancel()
+	st, err := p.Self.Redis.Status(bounded)
+	if err == nil {
+		return st, nil
+	}
+	if bounded.Err() != nil && ctx.Err() == nil {
+		return last, nil
+	}
+	return last, err
 }
 
 // probeOldMaster asks the old master again.

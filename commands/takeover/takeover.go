@@ -64,7 +64,7 @@ func NotNeeded(v cluster.View) *Done {
 //
 // It returns ErrYielded if another member has newer data and now has the lock, ErrLost or lock.ErrLease if the lock is lost,
 // and any error of Redis or Consul. After an error our Redis does not accept writes. The old master is either as it was, or
-// parked with all its data here: the next holder of the lock continues from there.
+// parked, with all its data here unless an operator forced it: the next holder of the lock continues from there.
 func (t Takeover) Run(ctx context.Context, v cluster.View) (*Done, error) {
 	if t.Evidence.Detached == nil {
 		t.Evidence.Detached = cluster.NewDetachTracker()

@@ -119,10 +119,16 @@ const (
 	peerTimeout = 300 * time.Millisecond
 	// KnownDeadTimeout bounds a look at a master that is known not to answer.
 	KnownDeadTimeout = 50 * time.Millisecond
+	// reportedDownTimeout bounds the first look at a master whose agent reported it as down: it refuses at once, or it was
+	// restarted, and then its data count. Connection, handshake and answer take up to KnownDeadTimeout each.
+	reportedDownTimeout = 3 * KnownDeadTimeout
 )
 
 // firstProbeTimeout returns the bound of the first look at the old master. usual is HEALTHCHECK_TIMEOUT.
 func firstProbeTimeout(s cluster.State, old *cluster.Master, unresponsiveRun string, usual time.Duration) time.Duration {
+	if s.MasterReportedGone(old.ID) && s.Why == cluster.WhyDead {
+		return reportedDownTimeout
+	}
 	if s.MasterReportedGone(old.ID) {
 		return KnownDeadTimeout
 	}

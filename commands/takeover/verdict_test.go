@@ -143,7 +143,7 @@ func TestFirstProbeTimeout(t *testing.T) {
 		{"", "", time.Second},
 		{"", "run-other", time.Second},
 		{"", "run-old", peerTimeout},
-		{cluster.WhyDead, "run-old", KnownDeadTimeout},
+		{cluster.WhyDead, "run-old", reportedDownTimeout},
 		{cluster.WhyFrozen, "", KnownDeadTimeout},
 		{cluster.WhyUnhealthy, "", time.Second},
 	} {
