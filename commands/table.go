@@ -30,7 +30,7 @@ func (t *table) write(w io.Writer) error {
 	return tab.Flush()
 }
 
-// printable is a text with a blank for each character that is not printable. Anybody who can write to Consul chooses the texts
+// printable is a text with a blank for each character that is not printable. Whatever can write to Consul chooses the texts
 // that are shown here, and they must not control a terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {

@@ -1,6 +1,6 @@
 // Package agent is `resec agent`: one member's health, registration, election and following, in one process.
 //
-// What the agent knows stands in one snapshot, which watchers update and all others read. One goroutine, the controller,
+// The agent keeps what it knows in one snapshot, which watchers update and all others read. One goroutine, the controller,
 // decides by it and acts: it contends for the lock, runs a term of leadership, follows, or parks. Every change of our own
 // Redis goes through localRedis. README.md in this folder has the map.
 package agent
@@ -81,7 +81,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer server.Close()
 	a.local = newLocalRedis(server, a.Creds, a.Log)
 	a.observer = a.newObserver()
-	a.surveyor = &survey.Surveyor{ID: a.Me.ID, Lock: a.Lock, Naming: a.Registrar.Naming, Creds: a.Creds, Own: a.local.status, Log: a.Log}
+	a.surveyor = &survey.Surveyor{ID: a.Me.ID, Lock: a.Lock, Naming: a.Registrar.Naming, Creds: a.Creds,
+		Own: a.local.status, Log: a.Log}
 	defer a.local.close()
 	a.ready.Store(true)
 	defer a.ready.Store(false)
@@ -89,7 +90,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	return a.work(ctx)
 }
 
-// work runs the watchers and keepers beside the controller. They outlive the controller's steps at the end: it hands over
+// work runs the watchers, the keepers and the controller. They outlive the controller's steps at the end: it hands over
 // while session and registration still exist.
 func (a *Agent) work(ctx context.Context) error {
 	a.Registrar.Updated = func(sent time.Time, ttl time.Duration) {
@@ -108,7 +109,8 @@ func (a *Agent) work(ctx context.Context) error {
 	g.Go(func() error { newMasterMonitor(a).run(outer); return nil })
 	g.Go(func() error {
 		if err := a.Registrar.Run(outer); err != nil {
-			a.Log.Warn("cannot deregister the service; it stays in the catalogue until its check has been critical for long", "event", "deregister_failed", "err", err)
+			a.Log.Warn("cannot deregister the service; it stays in the catalogue until its check has been critical for long",
+				"event", "deregister_failed", "err", err)
 		}
 		return nil
 	})

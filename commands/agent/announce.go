@@ -18,7 +18,8 @@ import (
 // keepSession keeps a session, which is opened while our Redis is healthy and the check that it depends on is in Consul. A member
 // that does not lead has one too, so that it can acquire a free lock with one call.
 func (a *Agent) keepSession(ctx context.Context) {
-	k := &lock.Keeper{Client: a.Lock.Client, Options: a.Session, Log: a.Log, Verify: a.verifySession, DestroyTimeout: a.shutdown.finalCallTimeout,
+	k := &lock.Keeper{Client: a.Lock.Client, Options: a.Session, Log: a.Log, Verify: a.verifySession,
+		DestroyTimeout: a.shutdown.finalCallTimeout,
 		Wanted: func() (bool, <-chan struct{}) {
 			k, changed := a.known.Watch()
 			return k.Registered && k.Probed && k.Health.Err == nil, changed
@@ -57,7 +58,8 @@ func (a *Agent) openSession(ctx context.Context, keeper *lock.Keeper, lost strin
 		if err := s.Destroy(ctx); err != nil {
 			return nil, err
 		}
-		a.Log.Info("predecessor held the lock for another redis instance; destroyed its session", "event", "predecessor_session_destroyed", "session", s.ID)
+		a.Log.Info("predecessor held the lock for another redis instance; destroyed its session",
+			"event", "predecessor_session_destroyed", "session", s.ID)
 		return keeper.New(ctx)
 	}
 	a.Log.Info("adopted the predecessor's session", "event", "session_adopted", "session", s.ID, "holds_lock", holds)
@@ -94,17 +96,18 @@ func (a *Agent) rereadLost(ctx context.Context, lost string) (cluster.View, erro
 	if v.Session != lost && v.LiveAgents[a.Me.ID].Session != lost {
 		return v, errors.New("the watch still shows the session that was lost")
 	}
-	a.Log.Warn("session reported lost is valid again (consul's server was still replaying its log); reusing it", "event", "lost_session_valid", "session", lost)
+	a.Log.Warn("session reported lost is valid again (consul's server was still replaying its log); reusing it",
+		"event", "lost_session_valid", "session", lost)
 	return v, nil
 }
 
-// rewriteAfter is how long a view may take to show what we wrote. No index tells whether it should: Consul's index falls when
+// rewriteAfter is how long a view may take to show what we wrote. No index says whether it should: Consul's index falls when
 // Consul has lost its data.
 const rewriteAfter = time.Second
 
 // keepMemberKey writes in Consul, under our session, which instance of Redis this agent manages and where: so the master's
-// agent knows which member to record, and a holder knows to which session the lock can be transferred. With it stands what the
-// operator had set before we changed anything, for the next agent of this member.
+// agent knows which member to record, and a holder knows to which session the lock can be transferred. It also
+// keeps what the operator had set before we changed anything, for the next agent of this member.
 func (a *Agent) keepMemberKey(ctx context.Context) {
 	var written cluster.MemberKey
 	var at time.Time
@@ -151,7 +154,8 @@ func (a *Agent) deleteMemberKey(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.shutdown.finalCallTimeout())
 	defer cancel()
 	if err := a.Lock.DeleteMember(ctx, a.Me.ID); err != nil {
-		a.Log.Warn("cannot delete the member key; it goes with its session", "event", "member_key_left", "member", a.Me.ID, "err", err)
+		a.Log.Warn("cannot delete the member key; it goes with its session", "event", "member_key_left",
+			"member", a.Me.ID, "err", err)
 	}
 }
 
@@ -180,7 +184,7 @@ func (a *Agent) confirmMaster(ctx context.Context, e catalog.Entry) error {
 	}
 	v, err := a.observer.Read(ctx)
 	var status api.StatusError
-	if errors.As(err, &status) { // a Consul agent without servers: it tells no other agent until it has them
+	if errors.As(err, &status) { // a Consul agent without servers: no other agent learns of it until it has them
 		return nil
 	}
 	if err != nil {

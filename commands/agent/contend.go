@@ -94,7 +94,8 @@ func (c *contender) wait(ctx context.Context, k snapshot) (time.Duration, error)
 		}
 		claim := c.candidacy(k, s)
 		d := claim.AcquireDelay()
-		c.a.Log.Debug("candidates are ranked", "event", "candidates_ranked", "candidates", claim.String(), "wait", d.Wait, "why", d.Why)
+		c.a.Log.Debug("candidates are ranked", "event", "candidates_ranked",
+			"candidates", claim.String(), "wait", d.Wait, "why", d.Why)
 		if d.Ineligible {
 			c.a.setReason(d.Why)
 		}

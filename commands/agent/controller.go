@@ -14,7 +14,7 @@ import (
 	"resec/handlers/redis"
 )
 
-// controller takes a snapshot, lets cluster.Decide decide, and carries that one step out, each time that something has
+// controller takes a snapshot, asks cluster.Decide what to do, and carries that one step out, each time that something has
 // changed. All its state is its goroutine's.
 type controller struct {
 	a         *Agent
@@ -181,12 +181,14 @@ func (c *controller) transferLock(ctx context.Context, k snapshot) error {
 	v, err := c.a.Lock.Transfer(ctx, k.SessionID, k.View, to, k.View.State)
 	if err != nil {
 		if c.isNew("transfer", err) {
-			c.a.Log.Warn("cannot transfer the lock to the member that an operator wants, retrying", "event", "transfer_failed", "to", to, "err", err)
+			c.a.Log.Warn("cannot transfer the lock to the member that an operator wants, retrying", "event", "transfer_failed",
+				"to", to, "err", err)
 		}
 		return err
 	}
 	c.contender.handedOff = true
-	c.a.Log.Warn("lock is transferred to the member that an operator wants; it takes over", "event", "lock_transferred_for_operator", "to", to)
+	c.a.Log.Warn("lock is transferred to the member that an operator wants; it takes over",
+		"event", "lock_transferred_for_operator", "to", to)
 	c.a.observer.Wrote(v)
 	return nil
 }

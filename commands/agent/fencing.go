@@ -35,16 +35,17 @@ func (a *Agent) watchStalls(ctx context.Context) {
 		}
 		if stall := time.Since(last); stall >= limit {
 			stalled = time.Now()
-			a.Log.Warn("this process stalled; redis is fenced if it is the master, until consul or its replicas confirm that it still is",
+			a.Log.Warn("this process stalled; if redis is the master it is fenced until consul or its replicas confirm that",
 				"event", "process_stalled", "redis", a.local.addr(), "took", stall.Round(time.Millisecond))
 		}
 		k := a.known.Load()
 		m := k.View.State.Master
 		switch {
-		case m == nil || m.RunID != k.Health.Status.RunID || m.Guard <= 0: // nobody takes over from an unreachable master without a guard
+		// No member takes over early from an unreachable master without a guard.
+		case m == nil || m.RunID != k.Health.Status.RunID || m.Guard <= 0:
 			stalled, fenced = time.Time{}, time.Time{}
 			a.local.forgetFence(fencedForStall)
-		case k.Paused: // nobody takes over meanwhile
+		case k.Paused: // no member takes over meanwhile
 			stalled = time.Time{}
 		case !stalled.IsZero():
 			if err := a.local.fence(ctx, fencedForStall); err == nil {
@@ -75,7 +76,8 @@ func (a *Agent) unfenceAfterStall(ctx context.Context, k snapshot, ended time.Ti
 	if unfenced, err := a.local.unfence(ctx, fencedForStall); err != nil || !unfenced {
 		return err == nil
 	}
-	a.Log.Warn("enough replicas have acknowledged since this process stalled; redis is unfenced", "event", "stall_fence_lifted", "redis", a.local.addr())
+	a.Log.Warn("enough replicas have acknowledged since this process stalled; redis is unfenced", "event", "stall_fence_lifted",
+		"redis", a.local.addr())
 	return true
 }
 
@@ -117,10 +119,12 @@ func (a *Agent) fenceMaster(ctx context.Context) bool {
 		err = a.local.fence(ctx, fencedForLease)
 	}
 	if err != nil {
-		a.Log.Error("lease is over and redis cannot be fenced, retrying", "event", "lease_fence_failed", "redis", a.local.addr(), "err", err)
+		a.Log.Error("lease is over and redis cannot be fenced, retrying", "event", "lease_fence_failed",
+			"redis", a.local.addr(), "err", err)
 		return false
 	}
-	a.Log.Warn("lease is over and GUARD=off; redis is fenced until the lock is ours again", "event", "lease_over_fenced", "redis", a.local.addr())
+	a.Log.Warn("lease is over and GUARD=off; redis is fenced until the lock is ours again", "event", "lease_over_fenced",
+		"redis", a.local.addr())
 	a.notifyFenced(a.known.Load().View.State.Term(), "the lease is over")
 	return true
 }
@@ -160,7 +164,8 @@ func (a *Agent) configureReplication(ctx context.Context, h redis.Health, has re
 	}
 	if why := redis.Summary(err); has.failed != why {
 		has.failed = why
-		a.Log.Warn("cannot configure replication on redis, retrying", "event", "replication_config_failed", "redis", a.local.addr(), "err", err)
+		a.Log.Warn("cannot configure replication on redis, retrying", "event", "replication_config_failed",
+			"redis", a.local.addr(), "err", err)
 	}
 	return has
 }

@@ -79,7 +79,7 @@ func (c *controller) parkAndWait(ctx context.Context, k snapshot, why string) er
 	}
 	if cluster.UnelectedMaster(k.Snapshot) && c.warnedRunID != st.RunID {
 		c.warnedRunID = st.RunID
-		c.a.Log.Warn("redis came up as a master; it is parked now. Start it with `--replicaof 127.0.0.1 1`, so that it takes no writes before it is elected",
+		c.a.Log.Warn("redis came up as a master; parking it. Start it with `--replicaof 127.0.0.1 1`, so that it takes no writes",
 			"event", "started_as_master", "redis", c.a.local.addr(), "run_id", st.RunID)
 	}
 	err := c.a.local.park(ctx)
@@ -99,14 +99,17 @@ func (c *controller) reconcile(ctx context.Context, k snapshot) {
 	if st.ReplicaWritable {
 		if err := c.a.local.setReadOnly(ctx); err != nil {
 			if c.readOnly.Changed(lock.ErrorKind(err)) {
-				c.a.Log.Warn("replica-read-only is not yes and cannot be set, retrying", "event", "read_only_failed", "redis", c.a.local.addr(), "err", err)
+				c.a.Log.Warn("replica-read-only is not yes and cannot be set, retrying", "event", "read_only_failed",
+					"redis", c.a.local.addr(), "err", err)
 			}
 			return
 		}
-		c.a.Log.Warn("replica-read-only was not yes, so a replica took writes; it is set to yes", "event", "read_only_set", "redis", c.a.local.addr())
+		c.a.Log.Warn("replica-read-only was not yes, so a replica took writes; it is set to yes", "event", "read_only_set",
+			"redis", c.a.local.addr())
 	}
 	own := cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}
-	if k.Operator.RunID == st.RunID && !st.Fenced() && own != k.Operator.MinReplicas && k.Operator.Persisted(k.Snapshot, c.a.Me.ID) {
+	differs := k.Operator.RunID == st.RunID && own != k.Operator.MinReplicas
+	if differs && !st.Fenced() && k.Operator.Persisted(k.Snapshot, c.a.Me.ID) {
 		_ = c.a.local.restoreSettings(ctx, k.Operator.MinReplicas) // its error is logged; the next snapshot tries again
 	}
 }

@@ -81,7 +81,8 @@ func (h *handover) done(k snapshot, m *cluster.Master) bool {
 func (h *handover) step(ctx context.Context, k snapshot) (progress, end bool, err error) {
 	if k.View.Session == h.session.ID && !h.transferred {
 		deadline, _ := ctx.Deadline()
-		if redis.Refused(k.Health.Err) || time.Until(deadline) < reclaimReserve+minHandover { // after a dead master the members elect by themselves
+		// After a dead master the members elect by themselves.
+		if redis.Refused(k.Health.Err) || time.Until(deadline) < reclaimReserve+minHandover {
 			h.to = ""
 			return false, true, nil
 		}
@@ -110,7 +111,8 @@ func (h *handover) tryReclaim(ctx context.Context, k snapshot) (progress, end bo
 	term, err := h.reclaim(ctx, k)
 	switch {
 	case err == nil:
-		h.c.a.Log.Warn("successor did not take over; the lock is ours again and the next member is tried", "event", "lock_reclaimed", "holder", k.View.Holder, "term", term)
+		h.c.a.Log.Warn("successor did not take over; the lock is ours again and the next member is tried",
+			"event", "lock_reclaimed", "holder", k.View.Holder, "term", term)
 		h.transferred, h.term = false, term
 		return true, false, nil
 	case errors.Is(err, takeover.ErrYielded):
@@ -140,8 +142,8 @@ func (h *handover) wait(ctx context.Context, changed <-chan struct{}) error {
 	return nil
 }
 
-// transferToNext transfers the lock to the next member that was not tried; none: to is empty. If the lock has changed meanwhile it
-// only takes the view as it is now.
+// transferToNext transfers the lock to the next member that was not tried; none: to is empty. If the lock has changed meanwhile
+// it only takes the view as it is now.
 func (h *handover) transferToNext(ctx context.Context, k snapshot) error {
 	a := h.c.a
 	soon, cancel := context.WithTimeout(ctx, consulProbeTimeout)
@@ -175,8 +177,7 @@ func (h *handover) transferToNext(ctx context.Context, k snapshot) error {
 }
 
 // redisUntouched reports whether the lock may be taken from a successor that has it: our Redis is as we left it, and so is our
-// session. A successor that has fenced or parked our Redis is at work, and may continue with that, whichever member has the lock by
-// then.
+// session. A successor that has fenced or parked our Redis is at work. It may continue, whichever member has the lock by then.
 func (h *handover) redisUntouched(ctx context.Context, k snapshot) bool {
 	if k.SessionID != h.session.ID {
 		return false
@@ -185,8 +186,8 @@ func (h *handover) redisUntouched(ctx context.Context, k snapshot) bool {
 	return err == nil && st.Master && !st.Fenced()
 }
 
-// reclaim makes our Redis the master again, whatever a successor that gave up has done to it, and returns the new term. A successor
-// that still has the lock loses it: it enables no writes before it has published itself under that lock.
+// reclaim makes our Redis the master again, whatever a successor that gave up has done to it, and returns the new term. A
+// successor that still has the lock loses it: it enables no writes before it has published itself under that lock.
 func (h *handover) reclaim(ctx context.Context, k snapshot) (term uint64, err error) {
 	c := h.c
 	c.contender.handedOff = true

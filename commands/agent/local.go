@@ -95,7 +95,7 @@ func (l *localRedis) follow(ctx context.Context, to handlers.Target) (handlers.R
 	return res, err
 }
 
-// park makes Redis a replica of nobody.
+// park makes Redis a replica of nothing: see redis.Sink.
 func (l *localRedis) park(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -162,7 +162,8 @@ var errChangedMeanwhile = errors.New("redis has changed meanwhile")
 // the instance or the role is another by now: a fence that was set meanwhile must not be ended by an older decision. Before it
 // ends a fence the lease must last: lock.ErrLease. If this process stalled for longer than limit while it did so, Redis is
 // fenced again: another member may have become the master.
-func (l *localRedis) setGuard(ctx context.Context, decided redis.Status, to cluster.MinReplicas, lease lock.Lease, limit time.Duration) error {
+func (l *localRedis) setGuard(ctx context.Context, decided redis.Status, to cluster.MinReplicas, lease lock.Lease,
+	limit time.Duration) error {
 	began := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -170,7 +171,8 @@ func (l *localRedis) setGuard(ctx context.Context, decided redis.Status, to clus
 	if err != nil {
 		return err
 	}
-	if now.RunID != decided.RunID || now.Master != decided.Master || now.MinReplicas != decided.MinReplicas || now.MaxLag != decided.MaxLag {
+	sameServer := now.RunID == decided.RunID && now.Master == decided.Master
+	if !sameServer || now.MinReplicas != decided.MinReplicas || now.MaxLag != decided.MaxLag {
 		return errChangedMeanwhile
 	}
 	if decided.Fenced() && lease.Left(time.Now()) == 0 {
@@ -193,17 +195,19 @@ func (l *localRedis) restoreSettings(ctx context.Context, o cluster.MinReplicas)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.server.SetGuard(ctx, o.Replicas, o.MaxLag); err != nil {
-		l.log.Warn("cannot restore the operator's min-replicas settings", "event", "restore_settings_failed", "redis", l.addr(), "err", err)
+		l.log.Warn("cannot restore the operator's min-replicas settings", "event", "restore_settings_failed",
+			"redis", l.addr(), "err", err)
 		return err
 	}
 	clear(l.fences)
-	l.log.Info("operator's min-replicas settings are restored", "event", "settings_restored", "redis", l.addr(), "min_replicas", o.Replicas, "max_lag", o.MaxLag)
+	l.log.Info("operator's min-replicas settings are restored", "event", "settings_restored",
+		"redis", l.addr(), "min_replicas", o.Replicas, "max_lag", o.MaxLag)
 	l.probeSoon()
 	return nil
 }
 
 // clearStallFence sets the published guard on a master that is fenced only because this process stalled. Consul is down, so
-// nobody can have lowered that guard meanwhile, and this process runs again.
+// no agent can have lowered that guard meanwhile, and this process runs again.
 func (l *localRedis) clearStallFence(ctx context.Context, st redis.Status, published cluster.MinReplicas) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

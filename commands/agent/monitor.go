@@ -64,7 +64,8 @@ func (m *masterMonitor) monitor(ctx context.Context, master cluster.Master) {
 	defer cancel()
 	s, err := redis.Open(ctx, m.a.peerOptions(master.Address))
 	if err != nil {
-		m.a.Log.Error("cannot monitor the master, retrying", "event", "monitor_failed", "master", master.ID, "addr", master.Address, "err", err)
+		m.a.Log.Error("cannot monitor the master, retrying", "event", "monitor_failed",
+			"master", master.ID, "addr", master.Address, "err", err)
 		sleep(ctx, maxStepRetry)
 		return
 	}
@@ -119,7 +120,8 @@ func (m *masterMonitor) park(ctx context.Context, master cluster.Master, why str
 	}
 	switch {
 	case err != nil && parked:
-		m.a.Log.Error("master is down and redis cannot be parked; it may follow whatever listens at the master's address", "event", "park_failed",
+		m.a.Log.Error("master is down and redis cannot be parked; it may follow whatever listens at the master's address",
+			"event", "park_failed",
 			"master", master.ID, "addr", master.Address, "err", err)
 	case parked:
 		m.a.Log.Warn("master is down; redis is parked and keeps its data until a master is elected", "event", "master_down",

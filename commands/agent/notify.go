@@ -49,13 +49,13 @@ func masterEntry(m cluster.Master, n catalog.Naming) []*api.ServiceEntry {
 	port, _ := strconv.Atoi(text)
 	return []*api.ServiceEntry{{
 		Node: &api.Node{Node: m.Node, Address: host},
-		Service: &api.AgentService{ID: m.ServiceID, Service: n.Name(catalog.Master), Tags: n.Tags(catalog.Master), Address: host, Port: port,
-			Meta: catalog.Meta(m.ID, m.Term, "")},
+		Service: &api.AgentService{ID: m.ServiceID, Service: n.Name(catalog.Master), Tags: n.Tags(catalog.Master), Address: host,
+			Port: port, Meta: catalog.Meta(m.ID, m.Term, "")},
 		Checks: api.HealthChecks{},
 	}}
 }
 
-// notifySystemd tells systemd that the agent is ready, what the catalogue shows of it, and that it stops.
+// notifySystemd notifies systemd that the agent is ready, what the catalogue shows of it, and that it stops.
 // Source: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
 func (a *Agent) notifySystemd(ctx context.Context, ended <-chan struct{}) {
 	if a.NotifySocket == "" {

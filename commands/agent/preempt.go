@@ -14,11 +14,14 @@ import (
 )
 
 // Early takeover. The agent of a dead master ends its session, unless it died too: then Consul waits for the check's TTL, or
-// for twice the session's. A replica's agent ends that session before, on the evidence on which a takeover would continue
-// that had the lock already: nothing listens at the master's address, or another instance does; or the master is
-// unreachable, and enough members have been detached for so long that its guard has closed it. What is wrong with that
-// evidence (a network that rejects) is wrong with the takeover's, which asks the old master once more before all else. No
-// safety rests on the lock, and a holder that is alive takes it again at once.
+// for twice the session's. A replica's agent ends that session before, if it has the evidence on which a takeover would continue
+// under the lock:
+//
+//   - Nothing listens at the master's address, or another instance does.
+//   - The master is unreachable, and enough members have been detached for so long that its guard has closed it.
+//
+// A network that rejects connections makes this evidence wrong. It makes the takeover's wrong in the same way, and that asks the
+// old master once more before all else. No safety rests on the lock: a holder that is alive takes it again at once.
 
 // preempt ends the session of a holder that is proven down or closed, and acquires the lock, if it is this member's turn.
 // It returns the lock that it won; nil: it did not, or not yet.
@@ -30,7 +33,8 @@ func (c *contender) preempt(ctx context.Context, k snapshot) (won *wonLock, agai
 	if e := &c.evidence; !e.Concerns(k.View) {
 		*e = cluster.NewFailureEvidence(k.Snapshot)
 	}
-	if d := k.Failure.DownSince; !d.IsZero() && time.Since(d) < cluster.ConfirmDownDelay { // its own agent releases the lock, if alive
+	// Its own agent releases the lock, if alive.
+	if d := k.Failure.DownSince; !d.IsZero() && time.Since(d) < cluster.ConfirmDownDelay {
 		return nil, cluster.ConfirmDownDelay - time.Since(d), nil
 	}
 	unchanged, end := c.untilViewChanges(ctx, k)
@@ -49,7 +53,8 @@ func (c *contender) preempt(ctx context.Context, k snapshot) (won *wonLock, agai
 	if err != nil {
 		return nil, 0, err
 	}
-	c.a.Log.Warn("early takeover: master is down or unreachable but its session still held the lock; its session is destroyed", "event", "elected_early",
+	c.a.Log.Warn("early takeover: master is down or unreachable but its session still held the lock; its session is destroyed",
+		"event", "elected_early",
 		"key", c.a.Lock.Key, "master", m.ID, "addr", m.Address, "session", k.View.Session)
 	c.a.observer.Wrote(v)
 	return &wonLock{v.LockIndex, k.Failure.Since}, 0, nil
@@ -74,7 +79,8 @@ func (c *contender) proveFailure(ctx context.Context, k snapshot) (again time.Du
 		return cluster.SurveyInterval, nil
 	}
 	now := time.Now()
-	if wait := c.evidence.UntilProven(k.View.State, takeover.GuardCloseTime(m)+c.a.stallAllowance(m), takeover.ProbeInterval, now); wait > 0 {
+	guardCloses := takeover.GuardCloseTime(m) + c.a.stallAllowance(m)
+	if wait := c.evidence.UntilProven(k.View.State, guardCloses, takeover.ProbeInterval, now); wait > 0 {
 		return wait, nil
 	}
 	rank := cluster.LivingRank(s.Candidates, k.View, c.a.Me.ID)
@@ -126,7 +132,8 @@ func (c *contender) detach(ctx context.Context, m *cluster.Master) error {
 	}
 	parked, err := c.a.local.parkIfFollowing(ctx, m.Address)
 	if parked && err == nil {
-		c.a.Log.Warn("master is unreachable; redis is parked so that the master's guard closes", "event", "master_unreachable", "master", m.ID, "addr", m.Address)
+		c.a.Log.Warn("master is unreachable; redis is parked so that the master's guard closes", "event", "master_unreachable",
+			"master", m.ID, "addr", m.Address)
 	}
 	return err
 }

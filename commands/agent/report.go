@@ -135,13 +135,15 @@ func stateAttrs(k snapshot, id, service string, shown catalog.Entry, now time.Ti
 		master = m.ID
 	}
 	_, why := cluster.Decide(k.Snapshot, id, service)
+	set := cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}
 	return []any{
-		"redis_answers", k.Probed && k.Health.Err == nil, "redis_error", redis.Summary(k.Health.Err), "run_id", st.RunID, "role", role,
-		"follows", st.MasterAddr, "link_up", st.LinkUp, "syncing", st.Syncing, "replid", st.Position.ReplID, "offset", st.Position.Offset,
-		"replicas", len(st.Replicas), "fenced", st.Fenced(), "guard_set", guardText(cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}),
+		"redis_answers", k.Probed && k.Health.Err == nil, "redis_error", redis.Summary(k.Health.Err), "run_id", st.RunID,
+		"role", role, "follows", st.MasterAddr, "link_up", st.LinkUp, "syncing", st.Syncing, "replid", st.Position.ReplID,
+		"offset", st.Position.Offset, "replicas", len(st.Replicas), "fenced", st.Fenced(), "guard_set", guardText(set),
 		"guard_published", guardText(v.State.Guard()), "guard_operators", guardText(k.Operator.MinReplicas),
-		"session", session, "lease_left", k.leaseLeft(now).Round(time.Millisecond), "lock_holder", holder, "published", master, "term", v.State.Term(),
-		"members", formatMembers(v.State.Members), "registered", k.Registered, "registered_as", shown.Role, "check", shown.Status, "output", shown.Output,
+		"session", session, "lease_left", k.leaseLeft(now).Round(time.Millisecond), "lock_holder", holder,
+		"published", master, "term", v.State.Term(), "members", formatMembers(v.State.Members), "registered", k.Registered,
+		"registered_as", shown.Role, "check", shown.Status, "output", shown.Output,
 		"reason", k.Reason, "next", why, "consul_index", v.Index,
 	}
 }

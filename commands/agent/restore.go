@@ -13,7 +13,7 @@ import (
 )
 
 // restore leaves our Redis as its operator had it: without a fence or a guard of ours. Of a master that was not elected only a
-// replica of nobody is left.
+// parked replica is left.
 func (c *controller) restore(ctx context.Context) {
 	a := c.a
 	ctx, cancel := a.shutdown.context(ctx) // a second handover is within it
@@ -44,7 +44,8 @@ func (c *controller) restore(ctx context.Context) {
 	}
 	if st.Master && st.Fenced() {
 		if err := a.local.park(ctx); err != nil {
-			a.Log.Error("cannot park redis; it stays a fenced master", "event", "park_at_stop_failed", "redis", a.local.addr(), "err", err)
+			a.Log.Error("cannot park redis; it stays a fenced master", "event", "park_at_stop_failed",
+				"redis", a.local.addr(), "err", err)
 			return
 		}
 	}
@@ -67,7 +68,8 @@ func (c *controller) handOverLate(ctx context.Context, k snapshot, st redis.Stat
 	defer end()
 	if kept == nil {
 		a.observer.Wrote(v)
-		kept = c.handOverAndRelease(ctx, s, cluster.Term{ID: a.Me.ID, Session: s.ID, RunID: st.RunID, Index: v.Index, Number: v.State.Term()})
+		term := cluster.Term{ID: a.Me.ID, Session: s.ID, RunID: st.RunID, Index: v.Index, Number: v.State.Term()}
+		kept = c.handOverAndRelease(ctx, s, term)
 	}
 	st, err := c.waitUntilReplica(ctx)
 	if err == nil && st.Master && kept != nil {
@@ -126,13 +128,16 @@ func (c *controller) removeGuard(ctx context.Context, k snapshot, s *lock.Sessio
 // reacquire returns the lock under our session, if that holds it, or under another session, if it is free: ours may have been
 // lost just now. It waits for a lock that is held by a session of ours that no longer exists. The function that it returns ends
 // the session that it made.
-func (c *controller) reacquire(ctx context.Context, s *lock.Session, runID string) (_ *lock.Session, v cluster.View, end func(), err error) {
+func (c *controller) reacquire(ctx context.Context, s *lock.Session, runID string) (
+	_ *lock.Session, v cluster.View, end func(), err error) {
 	a, end := c.a, func() {}
 	var fresh *lock.Session
 	for {
 		v, err = a.Lock.Read(ctx)
 		if err == nil && v.Free() && fresh == nil {
-			fresh, err = lock.NewSession(context.WithoutCancel(ctx), a.Lock.Client, lock.SessionOptions{Name: a.Session.Name, TTL: a.Session.TTL})
+			// It depends on no check, because the service is about to be deregistered.
+			opt := lock.SessionOptions{Name: a.Session.Name, TTL: a.Session.TTL}
+			fresh, err = lock.NewSession(context.WithoutCancel(ctx), a.Lock.Client, opt)
 			if err == nil {
 				end = func() { a.destroySession(ctx, fresh) }
 			}
@@ -164,6 +169,7 @@ func (a *Agent) destroySession(ctx context.Context, s *lock.Session) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finalCallTimeout)
 	defer cancel()
 	if err := s.Destroy(ctx); err != nil {
-		a.Log.Warn("cannot destroy the session of the stop; it may hold the lock until its TTL has passed", "event", "stop_session_left", "session", s.ID, "err", err)
+		a.Log.Warn("cannot destroy the session of the stop; it may hold the lock until its TTL has passed",
+			"event", "stop_session_left", "session", s.ID, "err", err)
 	}
 }

@@ -35,8 +35,9 @@ const (
 
 // shutdown is one stop of the agent: when it was requested, and what it leaves behind.
 type shutdown struct {
-	requestedAt     atomic.Pointer[time.Time] // nil: not yet
-	guardLeftBehind atomic.Bool               // a guard of ours, or a fence, stays on Redis: the member key tells the next agent what the operator had
+	requestedAt atomic.Pointer[time.Time] // nil: not yet
+	// A guard of ours, or a fence, stays on Redis: the member key has what the operator had.
+	guardLeftBehind atomic.Bool
 }
 
 // request notes that the agent was asked to stop, now.
@@ -92,12 +93,14 @@ func (c *controller) handOverAndRelease(ctx context.Context, s *lock.Session, te
 	defer cancel()
 	failpoint.Hit("leaving")
 	if down := a.consulError(ctx); down != nil {
-		a.Log.Warn("mastership is not handed over because consul does not answer; redis stays master under its guard", "event", "handover_impossible", "redis", a.local.addr(), "err", down)
+		a.Log.Warn("mastership is not handed over because consul does not answer; redis stays master under its guard",
+			"event", "handover_impossible", "redis", a.local.addr(), "err", down)
 		c.leaveWritable(ctx, s, down)
 		return nil
 	}
 	if k := a.known.Load(); k.Paused {
-		a.Log.Warn("mastership is not handed over because the cluster is paused; redis stays master", "event", "handover_paused", "redis", a.local.addr(), "until", k.View.Pause.Until)
+		a.Log.Warn("mastership is not handed over because the cluster is paused; redis stays master", "event", "handover_paused",
+			"redis", a.local.addr(), "until", k.View.Pause.Until)
 		c.leaveWritable(ctx, s, nil)
 		a.release(ctx, remaining(ctx), s.ID, cluster.WhyLeaving, "the agent leaves")
 		return nil
@@ -112,7 +115,8 @@ func (c *controller) handOverAndRelease(ctx context.Context, s *lock.Session, te
 		return err
 	}
 	if err == nil {
-		a.Log.Warn("no member can take mastership over; redis stays master without a guard", "event", "no_successor", "redis", a.local.addr())
+		a.Log.Warn("no member can take mastership over; redis stays master without a guard", "event", "no_successor",
+			"redis", a.local.addr())
 	} else if down := c.handoverFailed(ctx, to, err); down != nil {
 		c.leaveWritable(ctx, s, down)
 		return nil
@@ -190,10 +194,12 @@ func (a *Agent) clearStallFence(ctx context.Context, k snapshot, st redis.Status
 // logGuardLeft notes that our Redis may keep a guard of ours.
 func (a *Agent) logGuardLeft(why error) {
 	a.shutdown.guardLeftBehind.Store(true)
-	a.Log.Error("stopping without restoring redis; its min-replicas settings stay as resec set them until an agent returns", "event", "guard_left_behind", "redis", a.local.addr(), "err", why)
+	a.Log.Error("stopping without restoring redis; its min-replicas settings stay as resec set them until an agent returns",
+		"event", "guard_left_behind", "redis", a.local.addr(), "err", why)
 }
 
 // guardDiffers reports whether our Redis has another guard than its operator's.
 func guardDiffers(k snapshot, st redis.Status) bool {
-	return k.Operator.RunID == st.RunID && cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag} != k.Operator.MinReplicas
+	is := cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}
+	return k.Operator.RunID == st.RunID && is != k.Operator.MinReplicas
 }

@@ -53,7 +53,8 @@ func (a *Agent) watchPause(ctx context.Context) {
 			continue
 		}
 		if k.Paused && !logged {
-			a.Log.Warn("cluster is paused; nothing is promoted, re-pointed, parked or fenced until it ends", "event", "cluster_paused",
+			a.Log.Warn("cluster is paused; nothing is promoted, re-pointed, parked or fenced until it ends",
+				"event", "cluster_paused",
 				"until", k.View.Pause.Until, "since", k.View.Pause.Since, "reason", k.View.Pause.Reason)
 		} else if !k.Paused && logged {
 			a.Log.Warn("cluster is no longer paused", "event", "cluster_resumed")

@@ -62,7 +62,8 @@ func duplicateEntry(entries []handlers.Entry, me cluster.Master) string {
 			continue
 		}
 		if samePlace {
-			return fmt.Sprintf("the service %s on this node is that of the living member %q, not of MEMBER_ID %q", e.Service.ID, e.ID(), me.ID)
+			return fmt.Sprintf("the service %s on this node is that of the living member %q, not of MEMBER_ID %q",
+				e.Service.ID, e.ID(), me.ID)
 		}
 		return fmt.Sprintf("MEMBER_ID %q is also that of the living service %s on node %s", me.ID, e.Service.ID, e.Node.Node)
 	}
@@ -98,7 +99,8 @@ func (a *Agent) checkOwnRedis(ctx context.Context, s *redis.Server) (why string,
 	}
 	there, err := handlers.Probe(ctx, a.Creds.At(a.Me.Address))
 	if err != nil {
-		a.Log.Warn("the announced address does not lead to our redis, at least not from this host; other members may not reach it", "event", "announced_unreachable",
+		a.Log.Warn("the announced address does not lead to our redis from this host; other members may not reach it",
+			"event", "announced_unreachable",
 			"addr", a.Me.Address, "why", redis.Summary(err))
 		return "", nil
 	}

@@ -52,24 +52,31 @@ func (t *leaderTerm) run(ctx context.Context, k snapshot, won *wonLock) error {
 	}
 	t.begin(k, done.View, began, timeline)
 	t.recordTakeover(ctx, k, done.View, began, timeline.Steps())
-	for _, keep := range []func(context.Context){t.keepGuard, t.watchReplicas, t.watchUnknownReplicas, t.keepRequests, t.watchStaleMasters} {
+	for _, keep := range t.keepers() {
 		keepers.Go(func() error { keep(held); return nil })
 	}
 	if !demotion.Applied {
 		t.demoteListed(held)
 	}
 	failpoint.Hit("demoted")
-	keepers.Go(func() error { t.keepMembers(held); return nil }) // a member is missing from a list while its entry changes its service
+	// A member is missing from a list while its entry changes its service.
+	keepers.Go(func() error { t.keepMembers(held); return nil })
 	why := t.hold(ctx, held)
 	release()
 	t.finish(ctx, why)
 	return nil
 }
 
+// keepers are what runs as long as the term lasts.
+func (t *leaderTerm) keepers() []func(context.Context) {
+	return []func(context.Context){t.keepGuard, t.watchReplicas, t.watchUnknownReplicas, t.keepRequests, t.watchStaleMasters}
+}
+
 // begin notes that our Redis is the published master.
 func (t *leaderTerm) begin(k snapshot, v cluster.View, began time.Time, timeline *takeover.Timeline) {
 	t.c.contender.highestTerm = v.State.Term()
-	t.Term = cluster.Term{ID: t.a.Me.ID, Session: t.session.ID, Index: v.Index, Number: v.State.Term(), RunID: v.State.Master.RunID, Since: time.Now()}
+	t.Term = cluster.Term{ID: t.a.Me.ID, Session: t.session.ID, Index: v.Index, Number: v.State.Term(),
+		RunID: v.State.Master.RunID, Since: time.Now()}
 	t.a.Log.Info("redis is promoted and published as master", "event", "promoted", "redis", t.a.local.addr(), "term", t.Number,
 		"took", t.Since.Sub(began).Round(time.Millisecond))
 	t.a.observer.Wrote(v)
@@ -87,7 +94,8 @@ func (t *leaderTerm) failed(ctx context.Context, done *takeover.Done, release fu
 		return err
 	}
 	if ctx.Err() == nil && t.c.failures == 0 {
-		t.a.Log.Error("promotion failed; the lock is released", "event", "promotion_failed", "redis", t.a.local.addr(), "err", err)
+		t.a.Log.Error("promotion failed; the lock is released", "event", "promotion_failed",
+			"redis", t.a.local.addr(), "err", err)
 	}
 	release() // the master monitor has to park our Redis again, even if Consul hangs
 	t.a.release(ctx, lock.CallTimeout, t.session.ID, cluster.WhyFailed, err.Error())
@@ -160,11 +168,12 @@ func (t *leaderTerm) finish(ctx context.Context, why cluster.EndReason) {
 	switch {
 	case why.ParkRedis:
 		if err := a.local.park(ctx); err != nil {
-			a.Log.Error("cannot park the restarted redis; it may accept writes until the next attempt", "event", "park_restarted_failed", "redis", a.local.addr(), "err", err)
+			a.Log.Error("cannot park the restarted redis; it may accept writes until the next attempt",
+				"event", "park_restarted_failed", "redis", a.local.addr(), "err", err)
 		}
 	case why.Release == cluster.WhyFrozen:
 		why.Release = t.sendEmergencyFence(ctx, why)
-	case why.Release == "" && !why.KeepLock && a.Guard.Replicas == cluster.GuardOff && !k.View.Free() && !k.Paused: // the lease was all that closed it
+	case t.lostUnguarded(k, why):
 		t.fenceAfterLoss(ctx, why)
 	}
 	switch {
@@ -178,16 +187,24 @@ func (t *leaderTerm) finish(ctx context.Context, why cluster.EndReason) {
 	}
 }
 
+// lostUnguarded reports whether the lock may be another member's and our Redis has no guard: the lease was all that closed it.
+func (t *leaderTerm) lostUnguarded(k snapshot, why cluster.EndReason) bool {
+	lost := why.Release == "" && !why.KeepLock && !k.View.Free()
+	return lost && t.a.Guard.Replicas == cluster.GuardOff && !k.Paused
+}
+
 // sendEmergencyFence writes fence and park to a frozen Redis's socket, and returns why the lock is to be released: another
 // member counts on WhyFrozen, and must not if it could not be sent.
 func (t *leaderTerm) sendEmergencyFence(ctx context.Context, why cluster.EndReason) (release string) {
 	failpoint.Hit("frozen")
 	defer failpoint.Hit("blind")
 	if err := t.a.local.emergency.Send(ctx); err != nil {
-		t.a.Log.Error("redis is frozen, and fence and park cannot be sent to it; its guard must close it", "event", "emergency_fence_failed", "redis", t.a.local.addr(), "err", err)
+		t.a.Log.Error("redis is frozen, and fence and park cannot be sent to it; its guard must close it",
+			"event", "emergency_fence_failed", "redis", t.a.local.addr(), "err", err)
 		return cluster.WhyUnhealthy
 	}
-	t.a.Log.Warn("redis is frozen; fence and park are in its socket and will be its first commands", "event", "emergency_fence_sent", "redis", t.a.local.addr())
+	t.a.Log.Warn("redis is frozen; fence and park are in its socket and will be its first commands",
+		"event", "emergency_fence_sent", "redis", t.a.local.addr())
 	t.a.notifyFenced(t.Number, why.Text)
 	return why.Release
 }
@@ -195,7 +212,8 @@ func (t *leaderTerm) sendEmergencyFence(ctx context.Context, why cluster.EndReas
 // fenceAfterLoss fences our Redis, because another member holds the lock and there is no guard.
 func (t *leaderTerm) fenceAfterLoss(ctx context.Context, why cluster.EndReason) {
 	if err := t.a.local.fence(ctx, fencedForLoss); err != nil {
-		t.a.Log.Error("lock is lost and redis cannot be fenced; it may accept writes beside the new master", "event", "loss_fence_failed", "redis", t.a.local.addr(), "err", err)
+		t.a.Log.Error("lock is lost and redis cannot be fenced; it may accept writes beside the new master",
+			"event", "loss_fence_failed", "redis", t.a.local.addr(), "err", err)
 		return
 	}
 	t.a.notifyFenced(t.Number, why.Text)
@@ -226,11 +244,13 @@ func (a *Agent) release(ctx context.Context, within time.Duration, session, why,
 			v, err = a.observer.Read(ctx)
 		}
 	}
-	if r := v.Request; err == nil && r.Active() && r.To == a.Me.ID { // what an operator wants cannot be: other members must not wait for it
+	// What an operator wants cannot be: other members must not wait for it.
+	if r := v.Request; err == nil && r.Active() && r.To == a.Me.ID {
 		r.Answer = text
 		err = a.Lock.AnswerRequest(ctx, *r)
 	}
 	if err != nil {
-		a.Log.Warn("cannot release the lock; the end of its session frees it", "event", "release_failed", "key", a.Lock.Key, "err", err)
+		a.Log.Warn("cannot release the lock; the end of its session frees it", "event", "release_failed",
+			"key", a.Lock.Key, "err", err)
 	}
 }

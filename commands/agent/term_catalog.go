@@ -22,25 +22,28 @@ func (t *leaderTerm) readDemotions(ctx context.Context) (api.TxnOps, error) {
 func (t *leaderTerm) demoteListed(ctx context.Context) {
 	err := t.a.Registrar.Naming.Demote(ctx, t.a.Lock.Client, t.a.Me.Node, t.a.Me.ServiceID)
 	if err != nil && ctx.Err() == nil {
-		t.a.Log.Warn("old master entries stay in the catalogue for now; the watch on it demotes those that pass their check", "event", "demotion_failed", "err", err)
+		t.a.Log.Warn("old master entries stay in the catalogue for now; the watch on it demotes those that pass their check",
+			"event", "demotion_failed", "err", err)
 	}
 }
 
 // watchStaleMasters demotes other members that the catalogue lists as master, for as long as the term lasts. The previous
-// master's entry was demoted as we were published; but the Consul agent beside it, which registered a master last, sends
+// master's entry was demoted as we were published; but the Consul agent of its node, which registered a master last, sends
 // that to its servers again when it syncs, and a dead resec takes nothing back.
 func (t *leaderTerm) watchStaleMasters(ctx context.Context) {
 	params := map[string]any{"type": "service", "service": t.a.masterService(), "passingonly": true}
 	err := watch.Run(ctx, t.a.Lock.Client, params, func(_ uint64, answer any) {
 		entries, err := catalog.Entries(answer)
 		if err != nil {
-			t.a.Log.Error("cannot read the master service's entries; stale ones are not demoted", "event", "stale_masters_unreadable", "err", err)
+			t.a.Log.Error("cannot read the master service's entries; stale ones are not demoted",
+				"event", "stale_masters_unreadable", "err", err)
 			return
 		}
 		t.demoteUntilDone(ctx, entries)
 	}, func(error) {}) // the watch on the lock logs an outage
 	if err != nil && ctx.Err() == nil {
-		t.a.Log.Error("cannot watch the master service; stale master entries are not demoted", "event", "stale_masters_unwatched", "err", err)
+		t.a.Log.Error("cannot watch the master service; stale master entries are not demoted", "event", "stale_masters_unwatched",
+			"err", err)
 	}
 }
 
@@ -53,7 +56,8 @@ func (t *leaderTerm) demoteUntilDone(ctx context.Context, entries []handlers.Ent
 		}
 		if !logged {
 			logged = true
-			t.a.Log.Warn("cannot demote a stale master entry in the catalogue, retrying", "event", "stale_master_failed", "err", err)
+			t.a.Log.Warn("cannot demote a stale master entry in the catalogue, retrying", "event", "stale_master_failed",
+				"err", err)
 		}
 		sleep(ctx, minStepRetry)
 	}
@@ -73,7 +77,8 @@ func (t *leaderTerm) demoteStale(ctx context.Context, entries []handlers.Entry) 
 			continue
 		}
 		if e == nil {
-			t.a.Log.Warn("a previous master was listed again; its catalogue entry is demoted", "event", "stale_master_demoted", "node", op.Service.Node, "service", op.Service.Service.ID)
+			t.a.Log.Warn("a previous master was listed again; its catalogue entry is demoted", "event", "stale_master_demoted",
+				"node", op.Service.Node, "service", op.Service.Service.ID)
 		}
 		err = errors.Join(err, e)
 	}

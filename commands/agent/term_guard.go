@@ -16,8 +16,8 @@ import (
 // replica's connection has ended it is alertInterval, for alertPeriod: Redis may notice that a little later than we do.
 const guardInterval, alertInterval, alertPeriod = time.Second, 5 * time.Millisecond, 200 * time.Millisecond
 
-// guardKeeper keeps the guard of the master that we are, for as long as a term lasts. No other part of the agent sets the
-// guard of a master: one command is under way at a time, and each is decided by what Redis says just before it. A command
+// guardKeeper keeps the guard of the master that we are, for as long as a term lasts. While the term lasts
+// it alone sets the guard: one command is under way at a time, and each is decided by what Redis says just before it. A command
 // that timed out has been done, or never will be, by the time the next one is: a Redis that resumes reads what waits on its
 // old connections before it accepts a new one.
 type guardKeeper struct {
@@ -63,7 +63,8 @@ func (g *guardKeeper) prepareEmergencyFence(ctx context.Context) {
 		return
 	}
 	if err := g.t.a.local.emergency.Connect(ctx); err != nil {
-		g.t.a.Log.Debug("no connection for the emergency fence, retrying", "event", "emergency_fence_not_ready", "redis", g.t.a.local.addr(), "err", err)
+		g.t.a.Log.Debug("no connection for the emergency fence, retrying", "event", "emergency_fence_not_ready",
+			"redis", g.t.a.local.addr(), "err", err)
 	}
 	g.ready = time.Now()
 }
@@ -96,7 +97,8 @@ func (g *guardKeeper) tryStep(ctx context.Context, k snapshot) (moved bool, err 
 	}
 	members, unknown := cluster.CountReplicas(st, k.View, a.Me.ID, a.links.streams, a.Guard)
 	g.unknown = g.unknown.Observe(unknown, time.Now())
-	guard := cluster.GuardState{Policy: a.Guard, OperatorGuard: k.Operator.MinReplicas, Members: k.View.State.MemberCount(a.Me.ID),
+	guard := cluster.GuardState{Policy: a.Guard, OperatorGuard: k.Operator.MinReplicas,
+		Members:  k.View.State.MemberCount(a.Me.ID),
 		Attached: members, UnknownReplicas: g.unknown.Count, Published: k.View.State.Guard(),
 		Set: cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}}
 	step, to := guard.NextStep()
@@ -122,7 +124,8 @@ func (g *guardKeeper) publish(ctx context.Context, k snapshot, s cluster.State) 
 
 // set sets the guard on Redis. Before it ends a fence Consul must confirm that the lock is ours: a challenger that holds it has
 // fenced our Redis rightly.
-func (g *guardKeeper) set(ctx context.Context, k snapshot, st redis.Status, to cluster.MinReplicas, was cluster.GuardState) (bool, error) {
+func (g *guardKeeper) set(ctx context.Context, k snapshot, st redis.Status, to cluster.MinReplicas,
+	was cluster.GuardState) (bool, error) {
 	a := g.t.a
 	if st.Fenced() {
 		if err := g.publish(ctx, k, k.View.State); err != nil {
@@ -134,7 +137,8 @@ func (g *guardKeeper) set(ctx context.Context, k snapshot, st redis.Status, to c
 	}
 	failpoint.Hit("guard-set")
 	if st.Fenced() {
-		a.Log.Warn("redis was fenced while it is the master; it is unfenced because consul confirms the lock", "event", "master_unfenced", "redis", a.local.addr(), "term", g.t.Number)
+		a.Log.Warn("redis was fenced while it is the master; it is unfenced because consul confirms the lock",
+			"event", "master_unfenced", "redis", a.local.addr(), "term", g.t.Number)
 	}
 	a.Log.Info("guard is set", "event", "guard_set", "redis", a.local.addr(), "min_replicas", to.Replicas, "max_lag", to.MaxLag,
 		"was", was.Set.Replicas, "members", was.Members, "attached", was.Attached, "unknown_replicas", was.UnknownReplicas)

@@ -10,6 +10,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/lock"
+	"resec/commands/logonce"
 	"resec/commands/survey"
 	"resec/handlers"
 	"resec/handlers/redis"
@@ -22,7 +23,8 @@ const minMembersRetry = 50 * time.Millisecond
 
 // keepMembers keeps the state's members for as long as the term lasts.
 func (t *leaderTerm) keepMembers(ctx context.Context) {
-	logged, done, pause, due := "", "", minMembersRetry, time.Time{}
+	var logged logonce.Once
+	done, pause, due := "", minMembersRetry, time.Time{}
 	for ctx.Err() == nil {
 		k, changed := t.a.known.Watch()
 		var again <-chan time.Time
@@ -33,8 +35,7 @@ func (t *leaderTerm) keepMembers(ctx context.Context) {
 			}
 			if !time.Now().Before(due) {
 				err := t.updateMembers(ctx, k.View, ids)
-				if what := lock.ErrorKind(err); err != nil && !errors.Is(err, lock.ErrChanged) && ctx.Err() == nil && what != logged {
-					logged = what
+				if err != nil && !errors.Is(err, lock.ErrChanged) && ctx.Err() == nil && logged.Changed(lock.ErrorKind(err)) {
 					t.a.Log.Warn("cannot update the members in the state, retrying", "event", "members_failed", "err", err)
 				}
 				due, pause = time.Now().Add(pause), min(2*pause, t.a.Registrar.Interval)
@@ -72,7 +73,8 @@ func (t *leaderTerm) updateMembers(ctx context.Context, v cluster.View, ids []st
 
 // observeMembers looks at all of the members at once. The catalogue is read once, if a member has no live agent. If it cannot be
 // read, only the members with a live agent are returned, and the error.
-func (t *leaderTerm) observeMembers(ctx context.Context, v cluster.View, ids []string, own redis.Status) ([]cluster.MemberObservation, error) {
+func (t *leaderTerm) observeMembers(ctx context.Context, v cluster.View, ids []string, own redis.Status) (
+	[]cluster.MemberObservation, error) {
 	withoutAgent := func(id string) bool { return v.LiveAgents[id].Session == "" }
 	seen := make([]cluster.MemberObservation, len(ids))
 	var probing sync.WaitGroup

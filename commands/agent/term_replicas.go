@@ -64,7 +64,7 @@ func (l *replicaLinks) probeAll() {
 	}
 }
 
-// watchReplicas keeps a connection to each recorded member's Redis, and tells the guard's keeper when one has ended, because a
+// watchReplicas keeps a connection to each recorded member's Redis, and wakes the guard's keeper when one has ended, because a
 // guard that counts it refuses writes from then on.
 func (t *leaderTerm) watchReplicas(ctx context.Context) {
 	var watches sync.WaitGroup
@@ -103,7 +103,8 @@ func (t *leaderTerm) watchReplicas(ctx context.Context) {
 func (t *leaderTerm) watchReplica(ctx context.Context, id, addr string) {
 	s, err := redis.Open(ctx, t.a.peerOptions(addr))
 	if err != nil {
-		t.a.Log.Error("cannot watch a replica; the guard follows its lag alone", "event", "replica_watch_failed", "member", id, "addr", addr, "err", err)
+		t.a.Log.Error("cannot watch a replica; the guard follows its lag alone", "event", "replica_watch_failed",
+			"member", id, "addr", addr, "err", err)
 		return
 	}
 	defer s.Close()
@@ -154,7 +155,8 @@ func (t *leaderTerm) parkUnknownReplicas(ctx context.Context, k snapshot, logged
 		err := t.parkUnlessMember(ctx, k, r.Addr)
 		if err != nil && r.Online && !logged[r.Addr] { // before it is online its address may be another
 			logged[r.Addr] = true
-			t.a.Log.Warn("unknown replica cannot be parked; min-replicas-to-write is raised by one to exclude it", "event", "unknown_replica", "addr", r.Addr, "err", err)
+			t.a.Log.Warn("unknown replica cannot be parked; min-replicas-to-write is raised by one to exclude it",
+				"event", "unknown_replica", "addr", r.Addr, "err", err)
 		}
 		done = done && err == nil
 	}
@@ -177,7 +179,8 @@ func (t *leaderTerm) parkUnlessMember(ctx context.Context, k snapshot, addr stri
 	if err := t.parkAt(ctx, addr); err != nil {
 		return err
 	}
-	t.a.Log.Warn("a redis that is no recorded member replicated from the master; it is parked", "event", "unknown_replica_parked", "addr", addr, "run_id", st.RunID)
+	t.a.Log.Warn("a redis that is no recorded member replicated from the master; it is parked", "event", "unknown_replica_parked",
+		"addr", addr, "run_id", st.RunID)
 	return nil
 }
 

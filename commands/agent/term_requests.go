@@ -20,7 +20,8 @@ func (t *leaderTerm) keepRequests(ctx context.Context) {
 		if r != nil && r.Planned && k.Fresh && k.View.Index >= t.Index && !cluster.OtherRequested(k.Snapshot, t.a.Me.ID) {
 			if err := t.answerRequest(ctx, k, *r); err != nil && ctx.Err() == nil {
 				if !errors.Is(err, lock.ErrChanged) && failure.Changed(lock.ErrorKind(err)) {
-					t.a.Log.Warn("cannot answer an operator's request, retrying", "event", "request_failed", "to", r.To, "err", err)
+					t.a.Log.Warn("cannot answer an operator's request, retrying", "event", "request_failed",
+						"to", r.To, "err", err)
 				}
 				again = time.After(minStepRetry)
 			}
@@ -41,7 +42,8 @@ func (t *leaderTerm) answerRequest(ctx context.Context, k snapshot, r cluster.Re
 	}
 	r = cluster.DecideSwitchover(r, s.Candidates, k.Snapshot, t.a.Me)
 	if r.Answer != "" {
-		t.a.Log.Warn("operator's switchover request is answered", "event", "switchover_answered", "to", r.To, "dry_run", r.DryRun, "accepted", r.Accepted, "answer", r.Answer)
+		t.a.Log.Warn("operator's switchover request is answered", "event", "switchover_answered",
+			"to", r.To, "dry_run", r.DryRun, "accepted", r.Accepted, "answer", r.Answer)
 	}
 	return t.a.Lock.AnswerRequest(ctx, r)
 }

@@ -19,7 +19,8 @@ import (
 
 // takeOver makes our Redis the master, unless it resumes the term of this agent's predecessor. It returns nil if no takeover
 // was begun, and errNotHolder if the lock is not ours.
-func (t *leaderTerm) takeOver(ctx context.Context, k snapshot, won *wonLock, timeline *takeover.Timeline, demotion *takeover.CatalogDemotion) (*takeover.Done, error) {
+func (t *leaderTerm) takeOver(ctx context.Context, k snapshot, won *wonLock, timeline *takeover.Timeline,
+	demotion *takeover.CatalogDemotion) (*takeover.Done, error) {
 	failpoint.Hit("elected")
 	if cluster.ResumesTerm(k.Snapshot, t.a.Me.ID) {
 		return takeover.NotNeeded(k.View), nil
@@ -89,7 +90,8 @@ func (t *leaderTerm) options(ctx context.Context, k snapshot, won *wonLock) (tak
 	if master != nil {
 		return o, nil
 	}
-	entries, err := a.Registrar.Naming.Instances(ctx, a.Lock.Client) // the state may have been deleted, and this agent started since
+	// The state may have been deleted, and this agent started since.
+	entries, err := a.Registrar.Naming.Instances(ctx, a.Lock.Client)
 	if err != nil {
 		return o, err
 	}
@@ -124,14 +126,16 @@ func (a *Agent) catalogMaster(v cluster.View, entries []handlers.Entry) (*cluste
 		return nil, nil
 	}
 	if e.Status() != api.HealthCritical && v.LiveAgents[e.ID()].Session == "" {
-		return nil, fmt.Errorf("%s is listed as master by a live agent that is not under this lock: two clusters need two service names", e.ID())
+		return nil, fmt.Errorf("%s is listed as master by a live agent that is not under this lock: "+
+			"two clusters need two service names", e.ID())
 	}
 	return &cluster.Master{Peer: handlers.Peer{ID: e.ID(), Address: e.Addr(), Term: e.Term()}}, nil
 }
 
 // recordTakeover counts the steps of a takeover, and appends a change of mastership to the history. The next leaderless period
 // begins as this term ends.
-func (t *leaderTerm) recordTakeover(ctx context.Context, before snapshot, after cluster.View, began time.Time, steps []cluster.Step) {
+func (t *leaderTerm) recordTakeover(ctx context.Context, before snapshot, after cluster.View, began time.Time,
+	steps []cluster.Step) {
 	last := time.Duration(0)
 	for _, s := range steps {
 		t.a.Metrics.Step(s.Name, s.At-last)
@@ -160,9 +164,11 @@ func (t *leaderTerm) appendHistory(ctx context.Context, c cluster.Change) {
 
 // mastershipChange is what a takeover, done just now, has changed; moved is false if our Redis was the master before. since is
 // when the cluster became leaderless; zero: the lock was transferred, or lost while the master went on.
-func mastershipChange(before snapshot, after cluster.View, since, began time.Time, steps []cluster.Step) (c cluster.Change, moved bool) {
+func mastershipChange(before snapshot, after cluster.View, since, began time.Time, steps []cluster.Step) (
+	c cluster.Change, moved bool) {
 	old, now := before.View.State.Master, after.State.Master
-	c = cluster.Change{At: time.Now().UTC().Truncate(time.Millisecond), To: now.ID, Term: now.Term, Cause: causeOf(before), Steps: steps}
+	c = cluster.Change{At: time.Now().UTC().Truncate(time.Millisecond), To: now.ID, Term: now.Term,
+		Cause: causeOf(before), Steps: steps}
 	if old == nil {
 		return c, true
 	}

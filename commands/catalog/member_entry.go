@@ -13,7 +13,8 @@ import (
 // Source: https://developer.hashicorp.com/consul/docs/services/configuration/services-configuration-reference#meta
 const maxMetaBytes = 512
 
-// EntryOf returns what the catalogue shows of the member with that id. term is the term in which its Redis is master; 0: it is not.
+// EntryOf returns what the catalogue shows of the member with that id. term is the term in which its Redis is master; 0: it is
+// not.
 func EntryOf(k cluster.Snapshot, term uint64, id string) Entry {
 	if k.Paused && !servesAsPublished(k) {
 		term = 0 // what the pause has kept of the term is the lock
@@ -43,11 +44,13 @@ func servesAsPublished(k cluster.Snapshot) bool {
 func roleEntry(k cluster.Snapshot, term uint64, id string) Entry {
 	switch {
 	case term != 0 && k.Health.Status.Fenced():
-		return Entry{Role: Master, Status: api.HealthWarning, Output: fmt.Sprintf("master, term %d, fenced: it refuses writes", term)}
+		return Entry{Role: Master, Status: api.HealthWarning,
+			Output: fmt.Sprintf("master, term %d, fenced: it refuses writes", term)}
 	case term != 0:
 		return Entry{Role: Master, Status: api.HealthPassing, Output: fmt.Sprintf("master, term %d", term)}
 	case reclaimsLock(k, id):
-		return Entry{Role: Master, Status: api.HealthPassing, Output: fmt.Sprintf("master, term %d, without its lock", k.View.State.Term())}
+		return Entry{Role: Master, Status: api.HealthPassing,
+			Output: fmt.Sprintf("master, term %d, without its lock", k.View.State.Term())}
 	}
 	return replicaEntry(k, id)
 }

@@ -8,8 +8,8 @@
 //
 // What a cluster is:
 //
-//   - view.go: View, one consistent read of the lock, the state and the keys beside them.
-//   - state.go, codec.go: State, the JSON value beside the lock, its version, and the fields that only a newer program knows.
+//   - view.go: View, one consistent read of the lock, the state and the keys below the lock.
+//   - state.go, codec.go: State, the JSON value at <lock key>/state, its version, and the fields that only a newer program knows.
 //   - histories.go: the replication IDs that the cluster's data went through.
 //   - memberrecord.go: MemberRecord, what the state keeps of one member.
 //   - members.go: MemberKey, which a live agent keeps in Consul, and Members, everything that is known of the members.

@@ -39,8 +39,8 @@ func StallLimit(maxLag, interval, detection time.Duration) time.Duration {
 	return max(minStallLimit, limit)
 }
 
-// StallAllowance returns how much longer than for the guard a challenger waits after it called the master unreachable, so that a
-// master that stalled for less than its limit closes first.
+// StallAllowance returns what a challenger adds to its wait for the guard of a master that it called unreachable. A master that
+// stalled for less than its limit closes within that.
 func StallAllowance(maxLag, interval, detection time.Duration) time.Duration {
 	if detection == 0 {
 		return 0

@@ -7,7 +7,7 @@ import (
 	"resec/handlers/redis"
 )
 
-// State is the shared state of a cluster: one JSON value beside the lock. Every write of it is a transaction that checks
+// State is the shared state of a cluster: one JSON value at <lock key>/state. Every write of it is a transaction that checks
 // the writer's session on the lock and the state's index. Its maps and slices are never changed in place.
 //
 // HistoryAliases maps a replication ID or a run ID to the ID in Histories that its data continue; empty: they continue none.

@@ -14,7 +14,7 @@ var (
 	ErrOtherCluster = errors.New("the state under the lock key belongs to another cluster")
 )
 
-// View is the lock, the state and the keys beside them as one consistent read returned them.
+// View is the lock, the state and the keys below the lock as one consistent read returned them.
 type View struct {
 	Index         uint64 // Consul's index of the read; 0: there is no view yet
 	LockIndex     uint64 // ModifyIndex of the lock key; 0: there is no key

@@ -67,8 +67,8 @@ func (e *Election) invoke(ctx context.Context, ev handlers.Event) error {
 	return e.Handler.Handle(ctx, data, "CONSUL_LOCK_HELD=true")
 }
 
-// fence makes our Redis refuse writes, by the handler or itself, within what is left of the lease or minFenceTime. A child's end is
-// its fence.
+// fence makes our Redis refuse writes, with the handler if there is one, within what is left of the lease or minFenceTime. A
+// child needs no fence: it has ended.
 func (e *Election) fence(ctx context.Context, lease lock.Lease, why string) error {
 	if c, ok := e.Handler.(*handlers.Command); ok { // what the promote handler left running may still be writing
 		c.End()

@@ -25,7 +25,7 @@ func (f *Follower) keyOf(k snapshot) handledKey {
 }
 
 // publishedAddr returns the address of the master that the state names; empty if it names none. External handlers get it because
-// anybody can register a service.
+// any token with service:write can register a service.
 func (k snapshot) publishedAddr() string {
 	if m := k.View.State.Master; m != nil {
 		return m.Address
@@ -53,7 +53,7 @@ func (f *Follower) onEvent(index uint64, answer any) error {
 
 // selectMaster returns which master the built-in handler makes Redis follow, and a digest of what that depends on: address, port,
 // ID, term and run ID; the digest is empty if there is no master. If the state names a master, only its entry counts, because
-// anybody can register a service; for any other entry it returns handlers.ErrRefused.
+// any token with service:write can register a service; for any other entry it returns handlers.ErrRefused.
 func selectMaster(entries []handlers.Entry, published *cluster.Master, tag string) (to handlers.Target, digest string,
 	err error) {
 	m, ok := handlers.MasterOf(entries, tag)

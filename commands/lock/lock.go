@@ -109,8 +109,8 @@ func (l Lock) Transfer(ctx context.Context, session string, v cluster.View, id s
 	return l.afterWrite(v, indexes, to, id, s), nil
 }
 
-// Release gives up the lock, and writes why into the state unless the state is no longer the one in v, or of a newer version. It returns ErrChanged
-// if the session does not hold the lock, ErrDenied if the token does not suffice, and any error of the call.
+// Release gives up the lock, and writes why into the state unless that is no longer the one in v, or of a newer version. It
+// returns ErrChanged if the session does not hold the lock, ErrDenied if the token does not suffice, and any error of the call.
 func (l Lock) Release(ctx context.Context, session string, v cluster.View, why string) error {
 	err := l.ReleaseWithReason(ctx, session, v, why)
 	if !errors.Is(err, ErrChanged) && !errors.Is(err, cluster.ErrNewerVersion) {

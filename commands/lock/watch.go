@@ -15,8 +15,8 @@ import (
 // reports again, changed or not. outage gets the error when Consul does not answer any more, and nil when it does again. Watch
 // returns an error only for parameters that Consul's watch rejects.
 //
-// Consul can watch one key or one prefix. A watch of the key and one of the folder below it could report a lock and a state
-// that never existed together, so one watch has the key as its prefix. It also matches the keys of other clusters: the prefix
+// Consul can watch one key or one prefix. Two watches, of the key and of the folder below it, could report a lock and a state
+// that never existed together. So one watch has the key as its prefix. It also matches the keys of other clusters: the prefix
 // redis/1 matches redis/10. Their changes wake the watch, and are dropped before anything is parsed.
 func (l Lock) Watch(ctx context.Context, report func(cluster.View), outage func(error)) error {
 	last := ownKeys{key: l.Key}

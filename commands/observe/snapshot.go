@@ -1,5 +1,5 @@
-// Package observe watches a cluster's lock in Consul and this member's Redis, and keeps what both show in one snapshot. Observer.Run
-// and the goroutines that it starts write it, one change at a time; all others read.
+// Package observe watches a cluster's lock in Consul and this member's Redis, and keeps what both show in one snapshot.
+// Observer.Run and the goroutines that it starts write it, one change at a time; all others read.
 package observe
 
 import "resec/commands/cluster"

@@ -1,5 +1,5 @@
-// Package survey asks every member's Redis at one time, for an election or a handover. It owns nothing: each survey starts its own
-// goroutines and joins them.
+// Package survey asks every member's Redis at one time, for an election or a handover. It owns nothing: each survey starts its
+// own goroutines and joins them.
 package survey
 
 import (
@@ -103,7 +103,8 @@ func (s *Surveyor) Survey(ctx context.Context, k cluster.Snapshot) (out Result, 
 func (s *Result) addOwn(is Answer) {
 	s.Answers = append(s.Answers, is)
 	if is.Err == nil {
-		s.Candidates = append(s.Candidates, cluster.Candidate{ID: is.Member.ID, AgentAlive: true, InCatalog: true, Status: is.Status})
+		own := cluster.Candidate{ID: is.Member.ID, AgentAlive: true, InCatalog: true, Status: is.Status}
+		s.Candidates = append(s.Candidates, own)
 	}
 }
 
@@ -112,7 +113,8 @@ func (s *Result) add(v cluster.View, is Answer) {
 	m := is.Member
 	s.Answers = append(s.Answers, is)
 	if is.Err == nil {
-		s.Candidates = append(s.Candidates, cluster.Candidate{ID: m.ID, AgentAlive: m.AgentAlive(), InCatalog: m.InCatalog(), Status: is.Status})
+		c := cluster.Candidate{ID: m.ID, AgentAlive: m.AgentAlive(), InCatalog: m.InCatalog(), Status: is.Status}
+		s.Candidates = append(s.Candidates, c)
 		return
 	}
 	rejected := redis.Refused(is.Err) && cluster.NetworkMayReject(v, m)

@@ -1,4 +1,4 @@
-// Package systemd tells the service manager what a process is doing. It owns nothing.
+// Package systemd reports to the service manager what a process is doing. It owns nothing.
 // Source: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
 package systemd
 

@@ -81,7 +81,7 @@ func (t Takeover) Run(ctx context.Context, v cluster.View) (*Done, error) {
 	go func() {
 		defer close(done.ended)
 		p.background.Wait()
-		endLease() // not before: the cause of a context that has ended tells whether the lock is lost
+		endLease() // not before: the cause of a context that has ended says whether the lock is lost
 		stop()
 		p.close()
 	}()
