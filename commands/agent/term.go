@@ -10,6 +10,7 @@ import (
 	"resec/commands/cluster"
 	"resec/commands/failpoint"
 	"resec/commands/lock"
+	"resec/commands/logonce"
 	"resec/commands/observable"
 	"resec/commands/takeover"
 )
@@ -138,8 +139,13 @@ func (t *leaderTerm) lead(ctx context.Context) (context.Context, func()) {
 
 // hold stays master until the lock is lost, our Redis is no longer the one that was promoted, or the agent stops.
 func (t *leaderTerm) hold(ctx, held context.Context) cluster.EndReason {
+	var newer logonce.Once
 	for first := true; ; first = false {
 		k, changed := t.a.known.Watch()
+		if errors.Is(k.View.Err, cluster.ErrNewerVersion) && newer.Changed(k.View.Err.Error()) {
+			t.a.Log.Warn("state in consul is of a newer version; this master stays, and neither guard nor members are written",
+				"event", "newer_state", "key", t.a.Lock.Key, "err", k.View.Err)
+		}
 		if ctx.Err() != nil { // before we are listed: the old master may be still
 			return cluster.EndReason{ShuttingDown: true, Text: "the agent leaves"}
 		}
