@@ -67,7 +67,9 @@ func TestHandover_Note(t *testing.T) {
 
 func TestHandover_Done(t *testing.T) {
 	published := func(id string, term uint64) func(*cluster.Snapshot) {
-		return func(k *cluster.Snapshot) { k.View.State.Master = &cluster.Master{Peer: handlers.Peer{ID: id, Term: term}} }
+		return func(k *cluster.Snapshot) {
+			k.View.State.Master = &cluster.Master{Peer: handlers.Peer{ID: id, Term: term}}
+		}
 	}
 	for _, tt := range []struct {
 		name string
