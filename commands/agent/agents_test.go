@@ -1,11 +1,17 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/consul/api"
+
+	"resec/commands/catalog"
 	"resec/commands/cluster"
+	"resec/commands/lock"
 )
 
 // The first agent is elected and the others follow; then its Redis dies, and its successor's agent stops, and all of them.
@@ -76,7 +82,7 @@ func TestAgents_Lifecycle(t *testing.T) {
 // What is changed by hand on a Redis or in Consul is put right.
 func TestAgents_ChangesByHand(t *testing.T) {
 	t.Parallel()
-	g := newGroup(t, 3)
+	g := newGroup(t, 4)
 	for _, m := range g.members[:2] {
 		m.start()
 	}
@@ -95,6 +101,23 @@ func TestAgents_ChangesByHand(t *testing.T) {
 	if m, _ := g.settled(); m != master {
 		t.Fatalf("%s is the master", m.id)
 	}
+
+	service := g.name() + "-master"
+	registration := &api.AgentServiceRegistration{ID: "stale", Name: service, Port: 6379, Meta: catalog.Meta(replica.id, 0, "")}
+	ok(t, g.consul.Client.Agent().ServiceRegister(registration))
+	master.saying("stale_master_demoted")
+	ok(t, g.consul.Client.Agent().ServiceDeregister("stale"))
+
+	other := g.members[3]
+	other.do("SET", "of", "another cluster")
+	other.start()
+	g.eventually(func() error {
+		if st := other.status(); !st.Parked() {
+			return fmt.Errorf("a redis with another cluster's data follows %s", st.MasterAddr)
+		}
+		return nil
+	})
+	ok(t, other.stop())
 
 	replica.do("REPLICAOF", "NO", "ONE")
 	replica.saying("started_as_master")
@@ -151,6 +174,16 @@ func TestAgents_Operator(t *testing.T) {
 
 	ok(t, g.lock.Pause(t.Context(), cluster.Pause{Until: time.Now().Add(time.Hour), Since: time.Now()}))
 	master.saying("cluster_paused")
+	stray, err := g.StartRedis("stray", "--replicaof", master.redis.Host+" 6379")
+	ok(t, err)
+	g.eventually(func() error {
+		if n := len(master.report().Redis.Replicas); n != 2 {
+			return fmt.Errorf("%d replicas", n)
+		}
+		return nil
+	})
+	g.eventually(func() error { return stray.Follows(master.redis) }) // nothing is parked in a pause
+	stray.Kill()
 	ok(t, master.stop())
 	ok(t, master.said("handover_paused"))
 	g.leavesNothing(master)
@@ -256,4 +289,96 @@ func TestAgents_WithoutAGuard(t *testing.T) {
 	g.settled()
 	ok(t, m.stop())
 	g.leavesNothing(m)
+}
+
+// A successor that does nothing with the lock loses it again. One that has begun with our Redis keeps it.
+func TestAgents_SuccessorThatHangs(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		begins bool
+	}{{"before it has begun", false}, {"after it has begun", true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			g := newGroup(t, 2)
+			master, dead := g.members[0], g.members[1]
+			master.start()
+			g.settled()
+			s, err := lock.NewSession(t.Context(), g.consul.Client, lock.SessionOptions{Name: "hangs", TTL: time.Minute})
+			ok(t, err)
+			l := g.lock
+			l.Member = dead.id
+			ok(t, l.PutMember(t.Context(), cluster.MemberKey{Session: s.ID, RunID: dead.status().RunID, Address: dead.redis.Addr}))
+			dead.do("REPLICAOF", master.redis.Host, "6379")
+			g.eventually(func() error {
+				if r := g.view().State.Members[dead.id]; r.InSyncTerm == 0 || master.status().MinReplicas != 1 {
+					return fmt.Errorf("%s is recorded as %+v", dead.id, r)
+				}
+				return nil
+			})
+			stopped := make(chan error, 1)
+			stop := master.stopIt
+			master.Agent = nil
+			go func() { stopped <- stop() }()
+			if tt.begins {
+				master.saying("lock_transferred")
+				master.do("CONFIG", "SET", "min-replicas-to-write", "2147483647")
+			}
+			ok(t, <-stopped)
+			if tt.begins {
+				ok(t, master.said("handover_failed"))
+				equal(t, "holder", g.view().Holder, dead.id)
+				ok(t, s.Destroy(t.Context()))
+				return
+			}
+			ok(t, master.said("lock_reclaimed"))
+			ok(t, master.said("no_successor"))
+			equal(t, "free", g.view().Free(), true)
+			equal(t, "it is writable", master.status().MinReplicas, 0)
+			equal(t, "it is the master", master.status().Master, true)
+			ok(t, s.Destroy(t.Context()))
+		})
+	}
+}
+
+// Of two agents of one member the second waits.
+func TestAgents_Twice(t *testing.T) {
+	t.Parallel()
+	g := newGroup(t, 1)
+	first := g.members[0]
+	first.start()
+	g.settled()
+	second := &member{g: g, id: first.id, redis: first.redis}
+	second.start()
+	second.saying("not_started")
+	equal(t, "ready", second.report().Why, notReady)
+	ok(t, second.stop())
+	if m, _ := g.settled(); m != first {
+		t.Fatalf("%s is the master", m.id)
+	}
+	ok(t, first.stop())
+	g.leavesNothing(first)
+}
+
+// An agent ends with an error if the lock belongs to a cluster of another name, and changes nothing.
+func TestAgents_Misconfigured(t *testing.T) {
+	t.Parallel()
+	g := newGroup(t, 2)
+	first, second := g.members[0], g.members[1]
+	first.start()
+	g.settled()
+	second.start(func(a *Agent) { a.Registrar.Naming.Prefix = "other" })
+	g.eventually(func() error {
+		select {
+		case <-second.ended:
+			return nil
+		default:
+			return errors.New("it still runs")
+		}
+	})
+	if err := second.stop(); err == nil || !strings.Contains(err.Error(), "two clusters need two") {
+		t.Errorf("got %v", err)
+	}
+	if st := second.status(); !st.Master || st.MinReplicas != 0 {
+		t.Errorf("its redis was changed: %+v", st)
+	}
 }

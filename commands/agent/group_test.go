@@ -76,6 +76,7 @@ type member struct {
 
 	*Agent // nil: it does not run
 	stopIt func() error
+	ended  chan struct{} // closed when it has ended
 }
 
 // newGroup starts n Redis servers. The first one has data, so its agent need not wait for another's before it founds a cluster.
@@ -127,8 +128,9 @@ func (m *member) start(change ...func(*Agent)) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- a.Run(ctx) }()
-	m.Agent = a
+	ended := make(chan struct{})
+	go func() { defer close(ended); done <- a.Run(ctx) }()
+	m.Agent, m.ended = a, ended
 	m.stopIt = func() error {
 		cancel()
 		defer transport.CloseIdleConnections()
@@ -197,6 +199,8 @@ func (g *group) look() (master, replica *member, err error) {
 			master = m
 		case r.Why != "" || !r.Follows || !r.Redis.LinkUp || r.Lacks != "":
 			return nil, nil, fmt.Errorf("%s: %+v", m.id, r)
+		case r.Behind == nil:
+			return nil, nil, fmt.Errorf("how far %s is behind is unknown", m.id)
 		case m.known.Load().Health.Status.Syncing:
 			return nil, nil, fmt.Errorf("the agent of %s has not seen the end of its sync", m.id)
 		default:
