@@ -87,7 +87,7 @@ func TestAgents_ChangesByHand(t *testing.T) {
 		m.start()
 	}
 	master, replica := g.settled()
-	stray := g.members[2]
+	unknown := g.members[2]
 
 	replica.do("CONFIG", "SET", "replica-read-only", "no")
 	replica.saying("read_only_set")
@@ -95,9 +95,9 @@ func TestAgents_ChangesByHand(t *testing.T) {
 	replica.saying("settings_restored")
 	master.do("CONFIG", "SET", "min-replicas-to-write", "2147483647")
 	master.saying("master_unfenced")
-	stray.do("REPLICAOF", master.redis.Host, "6379")
+	unknown.do("REPLICAOF", master.redis.Host, "6379")
 	master.saying("unknown_replica_parked")
-	equal(t, "the stray is parked", stray.status().Parked(), true)
+	equal(t, "the unknown one is parked", unknown.status().Parked(), true)
 	if m, _ := g.settled(); m != master {
 		t.Fatalf("%s is the master", m.id)
 	}
@@ -174,7 +174,7 @@ func TestAgents_Operator(t *testing.T) {
 
 	ok(t, g.lock.Pause(t.Context(), cluster.Pause{Until: time.Now().Add(time.Hour), Since: time.Now()}))
 	master.saying("cluster_paused")
-	stray, err := g.StartRedis("stray", "--replicaof", master.redis.Host+" 6379")
+	unknown, err := g.StartRedis("unknown", "--replicaof", master.redis.Host+" 6379")
 	ok(t, err)
 	g.eventually(func() error {
 		if n := len(master.report().Redis.Replicas); n != 2 {
@@ -182,8 +182,8 @@ func TestAgents_Operator(t *testing.T) {
 		}
 		return nil
 	})
-	g.eventually(func() error { return stray.Follows(master.redis) }) // nothing is parked in a pause
-	stray.Kill()
+	g.eventually(func() error { return unknown.Follows(master.redis) }) // nothing is parked in a pause
+	unknown.Kill()
 	ok(t, master.stop())
 	ok(t, master.said("handover_paused"))
 	g.leavesNothing(master)
@@ -381,4 +381,29 @@ func TestAgents_Misconfigured(t *testing.T) {
 	if st := second.status(); !st.Master || st.MinReplicas != 0 {
 		t.Errorf("its redis was changed: %+v", st)
 	}
+}
+
+// A master that neither answers nor refuses, and whose agent is cut off, is replaced once its guard has closed.
+func TestAgents_UnreachableMaster(t *testing.T) {
+	t.Parallel()
+	g := newGroup(t, 3)
+	for _, m := range g.members {
+		m.start(func(a *Agent) {
+			a.EarlyTakeover, a.Guard.MaxLag, a.Probe.Timeout, a.Creds.Timeout = true, 1, time.Second, time.Second
+		})
+	}
+	master, replica := g.settled()
+	master.link.cut()
+	master.redis.Freeze()
+	g.eventually(func() error {
+		if m := g.view().State.Master; m.ID == master.id {
+			return fmt.Errorf("%s is still published", m.ID)
+		}
+		return nil
+	})
+	ok(t, replica.said("master_unreachable"))
+	equal(t, "the session still held the lock", g.view().State.Why, "")
+	master.redis.Thaw()
+	master.link.mend()
+	g.settled()
 }
