@@ -258,6 +258,11 @@ func TestParkUnlessMember(t *testing.T) {
 	ok(t, park())
 	ok(t, other.Follows(own)) // it is a member
 	delete(k.View.State.Members, "b")
+	recorded := situation(func(k *cluster.Snapshot) { k.View.State.Members["b"] = cluster.MemberRecord{RunID: runID} })
+	a.known.Update(func(is *snapshot) { is.View = recorded.View })
+	ok(t, park())
+	ok(t, other.Follows(own)) // it was recorded meanwhile
+	a.known.Update(func(is *snapshot) { *is = k })
 	of := k.Health.Status.Position.ReplID
 	k.Health.Status.Position.ReplID = "another"
 	if err := park(); !errors.Is(err, cluster.ErrOtherInstance) {

@@ -2,6 +2,7 @@ package survey
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -117,6 +119,21 @@ func surveyor(t *testing.T, own redis.Status, catalogue http.HandlerFunc) *Surve
 
 func empty(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("[]")) }
 
+// listing is a catalogue that has replicas of these ids, at an address where nothing listens.
+func listing(ids ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var entries []api.ServiceEntry
+		for i, id := range ids {
+			s := &api.AgentService{ID: id, Service: "redis-slave", Address: "127.0.0.1", Port: 10 + i, Meta: catalog.Meta(id, 1, "")}
+			entries = append(entries, api.ServiceEntry{Node: &api.Node{Node: "n", Address: "127.0.0.1"}, Service: s})
+		}
+		if !strings.Contains(r.URL.Path, "redis-slave") {
+			entries = nil
+		}
+		_ = json.NewEncoder(w).Encode(entries)
+	}
+}
+
 func broken(w http.ResponseWriter, _ *http.Request) {
 	http.Error(w, "no leader", http.StatusInternalServerError)
 }
@@ -146,6 +163,11 @@ func TestSurveyor_Survey(t *testing.T) {
 	isOther := func(is Answer) bool { return is.Member.ID == "b" && errors.Is(is.Err, cluster.ErrOtherInstance) }
 	if len(found.Candidates) != 1 || !slices.ContainsFunc(found.Answers, isOther) {
 		t.Errorf("another instance at its address: %+v", found)
+	}
+	found, err = surveyor(t, own, listing("0", "z")).Survey(t.Context(), with(runID))
+	ok(t, err)
+	if len(found.Answers) != 5 || len(found.Candidates) != 2 {
+		t.Errorf("with members that the catalogue alone names: %+v", found)
 	}
 	if _, err := surveyor(t, own, broken).Survey(t.Context(), with(runID)); err == nil {
 		t.Error("the catalogue cannot be read, and there is no error")
