@@ -78,6 +78,7 @@ func answering(t *testing.T, h http.HandlerFunc) *api.Client {
 
 // A master's entry is registered only while no other member is the master.
 func TestConfirmMaster(t *testing.T) {
+	t.Parallel()
 	a := onConsul(t)
 	entry := catalog.Entry{Role: catalog.Master}
 	ok(t, a.confirmMaster(t.Context(), entry)) // no lock, no state
@@ -108,6 +109,7 @@ func TestConfirmMaster(t *testing.T) {
 
 // The published master must still hold the lock before our Redis follows it.
 func TestConfirmHolder(t *testing.T) {
+	t.Parallel()
 	a := onConsul(t)
 	s := session(t, a)
 	k := snapshot{}
@@ -130,6 +132,7 @@ func TestConfirmHolder(t *testing.T) {
 
 // Why a holder releases the lock is written only if that holder was published.
 func TestRelease(t *testing.T) {
+	t.Parallel()
 	published := master("me", "run-me", 1)
 	for _, tt := range []struct {
 		name   string
@@ -179,6 +182,7 @@ func TestRelease(t *testing.T) {
 
 // At a stop the lock is taken again to remove the guard, unless another member relies on it.
 func TestReacquire(t *testing.T) {
+	t.Parallel()
 	published := master("me", "run-me", 1)
 	short := func() (context.Context, context.CancelFunc) {
 		return context.WithTimeout(t.Context(), 300*time.Millisecond)
@@ -228,6 +232,7 @@ func TestReacquire(t *testing.T) {
 }
 
 func TestConsulError(t *testing.T) {
+	t.Parallel()
 	a := onConsul(t)
 	ok(t, a.consulError(t.Context()))
 	failures := 2
@@ -254,6 +259,7 @@ func TestConsulError(t *testing.T) {
 
 // A session that Consul reported as lost is adopted again if it still holds something.
 func TestRereadLost(t *testing.T) {
+	t.Parallel()
 	a := onConsul(t)
 	s := session(t, a)
 	if _, err := a.rereadLost(t.Context(), s.ID); err == nil {
@@ -275,6 +281,7 @@ func TestRereadLost(t *testing.T) {
 }
 
 func TestOpenSession(t *testing.T) {
+	t.Parallel()
 	a := onConsul(t)
 	keeper := &lock.Keeper{Client: a.Lock.Client, Options: lock.SessionOptions{Name: t.Name(), TTL: time.Minute}}
 	open := func(lost string, know func(*snapshot)) (*lock.Session, error) {
@@ -316,6 +323,7 @@ func TestOpenSession(t *testing.T) {
 
 // Another Redis under our id is no predecessor of ours.
 func TestIDInUse(t *testing.T) {
+	t.Parallel()
 	a := bareAgent()
 	r, err := lab.ForTest(t).StartRedis("other")
 	ok(t, err)

@@ -57,6 +57,7 @@ func (a *Agent) leads(t *testing.T, guard int) snapshot {
 }
 
 func TestCheckStall(t *testing.T) {
+	t.Parallel()
 	a, r := withRedis(t)
 	k := a.leads(t, 1)
 	limit := a.stallLimit()
@@ -91,6 +92,7 @@ func TestCheckStall(t *testing.T) {
 
 // The watch of stalls runs until its context ends.
 func TestWatchStalls(t *testing.T) {
+	t.Parallel()
 	a, _ := withRedis(t)
 	ok(t, a.local.fence(t.Context(), fencedForStall))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -108,6 +110,7 @@ func TestWatchStalls(t *testing.T) {
 
 // A stall's fence is lifted once as many replicas as the guard has count have acknowledged since.
 func TestUnfenceAfterStall(t *testing.T) {
+	t.Parallel()
 	a, own := withRedis(t)
 	host := lab.Host()
 	r, err := lab.ForTest(t).StartRedisAt("replica", host+":6379", "--replica-announce-ip", host, "--replicaof", own.Host+" 6379")
@@ -131,6 +134,7 @@ func TestUnfenceAfterStall(t *testing.T) {
 }
 
 func TestFenceMaster(t *testing.T) {
+	t.Parallel()
 	a, r := withRedis(t)
 	ended, end := context.WithCancel(t.Context())
 	end()
@@ -150,6 +154,7 @@ func TestFenceMaster(t *testing.T) {
 
 // With a guard, no lease is watched; and none is that never began.
 func TestFenceAtLeaseEnd(t *testing.T) {
+	t.Parallel()
 	a, _ := withRedis(t)
 	a.fenceAtLeaseEnd(t.Context()) // returns at once
 	a.Guard.Replicas = cluster.GuardOff
@@ -171,6 +176,7 @@ func TestFenceAtLeaseEnd(t *testing.T) {
 
 // Replication is configured once for each instance, and again after a failure.
 func TestConfigureReplication(t *testing.T) {
+	t.Parallel()
 	a, r := withRedis(t)
 	h := redis.Health{Status: a.local.now(t)}
 	has := a.configureReplication(t.Context(), h, replicationConfig{})
@@ -192,6 +198,7 @@ func TestConfigureReplication(t *testing.T) {
 
 // A master's agent that does not reach it parks its replica, unless one more probe answers.
 func TestDetach(t *testing.T) {
+	t.Parallel()
 	a, r := withRedis(t)
 	a.surveyor = onConsul(t).surveyor
 	a.surveyor.Creds = a.Creds
@@ -219,6 +226,7 @@ func TestDetach(t *testing.T) {
 
 // Our Redis is not managed if another process manages it, or if our address leads to another one.
 func TestCheckOwnRedis(t *testing.T) {
+	t.Parallel()
 	a, r := withRedis(t)
 	a.Me.Address = r.Addr
 	check := func() string {
@@ -245,6 +253,7 @@ func TestCheckOwnRedis(t *testing.T) {
 
 // A report waits for a Redis that hangs no longer than a probe does.
 func TestReport_OfARedisThatHangs(t *testing.T) {
+	t.Parallel()
 	a, r := withRedis(t)
 	a.Probe.Timeout = 50 * time.Millisecond
 	a.leads(t, 1)

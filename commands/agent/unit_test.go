@@ -47,6 +47,7 @@ func (a *Agent) publish(t *testing.T, s *lock.Session, holder string) snapshot {
 
 // What a stop leaves of our Redis is what its operator had.
 func TestRestore(t *testing.T) {
+	t.Parallel()
 	own := cluster.MinReplicas{MaxLag: 10}
 	guard := cluster.MinReplicas{Replicas: 1, MaxLag: 4}
 	for _, tt := range []struct {
@@ -112,6 +113,7 @@ func TestRestore(t *testing.T) {
 
 // A master whose lock another member has is fenced if there is no guard.
 func TestFinish_WithoutAGuard(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		change func(*Agent, *snapshot)
@@ -143,6 +145,7 @@ func TestFinish_WithoutAGuard(t *testing.T) {
 
 // Another member must not count on a fence that could not be sent.
 func TestSendEmergencyFence(t *testing.T) {
+	t.Parallel()
 	a, r := withRedis(t)
 	term := &leaderTerm{a: a}
 	why := cluster.EndReason{Release: cluster.WhyFrozen}
@@ -155,6 +158,7 @@ func TestSendEmergencyFence(t *testing.T) {
 }
 
 func TestFailed(t *testing.T) {
+	t.Parallel()
 	a, _ := onServers(t)
 	s := session(t, a)
 	k := a.publish(t, s, "me")
@@ -182,6 +186,7 @@ func TestFailed(t *testing.T) {
 
 // A guard that cannot be published is tried again at the next turn, not at once.
 func TestGuardKeeper_PublishFails(t *testing.T) {
+	t.Parallel()
 	a, _ := onServers(t)
 	s, other := session(t, a), session(t, a)
 	k := a.publish(t, s, "me")
@@ -217,6 +222,7 @@ func TestGuardKeeper_PublishFails(t *testing.T) {
 
 // After it has caught up, a member must still be one that may lead.
 func TestConfirmEligible(t *testing.T) {
+	t.Parallel()
 	a, _ := onServers(t)
 	run := a.local.now(t).RunID
 	k := snapshot{}
@@ -239,6 +245,7 @@ func TestConfirmEligible(t *testing.T) {
 
 // Only a server that streams our history, and is no member, is parked.
 func TestParkUnlessMember(t *testing.T) {
+	t.Parallel()
 	a, own := onServers(t)
 	k := a.leads(t, 1)
 	term := &leaderTerm{a: a}
@@ -299,6 +306,7 @@ func TestWatchPause(t *testing.T) {
 
 // Each signal logs the state, whatever the log's level is.
 func TestDumpOnSignal(t *testing.T) {
+	t.Parallel()
 	a := onConsul(t)
 	var log logBuffer
 	a.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))
@@ -315,6 +323,7 @@ func TestDumpOnSignal(t *testing.T) {
 
 // Our Redis is parked when its master is down or another instance answers there, and only then.
 func TestMasterMonitor_Parks(t *testing.T) {
+	t.Parallel()
 	a, r := withRedis(t)
 	m := newMasterMonitor(a)
 	of := *master("b", "run-b", 1)
