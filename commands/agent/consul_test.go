@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"syscall"
@@ -27,7 +28,7 @@ func onConsul(t *testing.T) *Agent {
 	c, err := consul()
 	ok(t, err)
 	a := bareAgent()
-	a.Lock = lock.Lock{Client: c.Client, Key: "unit/" + t.Name() + "/.lock", Member: "me"}
+	a.Lock = lock.Lock{Client: c.Client, Key: fmt.Sprintf("unit/%s%d/.lock", t.Name(), clusters.Add(1)), Member: "me"}
 	a.Session.Name = t.Name()
 	a.hooks = hooks.New(nil, a.Metrics.HookFailed, a.Log)
 	a.advertised = observable.New[catalog.Entry]()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,6 +51,8 @@ func run(m *testing.M) int {
 
 var consul func() (*lab.Consul, error) // started when a test needs it
 
+var clusters atomic.Int64 // counts them, so that each has a lock of its own even if a test is run twice
+
 // patience bounds the wait for a condition: the tests of other packages may run beside.
 const patience = 40 * time.Second
 
@@ -80,7 +83,7 @@ func newGroup(t *testing.T, n int) *group {
 	t.Helper()
 	c, err := consul()
 	ok(t, err)
-	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
+	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name())) + fmt.Sprint(clusters.Add(1))
 	g := &group{Lab: lab.ForTest(t), t: t, consul: c, lock: lock.Lock{Client: c.Client, Key: name + "/.lock"}}
 	for i := range n {
 		host := lab.Host()
