@@ -26,36 +26,74 @@ func (a *Agent) stallLimit() time.Duration {
 // Redis itself does not see that they have left. The fence is tried until it is set. The guard's keeper ends it once Consul
 // confirms the lock; if Consul is down, unfenceAfterStall does.
 func (a *Agent) watchStalls(ctx context.Context) {
-	limit := a.stallLimit()
-	var stalled, fenced time.Time // when a stall ended that still needs a fence, and when one ended that has it
+	var s stallWatch
 	for last := time.Now(); ctx.Err() == nil; last = time.Now() {
 		select {
 		case <-ctx.Done():
 		case <-time.After(cluster.StallCheckInterval):
 		}
-		if stall := time.Since(last); stall >= limit {
-			stalled = time.Now()
-			a.Log.Warn("this process stalled; if redis is the master it is fenced until consul or its replicas confirm that",
-				"event", "process_stalled", "redis", a.local.addr(), "took", stall.Round(time.Millisecond))
-		}
-		k := a.known.Load()
-		m := k.View.State.Master
-		switch {
-		// No member takes over early from an unreachable master without a guard.
-		case m == nil || m.RunID != k.Health.Status.RunID || m.Guard <= 0:
-			stalled, fenced = time.Time{}, time.Time{}
-			a.local.forgetFence(fencedForStall)
-		case k.Paused: // no member takes over meanwhile
-			stalled = time.Time{}
-		case !stalled.IsZero():
-			if err := a.local.fence(ctx, fencedForStall); err == nil {
-				stalled, fenced = time.Time{}, stalled
-				a.notifyFenced(m.Term, "this process stalled")
-			}
-		case !fenced.IsZero() && a.unfenceAfterStall(ctx, k, fenced):
-			fenced = time.Time{}
-		}
+		s = a.checkStall(ctx, s, time.Since(last))
 	}
+}
+
+// stallWatch is when a stall ended that still needs a fence, and when one ended that has it; zero: there is none.
+type stallWatch struct{ stalled, fenced time.Time }
+
+// stallMove is what the end of a stall needs next.
+type stallMove int
+
+const (
+	stallOver    stallMove = iota // nothing: there is no stall, or it needs no fence
+	forgetStall                   // our Redis is not a master that another member could take over from
+	fenceStall                    // the fence is not set yet
+	unfenceStall                  // if enough replicas have acknowledged since
+)
+
+// next decides by a snapshot.
+func (s stallWatch) next(k snapshot) stallMove {
+	m := k.View.State.Master
+	// No member takes over early from an unreachable master without a guard.
+	if m == nil || m.RunID != k.Health.Status.RunID || m.Guard <= 0 {
+		return forgetStall
+	}
+	if k.Paused { // no member takes over meanwhile
+		return stallOver
+	}
+	if !s.stalled.IsZero() {
+		return fenceStall
+	}
+	if !s.fenced.IsZero() {
+		return unfenceStall
+	}
+	return stallOver
+}
+
+// checkStall acts on what is known of stalls, after this process did not run for that long.
+func (a *Agent) checkStall(ctx context.Context, s stallWatch, stall time.Duration) stallWatch {
+	if stall >= a.stallLimit() {
+		s.stalled = time.Now()
+		a.Log.Warn("this process stalled; if redis is the master it is fenced until consul or its replicas confirm that",
+			"event", "process_stalled", "redis", a.local.addr(), "took", stall.Round(time.Millisecond))
+	}
+	k := a.known.Load()
+	switch s.next(k) {
+	case forgetStall:
+		a.local.forgetFence(fencedForStall)
+		return stallWatch{}
+	case fenceStall:
+		if err := a.local.fence(ctx, fencedForStall); err != nil {
+			return s
+		}
+		a.notifyFenced(k.View.State.Master.Term, "this process stalled")
+		return stallWatch{fenced: s.stalled}
+	case unfenceStall:
+		if a.unfenceAfterStall(ctx, k, s.fenced) {
+			s.fenced = time.Time{}
+		}
+		return s
+	}
+	s.stalled = time.Time{}
+	return s
 }
 
 // unfenceAfterStall ends the fence of a stall that ended at that time, if as many members have acknowledged since as a

@@ -44,7 +44,8 @@ func (c *controller) handOver(ctx context.Context, s *lock.Session, term cluster
 	h := &handover{c: c, session: s, term: term.Number, tried: map[string]bool{}}
 	for {
 		k, changed := c.a.known.Watch()
-		h.note(ctx, k)
+		deadline, _ := ctx.Deadline()
+		h.note(k.View.Session, time.Now(), deadline)
 		if m := k.View.State.Master; h.done(k, m) {
 			return m.ID, nil
 		}
@@ -62,13 +63,12 @@ func (c *controller) handOver(ctx context.Context, s *lock.Session, term cluster
 }
 
 // note notes a new holder, and until when it may act.
-func (h *handover) note(ctx context.Context, k snapshot) {
-	if k.View.Session == h.holder {
+func (h *handover) note(session string, now, deadline time.Time) {
+	if session == h.holder {
 		return
 	}
-	end, _ := ctx.Deadline()
-	h.holder = k.View.Session
-	h.actBy = time.Now().Add(min(successorActTimeout, max(minHandover, time.Until(end)-reclaimReserve)))
+	h.holder = session
+	h.actBy = now.Add(min(successorActTimeout, max(minHandover, deadline.Sub(now)-reclaimReserve)))
 }
 
 // done reports whether another member is published as the master.
@@ -76,34 +76,67 @@ func (h *handover) done(k snapshot, m *cluster.Master) bool {
 	return m != nil && m.ID != h.c.a.Me.ID && m.Term > h.term && (k.View.Free() || m.ID == k.View.Holder)
 }
 
-// step transfers the lock if it is ours, or reclaims it from a successor that does not act. progress: look again at once. end:
-// there is nothing more to try.
-func (h *handover) step(ctx context.Context, k snapshot) (progress, end bool, err error) {
-	if k.View.Session == h.session.ID && !h.transferred {
-		deadline, _ := ctx.Deadline()
+// handoverMove is what a handover does next.
+type handoverMove int
+
+const (
+	awaitChange      handoverMove = iota // the successor may still act, or the view is too old
+	transferLock                         // to the next member
+	giveUp                               // there is no time left, or nothing to hand over
+	lockLost                             // before it was transferred
+	reclaimLock                          // the successor gave it back
+	reclaimIfUnbegun                     // the successor's time is over: unless it has begun to change our Redis
+)
+
+// next decides what to do by a snapshot.
+func (h *handover) next(k snapshot, now, deadline time.Time) handoverMove {
+	ours := k.View.Session == h.session.ID
+	if ours && !h.transferred {
 		// After a dead master the members elect by themselves.
-		if redis.Refused(k.Health.Err) || time.Until(deadline) < reclaimReserve+minHandover {
-			h.to = ""
-			return false, true, nil
+		if redis.Refused(k.Health.Err) || deadline.Sub(now) < reclaimReserve+minHandover {
+			return giveUp
 		}
-		err := h.transferToNext(ctx, k)
-		return true, h.to == "", err
+		return transferLock
 	}
 	if !k.Fresh {
-		return false, false, nil
+		return awaitChange
 	}
 	if !h.transferred {
 		if k.View.Free() {
-			h.to = ""
-			return false, true, errNotHolder
+			return lockLost
 		}
-		return false, false, nil
+		return awaitChange
 	}
-	returned := k.View.Free() || k.View.Session == h.session.ID
-	if !returned && (time.Now().Before(h.actBy) || !h.redisUntouched(ctx, k)) {
-		return false, false, nil
+	if ours || k.View.Free() {
+		return reclaimLock
 	}
-	return h.tryReclaim(ctx, k)
+	if now.Before(h.actBy) {
+		return awaitChange
+	}
+	return reclaimIfUnbegun
+}
+
+// step makes the next move. progress: look again at once. end: there is nothing more to try.
+func (h *handover) step(ctx context.Context, k snapshot) (progress, end bool, err error) {
+	deadline, _ := ctx.Deadline()
+	switch h.next(k, time.Now(), deadline) {
+	case transferLock:
+		err := h.transferToNext(ctx, k)
+		return true, h.to == "", err
+	case giveUp:
+		h.to = ""
+		return false, true, nil
+	case lockLost:
+		h.to = ""
+		return false, true, errNotHolder
+	case reclaimLock:
+		return h.tryReclaim(ctx, k)
+	case reclaimIfUnbegun:
+		if h.redisUntouched(ctx, k) {
+			return h.tryReclaim(ctx, k)
+		}
+	}
+	return false, false, nil
 }
 
 // tryReclaim takes the lock again.

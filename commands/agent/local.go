@@ -78,8 +78,10 @@ func (l *localRedis) follow(ctx context.Context, to handlers.Target) (handlers.R
 		}
 	}()
 	to.Confirm = func(ctx context.Context) error {
-		if err := confirm(ctx); err != nil {
-			return err
+		if confirm != nil {
+			if err := confirm(ctx); err != nil {
+				return err
+			}
 		}
 		l.mu.Lock()
 		locked = true

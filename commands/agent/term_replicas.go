@@ -170,7 +170,7 @@ func (t *leaderTerm) parkUnlessMember(ctx context.Context, k snapshot, addr stri
 	if err != nil {
 		return err
 	}
-	if cluster.IsRecordedInstance(k.View, st.RunID) {
+	if cluster.IsRecordedInstance(t.a.known.Load().View, st.RunID) { // it may have been recorded during the probe
 		return nil
 	}
 	if st.Master || !st.LinkUp || st.Position.ReplID != k.Health.Status.Position.ReplID {

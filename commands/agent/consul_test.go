@@ -1,0 +1,207 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"resec/commands/catalog"
+	"resec/commands/cluster"
+	"resec/commands/hooks"
+	"resec/commands/lock"
+	"resec/commands/observable"
+	"resec/commands/observe"
+	"resec/commands/survey"
+	"resec/handlers"
+)
+
+// onConsul is the agent of "me" on the real Consul, with a lock of its own and without watches: a test says what it knows.
+func onConsul(t *testing.T) *Agent {
+	t.Helper()
+	c, err := consul()
+	ok(t, err)
+	a := bareAgent()
+	a.Lock = lock.Lock{Client: c.Client, Key: fmt.Sprintf("unit/%s%d/.lock", t.Name(), clusters.Add(1)), Member: "me"}
+	a.Session.Name = t.Name()
+	a.hooks = hooks.New(nil, a.Metrics.HookFailed, a.Log)
+	a.advertised = observable.New[catalog.Entry]()
+	a.observer = &observe.Observer{Lock: a.Lock, Log: a.Log, Update: func(change func(*observe.Snapshot)) {
+		a.known.Update(func(k *snapshot) { change(&k.Observation) })
+	}}
+	a.surveyor = &survey.Surveyor{ID: "me", Lock: a.Lock, Naming: a.Registrar.Naming, Log: a.Log}
+	return a
+}
+
+// session makes a session that ends with the test.
+func session(t *testing.T, a *Agent) *lock.Session {
+	t.Helper()
+	s, err := lock.NewSession(t.Context(), a.Lock.Client, lock.SessionOptions{Name: t.Name(), TTL: time.Minute})
+	ok(t, err)
+	t.Cleanup(func() { _ = s.Destroy(context.Background()) })
+	return s
+}
+
+// acquire makes a member hold the lock, with that master published; nil: none.
+func acquire(t *testing.T, a *Agent, s *lock.Session, id string, m *cluster.Master) cluster.View {
+	t.Helper()
+	l := a.Lock
+	l.Member = id
+	v, err := l.Read(t.Context())
+	ok(t, err)
+	v, err = l.Acquire(t.Context(), s.ID, v, cluster.State{Service: "redis-master", Master: m})
+	ok(t, err)
+	return v
+}
+
+func master(id, runID string, term uint64) *cluster.Master {
+	return &cluster.Master{Peer: handlers.Peer{ID: id, RunID: runID, Address: "127.0.0.1:2", Term: term}}
+}
+
+// answering is a Consul that gives one answer.
+func answering(t *testing.T, h http.HandlerFunc) *api.Client {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	client, err := api.NewClient(&api.Config{Address: s.URL, Transport: transport})
+	ok(t, err)
+	return client
+}
+
+// A master's entry is registered only while no other member is the master.
+func TestConfirmMaster(t *testing.T) {
+	t.Parallel()
+	a := onConsul(t)
+	entry := catalog.Entry{Role: catalog.Master}
+	ok(t, a.confirmMaster(t.Context(), entry)) // no lock, no state
+	ours, theirs := session(t, a), session(t, a)
+	v := acquire(t, a, ours, "me", master("me", "run-me", 1))
+	ok(t, a.confirmMaster(t.Context(), entry))
+	ok(t, a.Lock.Release(t.Context(), ours.ID, v, ""))
+	ok(t, a.confirmMaster(t.Context(), entry))
+	v = acquire(t, a, theirs, "b", master("me", "run-me", 1))
+	if err := a.confirmMaster(t.Context(), entry); !errors.Is(err, errNotHolder) {
+		t.Errorf("another member holds the lock: %v", err)
+	}
+	ok(t, a.confirmMaster(t.Context(), catalog.Entry{Role: catalog.Replica}))
+	ok(t, a.Lock.Release(t.Context(), theirs.ID, v, ""))
+	acquire(t, a, ours, "me", master("b", "run-b", 1))
+	if err := a.confirmMaster(t.Context(), entry); !errors.Is(err, errNotHolder) {
+		t.Errorf("another member is published: %v", err)
+	}
+	a.observer.Lock.Client = answering(t, func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "no leader", http.StatusInternalServerError)
+	})
+	ok(t, a.confirmMaster(t.Context(), entry)) // it tells no other agent
+	a.observer.Lock.Client = answering(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	if err := a.confirmMaster(t.Context(), entry); err == nil || errors.Is(err, errNotHolder) {
+		t.Errorf("consul does not answer: %v", err)
+	}
+}
+
+// The published master must still hold the lock before our Redis follows it.
+func TestConfirmHolder(t *testing.T) {
+	t.Parallel()
+	a := onConsul(t)
+	s := session(t, a)
+	k := snapshot{}
+	k.View = acquire(t, a, s, "b", master("b", "run-b", 1))
+	ok(t, a.confirmHolder(t.Context(), k))
+	restarted := k
+	restarted.View.State.Master = master("b", "run-old", 1)
+	if err := a.confirmHolder(t.Context(), restarted); !errors.Is(err, lock.ErrChanged) {
+		t.Errorf("another instance: %v", err)
+	}
+	ok(t, a.Lock.Release(t.Context(), s.ID, k.View, ""))
+	if err := a.confirmHolder(t.Context(), k); !errors.Is(err, lock.ErrChanged) {
+		t.Errorf("the lock is free: %v", err)
+	}
+	a.Lock.Client = answering(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	if err := a.confirmHolder(t.Context(), k); !errors.Is(err, errUnconfirmed) {
+		t.Errorf("consul does not answer: %v", err)
+	}
+}
+
+// Why a holder releases the lock is written only if that holder was published.
+func TestRelease(t *testing.T) {
+	t.Parallel()
+	published := master("me", "run-me", 1)
+	for _, tt := range []struct {
+		name   string
+		m      *cluster.Master
+		known  bool // the view that is known is the newest
+		want   string
+		answer bool // an operator wants us as master
+	}{
+		{"published", published, true, cluster.WhyDead, false},
+		{"published, and the view is old", published, false, cluster.WhyDead, false},
+		{"not published", master("b", "run-b", 1), true, "", false},
+		{"none is published", nil, true, "", false},
+		{"an operator wants us", published, true, cluster.WhyDead, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := onConsul(t)
+			s := session(t, a)
+			v := acquire(t, a, s, "me", tt.m)
+			if tt.answer {
+				end, err := a.Lock.CreateRequest(t.Context(), cluster.Request{To: "me"})
+				ok(t, err)
+				defer func() { ok(t, end(t.Context())) }()
+				v, err = a.Lock.Read(t.Context())
+				ok(t, err)
+			}
+			if !tt.known {
+				v.State.Master, v.StateIndex = nil, 1
+			}
+			a.known.Update(func(k *snapshot) { k.View, k.Fresh = v, true })
+			a.release(t.Context(), lock.CallTimeout, s.ID, cluster.WhyDead, "it is down")
+			v, err := a.Lock.Read(t.Context())
+			ok(t, err)
+			equal(t, "free", v.Free(), true)
+			equal(t, "why", v.State.Why, tt.want)
+			equal(t, "known to be free", a.known.Load().View.Free(), true)
+			equal(t, "the request is answered", v.Answered != nil && v.Answered.Answer == "it is down", tt.answer)
+		})
+	}
+	a := onConsul(t)
+	s := session(t, a)
+	acquire(t, a, s, "b", published)
+	a.release(t.Context(), lock.CallTimeout, "another", cluster.WhyDead, "")
+	v, err := a.Lock.Read(t.Context())
+	ok(t, err)
+	equal(t, "another member's lock", v.Session, s.ID)
+}
+
+func TestConsulError(t *testing.T) {
+	t.Parallel()
+	a := onConsul(t)
+	ok(t, a.consulError(t.Context()))
+	failures := 2
+	a.Lock.Client = answering(t, func(w http.ResponseWriter, _ *http.Request) {
+		if failures--; failures >= 0 {
+			http.Error(w, "no leader", http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("X-Consul-Index", "1")
+		_, _ = w.Write([]byte("[]"))
+	})
+	ok(t, a.consulError(t.Context()))
+	began := time.Now()
+	client, err := api.NewClient(&api.Config{Address: "127.0.0.1:2"})
+	ok(t, err)
+	a.Lock.Client = client
+	if err := a.consulError(t.Context()); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Error(err)
+	}
+	if took := time.Since(began); took >= consulProbeTimeout {
+		t.Errorf("a consul that refuses connections was asked for %s", took)
+	}
+}

@@ -1,0 +1,137 @@
+package agent
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"resec/commands/cluster"
+	"resec/commands/survey"
+	"resec/commands/takeover"
+	"resec/handlers/redis"
+)
+
+func returned(k *cluster.Snapshot) {
+	k.View.State.Why = cluster.WhyLeaving
+	k.View.LiveAgents = map[string]cluster.MemberKey{"a": {Session: "a's", RunID: "run-a"}}
+}
+
+// What a member has waited for is void once the lock, its own Redis's master or the master's agent is another.
+func TestElectionDelay_StillValid(t *testing.T) {
+	begun := time.Now()
+	left := func(k *cluster.Snapshot) { k.View.State.Why, k.View.LiveAgents = cluster.WhyLeaving, nil }
+	for _, tt := range []struct {
+		name string
+		of   electionDelay
+		k    snapshot
+		want bool
+	}{
+		{"nothing has changed", electionDelay{situation(lockFree), begun}, situation(lockFree), true},
+		{"another probe", electionDelay{situation(lockFree), begun}, situation(lockFree, func(k *cluster.Snapshot) { k.Health.Status.Position.Offset = 99 }), true},
+		{"none was begun", electionDelay{}, snapshot{}, false},
+		{"the lock was taken meanwhile", electionDelay{situation(lockFree), begun}, situation(lockFree, func(k *cluster.Snapshot) { k.View.LockIndex++ }), false},
+		{"our redis was parked", electionDelay{situation(lockFree), begun}, situation(lockFree, parkedRedis), false},
+		{"the master's agent is back", electionDelay{situation(lockFree, left), begun}, situation(lockFree, returned), false},
+		{"after an outage of consul", electionDelay{situation(lockFree), begun}, situation(lockFree, unfresh), false},
+	} {
+		equal(t, tt.name, tt.of.stillValid(tt.k), tt.want)
+	}
+}
+
+func TestContender_Waits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &contender{a: bareAgent()}
+		k := situation(lockFree)
+		won, again, err := c.contend(t.Context(), k)
+		if won != nil || again != cluster.SurveyInterval || err != nil {
+			t.Errorf("without a lease: %v, %s, %v", won, again, err)
+		}
+		won, again, err = c.preempt(t.Context(), situation())
+		if won != nil || again != cluster.SurveyInterval || err != nil {
+			t.Errorf("without a lease: %v, %s, %v", won, again, err)
+		}
+		c.delay = electionDelay{k, time.Now().Add(time.Second)}
+		won, again, err = c.contend(t.Context(), leased(k, time.Minute))
+		if won != nil || again != time.Second || err != nil {
+			t.Errorf("before its turn: %v, %s, %v", won, again, err)
+		}
+		<-time.After(2 * time.Second)
+		again, err = c.wait(t.Context(), k)
+		if again != 0 || err != nil {
+			t.Errorf("at its turn: %s, %v", again, err)
+		}
+		found := situation(func(k *cluster.Snapshot) { k.Failure.DownSince = time.Now().Add(-cluster.ConfirmDownDelay / 3) })
+		won, again, err = c.preempt(t.Context(), leased(found, time.Minute))
+		if won != nil || again != cluster.ConfirmDownDelay-cluster.ConfirmDownDelay/3 || err != nil {
+			t.Errorf("a master that was just found down: %v, %s, %v", won, again, err)
+		}
+	})
+}
+
+func TestContender_Turn(t *testing.T) {
+	now := time.Now()
+	k := situation()
+	c := &contender{a: bareAgent()}
+	equal(t, "the first", c.turn(k, 0, now), 0)
+	equal(t, "the second", c.turn(k, 1, now), min(cluster.Stagger, takeover.ProbeInterval))
+	equal(t, "its turn", c.delay.until, now.Add(cluster.Stagger))
+	equal(t, "just before its turn", c.turn(k, 1, now.Add(cluster.Stagger-1)), 1)
+	equal(t, "after it", c.turn(k, 1, now.Add(cluster.Stagger+1)), 0)
+	equal(t, "one of a far rank looks again before", (&contender{a: bareAgent()}).turn(k, 100, now), takeover.ProbeInterval)
+	equal(t, "another lock begins another wait", c.turn(situation(lockFree), 1, now.Add(time.Hour)), min(cluster.Stagger, takeover.ProbeInterval))
+}
+
+func TestContender_Candidacy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &contender{a: bareAgent(), leaderless: cluster.Leaderless{Since: time.Now()}}
+		k := situation(lockFree, func(k *cluster.Snapshot) { k.ConsulUpSince = time.Now() })
+		own := cluster.Candidate{ID: "me", Status: k.Health.Status}
+		<-time.After(cluster.MasterReclaimTime - 1)
+		got := c.candidacy(k, survey.Result{Candidates: []cluster.Candidate{own}, Unanswered: []string{"b"}})
+		equal(t, "id", got.ID, "me")
+		equal(t, "candidates", len(got.Candidates), 1)
+		equal(t, "unanswered", got.Unanswered[0], "b")
+		equal(t, "the master's agent is back", got.MasterReturned, false)
+		equal(t, "just after consul's outage", got.ConsulSettling, true)
+		equal(t, "leaderless", got.LeaderlessFor, cluster.MasterReclaimTime-1)
+		equal(t, "for a slow member", got.SlowMemberGrace, 2*500*time.Millisecond+time.Second)
+		equal(t, "before a cluster is founded", got.BootstrapDelay, 2*time.Second)
+		equal(t, "eligible", got.Eligibility, cluster.RecordedOnly)
+		<-time.After(1)
+		got = c.candidacy(situation(lockFree, returned, func(s *cluster.Snapshot) { s.ConsulUpSince = k.ConsulUpSince }), survey.Result{})
+		equal(t, "the master's agent is back", got.MasterReturned, true)
+		equal(t, "long after consul's outage", got.ConsulSettling, false)
+		got = c.candidacy(situation(lockFree, func(k *cluster.Snapshot) { k.ConsulDown = true }), survey.Result{})
+		equal(t, "during consul's outage", got.ConsulSettling, true)
+	})
+}
+
+// After two TTLs in which no recorded instance has answered, it is a cold start.
+func TestContender_Eligibility(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &contender{a: bareAgent()}
+		s := situation().View.State
+		answers := func(runID string) []cluster.Candidate {
+			return []cluster.Candidate{{ID: "me", Status: redis.Status{RunID: runID}}}
+		}
+		equal(t, "at first", c.eligibility(answers("run-new"), s), cluster.RecordedOnly)
+		<-time.After(2*c.a.Session.TTL - 1)
+		equal(t, "before two TTLs", c.eligibility(answers("run-new"), s), cluster.RecordedOnly)
+		<-time.After(1)
+		equal(t, "after two TTLs", c.eligibility(answers("run-new"), s), cluster.ColdStart)
+		equal(t, "a recorded one answers", c.eligibility(answers("run-me"), s), cluster.RecordedOnly)
+		equal(t, "from then on", c.eligibility(answers("run-new"), s), cluster.RecordedOnly)
+	})
+}
+
+func TestCheckPassing_IsFresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := checkPassing{"run-a", time.Now()}
+		equal(t, "now", p.isFresh("run-a"), true)
+		equal(t, "of another instance", p.isFresh("run-b"), false)
+		<-time.After(2*time.Second - 1)
+		equal(t, "a moment ago", p.isFresh("run-a"), true)
+		<-time.After(1)
+		equal(t, "long ago", p.isFresh("run-a"), false)
+	})
+}

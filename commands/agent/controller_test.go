@@ -1,0 +1,204 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"resec/commands/cluster"
+	"resec/commands/lock"
+	"resec/commands/observable"
+	"resec/handlers"
+)
+
+func TestController_Count(t *testing.T) {
+	failed := errors.New("failed")
+	for _, tt := range []struct {
+		todo cluster.Action
+		err  error
+		want int
+	}{
+		{cluster.Follow, failed, 3}, {cluster.Contend, failed, 3}, {cluster.Follow, nil, 0}, {cluster.Lead, nil, 0}, {cluster.Park, nil, 0},
+		{cluster.Wait, nil, 2}, {cluster.Ineligible, nil, 2}, {cluster.Contend, nil, 2},
+	} {
+		c := &controller{failures: 2}
+		c.count(tt.todo, outcome{err: tt.err})
+		equal(t, fmt.Sprint(tt.todo, tt.err), c.failures, tt.want)
+	}
+}
+
+// A term that won the lock by contending and is over without an error is a success.
+func TestController_CountOfATermThatWasWon(t *testing.T) {
+	c := &controller{failures: 2}
+	c.count(cluster.Contend, outcome{ranTerm: true, err: errors.New("failed")})
+	equal(t, "after one that failed", c.failures, 3)
+	c.count(cluster.Contend, outcome{ranTerm: true})
+	equal(t, "after one that did not", c.failures, 0)
+}
+
+func TestController_Begin(t *testing.T) {
+	c := newController(bareAgent())
+	c.failures, c.failedTerm = 3, 4
+	delay := electionDelay{situation(lockFree), time.Now()}
+	for _, tt := range []struct {
+		todo  cluster.Action
+		keeps bool
+	}{{cluster.Contend, true}, {cluster.Preempt, true}, {cluster.Wait, false}, {cluster.Follow, false}} {
+		c.contender.delay = delay
+		c.begin(situation(lockFree), tt.todo)
+		equal(t, fmt.Sprintf("%s keeps the delay", tt.todo), !c.contender.delay.until.IsZero(), tt.keeps)
+	}
+	equal(t, "failures in the same term", c.failures, 3)
+	if c.contender.leaderless.Since.IsZero() {
+		t.Error("the lock is free, and the leaderless period has not begun")
+	}
+	c.begin(leading(), cluster.Lead)
+	equal(t, "failures in another term", c.failures, 0)
+	equal(t, "the term", c.failedTerm, 5)
+}
+
+// After an error only a change in Consul, or a pause that doubles, leads to the next step.
+func TestController_WaitForNext(t *testing.T) {
+	failed := errors.New("failed")
+	redisChanged := func(k *snapshot) { k.Health.Status.Position.Offset++ }
+	for _, tt := range []struct {
+		name     string
+		again    time.Duration
+		err      error
+		failures int
+		change   func(*snapshot)
+		want     time.Duration
+	}{
+		{"a change", 0, nil, 0, redisChanged, time.Hour},
+		{"again", time.Minute, nil, 0, redisChanged, time.Minute},
+		{"the first failure", 0, failed, 1, redisChanged, minStepRetry},
+		{"the second", time.Nanosecond, failed, 2, redisChanged, 2 * minStepRetry},
+		{"the fifth", 0, failed, 5, redisChanged, maxStepRetry},
+		{"the hundredth", 0, failed, 100, redisChanged, maxStepRetry},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newController(bareAgent())
+				c.failures = tt.failures
+				c.a.known.Update(func(k *snapshot) { *k = situation() })
+				k, changed := c.a.known.Watch()
+				began := time.Now()
+				if tt.err != nil {
+					go func() { <-time.After(minStepRetry / 2); c.a.known.Update(tt.change) }()
+				}
+				go func() { <-time.After(time.Hour); c.a.known.Update(tt.change) }()
+				equal(t, "another step", c.waitForNext(t.Context(), k, changed, outcome{again: tt.again, err: tt.err}), true)
+				equal(t, "after", time.Since(began), tt.want)
+				<-time.After(2 * time.Hour)
+			})
+		})
+	}
+}
+
+func TestController_WaitForNextAfterAnError(t *testing.T) {
+	for name, change := range map[string]func(*snapshot){
+		"the lock has changed": func(k *snapshot) { k.View.LockIndex++ },
+		"our session is new":   func(k *snapshot) { k.session = &lock.Session{ID: "new"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newController(bareAgent())
+				c.failures = 1
+				c.a.known.Update(func(k *snapshot) { *k = situation() })
+				k, changed := c.a.known.Watch()
+				began := time.Now()
+				go func() { <-time.After(time.Millisecond); c.a.known.Update(change) }()
+				equal(t, "another step", c.waitForNext(t.Context(), k, changed, outcome{err: errors.New("failed")}), true)
+				equal(t, "after", time.Since(began), time.Millisecond)
+			})
+		})
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	c := newController(bareAgent())
+	k, changed := c.a.known.Watch()
+	equal(t, "a step after the end", c.waitForNext(ended, k, changed, outcome{}), false)
+}
+
+func TestController_IsNew(t *testing.T) {
+	c := newController(bareAgent())
+	for _, tt := range []struct {
+		step string
+		err  error
+		want bool
+	}{
+		{"park", errors.New("a"), true}, {"park", errors.New("a"), false}, {"acquire", errors.New("a"), true}, {"acquire", lock.ErrDenied, true},
+		{"acquire", lock.ErrDenied, false},
+	} {
+		equal(t, fmt.Sprint(tt.step, tt.err), c.isNew(tt.step, tt.err), tt.want)
+	}
+}
+
+func TestSetReason(t *testing.T) {
+	a := bareAgent()
+	_, changed := a.known.Watch()
+	a.setReason("")
+	select {
+	case <-changed:
+		t.Error("the same reason is no news")
+	default:
+	}
+	a.setReason("it waits")
+	equal(t, "reason", a.known.Load().Reason, "it waits")
+	a.setReason("")
+	equal(t, "reason", a.known.Load().Reason, "")
+}
+
+// A text that is logged once must not change from one try to the next.
+func TestFollowFailure(t *testing.T) {
+	refused := fmt.Errorf("%w: its data are newer", handlers.ErrRefused)
+	equal(t, "refused", followFailure(refused), refused.Error())
+	equal(t, "unconfirmed", followFailure(fmt.Errorf("%w: port 34567", errUnconfirmed)), errUnconfirmed.Error())
+	equal(t, "other", followFailure(context.DeadlineExceeded), "it does not answer")
+}
+
+// Nothing is put right on a Redis that is a master, down, or whose cluster is paused: without a server any attempt panics.
+func TestReconcile_LeavesAlone(t *testing.T) {
+	writable := func(k *cluster.Snapshot) { k.Health.Status.ReplicaWritable = true }
+	for name, k := range map[string]snapshot{
+		"a replica as it should be": situation(operators("run-me", 0, 0)),
+		"a master":                  leading(writable),
+		"one that is down":          situation(writable, failing(errors.New("down"))),
+		"one not probed yet":        situation(writable, func(k *cluster.Snapshot) { k.Probed = false }),
+		"in a pause":                situation(writable, func(k *cluster.Snapshot) { k.Paused = true }),
+		"settings not persisted":    situation(operators("run-me", 1, 10)),
+		"a fenced one":              situation(operators("run-me", 1, 10), persisted(1, 10), fencedRedis),
+		"another instance":          situation(operators("run-old", 1, 10), persisted(1, 10)),
+	} {
+		t.Run(name, func(*testing.T) { newController(bareAgent()).reconcile(t.Context(), k) })
+	}
+}
+
+// persisted sets the operator's settings as our member key in Consul has them.
+func persisted(replicas, maxLag int) func(*cluster.Snapshot) {
+	return func(k *cluster.Snapshot) {
+		k.View.LiveAgents = map[string]cluster.MemberKey{"me": {Session: "mine", RunID: "run-me", OperatorGuard: cluster.MinReplicas{Replicas: replicas, MaxLag: maxLag}}}
+	}
+}
+
+// The goroutine that watches the view ends preemption once the lock has changed.
+func TestUntilViewChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := bareAgent()
+		a.known = observable.New[snapshot]()
+		k := situation()
+		a.known.Update(func(is *snapshot) { *is = k })
+		c := &contender{a: a}
+		ctx, end := c.untilViewChanges(t.Context(), k)
+		a.known.Update(func(k *snapshot) { k.Health.Status.Position.Offset++ })
+		synctest.Wait()
+		equal(t, "ended by a probe", ctx.Err() != nil, false)
+		a.known.Update(func(k *snapshot) { k.View.LockIndex++ })
+		synctest.Wait()
+		equal(t, "ended by a change of the lock", ctx.Err() != nil, true)
+		end()
+	})
+}

@@ -1,0 +1,108 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"resec/handlers/redis"
+	"resec/scripts/lab"
+)
+
+// Replication is configured once for each instance, and again after a failure.
+func TestConfigureReplication(t *testing.T) {
+	t.Parallel()
+	a, r := withRedis(t)
+	h := redis.Health{Status: a.local.now(t)}
+	has := a.configureReplication(t.Context(), h, replicationConfig{})
+	equal(t, "configured", has.runID, h.Status.RunID)
+	equal(t, "again", a.configureReplication(t.Context(), h, has), has)
+	down := redis.Health{Err: errors.New("down"), Status: redis.Status{RunID: "run-new"}}
+	equal(t, "it is down", a.configureReplication(t.Context(), down, has), has)
+	denied := redis.Health{AccessErr: errors.New("denied"), Status: redis.Status{RunID: "run-new"}}
+	equal(t, "it denies access", a.configureReplication(t.Context(), denied, has), has)
+	r.Kill() // from here on a call would fail
+	equal(t, "once more", a.configureReplication(t.Context(), h, has), has)
+	ended, end := context.WithCancel(t.Context())
+	end()
+	failed := a.configureReplication(ended, h, replicationConfig{})
+	equal(t, "after a failure", failed.runID, "")
+	equal(t, "it is logged", failed.failed != "", true)
+	equal(t, "once", a.configureReplication(ended, h, failed), failed)
+}
+
+// A master's agent that does not reach it parks its replica, unless one more probe answers.
+func TestDetach(t *testing.T) {
+	t.Parallel()
+	a, r := withRedis(t)
+	a.surveyor = onConsul(t).surveyor
+	a.surveyor.Creds = a.Creds
+	c := &contender{a: a}
+	other, err := lab.ForTest(t).StartRedis("other")
+	ok(t, err)
+	_, err = r.Do("REPLICAOF", other.Host, "6379")
+	ok(t, err)
+	runID, err := other.Info("run_id")
+	ok(t, err)
+	m := master("b", runID, 1)
+	m.Address = other.Addr
+	ok(t, c.detach(t.Context(), m))
+	equal(t, "it answers", a.local.now(t).Parked(), false)
+	m.RunID = "run-old"
+	ok(t, c.detach(t.Context(), m))
+	equal(t, "another instance answers", a.local.now(t).Parked(), true)
+	_, err = r.Do("REPLICAOF", other.Host, "6379")
+	ok(t, err)
+	m.RunID = runID
+	other.Kill()
+	ok(t, c.detach(t.Context(), m))
+	equal(t, "it is down", a.local.now(t).Parked(), true)
+}
+
+// Our Redis is not managed if another process manages it, or if our address leads to another one.
+func TestCheckOwnRedis(t *testing.T) {
+	t.Parallel()
+	a, r := withRedis(t)
+	a.Me.Address = r.Addr
+	check := func() string {
+		t.Helper()
+		why, err := a.checkOwnRedis(t.Context(), a.local.server)
+		ok(t, err)
+		return why
+	}
+	equal(t, "it is ours", check(), "")
+	other, err := lab.ForTest(t).StartRedis("other")
+	ok(t, err)
+	a.Me.Address = other.Addr
+	equal(t, "our address leads to another", check() != "", true)
+	other.Kill()
+	equal(t, "it leads to none", check(), "")
+	a.Me.Address = r.Addr
+	second, why, err := a.connect(t.Context()) // another process of our name
+	if err != nil || second != nil || why == "" {
+		t.Errorf("got %v, %q, %v", second, why, err)
+	}
+	r.Kill()
+	equal(t, "it is down", check() != "", true)
+}
+
+// A report waits for a Redis that hangs no longer than a probe does.
+func TestReport_OfARedisThatHangs(t *testing.T) {
+	t.Parallel()
+	a, r := withRedis(t)
+	a.Probe.Timeout = 50 * time.Millisecond
+	a.leads(t, 1)
+	a.ready.Store(true)
+	equal(t, "it answers", a.Report(t.Context(), true).Why, "")
+	equal(t, "it leaves", a.Report(t.Context(), false).Leaving, false)
+	a.shutdown.request()
+	equal(t, "it leaves", a.Report(t.Context(), false).Leaving, true)
+	r.Freeze()
+	defer r.Thaw()
+	began := time.Now()
+	equal(t, "it hangs", a.Report(t.Context(), false).Why != "", true)
+	if took := time.Since(began); took >= reportTimeout {
+		t.Errorf("took %s", took)
+	}
+}

@@ -1,0 +1,83 @@
+package agent
+
+import (
+	"errors"
+	"testing"
+
+	"resec/commands/cluster"
+	"resec/commands/lock"
+	"resec/commands/takeover"
+)
+
+// A master whose lock another member has is fenced if there is no guard.
+func TestFinish_WithoutAGuard(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		change func(*Agent, *snapshot)
+		want   bool
+	}{
+		{"another member holds the lock", func(*Agent, *snapshot) {}, true},
+		{"it is free", func(_ *Agent, k *snapshot) { k.View.Session = "" }, false},
+		{"in a pause", func(_ *Agent, k *snapshot) { k.Paused = true }, false},
+		{"with a guard", func(a *Agent, _ *snapshot) { a.Guard.Replicas = cluster.GuardAuto }, false},
+	} {
+		a, _ := withRedis(t)
+		a.Guard.Replicas = cluster.GuardOff
+		k := situation()
+		tt.change(a, &k)
+		a.known.Update(func(is *snapshot) { *is = k })
+		term := &leaderTerm{a: a, session: &lock.Session{ID: "mine"}}
+		term.finish(t.Context(), cluster.EndReason{Text: "the lock is lost"})
+		equal(t, tt.name, a.local.now(t).Fenced(), tt.want)
+		equal(t, "the session is verified", len(a.verifySession), 1)
+	}
+	a, _ := withRedis(t)
+	a.Guard.Replicas = cluster.GuardOff
+	a.known.Update(func(is *snapshot) { *is = situation() })
+	term := &leaderTerm{a: a, session: &lock.Session{ID: "mine"}}
+	term.finish(t.Context(), cluster.EndReason{Text: "an operator's request", KeepLock: true})
+	equal(t, "the lock is kept: fenced", a.local.now(t).Fenced(), false)
+	equal(t, "the lock is kept: verified", len(a.verifySession), 0)
+}
+
+// Another member must not count on a fence that could not be sent.
+func TestSendEmergencyFence(t *testing.T) {
+	t.Parallel()
+	a, r := withRedis(t)
+	term := &leaderTerm{a: a}
+	why := cluster.EndReason{Release: cluster.WhyFrozen}
+	ok(t, a.local.emergency.Connect(t.Context()))
+	equal(t, "sent", term.sendEmergencyFence(t.Context(), why), cluster.WhyFrozen)
+	equal(t, "fenced", a.local.now(t).Fenced(), true)
+	r.Kill()
+	a.local.emergency.Close()
+	equal(t, "not sent", term.sendEmergencyFence(t.Context(), why), cluster.WhyUnhealthy)
+}
+
+func TestFailed(t *testing.T) {
+	t.Parallel()
+	a, _ := onServers(t)
+	s := session(t, a)
+	k := a.publish(t, s, "me")
+	term := newLeaderTerm(newController(a), k)
+	released := 0
+	release := func() { released++ }
+	ok(t, term.failed(t.Context(), takeover.NotNeeded(k.View), release, takeover.ErrYielded))
+	if err := term.failed(t.Context(), nil, release, errNotHolder); !errors.Is(err, errNotHolder) {
+		t.Errorf("got %v", err)
+	}
+	equal(t, "ended early", released, 0)
+	failed := errors.New("redis refuses")
+	if err := term.failed(t.Context(), nil, release, failed); !errors.Is(err, failed) {
+		t.Errorf("got %v", err)
+	}
+	equal(t, "ended", released, 1)
+	v, err := a.Lock.Read(t.Context())
+	ok(t, err)
+	equal(t, "free", v.Free(), true)
+	equal(t, "why", v.State.Why, cluster.WhyFailed)
+	if _, err := term.readWonLock(t.Context()); !errors.Is(err, errNotHolder) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,211 @@
+package agent
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"resec/commands/catalog"
+	"resec/commands/cluster"
+	"resec/commands/takeover"
+	"resec/handlers"
+	"resec/handlers/redis"
+)
+
+func TestGuardKeeper_Interval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		equal(t, "usually", (&guardKeeper{}).interval(), guardInterval)
+		equal(t, "with more unknown replicas", (&guardKeeper{unknown: cluster.UnknownReplicas{Since: time.Now()}}).interval(), cluster.UnknownReplicaGrace/3)
+		g := &guardKeeper{alert: time.Now().Add(alertPeriod), unknown: cluster.UnknownReplicas{Since: time.Now()}}
+		equal(t, "after a replica was lost", g.interval(), alertInterval)
+		<-time.After(alertPeriod)
+		equal(t, "later", g.interval(), cluster.UnknownReplicaGrace/3)
+	})
+}
+
+func TestReplicaLinks(t *testing.T) {
+	var l replicaLinks
+	equal(t, "nothing is watched", l.set("a", true), false)
+	probeNow, end := l.watch("a")
+	equal(t, "new", l.set("a", true), true)
+	equal(t, "known", l.set("a", true), false)
+	equal(t, "streams", l.streams("a"), true)
+	equal(t, "another does not", l.streams("b"), false)
+	l.probeAll()
+	l.probeAll()
+	equal(t, "asked for", len(probeNow), 1)
+	_, endMoved := l.watch("a") // at its new address
+	end()
+	equal(t, "still streams", l.streams("a"), true)
+	endMoved()
+	equal(t, "no longer watched", l.streams("a"), false)
+}
+
+func TestFailingSince(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		since := time.Now().Add(-time.Minute)
+		of := func(runID string, since time.Time) func(*cluster.Snapshot) {
+			return func(k *cluster.Snapshot) { k.Failure = cluster.MasterFailure{RunID: runID, Since: since} }
+		}
+		equal(t, "it fails", failingSince(situation(of("run-a", since))), since)
+		equal(t, "another instance failed", failingSince(situation(of("run-x", since))), time.Now())
+		equal(t, "it works", failingSince(situation(of("run-a", time.Time{}))), time.Now())
+		equal(t, "there is none", failingSince(situation(noState, of("", since))), time.Now())
+	})
+}
+
+func TestOperatorWish(t *testing.T) {
+	planned, forced := &cluster.Request{To: "me", Session: "o", Planned: true, Accepted: true}, &cluster.Request{To: "me", Session: "o"}
+	equal(t, "none", operatorWish(nil, "me"), takeover.Operator{})
+	equal(t, "another member", operatorWish(forced, "b"), takeover.Operator{})
+	equal(t, "a switchover", operatorWish(planned, "me"), takeover.Operator{Switchover: planned})
+	equal(t, "one that is not accepted", operatorWish(&cluster.Request{To: "me", Session: "o", Planned: true}, "me"), takeover.Operator{})
+	equal(t, "by force", operatorWish(forced, "me"), takeover.Operator{ForcedFailover: forced})
+}
+
+// entry is a member's entry in the catalogue.
+func entry(id, node, service string, role catalog.Role, term uint64, status string) handlers.Entry {
+	n := catalog.Naming{Prefix: "redis"}
+	var e handlers.Entry
+	e.Node.Node, e.Node.Address = node, "10.0.0.1"
+	e.Service.ID, e.Service.Service, e.Service.Address, e.Service.Port = service, n.Name(role), "10.0.0.1", 6379
+	e.Service.Meta = catalog.Meta(id, term, "")
+	e.Checks = append(e.Checks, struct{ Status, Output string }{Status: status})
+	return e
+}
+
+func TestCatalogMaster(t *testing.T) {
+	agentless := cluster.View{}
+	alive := cluster.View{LiveAgents: map[string]cluster.MemberKey{"a": {Session: "a's"}}}
+	for _, tt := range []struct {
+		name    string
+		v       cluster.View
+		entries []handlers.Entry
+		want    string
+		fails   bool
+	}{
+		{"none", agentless, nil, "", false},
+		{"ours", agentless, []handlers.Entry{entry("me", "n", "s", catalog.Master, 3, api.HealthPassing)}, "", false},
+		{"one without an id", agentless, []handlers.Entry{entry("", "n", "s", catalog.Master, 3, api.HealthPassing)}, "", false},
+		{"a replica", alive, []handlers.Entry{entry("a", "n", "s", catalog.Replica, 3, api.HealthPassing)}, "", false},
+		{"one under this lock", alive, []handlers.Entry{entry("a", "n", "s", catalog.Master, 3, api.HealthPassing)}, "a", false},
+		{"one whose agent is dead", agentless, []handlers.Entry{entry("a", "n", "s", catalog.Master, 3, api.HealthCritical)}, "a", false},
+		{"another cluster's", agentless, []handlers.Entry{entry("a", "n", "s", catalog.Master, 3, api.HealthPassing)}, "", true},
+	} {
+		got, err := bareAgent().catalogMaster(tt.v, tt.entries)
+		if (err != nil) != tt.fails {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		id := ""
+		if got != nil {
+			id = got.ID
+			equal(t, "term", got.Term, 3)
+			equal(t, "address", got.Address, "10.0.0.1:6379")
+		}
+		equal(t, tt.name, id, tt.want)
+	}
+}
+
+func TestDuplicateEntry(t *testing.T) {
+	me := bareAgent().Me
+	for _, tt := range []struct {
+		name string
+		e    handlers.Entry
+		want bool
+	}{
+		{"our own", entry("me", "n", "redis:6379", catalog.Replica, 0, api.HealthPassing), false},
+		{"another member", entry("a", "m", "redis:6379", catalog.Replica, 0, api.HealthPassing), false},
+		{"another member on this node", entry("a", "n", "redis:6380", catalog.Replica, 0, api.HealthPassing), false},
+		{"our id on another node", entry("me", "m", "redis:6379", catalog.Replica, 0, api.HealthPassing), true},
+		{"our id at another port", entry("me", "n", "redis:6380", catalog.Replica, 0, api.HealthPassing), true},
+		{"our place under another id", entry("a", "n", "redis:6379", catalog.Replica, 0, api.HealthPassing), true},
+		{"one that is dead", entry("a", "n", "redis:6379", catalog.Replica, 0, api.HealthCritical), false},
+		{"one without an id", entry("", "n", "redis:6379", catalog.Replica, 0, api.HealthPassing), false},
+	} {
+		equal(t, tt.name, duplicateEntry([]handlers.Entry{tt.e}, me) != "", tt.want)
+	}
+}
+
+func TestPriorSession(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		k     snapshot
+		id    string
+		want  string
+		holds bool
+	}{
+		{"it holds the lock", situation(), "a", "a's", true},
+		{"it has a key", situation(), "me", "mine", false},
+		{"it has neither", situation(), "b", "", false},
+		{"the lock is free", situation(lockFree, func(k *cluster.Snapshot) { k.View.Holder = "a" }), "a", "a's", false},
+	} {
+		session, holds := priorSession(tt.k.View, tt.id)
+		equal(t, tt.name, session, tt.want)
+		equal(t, tt.name, holds, tt.holds)
+	}
+}
+
+func TestPublishes(t *testing.T) {
+	equal(t, "this instance", publishes(leading().View, "me", "run-me"), true)
+	equal(t, "another instance", publishes(leading().View, "me", "run-new"), false)
+	equal(t, "another member", publishes(situation().View, "me", "run-a"), false)
+	equal(t, "none", publishes(cluster.View{}, "me", ""), false)
+}
+
+func TestMasterMonitor_Target(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		early bool
+		k     snapshot
+		want  string
+	}{
+		{"the master that it follows", false, situation(), "a"},
+		{"parked", false, situation(parkedRedis), ""},
+		{"parked, with early takeover", true, situation(parkedRedis), "a"},
+		{"of another, with early takeover", true, situation(func(k *cluster.Snapshot) { k.Health.Status.MasterAddr = "10.0.0.7:6379" }), ""},
+		{"no master is published", true, situation(noState, parkedRedis), ""},
+		{"we are published", true, situation(publishedOwn, parkedRedis), ""},
+	} {
+		a := bareAgent()
+		a.EarlyTakeover = tt.early
+		m, ok := newMasterMonitor(a).target(tt.k)
+		equal(t, tt.name, m.ID, tt.want)
+		equal(t, tt.name, ok, tt.want != "")
+	}
+}
+
+func TestDetectionTime(t *testing.T) {
+	a := bareAgent()
+	equal(t, "later", a.detectionTime(), 0)
+	a.EarlyTakeover = true
+	equal(t, "early", a.detectionTime(), time.Second)
+	equal(t, "stalls", a.stallLimit(), cluster.StallLimit(4*time.Second, time.Second, time.Second))
+}
+
+// A probe of the master that answers clears the failure, and one that does not is no reason to park.
+func TestMasterMonitor_Observe(t *testing.T) {
+	a := bareAgent()
+	a.EarlyTakeover = true
+	m := newMasterMonitor(a)
+	master := *situation().View.State.Master
+	m.observe(t.Context(), master, redis.Health{Err: t.Context().Err(), Status: redis.Status{RunID: "run-a"}})
+	equal(t, "answers", a.known.Load().Failure.Unreachable, false)
+	unreachable := redis.Health{Err: errTimeout{}, Status: redis.Status{RunID: "run-a"}}
+	m.observe(t.Context(), master, unreachable)
+	since := a.known.Load().Failure.Since
+	equal(t, "unreachable", a.known.Load().Failure.Unreachable, true)
+	_, changed := a.known.Watch()
+	m.observe(t.Context(), master, unreachable)
+	equal(t, "since", a.known.Load().Failure.Since, since)
+	select {
+	case <-changed:
+		t.Error("nothing has changed")
+	default:
+	}
+}
+
+type errTimeout struct{}
+
+func (errTimeout) Error() string { return "i/o timeout" }
