@@ -56,7 +56,7 @@ func TestAgent_FailedStepIsLogged(t *testing.T) {
 	lab.Eventually(t, 10*time.Second, func() error { return k.Agents[0].Said("event=promoted") })
 	ok(t, k.Agent(1))
 	lab.Eventually(t, 10*time.Second, func() error { return k.Agents[1].Said("event=park_own_failed") })
-	lab.Eventually(t, 10*time.Second, func() error { return k.Agents[1].Said("event=waiting") })
+	lab.Eventually(t, 10*time.Second, func() error { return k.Agents[1].Said("event=redis_waits") })
 	if n := strings.Count(k.Agents[1].Output(), "event=park_own_failed"); n != 1 {
 		t.Errorf("it is logged %d times", n)
 	}

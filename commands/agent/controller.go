@@ -199,10 +199,10 @@ func (c *controller) logWait(why string, bad bool) {
 		return
 	}
 	if bad {
-		c.a.Log.Warn("waiting", "event", "waiting", "why", why)
+		c.a.Log.Warn("the agent waits", "event", "agent_waits", "redis", c.a.local.addr(), "why", why)
 		return
 	}
-	c.a.Log.Debug("waiting", "event", "waiting", "why", why)
+	c.a.Log.Debug("the agent waits", "event", "agent_waits", "redis", c.a.local.addr(), "why", why)
 }
 
 // isNew reports whether a step's failure is to be logged: once for as long as the same step fails for the same kind of reason.
@@ -217,6 +217,6 @@ func (a *Agent) setReason(why string) {
 	}
 	a.known.Update(func(k *snapshot) { k.Reason = why })
 	if why != "" {
-		a.Log.Warn("waiting", "event", "waiting", "why", why)
+		a.Log.Warn("redis neither follows nor leads", "event", "redis_waits", "redis", a.local.addr(), "why", why)
 	}
 }

@@ -115,7 +115,7 @@ func (c *controller) handOverAndRelease(ctx context.Context, s *lock.Session, te
 		return err
 	}
 	if err == nil {
-		a.Log.Warn("no member can take mastership over; redis stays master without a guard", "event", "no_successor",
+		a.Log.Warn("no member can take mastership over; redis stays master, and its guard is to be removed", "event", "no_successor",
 			"redis", a.local.addr())
 	} else if down := c.handoverFailed(ctx, to, err); down != nil {
 		c.leaveWritable(ctx, s, down)
@@ -129,7 +129,7 @@ func (c *controller) handOverAndRelease(ctx context.Context, s *lock.Session, te
 
 // handoverFailed logs why mastership could not be handed over, and returns an error if that is because Consul is down by now.
 func (c *controller) handoverFailed(ctx context.Context, to string, err error) (down error) {
-	c.a.Log.Warn("handover failed; redis stays master without a guard", "event", "handover_failed", "to", to, "err", err)
+	c.a.Log.Warn("handover failed; redis stays master, and its guard is to be removed", "event", "handover_failed", "to", to, "err", err)
 	if errors.Is(err, errConsulDown) {
 		return err
 	}
@@ -202,4 +202,40 @@ func (a *Agent) logGuardLeft(why error) {
 func guardDiffers(k snapshot, st redis.Status) bool {
 	is := cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}
 	return k.Operator.RunID == st.RunID && is != k.Operator.MinReplicas
+}
+
+// release gives the lock back within a time. Why a holder released it counts only if that holder was published: one that
+// failed to take over says nothing of the master.
+func (a *Agent) release(ctx context.Context, within time.Duration, session, why, text string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
+	defer cancel()
+	released := func() {
+		a.Log.Info("lock is released", "event", "lock_released", "key", a.Lock.Key, "why", text)
+	}
+	v := a.known.Load().View
+	published := v.State.Master != nil && v.State.Master.ID == a.Me.ID
+	if v.Session == session && published && !v.Request.Active() && a.Lock.ReleaseWithReason(ctx, session, v, why) == nil {
+		released()                  // the view that we know is mostly the newest, and a read first would double the time
+		_, _ = a.observer.Read(ctx) // or the watch shows it
+		return
+	}
+	v, err := a.observer.Read(ctx)
+	if err == nil && v.Session == session {
+		if m := v.State.Master; m == nil || m.ID != a.Me.ID {
+			why = v.State.Why
+		}
+		if err = a.Lock.Release(ctx, session, v, why); err == nil {
+			released()
+			v, err = a.observer.Read(ctx)
+		}
+	}
+	// What an operator wants cannot be: other members must not wait for it.
+	if r := v.Request; err == nil && r.Active() && r.To == a.Me.ID {
+		r.Answer = text
+		err = a.Lock.AnswerRequest(ctx, *r)
+	}
+	if err != nil {
+		a.Log.Warn("cannot release the lock; the end of its session frees it", "event", "release_failed",
+			"key", a.Lock.Key, "err", err)
+	}
 }

@@ -169,7 +169,7 @@ func (t *leaderTerm) hold(ctx, held context.Context) cluster.EndReason {
 // finish does what the end of a term needs: first with our Redis, then with the lock.
 func (t *leaderTerm) finish(ctx context.Context, why cluster.EndReason) {
 	a := t.a
-	a.Log.Warn("no longer master", "event", "term_ended", "redis", a.local.addr(), "term", t.Number, "why", why)
+	a.Log.Warn("no longer master", "event", "term_ended", "redis", a.local.addr(), "term", t.Number, "why", why.Text)
 	k := a.known.Load()
 	switch {
 	case why.ParkRedis:
@@ -223,40 +223,4 @@ func (t *leaderTerm) fenceAfterLoss(ctx context.Context, why cluster.EndReason) 
 		return
 	}
 	t.a.notifyFenced(t.Number, why.Text)
-}
-
-// release gives the lock back within a time. Why a holder released it counts only if that holder was published: one that
-// failed to take over says nothing of the master.
-func (a *Agent) release(ctx context.Context, within time.Duration, session, why, text string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
-	defer cancel()
-	released := func() {
-		a.Log.Info("lock is released", "event", "lock_released", "key", a.Lock.Key, "why", text)
-	}
-	v := a.known.Load().View
-	published := v.State.Master != nil && v.State.Master.ID == a.Me.ID
-	if v.Session == session && published && !v.Request.Active() && a.Lock.ReleaseWithReason(ctx, session, v, why) == nil {
-		released()                  // the view that we know is mostly the newest, and a read first would double the time
-		_, _ = a.observer.Read(ctx) // or the watch shows it
-		return
-	}
-	v, err := a.observer.Read(ctx)
-	if err == nil && v.Session == session {
-		if m := v.State.Master; m == nil || m.ID != a.Me.ID {
-			why = v.State.Why
-		}
-		if err = a.Lock.Release(ctx, session, v, why); err == nil {
-			released()
-			v, err = a.observer.Read(ctx)
-		}
-	}
-	// What an operator wants cannot be: other members must not wait for it.
-	if r := v.Request; err == nil && r.Active() && r.To == a.Me.ID {
-		r.Answer = text
-		err = a.Lock.AnswerRequest(ctx, *r)
-	}
-	if err != nil {
-		a.Log.Warn("cannot release the lock; the end of its session frees it", "event", "release_failed",
-			"key", a.Lock.Key, "err", err)
-	}
 }

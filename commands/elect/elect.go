@@ -47,6 +47,7 @@ type Election struct {
 	observer   *observe.Observer
 	term       uint64                     // that was published, or that the promote handler was invoked for; 0 before
 	lease      atomic.Pointer[lock.Lease] // under which the lock is held; nil before
+	endBy      atomic.Pointer[time.Time]  // when the lease ends that the end of the term has; nil before that
 	background sync.WaitGroup             // work of the take-over on other members
 }
 
@@ -95,8 +96,12 @@ func (e *Election) newKeeper() *lock.Keeper {
 		Ended: func(*lock.Session, bool) { e.known.Update(func(k *snapshot) { k.session = nil }) }}
 }
 
-// Lease returns what is left of the lease under which the lock is held; 0 if it is not held.
+// Lease returns what is left of the lease under which the lock is held; 0 if it is not held. The end of a term has no more than
+// was left as it began, although the session is renewed until the lock is released.
 func (e *Election) Lease() time.Duration {
+	if end := e.endBy.Load(); end != nil {
+		return max(0, time.Until(*end))
+	}
 	if l := e.lease.Load(); l != nil {
 		return l.Left(time.Now())
 	}

@@ -26,6 +26,10 @@ func (e *Election) holdLock(ctx context.Context, s *lock.Session, v cluster.View
 	leased, stop := s.Lease.Context(ctx)
 	defer stop()
 	held, lose := context.WithCancelCause(leased)
+	defer context.AfterFunc(held, func() {
+		end := time.Now().Add(s.Lease.Left(time.Now()))
+		e.endBy.Store(&end)
+	})()
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	defer lose(nil)
@@ -64,7 +68,7 @@ func (e *Election) endTerm(ctx context.Context, s *lock.Session, reg *registrati
 	if cause != nil {
 		why = cause.Error()
 	}
-	err := e.fence(ctx, s.Lease, why)
+	err := e.fence(ctx, why)
 	e.background.Wait() // its context has ended with the lock
 	e.release(ctx, s, why)
 	reg.end()

@@ -69,7 +69,7 @@ func (e *Election) invoke(ctx context.Context, ev handlers.Event) error {
 
 // fence makes our Redis refuse writes, with the handler if there is one, within what is left of the lease or minFenceTime. A
 // child needs no fence: it has ended.
-func (e *Election) fence(ctx context.Context, lease lock.Lease, why string) error {
+func (e *Election) fence(ctx context.Context, why string) error {
 	if c, ok := e.Handler.(*handlers.Command); ok { // what the promote handler left running may still be writing
 		c.End()
 		defer c.End()
@@ -77,7 +77,7 @@ func (e *Election) fence(ctx context.Context, lease lock.Lease, why string) erro
 	if e.Child {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, min(max(lease.Left(time.Now()), minFenceTime), handlers.Timeout))
+	ctx, cancel := context.WithTimeout(ctx, min(max(e.Lease(), minFenceTime), handlers.Timeout))
 	defer cancel()
 	var err error
 	if e.Handler != nil {

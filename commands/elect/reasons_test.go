@@ -164,13 +164,15 @@ func TestHandlersAreBounded(t *testing.T) {
 		}, time.Hour},
 		{"fence", false, func(ctx context.Context, e *Election) error {
 			deadline.Extend(time.Now(), lease)
-			return e.fence(ctx, lock.Lease{&deadline}, "why")
+			e.lease.Store(&lock.Lease{&deadline})
+			return e.fence(ctx, "why")
 		}, lease},
 		{"fence under a long lease", false, func(ctx context.Context, e *Election) error {
 			deadline.Extend(time.Now(), time.Hour)
-			return e.fence(ctx, lock.Lease{&deadline}, "why")
+			e.lease.Store(&lock.Lease{&deadline})
+			return e.fence(ctx, "why")
 		}, handlers.Timeout},
-		{"fence after the lease", false, func(ctx context.Context, e *Election) error { return e.fence(ctx, nil, "why") },
+		{"fence after the lease", false, func(ctx context.Context, e *Election) error { return e.fence(ctx, "why") },
 			minFenceTime},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
