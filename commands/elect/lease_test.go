@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -104,4 +105,28 @@ func TestElection_LeaseEndsInTimeWhileConsulIsFrozen(t *testing.T) {
 	if err := <-done; !errors.Is(err, takeover.ErrLost) || !errors.Is(err, lock.ErrLease) {
 		t.Errorf("Run returned %v (the handler was ended by %v)", err, h.cause)
 	}
+}
+
+// The end of a term has what was left of the lease as it began, although the session is renewed until the lock is released.
+func TestElection_LeaseAtTheEndOfATerm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var deadline lock.RenewalDeadline
+		e := &Election{}
+		if got := e.Lease(); got != 0 {
+			t.Errorf("without the lock the lease is %s", got)
+		}
+		e.lease.Store(&lock.Lease{&deadline})
+		deadline.Extend(time.Now(), 10*time.Second)
+		end := time.Now().Add(e.Lease())
+		e.endBy.Store(&end)
+		<-time.After(4 * time.Second)
+		deadline.Extend(time.Now(), 10*time.Second)
+		if got := e.Lease(); got != 6*time.Second {
+			t.Errorf("renewed meanwhile the lease is %s", got)
+		}
+		<-time.After(7 * time.Second)
+		if got := e.Lease(); got != 0 {
+			t.Errorf("after its end the lease is %s", got)
+		}
+	})
 }
