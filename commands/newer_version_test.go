@@ -2,6 +2,7 @@ package commands_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -52,7 +53,15 @@ func TestNewerVersion_IsLeftAlone(t *testing.T) {
 	}
 	_, err = kv.Put(kvPair(key, string(before.Value)), nil)
 	ok(t, err)
+	healthy := func() int { return strings.Count(k.Agents[replica].Output(), "event=redis_healthy") }
+	were := healthy()
 	ok(t, k.Agent(replica))
+	lab.Eventually(t, 15*time.Second, func() error { // it streamed without its agent, too
+		if healthy() == were {
+			return errors.New("the agent has not started")
+		}
+		return nil
+	})
 	ok(t, k.Settled(15*time.Second))
 	ok(t, k.Stop())
 }

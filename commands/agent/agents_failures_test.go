@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -169,6 +170,12 @@ func TestAgents_UnreachableMaster(t *testing.T) {
 		})
 	}
 	master, replica := g.settled()
+	g.eventually(func() error {
+		if g.view().State.Guard().Replicas == 0 {
+			return errors.New("the guard is not published yet, so nothing would prove that it has closed")
+		}
+		return nil
+	})
 	master.link.cut()
 	master.redis.Freeze()
 	g.eventually(func() error {

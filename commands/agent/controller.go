@@ -217,6 +217,6 @@ func (a *Agent) setReason(why string) {
 	}
 	a.known.Update(func(k *snapshot) { k.Reason = why })
 	if why != "" {
-		a.Log.Warn("redis neither follows nor leads", "event", "redis_waits", "redis", a.local.addr(), "why", why)
+		a.Log.Warn("redis neither follows nor leads", "event", "redis_waits", "redis", a.Creds.Addr, "why", why)
 	}
 }
