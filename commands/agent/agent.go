@@ -19,6 +19,7 @@ import (
 	"resec/commands/cluster"
 	"resec/commands/hooks"
 	"resec/commands/lock"
+	"resec/commands/member"
 	"resec/commands/metrics"
 	"resec/commands/observable"
 	"resec/commands/observe"
@@ -43,7 +44,7 @@ type Agent struct {
 	DumpState    <-chan os.Signal // each signal makes the agent log its state
 	NotifySocket string           // systemd's socket; empty: there is none
 
-	known      *observable.Value[snapshot]
+	known      *member.Known
 	advertised *observable.Value[catalog.Entry] // what the catalogue is to show of us
 
 	observer      *observe.Observer // updates known
@@ -63,7 +64,7 @@ const minStepRetry, maxStepRetry = 500 * time.Millisecond, 5 * time.Second
 // It returns an error if the agent is misconfigured (the lock key or the service name is another cluster's), or if Redis is
 // too old.
 func (a *Agent) Run(ctx context.Context) error {
-	a.known, a.verifySession = observable.New[snapshot](), make(chan struct{}, 1)
+	a.known, a.verifySession = observable.New[member.Snapshot](), make(chan struct{}, 1)
 	a.advertised = observable.New[catalog.Entry]()
 	a.Session.CheckDeadline = &lock.RenewalDeadline{}
 	a.hooks = hooks.New(a.Hooks, a.Metrics.HookFailed, a.Log)
@@ -96,7 +97,7 @@ func (a *Agent) work(ctx context.Context) error {
 	a.Registrar.Updated = func(sent time.Time, ttl time.Duration) {
 		a.Session.CheckDeadline.Extend(sent, ttl)
 		if !a.known.Load().Registered {
-			a.known.Update(func(k *snapshot) { k.Registered = true })
+			a.known.Update(func(k *member.Snapshot) { k.Registered = true })
 		}
 	}
 	a.Registrar.Confirm = a.confirmMaster
@@ -117,7 +118,7 @@ func (a *Agent) work(ctx context.Context) error {
 	g.Go(func() error { a.keepSession(outer); return nil })
 	g.Go(func() error { a.keepMemberKey(outer); return nil })
 	g.Go(func() error { a.fenceAtLeaseEnd(outer); return nil })
-	g.Go(func() error { a.watchPause(outer); return nil })
+	g.Go(func() error { member.WatchPause(outer, a.known, a.Log); return nil })
 	g.Go(func() error {
 		defer stop()
 		return a.control(ctx, outer)
@@ -142,4 +143,12 @@ func (a *Agent) control(ctx, outer context.Context) error {
 	}
 	c.background.Wait()
 	return err
+}
+
+// newObserver returns what updates the snapshot with each view of the lock and each probe of our Redis.
+func (a *Agent) newObserver() *observe.Observer {
+	return &observe.Observer{Lock: a.Lock, Redis: a.local.server, Probe: a.Probe, ProbeNow: a.local.probeNow, Log: a.Log,
+		Update: func(change func(*observe.Snapshot)) {
+			a.known.Update(func(k *member.Snapshot) { change(&k.Observation) })
+		}}
 }

@@ -202,7 +202,7 @@ func TestAgents_Twice(t *testing.T) {
 	first := g.members[0]
 	first.start()
 	g.settled()
-	second := &member{g: g, id: first.id, redis: first.redis}
+	second := &groupMember{g: g, id: first.id, redis: first.redis}
 	second.start()
 	second.saying("not_started")
 	equal(t, "ready", second.report().Why, notReady)

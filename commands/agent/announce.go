@@ -12,6 +12,7 @@ import (
 	"resec/commands/cluster"
 	"resec/commands/failpoint"
 	"resec/commands/lock"
+	"resec/commands/member"
 	"resec/commands/observable"
 )
 
@@ -24,8 +25,8 @@ func (a *Agent) keepSession(ctx context.Context) {
 			k, changed := a.known.Watch()
 			return k.Registered && k.Probed && k.Health.Err == nil, changed
 		},
-		Began: func(s *lock.Session) { a.known.Update(func(k *snapshot) { k.setSession(s) }) },
-		Ended: func(*lock.Session, bool) { a.known.Update(func(k *snapshot) { k.setSession(nil) }) }}
+		Began: func(s *lock.Session) { a.known.Update(func(k *member.Snapshot) { k.SetSession(s) }) },
+		Ended: func(*lock.Session, bool) { a.known.Update(func(k *member.Snapshot) { k.SetSession(nil) }) }}
 	k.Open = func(ctx context.Context, lost string) (*lock.Session, error) { return a.openSession(ctx, k, lost) }
 	k.Run(ctx)
 }
@@ -63,7 +64,7 @@ func (a *Agent) openSession(ctx context.Context, keeper *lock.Keeper, lost strin
 		return keeper.New(ctx)
 	}
 	a.Log.Info("adopted the predecessor's session", "event", "session_adopted", "session", s.ID, "holds_lock", holds)
-	a.known.Update(func(k *snapshot) { k.Adopted = s.ID })
+	a.known.Update(func(k *member.Snapshot) { k.Adopted = s.ID })
 	observable.Signal(a.verifySession)
 	return s, nil
 }
@@ -120,7 +121,7 @@ func (a *Agent) keepMemberKey(ctx context.Context) {
 	for ctx.Err() == nil {
 		k, changed := a.known.Watch()
 		if own := k.Operator.Discover(k.Snapshot, a.Me.ID); own != k.Operator {
-			a.known.Update(func(k *snapshot) { k.Operator = own })
+			a.known.Update(func(k *member.Snapshot) { k.Operator = own })
 			continue
 		}
 		var again <-chan time.Time
@@ -160,7 +161,7 @@ func (a *Agent) deleteMemberKey(ctx context.Context) {
 }
 
 // advertise makes the catalogue show what this member is. term is the term in which our Redis is master, 0 if it is not.
-func (a *Agent) advertise(k snapshot, term uint64) {
+func (a *Agent) advertise(k member.Snapshot, term uint64) {
 	if !k.Probed || !k.Fresh {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/lock"
+	"resec/commands/member"
 	"resec/commands/observable"
 	"resec/commands/survey"
 )
@@ -28,13 +29,13 @@ type contender struct {
 // electionDelay is the earliest time at which this member may acquire the free lock. It is valid only while the lock and our
 // Redis's replication target are unchanged: Redis is parked when its master is down.
 type electionDelay struct {
-	of    snapshot
+	of    member.Snapshot
 	until time.Time
 }
 
-func (d electionDelay) stillValid(k snapshot) bool {
+func (d electionDelay) stillValid(k member.Snapshot) bool {
 	follows := d.of.Health.Status.MasterAddr == k.Health.Status.MasterAddr
-	return !d.until.IsZero() && k.sameLock(d.of) && follows && cluster.AgentReturned(d.of.View) == cluster.AgentReturned(k.View)
+	return !d.until.IsZero() && k.SameLock(d.of) && follows && cluster.AgentReturned(d.of.View) == cluster.AgentReturned(k.View)
 }
 
 // wonLock is a lock that contending has won.
@@ -44,7 +45,7 @@ type wonLock struct {
 }
 
 // survey asks all members, and keeps what the answers prove of the published master.
-func (c *contender) survey(ctx context.Context, k snapshot) (survey.Result, error) {
+func (c *contender) survey(ctx context.Context, k member.Snapshot) (survey.Result, error) {
 	s, err := c.a.surveyor.Survey(ctx, k.Snapshot)
 	if err != nil {
 		return survey.Result{}, err
@@ -61,8 +62,8 @@ func (c *contender) survey(ctx context.Context, k snapshot) (survey.Result, erro
 
 // contend acquires the free lock if it is this member's turn; until then it returns when that will be. It returns the lock
 // that it won; nil: it did not. lock.ErrChanged: another member was faster.
-func (c *contender) contend(ctx context.Context, k snapshot) (won *wonLock, again time.Duration, err error) {
-	if k.leaseLeft(time.Now()) == 0 { // with the lock we could do nothing
+func (c *contender) contend(ctx context.Context, k member.Snapshot) (won *wonLock, again time.Duration, err error) {
+	if k.LeaseLeft(time.Now()) == 0 { // with the lock we could do nothing
 		return nil, cluster.SurveyInterval, nil
 	}
 	forced := k.View.Request.Active() && k.View.Request.To == c.a.Me.ID
@@ -86,7 +87,7 @@ func (c *contender) contend(ctx context.Context, k snapshot) (won *wonLock, agai
 }
 
 // wait returns for how long this member must not acquire the lock yet; 0: it is its turn.
-func (c *contender) wait(ctx context.Context, k snapshot) (time.Duration, error) {
+func (c *contender) wait(ctx context.Context, k member.Snapshot) (time.Duration, error) {
 	if !c.delay.stillValid(k) {
 		s, err := c.survey(ctx, k)
 		if err != nil {
@@ -108,7 +109,7 @@ func (c *contender) wait(ctx context.Context, k snapshot) (time.Duration, error)
 }
 
 // candidacy is what this member knows when the lock is free.
-func (c *contender) candidacy(k snapshot, s survey.Result) cluster.Candidacy {
+func (c *contender) candidacy(k member.Snapshot, s survey.Result) cluster.Candidacy {
 	return cluster.Candidacy{ID: c.a.Me.ID, Candidates: s.Candidates, Unanswered: s.Unanswered, State: k.View.State,
 		Eligibility:    c.eligibility(s.Candidates, k.View.State),
 		MasterReturned: cluster.AgentReturned(k.View),
@@ -136,7 +137,7 @@ func (c *contender) eligibility(cs []cluster.Candidate, s cluster.State) cluster
 }
 
 // confirmEligible surveys again whether our Redis may still lead although no recorded instance does.
-func (c *contender) confirmEligible(k snapshot) func(context.Context, cluster.State) error {
+func (c *contender) confirmEligible(k member.Snapshot) func(context.Context, cluster.State) error {
 	return func(ctx context.Context, s cluster.State) error {
 		k.View.State = s // it knows of histories that began as we caught up
 		found, err := c.survey(ctx, k)
@@ -154,7 +155,7 @@ func (c *contender) confirmEligible(k snapshot) func(context.Context, cluster.St
 }
 
 // aliased is the state with our data's history noted as continuing a known one, as it is written with the lock.
-func aliased(k snapshot) cluster.State {
+func aliased(k member.Snapshot) cluster.State {
 	return k.View.State.AliasHistory(k.View.State.ResolvePosition(k.Health.Status))
 }
 

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/cluster/clustertest"
+	"resec/commands/member"
 	"resec/commands/survey"
 	"resec/commands/takeover"
 	"resec/handlers/redis"
@@ -23,16 +25,16 @@ func TestElectionDelay_StillValid(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		of   electionDelay
-		k    snapshot
+		k    member.Snapshot
 		want bool
 	}{
-		{"nothing has changed", electionDelay{situation(lockFree), begun}, situation(lockFree), true},
-		{"another probe", electionDelay{situation(lockFree), begun}, situation(lockFree, func(k *cluster.Snapshot) { k.Health.Status.Position.Offset = 99 }), true},
-		{"none was begun", electionDelay{}, snapshot{}, false},
-		{"the lock was taken meanwhile", electionDelay{situation(lockFree), begun}, situation(lockFree, func(k *cluster.Snapshot) { k.View.LockIndex++ }), false},
-		{"our redis was parked", electionDelay{situation(lockFree), begun}, situation(lockFree, parkedRedis), false},
-		{"the master's agent is back", electionDelay{situation(lockFree, left), begun}, situation(lockFree, returned), false},
-		{"after an outage of consul", electionDelay{situation(lockFree), begun}, situation(lockFree, unfresh), false},
+		{"nothing has changed", electionDelay{situation(clustertest.LockFree), begun}, situation(clustertest.LockFree), true},
+		{"another probe", electionDelay{situation(clustertest.LockFree), begun}, situation(clustertest.LockFree, func(k *cluster.Snapshot) { k.Health.Status.Position.Offset = 99 }), true},
+		{"none was begun", electionDelay{}, member.Snapshot{}, false},
+		{"the lock was taken meanwhile", electionDelay{situation(clustertest.LockFree), begun}, situation(clustertest.LockFree, func(k *cluster.Snapshot) { k.View.LockIndex++ }), false},
+		{"our redis was parked", electionDelay{situation(clustertest.LockFree), begun}, situation(clustertest.LockFree, clustertest.ParkedRedis), false},
+		{"the master's agent is back", electionDelay{situation(clustertest.LockFree, left), begun}, situation(clustertest.LockFree, returned), false},
+		{"after an outage of consul", electionDelay{situation(clustertest.LockFree), begun}, situation(clustertest.LockFree, unfresh), false},
 	} {
 		equal(t, tt.name, tt.of.stillValid(tt.k), tt.want)
 	}
@@ -41,7 +43,7 @@ func TestElectionDelay_StillValid(t *testing.T) {
 func TestContender_Waits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &contender{a: bareAgent()}
-		k := situation(lockFree)
+		k := situation(clustertest.LockFree)
 		won, again, err := c.contend(t.Context(), k)
 		if won != nil || again != cluster.SurveyInterval || err != nil {
 			t.Errorf("without a lease: %v, %s, %v", won, again, err)
@@ -78,13 +80,13 @@ func TestContender_Turn(t *testing.T) {
 	equal(t, "just before its turn", c.turn(k, 1, now.Add(cluster.Stagger-1)), 1)
 	equal(t, "after it", c.turn(k, 1, now.Add(cluster.Stagger+1)), 0)
 	equal(t, "one of a far rank looks again before", (&contender{a: bareAgent()}).turn(k, 100, now), takeover.ProbeInterval)
-	equal(t, "another lock begins another wait", c.turn(situation(lockFree), 1, now.Add(time.Hour)), min(cluster.Stagger, takeover.ProbeInterval))
+	equal(t, "another lock begins another wait", c.turn(situation(clustertest.LockFree), 1, now.Add(time.Hour)), min(cluster.Stagger, takeover.ProbeInterval))
 }
 
 func TestContender_Candidacy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &contender{a: bareAgent(), leaderless: cluster.Leaderless{Since: time.Now()}}
-		k := situation(lockFree, func(k *cluster.Snapshot) { k.ConsulUpSince = time.Now() })
+		k := situation(clustertest.LockFree, func(k *cluster.Snapshot) { k.ConsulUpSince = time.Now() })
 		own := cluster.Candidate{ID: "me", Status: k.Health.Status}
 		<-time.After(cluster.MasterReclaimTime - 1)
 		got := c.candidacy(k, survey.Result{Candidates: []cluster.Candidate{own}, Unanswered: []string{"b"}})
@@ -98,10 +100,10 @@ func TestContender_Candidacy(t *testing.T) {
 		equal(t, "before a cluster is founded", got.BootstrapDelay, 2*time.Second)
 		equal(t, "eligible", got.Eligibility, cluster.RecordedOnly)
 		<-time.After(1)
-		got = c.candidacy(situation(lockFree, returned, func(s *cluster.Snapshot) { s.ConsulUpSince = k.ConsulUpSince }), survey.Result{})
+		got = c.candidacy(situation(clustertest.LockFree, returned, func(s *cluster.Snapshot) { s.ConsulUpSince = k.ConsulUpSince }), survey.Result{})
 		equal(t, "the master's agent is back", got.MasterReturned, true)
 		equal(t, "long after consul's outage", got.ConsulSettling, false)
-		got = c.candidacy(situation(lockFree, func(k *cluster.Snapshot) { k.ConsulDown = true }), survey.Result{})
+		got = c.candidacy(situation(clustertest.LockFree, func(k *cluster.Snapshot) { k.ConsulDown = true }), survey.Result{})
 		equal(t, "during consul's outage", got.ConsulSettling, true)
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"resec/commands/cluster"
 	"resec/commands/lock"
 	"resec/commands/logonce"
+	"resec/commands/member"
 	"resec/handlers"
 	"resec/handlers/redis"
 )
@@ -68,7 +69,7 @@ type outcome struct {
 }
 
 // begin keeps what the controller remembers in step with the snapshot.
-func (c *controller) begin(k snapshot, todo cluster.Action) {
+func (c *controller) begin(k member.Snapshot, todo cluster.Action) {
 	c.contender.leaderless = c.contender.leaderless.Advance(k.Snapshot, time.Now())
 	if term := c.contender.leaderless.Term; term != c.failedTerm { // what failed in another term was another matter
 		c.failedTerm, c.failures = term, 0
@@ -91,7 +92,7 @@ func (c *controller) count(todo cluster.Action, done outcome) {
 // waitForNext returns when it is time for the next step: something has changed, or again has passed; after an error only when
 // something has changed in Consul since, or after minStepRetry, twice that the next time. It returns false if the context has
 // ended.
-func (c *controller) waitForNext(ctx context.Context, was snapshot, changed <-chan struct{}, done outcome) bool {
+func (c *controller) waitForNext(ctx context.Context, was member.Snapshot, changed <-chan struct{}, done outcome) bool {
 	again := done.again
 	if done.err != nil {
 		again = min(minStepRetry<<min(c.failures-1, 10), maxStepRetry)
@@ -107,8 +108,8 @@ func (c *controller) waitForNext(ctx context.Context, was snapshot, changed <-ch
 		case <-timer:
 			return true
 		case <-changed:
-			var k snapshot
-			if k, changed = c.a.known.Watch(); done.err == nil || !k.sameLock(was) || k.session != was.session {
+			var k member.Snapshot
+			if k, changed = c.a.known.Watch(); done.err == nil || !k.SameLock(was) || k.Session != was.Session {
 				return true
 			}
 		}
@@ -119,7 +120,7 @@ func (c *controller) waitForNext(ctx context.Context, was snapshot, changed <-ch
 const now = time.Nanosecond
 
 // execute carries one step out.
-func (c *controller) execute(ctx context.Context, k snapshot, todo cluster.Action, why string) (done outcome) {
+func (c *controller) execute(ctx context.Context, k member.Snapshot, todo cluster.Action, why string) (done outcome) {
 	switch todo {
 	case cluster.Wait:
 		c.logWait(why, k.View.Err != nil)
@@ -147,8 +148,8 @@ func (c *controller) execute(ctx context.Context, k snapshot, todo cluster.Actio
 
 // contend gets the lock if it is this member's turn, and leads with it. If the agent was asked to stop meanwhile it does not
 // lead: the end of its session frees the lock.
-func (c *controller) contend(ctx context.Context, k snapshot,
-	try func(context.Context, snapshot) (*wonLock, time.Duration, error)) outcome {
+func (c *controller) contend(ctx context.Context, k member.Snapshot,
+	try func(context.Context, member.Snapshot) (*wonLock, time.Duration, error)) outcome {
 	won, again, err := try(ctx, k)
 	if err != nil {
 		if ctx.Err() == nil && !errors.Is(err, lock.ErrChanged) && c.isNew("acquire", err) {
@@ -167,7 +168,7 @@ func (c *controller) contend(ctx context.Context, k snapshot,
 }
 
 // lead runs a term under the lock that we hold.
-func (c *controller) lead(ctx context.Context, k snapshot, won *wonLock) outcome {
+func (c *controller) lead(ctx context.Context, k member.Snapshot, won *wonLock) outcome {
 	err := newLeaderTerm(c, k).run(ctx, k, won)
 	if errors.Is(err, errNotHolder) { // the view was late; the watch shows that soon
 		return outcome{again: minStepRetry, ranTerm: true}
@@ -176,7 +177,7 @@ func (c *controller) lead(ctx context.Context, k snapshot, won *wonLock) outcome
 }
 
 // transferLock gives the lock to the member that an operator wants as master.
-func (c *controller) transferLock(ctx context.Context, k snapshot) error {
+func (c *controller) transferLock(ctx context.Context, k member.Snapshot) error {
 	to := k.View.Request.To
 	v, err := c.a.Lock.Transfer(ctx, k.SessionID, k.View, to, k.View.State)
 	if err != nil {
@@ -215,7 +216,7 @@ func (a *Agent) setReason(why string) {
 	if why == a.known.Load().Reason {
 		return
 	}
-	a.known.Update(func(k *snapshot) { k.Reason = why })
+	a.known.Update(func(k *member.Snapshot) { k.Reason = why })
 	if why != "" {
 		a.Log.Warn("redis neither follows nor leads", "event", "redis_waits", "redis", a.Creds.Addr, "why", why)
 	}

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/cluster/clustertest"
 	"resec/commands/lock"
+	"resec/commands/member"
 	"resec/commands/observable"
 	"resec/handlers"
 )
@@ -42,13 +44,13 @@ func TestController_CountOfATermThatWasWon(t *testing.T) {
 func TestController_Begin(t *testing.T) {
 	c := newController(bareAgent())
 	c.failures, c.failedTerm = 3, 4
-	delay := electionDelay{situation(lockFree), time.Now()}
+	delay := electionDelay{situation(clustertest.LockFree), time.Now()}
 	for _, tt := range []struct {
 		todo  cluster.Action
 		keeps bool
 	}{{cluster.Contend, true}, {cluster.Preempt, true}, {cluster.Wait, false}, {cluster.Follow, false}} {
 		c.contender.delay = delay
-		c.begin(situation(lockFree), tt.todo)
+		c.begin(situation(clustertest.LockFree), tt.todo)
 		equal(t, fmt.Sprintf("%s keeps the delay", tt.todo), !c.contender.delay.until.IsZero(), tt.keeps)
 	}
 	equal(t, "failures in the same term", c.failures, 3)
@@ -63,13 +65,13 @@ func TestController_Begin(t *testing.T) {
 // After an error only a change in Consul, or a pause that doubles, leads to the next step.
 func TestController_WaitForNext(t *testing.T) {
 	failed := errors.New("failed")
-	redisChanged := func(k *snapshot) { k.Health.Status.Position.Offset++ }
+	redisChanged := func(k *member.Snapshot) { k.Health.Status.Position.Offset++ }
 	for _, tt := range []struct {
 		name     string
 		again    time.Duration
 		err      error
 		failures int
-		change   func(*snapshot)
+		change   func(*member.Snapshot)
 		want     time.Duration
 	}{
 		{"a change", 0, nil, 0, redisChanged, time.Hour},
@@ -83,7 +85,7 @@ func TestController_WaitForNext(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newController(bareAgent())
 				c.failures = tt.failures
-				c.a.known.Update(func(k *snapshot) { *k = situation() })
+				c.a.known.Update(func(k *member.Snapshot) { *k = situation() })
 				k, changed := c.a.known.Watch()
 				began := time.Now()
 				if tt.err != nil {
@@ -99,15 +101,15 @@ func TestController_WaitForNext(t *testing.T) {
 }
 
 func TestController_WaitForNextAfterAnError(t *testing.T) {
-	for name, change := range map[string]func(*snapshot){
-		"the lock has changed": func(k *snapshot) { k.View.LockIndex++ },
-		"our session is new":   func(k *snapshot) { k.session = &lock.Session{ID: "new"} },
+	for name, change := range map[string]func(*member.Snapshot){
+		"the lock has changed": func(k *member.Snapshot) { k.View.LockIndex++ },
+		"our session is new":   func(k *member.Snapshot) { k.Session = &lock.Session{ID: "new"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newController(bareAgent())
 				c.failures = 1
-				c.a.known.Update(func(k *snapshot) { *k = situation() })
+				c.a.known.Update(func(k *member.Snapshot) { *k = situation() })
 				k, changed := c.a.known.Watch()
 				began := time.Now()
 				go func() { <-time.After(time.Millisecond); c.a.known.Update(change) }()
@@ -163,14 +165,14 @@ func TestFollowFailure(t *testing.T) {
 // Nothing is put right on a Redis that is a master, down, or whose cluster is paused: without a server any attempt panics.
 func TestReconcile_LeavesAlone(t *testing.T) {
 	writable := func(k *cluster.Snapshot) { k.Health.Status.ReplicaWritable = true }
-	for name, k := range map[string]snapshot{
+	for name, k := range map[string]member.Snapshot{
 		"a replica as it should be": situation(operators("run-me", 0, 0)),
 		"a master":                  leading(writable),
 		"one that is down":          situation(writable, failing(errors.New("down"))),
 		"one not probed yet":        situation(writable, func(k *cluster.Snapshot) { k.Probed = false }),
 		"in a pause":                situation(writable, func(k *cluster.Snapshot) { k.Paused = true }),
 		"settings not persisted":    situation(operators("run-me", 1, 10)),
-		"a fenced one":              situation(operators("run-me", 1, 10), persisted(1, 10), fencedRedis),
+		"a fenced one":              situation(operators("run-me", 1, 10), persisted(1, 10), clustertest.FencedRedis),
 		"another instance":          situation(operators("run-old", 1, 10), persisted(1, 10)),
 	} {
 		t.Run(name, func(*testing.T) { newController(bareAgent()).reconcile(t.Context(), k) })
@@ -188,15 +190,15 @@ func persisted(replicas, maxLag int) func(*cluster.Snapshot) {
 func TestUntilViewChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := bareAgent()
-		a.known = observable.New[snapshot]()
+		a.known = observable.New[member.Snapshot]()
 		k := situation()
-		a.known.Update(func(is *snapshot) { *is = k })
+		a.known.Update(func(is *member.Snapshot) { *is = k })
 		c := &contender{a: a}
 		ctx, end := c.untilViewChanges(t.Context(), k)
-		a.known.Update(func(k *snapshot) { k.Health.Status.Position.Offset++ })
+		a.known.Update(func(k *member.Snapshot) { k.Health.Status.Position.Offset++ })
 		synctest.Wait()
 		equal(t, "ended by a probe", ctx.Err() != nil, false)
-		a.known.Update(func(k *snapshot) { k.View.LockIndex++ })
+		a.known.Update(func(k *member.Snapshot) { k.View.LockIndex++ })
 		synctest.Wait()
 		equal(t, "ended by a change of the lock", ctx.Err() != nil, true)
 		end()

@@ -2,11 +2,18 @@ package agent
 
 import (
 	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"resec/commands/catalog"
 	"resec/commands/cluster"
+	"resec/commands/cluster/clustertest"
+	"resec/commands/member"
 	"resec/handlers/redis"
 )
 
@@ -15,7 +22,7 @@ func TestState(t *testing.T) {
 	replica := catalog.Entry{Role: catalog.Replica, Status: "passing", Output: "replica of a"}
 	for _, tt := range []struct {
 		name string
-		k    snapshot
+		k    member.Snapshot
 		want said
 	}{
 		{"a replica that streams", situation(), said{"redis_answers": "true", "run_id": "run-me", "role": "replica", "follows": "10.0.0.1:6379", "link_up": "true",
@@ -25,8 +32,8 @@ func TestState(t *testing.T) {
 			k.Health.Status.MinReplicas, k.Health.Status.MaxLag, k.View.State.Master.Guard = 1, 5, cluster.GuardOff
 		}),
 			said{"role": "master", "guard_set": "1 within 5s", "guard_published": "off", "lock_holder": "me", "next": "this agent holds the lock"}},
-		{"a fenced one", leading(fencedRedis), said{"fenced": "true"}},
-		{"nothing is known", snapshot{}, said{"redis_answers": "false", "session": "none", "lock_holder": "none", "published": "none", "next": "consul has not answered yet"}},
+		{"a fenced one", leading(clustertest.FencedRedis), said{"fenced": "true"}},
+		{"nothing is known", member.Snapshot{}, said{"redis_answers": "false", "session": "none", "lock_holder": "none", "published": "none", "next": "consul has not answered yet"}},
 		{"why it waits", situation(func(k *cluster.Snapshot) { k.Health.Err, k.Reason = redis.ErrLoading, "no master" }),
 			said{"redis_answers": "false", "redis_error": "redis is loading its data set", "reason": "no master", "next": "redis is unusable: redis is loading its data set"}},
 		{"a member that has not caught up", situation(func(k *cluster.Snapshot) {
@@ -45,4 +52,21 @@ func TestState(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Each signal logs the state, whatever the log's level is.
+func TestDumpOnSignal(t *testing.T) {
+	t.Parallel()
+	a := onConsul(t)
+	var log logBuffer
+	a.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))
+	signals, ended := make(chan os.Signal), make(chan struct{})
+	a.DumpState = signals
+	var done sync.WaitGroup
+	done.Go(func() { a.dumpOnSignal(ended) })
+	signals <- syscall.SIGUSR1
+	signals <- syscall.SIGUSR1 // the first one is done by then
+	close(ended)
+	done.Wait()
+	equal(t, "states logged", strings.Count(log.String(), "event=state "), 2)
 }

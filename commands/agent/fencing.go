@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/member"
 	"resec/handlers/redis"
 )
 
@@ -50,7 +51,7 @@ const (
 )
 
 // next decides by a snapshot.
-func (s stallWatch) next(k snapshot) stallMove {
+func (s stallWatch) next(k member.Snapshot) stallMove {
 	m := k.View.State.Master
 	// No member takes over early from an unreachable master without a guard.
 	if m == nil || m.RunID != k.Health.Status.RunID || m.Guard <= 0 {
@@ -98,7 +99,7 @@ func (a *Agent) checkStall(ctx context.Context, s stallWatch, stall time.Duratio
 
 // unfenceAfterStall ends the fence of a stall that ended at that time, if as many members have acknowledged since as a
 // challenger would need to be detached: none can have gathered the rest. It reports whether Redis is no longer fenced.
-func (a *Agent) unfenceAfterStall(ctx context.Context, k snapshot, ended time.Time) bool {
+func (a *Agent) unfenceAfterStall(ctx context.Context, k member.Snapshot, ended time.Time) bool {
 	st, err := a.local.status(ctx)
 	if err != nil {
 		return false
@@ -125,13 +126,13 @@ func (a *Agent) fenceAtLeaseEnd(ctx context.Context) {
 	if a.Guard.Replicas != cluster.GuardOff {
 		return
 	}
-	var held snapshot // the last one in which our session held the lock
+	var held member.Snapshot // the last one in which our session held the lock
 	for armed := false; ctx.Err() == nil; {
 		k, changed := a.known.Watch()
-		if k.HoldsLock() && k.leaseLeft(time.Now()) > 0 {
+		if k.HoldsLock() && k.LeaseLeft(time.Now()) > 0 {
 			held, armed = k, true
 		}
-		left := held.leaseLeft(time.Now())
+		left := held.LeaseLeft(time.Now())
 		if armed && left == 0 && !k.Paused {
 			armed = !a.fenceMaster(ctx)
 		}

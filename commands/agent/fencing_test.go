@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/cluster/clustertest"
 	"resec/commands/hooks"
+	"resec/commands/member"
 	"resec/scripts/lab"
 )
 
@@ -18,7 +20,7 @@ func TestStallWatch_Next(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		s    stallWatch
-		k    snapshot
+		k    member.Snapshot
 		want stallMove
 	}{
 		{"no stall", stallWatch{}, leading(guarded), stallOver},
@@ -28,7 +30,7 @@ func TestStallWatch_Next(t *testing.T) {
 		{"in a pause", stallWatch{stalled: at, fenced: at}, leading(guarded, func(k *cluster.Snapshot) { k.Paused = true }), stallOver},
 		{"without a guard", stallWatch{stalled: at}, leading(), forgetStall},
 		{"of a replica", stallWatch{stalled: at}, situation(guarded), forgetStall},
-		{"without a master", stallWatch{stalled: at}, situation(noState), forgetStall},
+		{"without a master", stallWatch{stalled: at}, situation(clustertest.NoState), forgetStall},
 	} {
 		equal(t, tt.name, tt.s.next(tt.k), tt.want)
 	}
@@ -45,13 +47,13 @@ func withRedis(t *testing.T) (*Agent, *lab.Redis) {
 }
 
 // leads makes the agent know that its Redis is the published master with a guard.
-func (a *Agent) leads(t *testing.T, guard int) snapshot {
+func (a *Agent) leads(t *testing.T, guard int) member.Snapshot {
 	t.Helper()
 	k := leading(func(k *cluster.Snapshot) {
 		k.Health.Status = a.local.now(t)
 		k.View.State.Master.RunID, k.View.State.Master.Guard, k.View.State.Master.MaxLag = k.Health.Status.RunID, guard, 4
 	})
-	a.known.Update(func(is *snapshot) { *is = k })
+	a.known.Update(func(is *member.Snapshot) { *is = k })
 	return k
 }
 
@@ -75,15 +77,15 @@ func TestCheckStall(t *testing.T) {
 	equal(t, "still fenced", a.local.now(t).Fenced(), true)
 	equal(t, "still known", s.fenced.IsZero(), false)
 
-	a.known.Update(func(is *snapshot) { is.Paused = true })
+	a.known.Update(func(is *member.Snapshot) { is.Paused = true })
 	equal(t, "in a pause", a.checkStall(t.Context(), stallWatch{fenced: s.fenced}, limit), s)
-	a.known.Update(func(is *snapshot) { is.Paused = false })
+	a.known.Update(func(is *member.Snapshot) { is.Paused = false })
 	_, err := r.Do("CONFIG", "SET", "min-replicas-to-write", "1") // the guard's keeper has ended it
 	ok(t, err)
 	equal(t, "it was lifted", a.checkStall(t.Context(), s, 0), stallWatch{})
 	equal(t, "for a stall", a.local.fencedFor(fencedForStall), false)
 
-	a.known.Update(func(is *snapshot) { *is = k; is.View.State = cluster.State{} })
+	a.known.Update(func(is *member.Snapshot) { *is = k; is.View.State = cluster.State{} })
 	ok(t, a.local.fence(t.Context(), fencedForStall))
 	equal(t, "without a master", a.checkStall(t.Context(), s, limit), stallWatch{})
 	equal(t, "for a stall", a.local.fencedFor(fencedForStall), false)
@@ -161,8 +163,8 @@ func TestFenceAtLeaseEnd(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var done sync.WaitGroup
 	done.Go(func() { a.fenceAtLeaseEnd(ctx) })
-	a.known.Update(func(is *snapshot) { *is = leased(k, 50*time.Millisecond); is.Paused = true })
-	a.known.Update(func(is *snapshot) { *is = leased(k, 50*time.Millisecond) })
+	a.known.Update(func(is *member.Snapshot) { *is = leased(k, 50*time.Millisecond); is.Paused = true })
+	a.known.Update(func(is *member.Snapshot) { *is = leased(k, 50*time.Millisecond) })
 	lab.Eventually(t, patience, func() error {
 		if !a.local.now(t).Fenced() {
 			return errors.New("it is not fenced")

@@ -8,6 +8,7 @@ import (
 	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/lock"
+	"resec/commands/member"
 	"resec/commands/observable"
 	"resec/handlers"
 	"resec/handlers/redis"
@@ -20,14 +21,14 @@ func bareAgent() *Agent {
 		Probe:     redis.Probe{Every: time.Second, Timeout: 500 * time.Millisecond, Failures: 2},
 		Session:   lock.SessionOptions{TTL: 3 * time.Second},
 		Guard:     cluster.GuardPolicy{Replicas: cluster.GuardAuto, MaxLag: 4},
-		Log:       slog.New(slog.DiscardHandler), known: observable.New[snapshot](), verifySession: make(chan struct{}, 1)}
+		Log:       slog.New(slog.DiscardHandler), known: observable.New[member.Snapshot](), verifySession: make(chan struct{}, 1)}
 }
 
 // leased gives a snapshot's session a lease that lasts for d from now.
-func leased(k snapshot, d time.Duration) snapshot {
+func leased(k member.Snapshot, d time.Duration) member.Snapshot {
 	deadline := &lock.RenewalDeadline{}
 	deadline.Extend(time.Now(), d)
-	k.session = &lock.Session{ID: k.SessionID, Lease: lock.Lease{deadline}}
+	k.Session = &lock.Session{ID: k.SessionID, Lease: lock.Lease{deadline}}
 	return k
 }
 

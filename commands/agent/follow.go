@@ -8,13 +8,14 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/lock"
+	"resec/commands/member"
 	"resec/commands/takeover"
 	"resec/handlers"
 	"resec/handlers/redis"
 )
 
 // follow makes our Redis a replica of the published master.
-func (c *controller) follow(ctx context.Context, k snapshot) error {
+func (c *controller) follow(ctx context.Context, k member.Snapshot) error {
 	m := k.View.State.Master
 	to := handlers.Target{Addr: m.Address, RunID: m.RunID, Force: k.View.State.ForcedToFollow(c.a.Me.ID),
 		Confirm: func(ctx context.Context) error { return c.a.confirmHolder(ctx, k) }}
@@ -52,7 +53,7 @@ var errUnconfirmed = errors.New("consul does not confirm that the master holds t
 
 // confirmHolder makes sure that the published master still holds the lock: another holder may have parked us, and count on
 // that. An answer that comes too late for the next step is none. It returns lock.ErrChanged or errUnconfirmed.
-func (a *Agent) confirmHolder(ctx context.Context, k snapshot) error {
+func (a *Agent) confirmHolder(ctx context.Context, k member.Snapshot) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, takeover.FollowConfirmTimeout)
 	defer cancel()
@@ -71,7 +72,7 @@ func (a *Agent) confirmHolder(ctx context.Context, k snapshot) error {
 }
 
 // parkAndWait parks our Redis until it may follow a master.
-func (c *controller) parkAndWait(ctx context.Context, k snapshot, why string) error {
+func (c *controller) parkAndWait(ctx context.Context, k member.Snapshot, why string) error {
 	c.a.setReason(why)
 	st := k.Health.Status
 	if st.Parked() {
@@ -91,7 +92,7 @@ func (c *controller) parkAndWait(ctx context.Context, k snapshot, why string) er
 
 // reconcile puts right what was set on a replica by hand, and restores the operator's settings on one that is no longer a
 // master.
-func (c *controller) reconcile(ctx context.Context, k snapshot) {
+func (c *controller) reconcile(ctx context.Context, k member.Snapshot) {
 	st := k.Health.Status
 	if k.Health.Err != nil || !k.Probed || st.Master || k.Paused {
 		return

@@ -14,10 +14,10 @@ import (
 )
 
 // report is what the agent says of itself.
-func (m *member) report() Report { return m.Report(context.Background(), true) }
+func (m *groupMember) report() Report { return m.Report(context.Background(), true) }
 
 // said returns nil once the agent has logged the event.
-func (m *member) said(event string) error {
+func (m *groupMember) said(event string) error {
 	if !strings.Contains(strings.ReplaceAll(m.log.String(), "\n", " "), "event="+event+" ") {
 		return fmt.Errorf("%s did not log %s", m.id, event)
 	}
@@ -31,7 +31,7 @@ func (g *group) eventually(look func() error) {
 }
 
 // saying waits until the agent has logged the event.
-func (m *member) saying(event string) {
+func (m *groupMember) saying(event string) {
 	m.g.t.Helper()
 	m.g.eventually(func() error { return m.said(event) })
 }
@@ -46,7 +46,7 @@ func (g *group) view() cluster.View {
 
 // settled waits until one member is the master, and every other one whose agent and Redis run is its replica, recorded in sync,
 // and the guard is set. It returns the master, and a replica.
-func (g *group) settled() (master, replica *member) {
+func (g *group) settled() (master, replica *groupMember) {
 	g.t.Helper()
 	g.eventually(func() (err error) {
 		master, replica, err = g.look()
@@ -55,7 +55,7 @@ func (g *group) settled() (master, replica *member) {
 	return master, replica
 }
 
-func (g *group) look() (master, replica *member, err error) {
+func (g *group) look() (master, replica *groupMember, err error) {
 	for _, m := range g.members {
 		if m.Agent == nil || !m.redis.Running() {
 			continue
@@ -83,7 +83,7 @@ func (g *group) look() (master, replica *member, err error) {
 }
 
 // leavesNothing fails the test if something of the stopped member is left in Consul or on its Redis.
-func (g *group) leavesNothing(m *member) {
+func (g *group) leavesNothing(m *groupMember) {
 	g.t.Helper()
 	s, _, err := g.consul.Client.Session().List(nil)
 	ok(g.t, err)
@@ -115,7 +115,7 @@ func (g *group) leavesNothing(m *member) {
 }
 
 // status is that of a member's Redis, whether its agent runs or not.
-func (m *member) status() redis.Status {
+func (m *groupMember) status() redis.Status {
 	m.g.t.Helper()
 	st, err := handlers.Probe(context.Background(), redis.Options{Addr: m.redis.Addr, Timeout: 5 * time.Second})
 	ok(m.g.t, err)
@@ -123,7 +123,7 @@ func (m *member) status() redis.Status {
 }
 
 // do runs a command on the member's Redis.
-func (m *member) do(args ...string) {
+func (m *groupMember) do(args ...string) {
 	m.g.t.Helper()
 	_, err := m.redis.Do(args...)
 	ok(m.g.t, err)

@@ -62,11 +62,11 @@ type group struct {
 	t       *testing.T
 	consul  *lab.Consul
 	lock    lock.Lock // without a member
-	members []*member
+	members []*groupMember
 }
 
 // member is one agent, which may be restarted, and its Redis.
-type member struct {
+type groupMember struct {
 	g     *group
 	id    string
 	redis *lab.Redis
@@ -89,7 +89,7 @@ func newGroup(t *testing.T, n int) *group {
 		host := lab.Host()
 		r, err := g.StartRedisAt(fmt.Sprintf("redis%d", i), host+":6379", "--replica-announce-ip", host)
 		ok(t, err)
-		g.members = append(g.members, &member{g: g, id: fmt.Sprintf("m%d", i), redis: r})
+		g.members = append(g.members, &groupMember{g: g, id: fmt.Sprintf("m%d", i), redis: r})
 	}
 	_, err = g.members[0].redis.Do("SET", "data", "1")
 	ok(t, err)
@@ -107,7 +107,7 @@ func newGroup(t *testing.T, n int) *group {
 func (g *group) name() string { return strings.TrimSuffix(g.lock.Key, "/.lock") }
 
 // start starts the agent, changed.
-func (m *member) start(change ...func(*Agent)) {
+func (m *groupMember) start(change ...func(*Agent)) {
 	m.g.t.Helper()
 	transport := &http.Transport{DialContext: m.link.dial, MaxIdleConnsPerHost: 16}
 	client, err := api.NewClient(&api.Config{Address: m.g.consul.HTTP(), Transport: transport})
@@ -138,7 +138,7 @@ func (m *member) start(change ...func(*Agent)) {
 }
 
 // stop stops the agent, if it runs, and returns its error.
-func (m *member) stop() error {
+func (m *groupMember) stop() error {
 	if m.Agent == nil {
 		return nil
 	}

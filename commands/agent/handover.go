@@ -9,6 +9,7 @@ import (
 	"resec/commands/cluster"
 	"resec/commands/failpoint"
 	"resec/commands/lock"
+	"resec/commands/member"
 	"resec/commands/takeover"
 	"resec/handlers/redis"
 )
@@ -72,7 +73,7 @@ func (h *handover) note(session string, now, deadline time.Time) {
 }
 
 // done reports whether another member is published as the master.
-func (h *handover) done(k snapshot, m *cluster.Master) bool {
+func (h *handover) done(k member.Snapshot, m *cluster.Master) bool {
 	return m != nil && m.ID != h.c.a.Me.ID && m.Term > h.term && (k.View.Free() || m.ID == k.View.Holder)
 }
 
@@ -89,7 +90,7 @@ const (
 )
 
 // next decides what to do by a snapshot.
-func (h *handover) next(k snapshot, now, deadline time.Time) handoverMove {
+func (h *handover) next(k member.Snapshot, now, deadline time.Time) handoverMove {
 	ours := k.View.Session == h.session.ID
 	if ours && !h.transferred {
 		// After a dead master the members elect by themselves.
@@ -117,7 +118,7 @@ func (h *handover) next(k snapshot, now, deadline time.Time) handoverMove {
 }
 
 // step makes the next move. progress: look again at once. end: there is nothing more to try.
-func (h *handover) step(ctx context.Context, k snapshot) (progress, end bool, err error) {
+func (h *handover) step(ctx context.Context, k member.Snapshot) (progress, end bool, err error) {
 	deadline, _ := ctx.Deadline()
 	switch h.next(k, time.Now(), deadline) {
 	case transferLock:
@@ -140,7 +141,7 @@ func (h *handover) step(ctx context.Context, k snapshot) (progress, end bool, er
 }
 
 // tryReclaim takes the lock again.
-func (h *handover) tryReclaim(ctx context.Context, k snapshot) (progress, end bool, err error) {
+func (h *handover) tryReclaim(ctx context.Context, k member.Snapshot) (progress, end bool, err error) {
 	term, err := h.reclaim(ctx, k)
 	switch {
 	case err == nil:
@@ -177,7 +178,7 @@ func (h *handover) wait(ctx context.Context, changed <-chan struct{}) error {
 
 // transferToNext transfers the lock to the next member that was not tried; none: to is empty. If the lock has changed meanwhile
 // it only takes the view as it is now.
-func (h *handover) transferToNext(ctx context.Context, k snapshot) error {
+func (h *handover) transferToNext(ctx context.Context, k member.Snapshot) error {
 	a := h.c.a
 	soon, cancel := context.WithTimeout(ctx, consulProbeTimeout)
 	defer cancel()
@@ -211,7 +212,7 @@ func (h *handover) transferToNext(ctx context.Context, k snapshot) error {
 
 // redisUntouched reports whether the lock may be taken from a successor that has it: our Redis is as we left it, and so is our
 // session. A successor that has fenced or parked our Redis is at work. It may continue, whichever member has the lock by then.
-func (h *handover) redisUntouched(ctx context.Context, k snapshot) bool {
+func (h *handover) redisUntouched(ctx context.Context, k member.Snapshot) bool {
 	if k.SessionID != h.session.ID {
 		return false
 	}
@@ -221,7 +222,7 @@ func (h *handover) redisUntouched(ctx context.Context, k snapshot) bool {
 
 // reclaim makes our Redis the master again, whatever a successor that gave up has done to it, and returns the new term. A
 // successor that still has the lock loses it: it enables no writes before it has published itself under that lock.
-func (h *handover) reclaim(ctx context.Context, k snapshot) (term uint64, err error) {
+func (h *handover) reclaim(ctx context.Context, k member.Snapshot) (term uint64, err error) {
 	c := h.c
 	c.contender.handedOff = true
 	var won *wonLock // nil: the successor has given the lock back to us
@@ -236,7 +237,7 @@ func (h *handover) reclaim(ctx context.Context, k snapshot) (term uint64, err er
 		c.a.observer.Wrote(k.View)
 		won = &wonLock{k.View.LockIndex, time.Now()}
 	}
-	k.setSession(h.session)
+	k.SetSession(h.session)
 	t := newLeaderTerm(c, k)
 	c.a.local.setLeading(true)
 	defer c.a.local.setLeading(false)

@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/cluster/clustertest"
 	"resec/commands/lock"
+	"resec/commands/member"
 	"resec/handlers"
 )
 
@@ -20,7 +22,7 @@ func TestHandover_Next(t *testing.T) {
 	least := reclaimReserve + minHandover
 	for _, tt := range []struct {
 		name        string
-		k           snapshot
+		k           member.Snapshot
 		transferred bool
 		left        time.Duration // of the handover
 		act         time.Duration // that the holder has left to act
@@ -31,14 +33,14 @@ func TestHandover_Next(t *testing.T) {
 		{"just enough time is left", leading(), false, least, 0, transferLock},
 		{"too little time is left", leading(), false, least - 1, 0, giveUp},
 		{"our redis is down", leading(failing(syscall.ECONNREFUSED)), false, time.Minute, 0, giveUp},
-		{"the lock was lost before", leading(lockFree), false, time.Minute, 0, lockLost},
+		{"the lock was lost before", leading(clustertest.LockFree), false, time.Minute, 0, lockLost},
 		{"another member has taken it before", situation(), false, time.Minute, 0, awaitChange},
-		{"the view is old", leading(lockFree, unfresh), false, time.Minute, 0, awaitChange},
+		{"the view is old", leading(clustertest.LockFree, unfresh), false, time.Minute, 0, awaitChange},
 		{"the successor acts", situation(), true, time.Minute, 1, awaitChange},
 		{"the successor's time is over", situation(), true, time.Minute, 0, reclaimIfUnbegun},
-		{"the successor has released it", leading(lockFree), true, time.Minute, time.Second, reclaimLock},
+		{"the successor has released it", leading(clustertest.LockFree), true, time.Minute, time.Second, reclaimLock},
 		{"the successor has transferred it back", leading(), true, 0, time.Second, reclaimLock},
-		{"its view is old", leading(lockFree, unfresh), true, time.Minute, 0, awaitChange},
+		{"its view is old", leading(clustertest.LockFree, unfresh), true, time.Minute, 0, awaitChange},
 	} {
 		h := handingOver(tt.transferred)
 		h.actBy = now.Add(tt.act)
@@ -73,15 +75,15 @@ func TestHandover_Done(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name string
-		k    snapshot
+		k    member.Snapshot
 		want bool
 	}{
 		{"the successor is published and holds the lock", situation(published("a", 6)), true},
-		{"it has released the lock since", situation(published("a", 6), lockFree), true},
+		{"it has released the lock since", situation(published("a", 6), clustertest.LockFree), true},
 		{"another member holds the lock", situation(published("b", 6)), false},
 		{"of our own term", situation(published("a", 5)), false},
-		{"we are published", situation(published("me", 6), lockFree), false},
-		{"no master is published", situation(noState), false},
+		{"we are published", situation(published("me", 6), clustertest.LockFree), false},
+		{"no master is published", situation(clustertest.NoState), false},
 	} {
 		equal(t, tt.name, handingOver(true).done(tt.k, tt.k.View.State.Master), tt.want)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/member"
 	"resec/handlers/redis"
 )
 
@@ -47,7 +48,7 @@ func (m *masterMonitor) run(ctx context.Context) {
 
 // target is the master to monitor: the one that our Redis follows, or, if it may be taken over from early, the one that our
 // Redis would follow if it were not parked.
-func (m *masterMonitor) target(k snapshot) (cluster.Master, bool) {
+func (m *masterMonitor) target(k member.Snapshot) (cluster.Master, bool) {
 	if master, follows := cluster.FollowedMaster(k.Snapshot, m.a.Me.ID); follows {
 		return master, true
 	}
@@ -104,7 +105,7 @@ func (m *masterMonitor) observe(ctx context.Context, master cluster.Master, h re
 	if m.a.EarlyTakeover {
 		now, was := time.Now(), m.a.known.Load().Failure
 		if was.Observe(master.RunID, h, now) != was {
-			m.a.known.Update(func(k *snapshot) { k.Failure = k.Failure.Observe(master.RunID, h, now) })
+			m.a.known.Update(func(k *member.Snapshot) { k.Failure = k.Failure.Observe(master.RunID, h, now) })
 		}
 	}
 	if cluster.InstanceDown(h, master.RunID) {

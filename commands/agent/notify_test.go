@@ -11,6 +11,7 @@ import (
 
 	"resec/commands/catalog"
 	"resec/commands/cluster"
+	"resec/commands/member"
 	"resec/commands/observable"
 )
 
@@ -29,16 +30,16 @@ func TestNotifySystemd(t *testing.T) {
 			t.Fatalf("got %q, %v; want %q", buf[:n], err, want)
 		}
 	}
-	a := &Agent{NotifySocket: socket, Log: slog.New(slog.DiscardHandler), known: observable.New[snapshot](), advertised: observable.New[catalog.Entry]()}
+	a := &Agent{NotifySocket: socket, Log: slog.New(slog.DiscardHandler), known: observable.New[member.Snapshot](), advertised: observable.New[catalog.Entry]()}
 	ctx, stop := context.WithCancel(t.Context())
 	over := make(chan struct{})
 	var done sync.WaitGroup
 	done.Go(func() { a.notifySystemd(ctx, over) })
 	a.setAdvertised(catalog.Entry{Output: "not started yet: redis is\nunhealthy"})
 	receives("STATUS=not started yet: redis is unhealthy")
-	a.known.Update(func(k *snapshot) { k.Registered = true }) // Redis has not answered
-	a.known.Update(func(k *snapshot) { k.Probed, k.Health.Err = true, cluster.ErrOtherInstance })
-	a.known.Update(func(k *snapshot) { k.Health.Err = nil })
+	a.known.Update(func(k *member.Snapshot) { k.Registered = true }) // Redis has not answered
+	a.known.Update(func(k *member.Snapshot) { k.Probed, k.Health.Err = true, cluster.ErrOtherInstance })
+	a.known.Update(func(k *member.Snapshot) { k.Health.Err = nil })
 	receives("READY=1")
 	a.setAdvertised(catalog.Entry{Output: "replica of a", Meta: map[string]string{"term": "4"}})
 	receives("STATUS=replica of a")

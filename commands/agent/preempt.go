@@ -9,6 +9,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/lock"
+	"resec/commands/member"
 	"resec/commands/survey"
 	"resec/commands/takeover"
 )
@@ -25,9 +26,9 @@ import (
 
 // preempt ends the session of a holder that is proven down or closed, and acquires the lock, if it is this member's turn.
 // It returns the lock that it won; nil: it did not, or not yet.
-func (c *contender) preempt(ctx context.Context, k snapshot) (won *wonLock, again time.Duration, err error) {
+func (c *contender) preempt(ctx context.Context, k member.Snapshot) (won *wonLock, again time.Duration, err error) {
 	m := k.View.State.Master
-	if k.leaseLeft(time.Now()) == 0 { // with the lock we could do nothing
+	if k.LeaseLeft(time.Now()) == 0 { // with the lock we could do nothing
 		return nil, cluster.SurveyInterval, nil
 	}
 	if e := &c.evidence; !e.Concerns(k.View) {
@@ -62,7 +63,7 @@ func (c *contender) preempt(ctx context.Context, k snapshot) (won *wonLock, agai
 
 // proveFailure surveys the members, and returns how long to wait before the next survey; 0: the failure is proven, and it is
 // this member's turn.
-func (c *contender) proveFailure(ctx context.Context, k snapshot) (again time.Duration, err error) {
+func (c *contender) proveFailure(ctx context.Context, k member.Snapshot) (again time.Duration, err error) {
 	m := k.View.State.Master
 	if !k.Health.Status.Parked() {
 		if err := c.detach(ctx, m); err != nil {
@@ -75,7 +76,7 @@ func (c *contender) proveFailure(ctx context.Context, k snapshot) (again time.Du
 	}
 	alive := func(is cluster.Candidate) bool { return is.ID == m.ID && is.RunID == m.RunID }
 	if slices.ContainsFunc(s.Candidates, alive) {
-		c.a.known.Update(func(k *snapshot) { k.Failure = cluster.MasterFailure{} })
+		c.a.known.Update(func(k *member.Snapshot) { k.Failure = cluster.MasterFailure{} })
 		return cluster.SurveyInterval, nil
 	}
 	now := time.Now()
@@ -92,7 +93,7 @@ func (c *contender) proveFailure(ctx context.Context, k snapshot) (again time.Du
 }
 
 // turn is how long a member of that rank waits before it preempts.
-func (c *contender) turn(k snapshot, rank int, now time.Time) time.Duration {
+func (c *contender) turn(k member.Snapshot, rank int, now time.Time) time.Duration {
 	wait := time.Duration(rank) * cluster.Stagger
 	if wait == 0 {
 		return 0
@@ -105,14 +106,14 @@ func (c *contender) turn(k snapshot, rank int, now time.Time) time.Duration {
 
 // untilViewChanges is a context that ends once the lock or the state has changed. The function that it returns ends it, and
 // must be called.
-func (c *contender) untilViewChanges(ctx context.Context, was snapshot) (context.Context, func()) {
+func (c *contender) untilViewChanges(ctx context.Context, was member.Snapshot) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		for ctx.Err() == nil {
 			k, changed := c.a.known.Watch()
-			if !k.sameLock(was) {
+			if !k.SameLock(was) {
 				cancel()
 			}
 			select {

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/cluster/clustertest"
 	"resec/commands/lock"
+	"resec/commands/member"
 	"resec/scripts/lab"
 )
 
@@ -32,7 +34,7 @@ func TestProveFailure(t *testing.T) {
 		k.View.LiveAgents = map[string]cluster.MemberKey{"me": {Session: "mine", RunID: k.Health.Status.RunID}}
 		k.Failure = cluster.MasterFailure{RunID: runID, Unreachable: true, Since: time.Now()}
 	})
-	a.known.Update(func(is *snapshot) { *is = k })
+	a.known.Update(func(is *member.Snapshot) { *is = k })
 	c := &contender{a: a, evidence: cluster.NewFailureEvidence(k.Snapshot)}
 	again, err := c.proveFailure(t.Context(), k)
 	if again != cluster.SurveyInterval || err != nil {
@@ -66,9 +68,9 @@ func TestRedisUntouched(t *testing.T) {
 	t.Parallel()
 	a, r := withRedis(t)
 	h := &handover{c: newController(a), session: &lock.Session{ID: "mine"}}
-	untouched := func(k snapshot) bool { return h.redisUntouched(t.Context(), k) }
+	untouched := func(k member.Snapshot) bool { return h.redisUntouched(t.Context(), k) }
 	equal(t, "as we left it", untouched(leading()), true)
-	equal(t, "our session is lost", untouched(leading(withoutSession)), false)
+	equal(t, "our session is lost", untouched(leading(clustertest.WithoutSession)), false)
 	ok(t, a.local.fence(t.Context(), fencedForStall))
 	equal(t, "fenced", untouched(leading()), false)
 	unfence(t, a.local, fencedForStall)

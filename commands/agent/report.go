@@ -12,6 +12,7 @@ import (
 
 	"resec/commands/catalog"
 	"resec/commands/cluster"
+	"resec/commands/member"
 	"resec/commands/survey"
 	"resec/commands/takeover"
 	"resec/handlers/redis"
@@ -75,10 +76,10 @@ func (a *Agent) probeMaster(ctx context.Context, s cluster.State) *redis.Status 
 }
 
 // report draws the conclusions.
-func report(k snapshot, id string, own redis.Status, err error, master *redis.Status, now time.Time) Report {
+func report(k member.Snapshot, id string, own redis.Status, err error, master *redis.Status, now time.Time) Report {
 	s := k.View.State
 	reclaims := k.View.Free() && k.HasLed && cluster.IsServingMaster(k.Snapshot, id)
-	r := Report{Term: s.Term(), Redis: own, Holds: k.HoldsLock() || reclaims, Lease: k.leaseLeft(now)}
+	r := Report{Term: s.Term(), Redis: own, Holds: k.HoldsLock() || reclaims, Lease: k.LeaseLeft(now)}
 	if err != nil {
 		r.Why = "redis is unusable: " + redis.Summary(err)
 	} else if own.Loading {
@@ -119,7 +120,7 @@ func (a *Agent) dumpOnSignal(ended <-chan struct{}) {
 }
 
 // stateAttrs is all that is known, as the arguments of a log line.
-func stateAttrs(k snapshot, id, service string, shown catalog.Entry, now time.Time) []any {
+func stateAttrs(k member.Snapshot, id, service string, shown catalog.Entry, now time.Time) []any {
 	st, v := k.Health.Status, k.View
 	role, session, holder, master := "replica", "none", "none", "none"
 	if st.Master {
@@ -141,7 +142,7 @@ func stateAttrs(k snapshot, id, service string, shown catalog.Entry, now time.Ti
 		"role", role, "follows", st.MasterAddr, "link_up", st.LinkUp, "syncing", st.Syncing, "replid", st.Position.ReplID,
 		"offset", st.Position.Offset, "replicas", len(st.Replicas), "fenced", st.Fenced(), "guard_set", guardText(set),
 		"guard_published", guardText(v.State.Guard()), "guard_operators", guardText(k.Operator.MinReplicas),
-		"session", session, "lease_left", k.leaseLeft(now).Round(time.Millisecond), "lock_holder", holder,
+		"session", session, "lease_left", k.LeaseLeft(now).Round(time.Millisecond), "lock_holder", holder,
 		"published", master, "term", v.State.Term(), "members", formatMembers(v.State.Members), "registered", k.Registered,
 		"registered_as", shown.Role, "check", shown.Status, "output", shown.Output,
 		"reason", k.Reason, "next", why, "consul_index", v.Index,

@@ -12,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"resec/commands/cluster"
+	"resec/commands/cluster/clustertest"
+	"resec/commands/member"
 	"resec/handlers/redis"
 )
 
@@ -34,7 +36,7 @@ func TestReport(t *testing.T) {
 	unseen := "it was not seen in sync with the master of this term yet"
 	for _, tt := range []struct {
 		name   string
-		k      snapshot
+		k      member.Snapshot
 		err    error
 		master *redis.Status
 		want   Report
@@ -46,16 +48,16 @@ func TestReport(t *testing.T) {
 		{"one whose offset does not compare", situation(inSync), nil, theirs(func(s *redis.Status) { s.Position.ReplID = "z" }), with(replica, func(r *Report) { r.Behind = nil })},
 		{"one that is ahead by what came between the looks", situation(inSync), nil, theirs(func(s *redis.Status) { s.Position.Offset = 1 }), with(replica, func(r *Report) { r.Behind = new(int64) })},
 		{"one that was not seen in sync in this term", situation(), nil, theirs(), with(replica, func(r *Report) { r.Lacks = unseen })},
-		{"one that is not recorded", situation(notRecorded), nil, theirs(), with(replica, func(r *Report) { r.Lacks = "it is not recorded: no master of this cluster has seen it" })},
-		{"one that was restarted", situation(inSync, restartedRedis), nil, theirs(), with(replica, func(r *Report) { r.Lacks = "it was restarted since it was recorded" })},
-		{"one that is parked", situation(inSync, parkedRedis), nil, theirs(), with(replica, func(r *Report) { r.Follows = false })},
-		{"one of a cluster without a state", situation(noState), nil, nil, Report{}},
-		{"a master under its lock", situation(inSync, holdingLock, promoted, publishedOwn), nil, nil, with(master, func(r *Report) { r.Lacks = unseen })},
-		{"one that has lost the lock", situation(inSync, lockFree, promoted, publishedOwn), nil, nil, with(master, func(r *Report) { r.Holds, r.Lacks = false, unseen })},
-		{"one that is about to take it again", situation(inSync, lockFree, promoted, publishedOwn, func(k *cluster.Snapshot) { k.HasLed = true }), nil, nil, with(master, func(r *Report) { r.Lacks = unseen })},
-		{"one that has lost its session", situation(inSync, holdingLock, promoted, publishedOwn, withoutSession), nil, nil, with(master, func(r *Report) { r.Holds, r.Lacks = false, unseen })},
-		{"one that holds the lock and is not published yet", situation(inSync, holdingLock, promoted), nil, theirs(), Report{Term: 4, Master: "a", Holds: true}},
-		{"a master that was restarted", situation(inSync, holdingLock, promoted, publishedOwn, restartedRedis), nil, nil,
+		{"one that is not recorded", situation(clustertest.NotRecorded), nil, theirs(), with(replica, func(r *Report) { r.Lacks = "it is not recorded: no master of this cluster has seen it" })},
+		{"one that was restarted", situation(inSync, clustertest.RestartedRedis), nil, theirs(), with(replica, func(r *Report) { r.Lacks = "it was restarted since it was recorded" })},
+		{"one that is parked", situation(inSync, clustertest.ParkedRedis), nil, theirs(), with(replica, func(r *Report) { r.Follows = false })},
+		{"one of a cluster without a state", situation(clustertest.NoState), nil, nil, Report{}},
+		{"a master under its lock", situation(inSync, clustertest.HoldingLock, clustertest.Promoted, clustertest.PublishedOwn), nil, nil, with(master, func(r *Report) { r.Lacks = unseen })},
+		{"one that has lost the lock", situation(inSync, clustertest.LockFree, clustertest.Promoted, clustertest.PublishedOwn), nil, nil, with(master, func(r *Report) { r.Holds, r.Lacks = false, unseen })},
+		{"one that is about to take it again", situation(inSync, clustertest.LockFree, clustertest.Promoted, clustertest.PublishedOwn, func(k *cluster.Snapshot) { k.HasLed = true }), nil, nil, with(master, func(r *Report) { r.Lacks = unseen })},
+		{"one that has lost its session", situation(inSync, clustertest.HoldingLock, clustertest.Promoted, clustertest.PublishedOwn, clustertest.WithoutSession), nil, nil, with(master, func(r *Report) { r.Holds, r.Lacks = false, unseen })},
+		{"one that holds the lock and is not published yet", situation(inSync, clustertest.HoldingLock, clustertest.Promoted), nil, theirs(), Report{Term: 4, Master: "a", Holds: true}},
+		{"a master that was restarted", situation(inSync, clustertest.HoldingLock, clustertest.Promoted, clustertest.PublishedOwn, clustertest.RestartedRedis), nil, nil,
 			with(master, func(r *Report) { r.Published, r.Lacks = false, "it was restarted since it was recorded" })},
 		{"a redis that is down", situation(inSync), fmt.Errorf("dial: %w", syscall.ECONNREFUSED), theirs(), with(replica, func(r *Report) { r.Why = "redis is unusable: it refuses connections" })},
 		{"one that says nothing", situation(inSync), errors.New("timeout"), theirs(), with(replica, func(r *Report) { r.Why = "redis is unusable: it does not answer" })},

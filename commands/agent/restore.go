@@ -9,6 +9,7 @@ import (
 	"resec/commands/cluster"
 	"resec/commands/failpoint"
 	"resec/commands/lock"
+	"resec/commands/member"
 	"resec/handlers/redis"
 )
 
@@ -57,14 +58,14 @@ func (c *controller) restore(ctx context.Context) {
 
 // handOverLate is handOverAndRelease for a master whose agent was asked to stop when it had just lost its lock, or was about to
 // lose it: the lock is taken again for that. It returns our Redis as it is then.
-func (c *controller) handOverLate(ctx context.Context, k snapshot, st redis.Status) (redis.Status, error) {
+func (c *controller) handOverLate(ctx context.Context, k member.Snapshot, st redis.Status) (redis.Status, error) {
 	a := c.a
 	if a.shutdown.guardLeftBehind.Load() || !guardDiffers(k, st) {
 		return st, nil // all is logged, or done
 	}
 	short, cancel := context.WithTimeout(ctx, removeGuardTimeout)
 	defer cancel()
-	s, v, end, kept := c.reacquire(short, k.session, st.RunID)
+	s, v, end, kept := c.reacquire(short, k.Session, st.RunID)
 	defer end()
 	if kept == nil {
 		a.observer.Wrote(v)
@@ -95,7 +96,7 @@ func (c *controller) waitUntilReplica(ctx context.Context) (redis.Status, error)
 }
 
 // awaitsSuccessor reports whether another member holds the lock and has not made our Redis its replica yet.
-func (c *controller) awaitsSuccessor(k snapshot, st redis.Status) bool {
+func (c *controller) awaitsSuccessor(k member.Snapshot, st redis.Status) bool {
 	m := k.View.State.Master
 	if m == nil || k.View.Free() || k.View.Holder == c.a.Me.ID {
 		return false
@@ -106,7 +107,7 @@ func (c *controller) awaitsSuccessor(k snapshot, st redis.Status) bool {
 
 // removeGuard publishes that there is no guard, restores the operator's settings, and releases the lock. lock.ErrChanged: it has
 // to be tried again, before another member has the lock.
-func (c *controller) removeGuard(ctx context.Context, k snapshot, s *lock.Session, runID string) error {
+func (c *controller) removeGuard(ctx context.Context, k member.Snapshot, s *lock.Session, runID string) error {
 	s, v, end, err := c.reacquire(ctx, s, runID)
 	defer end()
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/lock"
+	"resec/commands/member"
 	"resec/scripts/lab"
 )
 
@@ -88,7 +89,7 @@ func TestOpenSession(t *testing.T) {
 	t.Parallel()
 	a := onConsul(t)
 	keeper := &lock.Keeper{Client: a.Lock.Client, Options: lock.SessionOptions{Name: t.Name(), TTL: time.Minute}}
-	open := func(lost string, know func(*snapshot)) (*lock.Session, error) {
+	open := func(lost string, know func(*member.Snapshot)) (*lock.Session, error) {
 		a.known.Update(know)
 		s, err := a.openSession(t.Context(), keeper, lost)
 		if s != nil {
@@ -96,16 +97,16 @@ func TestOpenSession(t *testing.T) {
 		}
 		return s, err
 	}
-	if _, err := open("", func(*snapshot) {}); err == nil {
+	if _, err := open("", func(*member.Snapshot) {}); err == nil {
 		t.Error("the lock was not read")
 	}
-	s, err := open("", func(k *snapshot) { k.Fresh = true })
+	s, err := open("", func(k *member.Snapshot) { k.Fresh = true })
 	ok(t, err)
 	equal(t, "adopted", a.known.Load().Adopted, "")
 
 	v := acquire(t, a, s, "me", master("me", "run-me", 1))
-	know := func(runID string) func(*snapshot) {
-		return func(k *snapshot) { k.View, k.Fresh, k.Health.Status.RunID = v, true, runID }
+	know := func(runID string) func(*member.Snapshot) {
+		return func(k *member.Snapshot) { k.View, k.Fresh, k.Health.Status.RunID = v, true, runID }
 	}
 	got, err := open("", know("run-me"))
 	ok(t, err)

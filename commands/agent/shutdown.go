@@ -9,6 +9,7 @@ import (
 	"resec/commands/cluster"
 	"resec/commands/failpoint"
 	"resec/commands/lock"
+	"resec/commands/member"
 	"resec/handlers/redis"
 )
 
@@ -137,7 +138,7 @@ func (c *controller) handoverFailed(ctx context.Context, to string, err error) (
 }
 
 // stopCause says why an agent that stops releases the lock.
-func stopCause(k snapshot) string {
+func stopCause(k member.Snapshot) string {
 	if redis.Refused(k.Health.Err) {
 		return cluster.WhyDead
 	}
@@ -184,7 +185,7 @@ func (c *controller) leaveWritable(ctx context.Context, s *lock.Session, down er
 }
 
 // clearStallFence ends the fence of a stall on a master that is left without an agent, while Consul is down.
-func (a *Agent) clearStallFence(ctx context.Context, k snapshot, st redis.Status) error {
+func (a *Agent) clearStallFence(ctx context.Context, k member.Snapshot, st redis.Status) error {
 	if m := k.View.State.Master; m == nil || m.RunID != st.RunID {
 		return nil
 	}
@@ -199,7 +200,7 @@ func (a *Agent) logGuardLeft(why error) {
 }
 
 // guardDiffers reports whether our Redis has another guard than its operator's.
-func guardDiffers(k snapshot, st redis.Status) bool {
+func guardDiffers(k member.Snapshot, st redis.Status) bool {
 	is := cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}
 	return k.Operator.RunID == st.RunID && is != k.Operator.MinReplicas
 }
@@ -237,5 +238,13 @@ func (a *Agent) release(ctx context.Context, within time.Duration, session, why,
 	if err != nil {
 		a.Log.Warn("cannot release the lock; the end of its session frees it", "event", "release_failed",
 			"key", a.Lock.Key, "err", err)
+	}
+}
+
+// sleep returns after d, or when the context ends.
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/cluster/clustertest"
+	"resec/commands/member"
 	"resec/handlers/redis"
 )
 
@@ -100,7 +102,7 @@ func TestAwaitsSuccessor(t *testing.T) {
 	replica := redis.Status{RunID: "run-me", MasterAddr: "10.0.0.1:6379"}
 	for _, tt := range []struct {
 		name string
-		k    snapshot
+		k    member.Snapshot
 		st   redis.Status
 		want bool
 	}{
@@ -109,9 +111,9 @@ func TestAwaitsSuccessor(t *testing.T) {
 		{"it was a replica of that address and is a master", situation(), redis.Status{Master: true, MasterAddr: "10.0.0.1:6379"}, true},
 		{"it follows another", situation(), redis.Status{MasterAddr: "10.0.0.2:6379"}, true},
 		{"it is fenced", situation(), redis.Status{MasterAddr: replica.MasterAddr, MinReplicas: 2147483647}, true},
-		{"no master is published", situation(noState), redis.Status{Master: true}, false},
-		{"the lock is free", situation(lockFree), redis.Status{Master: true}, false},
-		{"the lock is ours", situation(holdingLock), redis.Status{Master: true}, false},
+		{"no master is published", situation(clustertest.NoState), redis.Status{Master: true}, false},
+		{"the lock is free", situation(clustertest.LockFree), redis.Status{Master: true}, false},
+		{"the lock is ours", situation(clustertest.HoldingLock), redis.Status{Master: true}, false},
 	} {
 		equal(t, tt.name, c.awaitsSuccessor(tt.k, tt.st), tt.want)
 	}

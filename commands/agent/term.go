@@ -11,6 +11,7 @@ import (
 	"resec/commands/failpoint"
 	"resec/commands/lock"
 	"resec/commands/logonce"
+	"resec/commands/member"
 	"resec/commands/observable"
 	"resec/commands/takeover"
 )
@@ -30,14 +31,14 @@ type leaderTerm struct {
 	replicaLost  chan struct{} // a replica's link to us began or ended: the guard is to be checked now
 }
 
-func newLeaderTerm(c *controller, k snapshot) *leaderTerm {
-	return &leaderTerm{a: c.a, c: c, session: k.session, replicaLost: make(chan struct{}, 1)}
+func newLeaderTerm(c *controller, k member.Snapshot) *leaderTerm {
+	return &leaderTerm{a: c.a, c: c, session: k.Session, replicaLost: make(chan struct{}, 1)}
 }
 
 // run takes over, keeps what a master needs until something ends the term, and does what its end needs. won is nil if the lock
 // was not won by contending just now. It returns errNotHolder if the lock is not ours, and the takeover's error, which is
 // logged. When it returns all that it started has ended.
-func (t *leaderTerm) run(ctx context.Context, k snapshot, won *wonLock) error {
+func (t *leaderTerm) run(ctx context.Context, k member.Snapshot, won *wonLock) error {
 	var keepers errgroup.Group
 	defer func() { _ = keepers.Wait() }() // keepers return no error; joined last, after release has ended their context
 	held, release := t.lead(ctx)
@@ -74,14 +75,14 @@ func (t *leaderTerm) keepers() []func(context.Context) {
 }
 
 // begin notes that our Redis is the published master.
-func (t *leaderTerm) begin(k snapshot, v cluster.View, began time.Time, timeline *takeover.Timeline) {
+func (t *leaderTerm) begin(k member.Snapshot, v cluster.View, began time.Time, timeline *takeover.Timeline) {
 	t.c.contender.highestTerm = v.State.Term()
 	t.Term = cluster.Term{ID: t.a.Me.ID, Session: t.session.ID, Index: v.Index, Number: v.State.Term(),
 		RunID: v.State.Master.RunID, Since: time.Now()}
 	t.a.Log.Info("redis is promoted and published as master", "event", "promoted", "redis", t.a.local.addr(), "term", t.Number,
 		"took", t.Since.Sub(began).Round(time.Millisecond))
 	t.a.observer.Wrote(v)
-	t.a.known.Update(func(k *snapshot) { k.HasLed = true })
+	t.a.known.Update(func(k *member.Snapshot) { k.HasLed = true })
 	t.a.local.probeSoon()
 }
 
@@ -109,7 +110,7 @@ func (t *leaderTerm) failed(ctx context.Context, done *takeover.Done, release fu
 func (t *leaderTerm) lead(ctx context.Context) (context.Context, func()) {
 	t.a.local.setLeading(true)
 	ctx, cancel := context.WithCancelCause(ctx)
-	lost := func(k snapshot) bool {
+	lost := func(k member.Snapshot) bool {
 		return k.SessionID != t.session.ID || k.Fresh && k.View.Session != t.session.ID
 	}
 	k, changed := t.a.known.Watch()
@@ -194,7 +195,7 @@ func (t *leaderTerm) finish(ctx context.Context, why cluster.EndReason) {
 }
 
 // lostUnguarded reports whether the lock may be another member's and our Redis has no guard: the lease was all that closed it.
-func (t *leaderTerm) lostUnguarded(k snapshot, why cluster.EndReason) bool {
+func (t *leaderTerm) lostUnguarded(k member.Snapshot, why cluster.EndReason) bool {
 	lost := why.Release == "" && !why.KeepLock && !k.View.Free()
 	return lost && t.a.Guard.Replicas == cluster.GuardOff && !k.Paused
 }

@@ -6,6 +6,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/lock"
+	"resec/commands/member"
 	"resec/commands/takeover"
 )
 
@@ -14,19 +15,19 @@ func TestFinish_WithoutAGuard(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name   string
-		change func(*Agent, *snapshot)
+		change func(*Agent, *member.Snapshot)
 		want   bool
 	}{
-		{"another member holds the lock", func(*Agent, *snapshot) {}, true},
-		{"it is free", func(_ *Agent, k *snapshot) { k.View.Session = "" }, false},
-		{"in a pause", func(_ *Agent, k *snapshot) { k.Paused = true }, false},
-		{"with a guard", func(a *Agent, _ *snapshot) { a.Guard.Replicas = cluster.GuardAuto }, false},
+		{"another member holds the lock", func(*Agent, *member.Snapshot) {}, true},
+		{"it is free", func(_ *Agent, k *member.Snapshot) { k.View.Session = "" }, false},
+		{"in a pause", func(_ *Agent, k *member.Snapshot) { k.Paused = true }, false},
+		{"with a guard", func(a *Agent, _ *member.Snapshot) { a.Guard.Replicas = cluster.GuardAuto }, false},
 	} {
 		a, _ := withRedis(t)
 		a.Guard.Replicas = cluster.GuardOff
 		k := situation()
 		tt.change(a, &k)
-		a.known.Update(func(is *snapshot) { *is = k })
+		a.known.Update(func(is *member.Snapshot) { *is = k })
 		term := &leaderTerm{a: a, session: &lock.Session{ID: "mine"}}
 		term.finish(t.Context(), cluster.EndReason{Text: "the lock is lost"})
 		equal(t, tt.name, a.local.now(t).Fenced(), tt.want)
@@ -34,7 +35,7 @@ func TestFinish_WithoutAGuard(t *testing.T) {
 	}
 	a, _ := withRedis(t)
 	a.Guard.Replicas = cluster.GuardOff
-	a.known.Update(func(is *snapshot) { *is = situation() })
+	a.known.Update(func(is *member.Snapshot) { *is = situation() })
 	term := &leaderTerm{a: a, session: &lock.Session{ID: "mine"}}
 	term.finish(t.Context(), cluster.EndReason{Text: "an operator's request", KeepLock: true})
 	equal(t, "the lock is kept: fenced", a.local.now(t).Fenced(), false)

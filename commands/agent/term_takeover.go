@@ -13,13 +13,14 @@ import (
 	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/failpoint"
+	"resec/commands/member"
 	"resec/commands/takeover"
 	"resec/handlers"
 )
 
 // takeOver makes our Redis the master, unless it resumes the term of this agent's predecessor. It returns nil if no takeover
 // was begun, and errNotHolder if the lock is not ours.
-func (t *leaderTerm) takeOver(ctx context.Context, k snapshot, won *wonLock, timeline *takeover.Timeline,
+func (t *leaderTerm) takeOver(ctx context.Context, k member.Snapshot, won *wonLock, timeline *takeover.Timeline,
 	demotion *takeover.CatalogDemotion) (*takeover.Done, error) {
 	failpoint.Hit("elected")
 	if cluster.ResumesTerm(k.Snapshot, t.a.Me.ID) {
@@ -61,7 +62,7 @@ func (t *leaderTerm) readWonLock(ctx context.Context) (cluster.View, error) {
 }
 
 // failingSince is since when the published master is known to fail; otherwise it is now.
-func failingSince(k snapshot) time.Time {
+func failingSince(k member.Snapshot) time.Time {
 	if m := k.View.State.Master; m != nil && k.Failure.RunID == m.RunID && !k.Failure.Since.IsZero() {
 		return k.Failure.Since
 	}
@@ -69,7 +70,7 @@ func failingSince(k snapshot) time.Time {
 }
 
 // options are what the takeover needs to know.
-func (t *leaderTerm) options(ctx context.Context, k snapshot, won *wonLock) (takeover.Takeover, error) {
+func (t *leaderTerm) options(ctx context.Context, k member.Snapshot, won *wonLock) (takeover.Takeover, error) {
 	a, c, master := t.a, &t.c.contender, k.View.State.Master
 	me := a.Me
 	me.Term = c.highestTerm
@@ -134,7 +135,7 @@ func (a *Agent) catalogMaster(v cluster.View, entries []handlers.Entry) (*cluste
 
 // recordTakeover counts the steps of a takeover, and appends a change of mastership to the history. The next leaderless period
 // begins as this term ends.
-func (t *leaderTerm) recordTakeover(ctx context.Context, before snapshot, after cluster.View, began time.Time,
+func (t *leaderTerm) recordTakeover(ctx context.Context, before member.Snapshot, after cluster.View, began time.Time,
 	steps []cluster.Step) {
 	last := time.Duration(0)
 	for _, s := range steps {
@@ -164,7 +165,7 @@ func (t *leaderTerm) appendHistory(ctx context.Context, c cluster.Change) {
 
 // mastershipChange is what a takeover, done just now, has changed; moved is false if our Redis was the master before. since is
 // when the cluster became leaderless; zero: the lock was transferred, or lost while the master went on.
-func mastershipChange(before snapshot, after cluster.View, since, began time.Time, steps []cluster.Step) (
+func mastershipChange(before member.Snapshot, after cluster.View, since, began time.Time, steps []cluster.Step) (
 	c cluster.Change, moved bool) {
 	old, now := before.View.State.Master, after.State.Master
 	c = cluster.Change{At: time.Now().UTC().Truncate(time.Millisecond), To: now.ID, Term: now.Term,
@@ -180,7 +181,7 @@ func mastershipChange(before snapshot, after cluster.View, since, began time.Tim
 }
 
 // causeOf is the cause of a takeover, as far as its winner knows.
-func causeOf(k snapshot) string {
+func causeOf(k member.Snapshot) string {
 	r, s := k.View.Request, k.View.State
 	switch {
 	case r.Active() && r.Planned:

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/cluster/clustertest"
+	"resec/commands/member"
 )
 
 func TestMastershipChange(t *testing.T) {
@@ -14,7 +16,7 @@ func TestMastershipChange(t *testing.T) {
 	after := leading().View
 	for _, tt := range []struct {
 		name   string
-		before snapshot
+		before member.Snapshot
 		since  time.Time
 		steps  []cluster.Step
 		moved  bool
@@ -24,9 +26,9 @@ func TestMastershipChange(t *testing.T) {
 		{"since the lock is free", situation(func(k *cluster.Snapshot) { k.View.State.Why = cluster.WhyDead }), began.Add(-time.Second), steps, true, "dead", time.Second + 5*time.Millisecond},
 		{"since it was transferred", situation(func(k *cluster.Snapshot) { k.View.State.Why = cluster.WhyLeaving }), time.Time{}, drained, true, "leaving", 7 * time.Millisecond},
 		{"while the old master continues", situation(), began.Add(-time.Second), drained, true, "the lock was lost", 7 * time.Millisecond},
-		{"by a switchover", situation(requested("me"), func(k *cluster.Snapshot) { k.View.Request.Planned, k.View.Request.Accepted = true, true }), time.Time{}, drained, true, "switchover", 7 * time.Millisecond},
-		{"by force", situation(requested("me")), time.Time{}, drained, true, "failover by force", 7 * time.Millisecond},
-		{"without a master before", situation(noState), began, steps, true, "the first master", 0},
+		{"by a switchover", situation(clustertest.Requested("me"), func(k *cluster.Snapshot) { k.View.Request.Planned, k.View.Request.Accepted = true, true }), time.Time{}, drained, true, "switchover", 7 * time.Millisecond},
+		{"by force", situation(clustertest.Requested("me")), time.Time{}, drained, true, "failover by force", 7 * time.Millisecond},
+		{"without a master before", situation(clustertest.NoState), began, steps, true, "the first master", 0},
 		{"from itself", leading(), began, steps, false, "the lock was lost", 5 * time.Millisecond},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -9,6 +9,8 @@ import (
 
 	"resec/commands/catalog"
 	"resec/commands/cluster"
+	"resec/commands/cluster/clustertest"
+	"resec/commands/member"
 	"resec/commands/takeover"
 	"resec/handlers"
 	"resec/handlers/redis"
@@ -52,7 +54,7 @@ func TestFailingSince(t *testing.T) {
 		equal(t, "it fails", failingSince(situation(of("run-a", since))), since)
 		equal(t, "another instance failed", failingSince(situation(of("run-x", since))), time.Now())
 		equal(t, "it works", failingSince(situation(of("run-a", time.Time{}))), time.Now())
-		equal(t, "there is none", failingSince(situation(noState, of("", since))), time.Now())
+		equal(t, "there is none", failingSince(situation(clustertest.NoState, of("", since))), time.Now())
 	})
 }
 
@@ -131,7 +133,7 @@ func TestDuplicateEntry(t *testing.T) {
 func TestPriorSession(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		k     snapshot
+		k     member.Snapshot
 		id    string
 		want  string
 		holds bool
@@ -139,7 +141,7 @@ func TestPriorSession(t *testing.T) {
 		{"it holds the lock", situation(), "a", "a's", true},
 		{"it has a key", situation(), "me", "mine", false},
 		{"it has neither", situation(), "b", "", false},
-		{"the lock is free", situation(lockFree, func(k *cluster.Snapshot) { k.View.Holder = "a" }), "a", "a's", false},
+		{"the lock is free", situation(clustertest.LockFree, func(k *cluster.Snapshot) { k.View.Holder = "a" }), "a", "a's", false},
 	} {
 		session, holds := priorSession(tt.k.View, tt.id)
 		equal(t, tt.name, session, tt.want)
@@ -158,15 +160,15 @@ func TestMasterMonitor_Target(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		early bool
-		k     snapshot
+		k     member.Snapshot
 		want  string
 	}{
 		{"the master that it follows", false, situation(), "a"},
-		{"parked", false, situation(parkedRedis), ""},
-		{"parked, with early takeover", true, situation(parkedRedis), "a"},
+		{"parked", false, situation(clustertest.ParkedRedis), ""},
+		{"parked, with early takeover", true, situation(clustertest.ParkedRedis), "a"},
 		{"of another, with early takeover", true, situation(func(k *cluster.Snapshot) { k.Health.Status.MasterAddr = "10.0.0.7:6379" }), ""},
-		{"no master is published", true, situation(noState, parkedRedis), ""},
-		{"we are published", true, situation(publishedOwn, parkedRedis), ""},
+		{"no master is published", true, situation(clustertest.NoState, clustertest.ParkedRedis), ""},
+		{"we are published", true, situation(clustertest.PublishedOwn, clustertest.ParkedRedis), ""},
 	} {
 		a := bareAgent()
 		a.EarlyTakeover = tt.early

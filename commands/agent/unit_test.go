@@ -8,6 +8,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/lock"
+	"resec/commands/member"
 	"resec/scripts/lab"
 )
 
@@ -51,7 +52,7 @@ func TestConfirmEligible(t *testing.T) {
 	t.Parallel()
 	a, _ := onServers(t)
 	run := a.local.now(t).RunID
-	k := snapshot{}
+	k := member.Snapshot{}
 	k.Health.Status = a.local.now(t)
 	confirm := (&contender{a: a}).confirmEligible(k)
 	state := func(me string) cluster.State {
@@ -92,10 +93,10 @@ func TestParkUnlessMember(t *testing.T) {
 	ok(t, other.Follows(own)) // it is a member
 	delete(k.View.State.Members, "b")
 	recorded := situation(func(k *cluster.Snapshot) { k.View.State.Members["b"] = cluster.MemberRecord{RunID: runID} })
-	a.known.Update(func(is *snapshot) { is.View = recorded.View })
+	a.known.Update(func(is *member.Snapshot) { is.View = recorded.View })
 	ok(t, park())
 	ok(t, other.Follows(own)) // it was recorded meanwhile
-	a.known.Update(func(is *snapshot) { *is = k })
+	a.known.Update(func(is *member.Snapshot) { *is = k })
 	of := k.Health.Status.Position.ReplID
 	k.Health.Status.Position.ReplID = "another"
 	if err := park(); !errors.Is(err, cluster.ErrOtherInstance) {

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"resec/commands/cluster"
+	"resec/commands/cluster/clustertest"
 )
 
 func TestEntryOf(t *testing.T) {
@@ -20,21 +21,21 @@ func TestEntryOf(t *testing.T) {
 		output string
 		term   string
 	}{
-		{"a master that was promoted is passing, under its own term", leading(), 5, Master, "passing", "master, term 5", "5"},
-		{"one whose lock was lost is so still, until it has it again", leading(lockFree, func(k *cluster.Snapshot) { k.HasLed = true }), 0, Master, "passing", "master, term 5, without its lock", "5"},
-		{"after a start it waits for the lock: another member may be about to acquire it", leading(lockFree), 0, Replica, "warning", "master without election; waits for one", "5"},
-		{"a linked replica is passing, under the published term", situation(), 0, Replica, "passing", "replica of 10.0.0.1:6379", "4"},
-		{"before the first term it is 0", situation(noState), 0, Replica, "passing", "replica of 10.0.0.1:6379", "0"},
-		{"a replica whose link is down is a warning", situation(func(k *cluster.Snapshot) { k.Health.Status.LinkUp = false }), 0, Replica, "warning", "the link to 10.0.0.1:6379 is down", "4"},
-		{"so is one that is syncing", situation(syncingRedis), 0, Replica, "warning", "syncing from 10.0.0.1:6379", "4"},
-		{"so is one that is parked", situation(parkedRedis), 0, Replica, "warning", "parked; waits for a master", "4"},
-		{"so is a master that was not elected", situation(promoted), 0, Replica, "warning", "master without election; waits for one", "4"},
-		{"so is one that may not follow, with the reason", situation(parkedRedis, refused), 0, Replica, "warning", "it is empty", "4"},
-		{"a refusal is over once it follows the master after all", situation(refused), 0, Replica, "passing", "replica of 10.0.0.1:6379", "4"},
-		{"one that still follows another says why", situation(refused, func(k *cluster.Snapshot) { k.Health.Status.MasterAddr = "10.0.0.2:6379" }), 0, Replica, "warning", "it is empty", "4"},
-		{"a Redis that denies access keeps its role", leading(func(k *cluster.Snapshot) { k.Health.AccessErr = errors.New("WRONGPASS") }), 5, Master, "passing",
+		{"a master that was promoted is passing, under its own term", clustertest.Leading(), 5, Master, "passing", "master, term 5", "5"},
+		{"one whose lock was lost is so still, until it has it again", clustertest.Leading(clustertest.LockFree, func(k *cluster.Snapshot) { k.HasLed = true }), 0, Master, "passing", "master, term 5, without its lock", "5"},
+		{"after a start it waits for the lock: another member may be about to acquire it", clustertest.Leading(clustertest.LockFree), 0, Replica, "warning", "master without election; waits for one", "5"},
+		{"a linked replica is passing, under the published term", clustertest.Situation(), 0, Replica, "passing", "replica of 10.0.0.1:6379", "4"},
+		{"before the first term it is 0", clustertest.Situation(clustertest.NoState), 0, Replica, "passing", "replica of 10.0.0.1:6379", "0"},
+		{"a replica whose link is down is a warning", clustertest.Situation(func(k *cluster.Snapshot) { k.Health.Status.LinkUp = false }), 0, Replica, "warning", "the link to 10.0.0.1:6379 is down", "4"},
+		{"so is one that is syncing", clustertest.Situation(clustertest.SyncingRedis), 0, Replica, "warning", "syncing from 10.0.0.1:6379", "4"},
+		{"so is one that is parked", clustertest.Situation(clustertest.ParkedRedis), 0, Replica, "warning", "parked; waits for a master", "4"},
+		{"so is a master that was not elected", clustertest.Situation(clustertest.Promoted), 0, Replica, "warning", "master without election; waits for one", "4"},
+		{"so is one that may not follow, with the reason", clustertest.Situation(clustertest.ParkedRedis, refused), 0, Replica, "warning", "it is empty", "4"},
+		{"a refusal is over once it follows the master after all", clustertest.Situation(refused), 0, Replica, "passing", "replica of 10.0.0.1:6379", "4"},
+		{"one that still follows another says why", clustertest.Situation(refused, func(k *cluster.Snapshot) { k.Health.Status.MasterAddr = "10.0.0.2:6379" }), 0, Replica, "warning", "it is empty", "4"},
+		{"a Redis that denies access keeps its role", clustertest.Leading(func(k *cluster.Snapshot) { k.Health.AccessErr = errors.New("WRONGPASS") }), 5, Master, "passing",
 			"master, term 5; redis denies access to resec", "5"},
-		{"an unusable Redis is critical, whatever else it is", situation(redisUnusable, parkedRedis, refused), 0, Replica, "critical", "redis is unusable: it does not answer", "4"},
+		{"an unusable Redis is critical, whatever else it is", clustertest.Situation(clustertest.RedisUnusable, clustertest.ParkedRedis, refused), 0, Replica, "critical", "redis is unusable: it does not answer", "4"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			want := Entry{Role: tt.role, Status: tt.status, Output: tt.output, Meta: map[string]string{"id": "me", "term": tt.term, "version": "7.0.15"}}

@@ -1,0 +1,40 @@
+package member
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"resec/commands/cluster"
+	"resec/commands/observable"
+)
+
+// A pause is over by our clock, without a change in Consul.
+func TestWatchPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		known := observable.New[Snapshot]()
+		ctx, cancel := context.WithCancel(t.Context())
+		var done sync.WaitGroup
+		done.Go(func() { WatchPause(ctx, known, slog.New(slog.DiscardHandler)) })
+		known.Update(func(k *Snapshot) { k.View.Pause = &cluster.Pause{Until: time.Now().Add(time.Minute)} })
+		synctest.Wait()
+		paused(t, known, true)
+		<-time.After(time.Minute - 1)
+		paused(t, known, true)
+		<-time.After(1)
+		synctest.Wait()
+		paused(t, known, false)
+		cancel()
+		done.Wait()
+	})
+}
+
+func paused(t *testing.T, known *Known, want bool) {
+	t.Helper()
+	if got := known.Load().Paused; got != want {
+		t.Errorf("paused: got %t, want %t", got, want)
+	}
+}

@@ -1,0 +1,40 @@
+// Package member is what one agent knows at one moment, as the rooms of an agent share it.
+package member
+
+import (
+	"time"
+
+	"resec/commands/cluster"
+	"resec/commands/lock"
+	"resec/commands/observable"
+)
+
+// Snapshot is all that the agent knows at one moment.
+type Snapshot struct {
+	cluster.Snapshot
+	Session *lock.Session // ours; nil: there is none
+}
+
+// Known is the snapshot that watchers update and all rooms of an agent read.
+type Known = observable.Value[Snapshot]
+
+// SetSession notes our session; nil: there is none.
+func (k *Snapshot) SetSession(s *lock.Session) {
+	k.Session, k.SessionID = s, ""
+	if s != nil {
+		k.SessionID = s.ID
+	}
+}
+
+// LeaseLeft is how long we may still act as the holder of our session; 0 without one.
+func (k Snapshot) LeaseLeft(now time.Time) time.Duration {
+	if k.Session == nil {
+		return 0
+	}
+	return k.Session.Lease.Left(now)
+}
+
+// SameLock reports whether the lock and the state are as they were. After an outage of Consul nothing is known to be as it was.
+func (k Snapshot) SameLock(was Snapshot) bool {
+	return k.Fresh == was.Fresh && k.View.SameLock(was.View)
+}
