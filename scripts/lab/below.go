@@ -70,23 +70,34 @@ func (k *Cluster) lockKey() string { return cmp.Or(k.env("CONSUL_LOCK_KEY"), "re
 // id is the i-th member's.
 func (k *Cluster) id(i int) string { return cmp.Or(k.members[i].ID, fmt.Sprint("m", i)) }
 
-// How Consul marks an agent that gossips, and one that does so no more.
-const aliveInSerf, failedInSerf = 1, 4
+// aliveInSerf is how Consul marks an agent that gossips.
+const aliveInSerf = 1
 
-// Rejoin is Joined, and makes the servers look for agents that they call failed, as an operator does with `consul join`: by
-// itself a server looks for one of them each 30 s, and then only now and then, the fewer of them there are the less often.
+// Rejoin is Joined, and makes each server look for the agents that it does not call alive, whatever it calls them, as an operator
+// does with `consul join`: by itself a server looks for a failed one each 30 s, and then only now and then, the fewer of them
+// there are the less often; for one that it forgot or that left, never.
 // Source: https://github.com/hashicorp/serf/blob/master/serf/serf.go, reconnect
 func (k *Cluster) Rejoin() error {
 	err := k.Joined()
 	if err == nil {
 		return nil
 	}
-	for _, s := range k.Servers {
+	alive := make([]map[string]bool, len(k.Servers)) // by address, as each server sees it
+	known := map[string]bool{}
+	for i, s := range k.Servers {
 		members, unread := s.Client.Agent().Members(false)
 		err = errors.Join(err, unread)
+		alive[i] = map[string]bool{}
 		for _, m := range members {
-			if m.Status == failedInSerf {
-				_ = s.Client.Agent().Join(net.JoinHostPort(m.Addr, strconv.Itoa(int(m.Port))), false) // Joined reports whether it helped
+			addr := net.JoinHostPort(m.Addr, strconv.Itoa(int(m.Port)))
+			known[addr] = true
+			alive[i][addr] = m.Status == aliveInSerf
+		}
+	}
+	for i, s := range k.Servers {
+		for addr := range known {
+			if !alive[i][addr] {
+				_ = s.Client.Agent().Join(addr, false) // Joined reports whether it helped
 			}
 		}
 	}
