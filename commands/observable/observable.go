@@ -3,7 +3,6 @@
 package observable
 
 import (
-	"context"
 	"sync"
 )
 
@@ -38,24 +37,6 @@ func (v *Value[T]) Watch() (T, <-chan struct{}) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.value, v.changed
-}
-
-// On calls fn with the projection of the current value, and again whenever the projection has changed since the last call.
-// It blocks until the context ends, and calls fn in the caller's goroutine, one call at a time. Changes during a call of fn are
-// merged: the next call gets the newest projection. fn is not called if the projection is back at what it was.
-func On[T any, P comparable](ctx context.Context, v *Value[T], project func(T) P, fn func(P)) {
-	var last *P
-	for ctx.Err() == nil {
-		value, changed := v.Watch()
-		if p := project(value); last == nil || *last != p {
-			last = &p
-			fn(p)
-		}
-		select {
-		case <-ctx.Done():
-		case <-changed:
-		}
-	}
 }
 
 // Signal wakes the goroutine that receives from c, now or when it receives next. c has a buffer of one: Signal does not block,

@@ -1,12 +1,8 @@
 package observable
 
 import (
-	"context"
 	"sync"
 	"testing"
-	"testing/synctest"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func TestValue(t *testing.T) {
@@ -51,59 +47,6 @@ func TestValue_WatcherMissesNoChange(t *testing.T) {
 		})
 	}
 	wg.Wait()
-}
-
-type status struct {
-	role string
-	at   int
-}
-
-func role(s status) string { return s.role }
-
-func TestOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		v := New[status]()
-		var got []string
-		var done sync.WaitGroup
-		done.Go(func() { On(ctx, v, role, func(r string) { got = append(got, r) }) })
-		for i, r := range []string{"", "master", "master", "replica", "replica", "master"} {
-			synctest.Wait()
-			v.Update(func(s *status) { *s = status{r, i} })
-		}
-		synctest.Wait()
-		v.Update(func(s *status) { s.role = "replica" }) // back at once: no call
-		v.Update(func(s *status) { s.role = "master" })
-		synctest.Wait()
-		cancel()
-		done.Wait()
-		v.Update(func(s *status) { s.role = "replica" })
-		if d := cmp.Diff([]string{"", "master", "replica", "master"}, got); d != "" {
-			t.Error(d)
-		}
-	})
-}
-
-// What changes while fn runs is seen by the next call, and a context that ended before the call means no call.
-func TestOn_ChangesDuringACall(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	v := New[status]()
-	var got []string
-	On(ctx, v, role, func(r string) {
-		got = append(got, r)
-		switch r {
-		case "":
-			v.Update(func(s *status) { s.role = "merged" })
-			v.Update(func(s *status) { s.role = "last" })
-		case "last":
-			cancel()
-			v.Update(func(s *status) { s.role = "late" })
-		}
-	})
-	if d := cmp.Diff([]string{"", "last"}, got); d != "" {
-		t.Error(d)
-	}
-	On(ctx, v, role, func(string) { t.Error("fn was called after the end of the context") })
 }
 
 func TestSignal(t *testing.T) {

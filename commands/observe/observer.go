@@ -33,9 +33,6 @@ type Observer struct {
 
 	// Update changes the snapshot: one change at a time, and readers see the snapshot before or after it.
 	Update func(change func(*Snapshot))
-	// OnView is called within the update that replaces the view: no reader sees the new view before OnView has returned. It must
-	// not call Update or the Observer. nil: nothing is called.
-	OnView func(old, new cluster.View)
 	// ProbeNow makes Redis probed at once with each receive. nil: never.
 	ProbeNow <-chan struct{}
 
@@ -88,13 +85,8 @@ func (o *Observer) takeConsistent(v cluster.View, before uint64) {
 // update changes the view, and reports whether change did.
 func (o *Observer) update(change func(*Snapshot) bool) (changed bool) {
 	o.Update(func(s *Snapshot) {
-		old := s.View
-		if changed = change(s); !changed {
-			return
-		}
-		o.views.Add(1)
-		if o.OnView != nil {
-			o.OnView(old, s.View)
+		if changed = change(s); changed {
+			o.views.Add(1)
 		}
 	})
 	return changed

@@ -22,7 +22,7 @@ import (
 	"resec/handlers/redis"
 )
 
-// observing is an observer of a snapshot that the test can read, and the views that OnView was called with.
+// observing is an observer of a snapshot that the test can read, and the views that replaced another.
 type observing struct {
 	*Observer
 	known *observable.Value[Snapshot]
@@ -39,9 +39,15 @@ func newObserving(t *testing.T, consul http.HandlerFunc) *observing {
 		t.Fatal(err)
 	}
 	o := &observing{known: observable.New[Snapshot]()}
-	o.Observer = &Observer{Lock: lock.Lock{Client: client, Key: "k"}, Update: o.known.Update,
-		Log:    slog.New(slog.NewTextHandler(&o.log, nil)),
-		OnView: func(old, now cluster.View) { o.turns = append(o.turns, fmt.Sprintf("%d→%d", old.Index, now.Index)) }}
+	o.Observer = &Observer{Lock: lock.Lock{Client: client, Key: "k"}, Log: slog.New(slog.NewTextHandler(&o.log, nil)),
+		Update: func(change func(*Snapshot)) {
+			o.known.Update(func(s *Snapshot) {
+				old := s.View.Index
+				if change(s); s.View.Index != old {
+					o.turns = append(o.turns, fmt.Sprintf("%d→%d", old, s.View.Index))
+				}
+			})
+		}}
 	return o
 }
 
@@ -50,7 +56,7 @@ func view(index uint64, session string) cluster.View {
 	return cluster.View{Index: index, LockIndex: index, Session: session}
 }
 
-// OnView is called for each view that is taken, within the update.
+// A view is taken if it is newer than the known one; our own write also if it is that one.
 func TestObserver_TakeAndWrote(t *testing.T) {
 	o := newObserving(t, http.NotFound)
 	for _, tt := range []struct {
