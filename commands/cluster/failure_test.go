@@ -1,6 +1,46 @@
 package cluster
 
-import "testing"
+import (
+	"errors"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"resec/handlers/redis"
+)
+
+// A failure lasts since the first probe that showed it, and ends with an answer of the same instance.
+func TestMasterFailure_Observe(t *testing.T) {
+	begin := time.Now()
+	at := func(s int) time.Time { return begin.Add(time.Duration(s) * time.Second) }
+	answers := redis.Health{Status: redis.Status{RunID: "run-a"}}
+	refuses := redis.Health{Err: syscall.ECONNREFUSED}
+	hangs := redis.Health{Err: errors.New("i/o timeout")}
+	down := MasterFailure{RunID: "run-a", Down: true, Since: at(1), DownSince: at(2)}
+	for _, tt := range []struct {
+		name string
+		was  MasterFailure
+		h    redis.Health
+		want MasterFailure
+	}{
+		{"it answers", down, answers, MasterFailure{RunID: "run-a"}},
+		{"it refuses", MasterFailure{}, refuses, MasterFailure{RunID: "run-a", Down: true, Since: at(9), DownSince: at(9)}},
+		{"it still refuses", down, refuses, down},
+		{"it hangs", MasterFailure{RunID: "run-a"}, hangs, MasterFailure{RunID: "run-a", Unreachable: true, Since: at(9)}},
+		{"it refuses after it hung", MasterFailure{RunID: "run-a", Unreachable: true, Since: at(1)}, refuses,
+			MasterFailure{RunID: "run-a", Down: true, Since: at(1), DownSince: at(9)}},
+		{"another master failed before", MasterFailure{RunID: "run-x", Down: true, Since: at(1), DownSince: at(2)}, refuses,
+			MasterFailure{RunID: "run-a", Down: true, Since: at(9), DownSince: at(9)}},
+		{"another instance answers", MasterFailure{RunID: "run-a"}, redis.Health{Status: redis.Status{RunID: "run-b"}},
+			MasterFailure{RunID: "run-a", Down: true, Since: at(9), DownSince: at(9)}},
+	} {
+		if d := cmp.Diff(tt.want, tt.was.Observe("run-a", tt.h, at(9))); d != "" {
+			t.Errorf("%s: %s", tt.name, d)
+		}
+	}
+}
 
 // The decision's table test covers the other conditions of MasterFailed.
 func TestMasterFailed(t *testing.T) {

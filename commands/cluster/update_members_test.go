@@ -130,6 +130,18 @@ func TestState_UpdateMembersKeepsMaster(t *testing.T) {
 	}
 }
 
+// An observation of the master changes nothing, and the ones after it count.
+func TestState_UpdateMembersSkipsMaster(t *testing.T) {
+	seen := []MemberObservation{{ID: "a"}, {ID: "b"}}
+	got := threeMembers().UpdateMembers(seen, redis.Position{ReplID: "l2"}).Members
+	if _, kept := got["a"]; !kept {
+		t.Error("the master was deregistered")
+	}
+	if _, kept := got["b"]; kept {
+		t.Error("a member without agent and entry is still recorded")
+	}
+}
+
 func TestState_UpdateMembersBounds(t *testing.T) {
 	mark := redis.Position{ReplID: "l2"}
 	if d := cmp.Diff(State{}, State{}.UpdateMembers([]MemberObservation{{ID: "x"}}, mark)); d != "" {
