@@ -21,6 +21,7 @@ import (
 	"resec/commands/lock"
 	"resec/commands/member"
 	"resec/commands/metrics"
+	"resec/commands/monitor"
 	"resec/commands/observable"
 	"resec/commands/observe"
 	"resec/commands/survey"
@@ -107,7 +108,7 @@ func (a *Agent) work(ctx context.Context) error {
 	g, outer := errgroup.WithContext(outer)
 	g.Go(func() error { return a.observer.Run(outer) })
 	g.Go(func() error { a.keepReplicationConfig(outer); return nil })
-	g.Go(func() error { newMasterMonitor(a).run(outer); return nil })
+	g.Go(func() error { a.newMonitor().Run(outer); return nil })
 	g.Go(func() error {
 		if err := a.Registrar.Run(outer); err != nil {
 			a.Log.Warn("cannot deregister the service; it stays in the catalogue until its check has been critical for long",
@@ -143,6 +144,12 @@ func (a *Agent) control(ctx, outer context.Context) error {
 	}
 	c.background.Wait()
 	return err
+}
+
+// newMonitor returns what watches the master that our Redis follows.
+func (a *Agent) newMonitor() *monitor.Monitor {
+	return &monitor.Monitor{ID: a.Me.ID, Known: a.known, Creds: a.Creds, Probe: a.Probe, EarlyTakeover: a.EarlyTakeover,
+		ParkIfFollowing: a.local.parkIfFollowing, Log: a.Log}
 }
 
 // newObserver returns what updates the snapshot with each view of the lock and each probe of our Redis.

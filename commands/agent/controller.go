@@ -8,6 +8,7 @@ import (
 
 	"resec/commands/catalog"
 	"resec/commands/cluster"
+	"resec/commands/contend"
 	"resec/commands/lock"
 	"resec/commands/logonce"
 	"resec/commands/member"
@@ -19,7 +20,7 @@ import (
 // changed. All its state is its goroutine's.
 type controller struct {
 	a         *Agent
-	contender contender
+	contender contend.Contender
 
 	lastMaster  handlers.Peer // the master that our Redis follows, as hooks were notified
 	warnedRunID string        // the instance of our Redis that came up as a master
@@ -27,11 +28,17 @@ type controller struct {
 	readOnly    logonce.Once  // why replica-read-only could not be set
 	failures    int           // steps in a row that failed
 	failedTerm  uint64        // in which term
+	handedOff   bool          // the lock was transferred to another member, which may have held our clients back
 
 	background sync.WaitGroup // takeovers that still work on other members, and writes of the history
 }
 
-func newController(a *Agent) *controller { return &controller{a: a, contender: contender{a: a}} }
+func newController(a *Agent) *controller {
+	return &controller{a: a, contender: contend.Contender{ID: a.Me.ID, Lock: a.Lock, Surveyor: a.surveyor, Known: a.known,
+		Probe: a.Probe, Interval: a.Registrar.Interval, SessionTTL: a.Session.TTL, EarlyTakeover: a.EarlyTakeover,
+		Verify: a.verifySession, Wrote: a.observer.Wrote, SetReason: a.setReason, ParkIfFollowing: a.local.parkIfFollowing,
+		Log: a.Log}}
+}
 
 func (a *Agent) masterService() string { return a.Registrar.Naming.Name(catalog.Master) }
 
@@ -70,12 +77,9 @@ type outcome struct {
 
 // begin keeps what the controller remembers in step with the snapshot.
 func (c *controller) begin(k member.Snapshot, todo cluster.Action) {
-	c.contender.leaderless = c.contender.leaderless.Advance(k.Snapshot, time.Now())
-	if term := c.contender.leaderless.Term; term != c.failedTerm { // what failed in another term was another matter
+	c.contender.Advance(k, todo)
+	if term := c.contender.Leaderless.Term; term != c.failedTerm { // what failed in another term was another matter
 		c.failedTerm, c.failures = term, 0
-	}
-	if todo != cluster.Contend && todo != cluster.Preempt {
-		c.contender.delay = electionDelay{} // the lock is no longer as free as it was
 	}
 }
 
@@ -127,10 +131,10 @@ func (c *controller) execute(ctx context.Context, k member.Snapshot, todo cluste
 	case cluster.Ineligible:
 		c.a.setReason("redis may not lead: " + why)
 	case cluster.Contend:
-		return c.contend(ctx, k, c.contender.contend)
+		return c.contend(ctx, k, c.contender.Acquire)
 	case cluster.Preempt:
 		c.a.setReason(why)
-		return c.contend(ctx, k, c.contender.preempt)
+		return c.contend(ctx, k, c.contender.Preempt)
 	case cluster.Lead:
 		return c.lead(ctx, k, nil)
 	case cluster.StepDown:
@@ -149,7 +153,7 @@ func (c *controller) execute(ctx context.Context, k member.Snapshot, todo cluste
 // contend gets the lock if it is this member's turn, and leads with it. If the agent was asked to stop meanwhile it does not
 // lead: the end of its session frees the lock.
 func (c *controller) contend(ctx context.Context, k member.Snapshot,
-	try func(context.Context, member.Snapshot) (*wonLock, time.Duration, error)) outcome {
+	try func(context.Context, member.Snapshot) (*contend.Won, time.Duration, error)) outcome {
 	won, again, err := try(ctx, k)
 	if err != nil {
 		if ctx.Err() == nil && !errors.Is(err, lock.ErrChanged) && c.isNew("acquire", err) {
@@ -168,7 +172,7 @@ func (c *controller) contend(ctx context.Context, k member.Snapshot,
 }
 
 // lead runs a term under the lock that we hold.
-func (c *controller) lead(ctx context.Context, k member.Snapshot, won *wonLock) outcome {
+func (c *controller) lead(ctx context.Context, k member.Snapshot, won *contend.Won) outcome {
 	err := newLeaderTerm(c, k).run(ctx, k, won)
 	if errors.Is(err, errNotHolder) { // the view was late; the watch shows that soon
 		return outcome{again: minStepRetry, ranTerm: true}
@@ -187,7 +191,7 @@ func (c *controller) transferLock(ctx context.Context, k member.Snapshot) error 
 		}
 		return err
 	}
-	c.contender.handedOff = true
+	c.handedOff = true
 	c.a.Log.Warn("lock is transferred to the member that an operator wants; it takes over",
 		"event", "lock_transferred_for_operator", "to", to)
 	c.a.observer.Wrote(v)

@@ -12,7 +12,6 @@ import (
 	"resec/commands/cluster/clustertest"
 	"resec/commands/lock"
 	"resec/commands/member"
-	"resec/commands/observable"
 	"resec/handlers"
 )
 
@@ -44,17 +43,9 @@ func TestController_CountOfATermThatWasWon(t *testing.T) {
 func TestController_Begin(t *testing.T) {
 	c := newController(bareAgent())
 	c.failures, c.failedTerm = 3, 4
-	delay := electionDelay{situation(clustertest.LockFree), time.Now()}
-	for _, tt := range []struct {
-		todo  cluster.Action
-		keeps bool
-	}{{cluster.Contend, true}, {cluster.Preempt, true}, {cluster.Wait, false}, {cluster.Follow, false}} {
-		c.contender.delay = delay
-		c.begin(situation(clustertest.LockFree), tt.todo)
-		equal(t, fmt.Sprintf("%s keeps the delay", tt.todo), !c.contender.delay.until.IsZero(), tt.keeps)
-	}
+	c.begin(situation(clustertest.LockFree), cluster.Follow)
 	equal(t, "failures in the same term", c.failures, 3)
-	if c.contender.leaderless.Since.IsZero() {
+	if c.contender.Leaderless.Since.IsZero() {
 		t.Error("the lock is free, and the leaderless period has not begun")
 	}
 	c.begin(leading(), cluster.Lead)
@@ -184,23 +175,4 @@ func persisted(replicas, maxLag int) func(*cluster.Snapshot) {
 	return func(k *cluster.Snapshot) {
 		k.View.LiveAgents = map[string]cluster.MemberKey{"me": {Session: "mine", RunID: "run-me", OperatorGuard: cluster.MinReplicas{Replicas: replicas, MaxLag: maxLag}}}
 	}
-}
-
-// The goroutine that watches the view ends preemption once the lock has changed.
-func TestUntilViewChanges(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a := bareAgent()
-		a.known = observable.New[member.Snapshot]()
-		k := situation()
-		a.known.Update(func(is *member.Snapshot) { *is = k })
-		c := &contender{a: a}
-		ctx, end := c.untilViewChanges(t.Context(), k)
-		a.known.Update(func(k *member.Snapshot) { k.Health.Status.Position.Offset++ })
-		synctest.Wait()
-		equal(t, "ended by a probe", ctx.Err() != nil, false)
-		a.known.Update(func(k *member.Snapshot) { k.View.LockIndex++ })
-		synctest.Wait()
-		equal(t, "ended by a change of the lock", ctx.Err() != nil, true)
-		end()
-	})
 }

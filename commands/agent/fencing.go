@@ -9,17 +9,10 @@ import (
 	"resec/handlers/redis"
 )
 
-// detectionTime is how long it takes to call a master unreachable; 0 if nothing is done about that early.
-func (a *Agent) detectionTime() time.Duration {
-	if !a.EarlyTakeover {
-		return 0
-	}
-	return time.Duration(a.Probe.Failures) * a.Probe.Timeout
-}
-
 // stallLimit is for how long this process may not have run without a consequence.
 func (a *Agent) stallLimit() time.Duration {
-	return cluster.StallLimit(time.Duration(a.Guard.MaxLag)*time.Second, a.Registrar.Interval, a.detectionTime())
+	return cluster.StallLimit(time.Duration(a.Guard.MaxLag)*time.Second, a.Registrar.Interval,
+		cluster.DetectionTime(a.Probe, a.EarlyTakeover))
 }
 
 // watchStalls fences Redis, if it is the published master, when this process has not run for longer than stallLimit: the

@@ -32,34 +32,6 @@ func TestConfigureReplication(t *testing.T) {
 	equal(t, "once", a.configureReplication(ended, h, failed), failed)
 }
 
-// A master's agent that does not reach it parks its replica, unless one more probe answers.
-func TestDetach(t *testing.T) {
-	t.Parallel()
-	a, r := withRedis(t)
-	a.surveyor = onConsul(t).surveyor
-	a.surveyor.Creds = a.Creds
-	c := &contender{a: a}
-	other, err := lab.ForTest(t).StartRedis("other")
-	ok(t, err)
-	_, err = r.Do("REPLICAOF", other.Host, "6379")
-	ok(t, err)
-	runID, err := other.Info("run_id")
-	ok(t, err)
-	m := master("b", runID, 1)
-	m.Address = other.Addr
-	ok(t, c.detach(t.Context(), m))
-	equal(t, "it answers", a.local.now(t).Parked(), false)
-	m.RunID = "run-old"
-	ok(t, c.detach(t.Context(), m))
-	equal(t, "another instance answers", a.local.now(t).Parked(), true)
-	_, err = r.Do("REPLICAOF", other.Host, "6379")
-	ok(t, err)
-	m.RunID = runID
-	other.Kill()
-	ok(t, c.detach(t.Context(), m))
-	equal(t, "it is down", a.local.now(t).Parked(), true)
-}
-
 // Our Redis is not managed if another process manages it, or if our address leads to another one.
 func TestCheckOwnRedis(t *testing.T) {
 	t.Parallel()

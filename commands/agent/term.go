@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"resec/commands/cluster"
+	"resec/commands/contend"
 	"resec/commands/failpoint"
 	"resec/commands/lock"
 	"resec/commands/logonce"
@@ -38,7 +39,7 @@ func newLeaderTerm(c *controller, k member.Snapshot) *leaderTerm {
 // run takes over, keeps what a master needs until something ends the term, and does what its end needs. won is nil if the lock
 // was not won by contending just now. It returns errNotHolder if the lock is not ours, and the takeover's error, which is
 // logged. When it returns all that it started has ended.
-func (t *leaderTerm) run(ctx context.Context, k member.Snapshot, won *wonLock) error {
+func (t *leaderTerm) run(ctx context.Context, k member.Snapshot, won *contend.Won) error {
 	var keepers errgroup.Group
 	defer func() { _ = keepers.Wait() }() // keepers return no error; joined last, after release has ended their context
 	held, release := t.lead(ctx)
@@ -76,7 +77,7 @@ func (t *leaderTerm) keepers() []func(context.Context) {
 
 // begin notes that our Redis is the published master.
 func (t *leaderTerm) begin(k member.Snapshot, v cluster.View, began time.Time, timeline *takeover.Timeline) {
-	t.c.contender.highestTerm = v.State.Term()
+	t.c.contender.HighestTerm = v.State.Term()
 	t.Term = cluster.Term{ID: t.a.Me.ID, Session: t.session.ID, Index: v.Index, Number: v.State.Term(),
 		RunID: v.State.Master.RunID, Since: time.Now()}
 	t.a.Log.Info("redis is promoted and published as master", "event", "promoted", "redis", t.a.local.addr(), "term", t.Number,

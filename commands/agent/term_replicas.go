@@ -102,7 +102,7 @@ func (t *leaderTerm) watchReplicas(ctx context.Context) {
 
 // watchReplica watches one of them.
 func (t *leaderTerm) watchReplica(ctx context.Context, id, addr string) {
-	s, err := redis.Open(ctx, t.a.peerOptions(addr))
+	s, err := redis.Open(ctx, t.a.Creds.AtPeer(addr))
 	if err != nil {
 		t.a.Log.Error("cannot watch a replica; the guard follows its lag alone", "event", "replica_watch_failed",
 			"member", id, "addr", addr, "err", err)

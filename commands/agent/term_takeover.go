@@ -12,6 +12,7 @@ import (
 
 	"resec/commands/catalog"
 	"resec/commands/cluster"
+	"resec/commands/contend"
 	"resec/commands/failpoint"
 	"resec/commands/member"
 	"resec/commands/takeover"
@@ -20,20 +21,20 @@ import (
 
 // takeOver makes our Redis the master, unless it resumes the term of this agent's predecessor. It returns nil if no takeover
 // was begun, and errNotHolder if the lock is not ours.
-func (t *leaderTerm) takeOver(ctx context.Context, k member.Snapshot, won *wonLock, timeline *takeover.Timeline,
+func (t *leaderTerm) takeOver(ctx context.Context, k member.Snapshot, won *contend.Won, timeline *takeover.Timeline,
 	demotion *takeover.CatalogDemotion) (*takeover.Done, error) {
 	failpoint.Hit("elected")
 	if cluster.ResumesTerm(k.Snapshot, t.a.Me.ID) {
 		return takeover.NotNeeded(k.View), nil
 	}
-	if won == nil || won.lockIndex != k.View.LockIndex {
+	if won == nil || won.LockIndex != k.View.LockIndex {
 		v, err := t.readWonLock(ctx)
 		if err != nil {
 			return nil, err
 		}
-		k.View, won = v, &wonLock{v.LockIndex, failingSince(k)}
+		k.View, won = v, &contend.Won{LockIndex: v.LockIndex, LeaderlessSince: failingSince(k)}
 	}
-	t.c.contender.highestTerm = max(t.c.contender.highestTerm, k.View.State.Term())
+	t.c.contender.HighestTerm = max(t.c.contender.HighestTerm, k.View.State.Term())
 	options, err := t.options(ctx, k, won)
 	if err != nil {
 		return nil, err
@@ -41,7 +42,7 @@ func (t *leaderTerm) takeOver(ctx context.Context, k member.Snapshot, won *wonLo
 	options.Timeline, options.CatalogDemotion = timeline, demotion
 	done, err := options.Run(ctx, k.View)
 	if err == nil {
-		t.c.contender.handedOff = false
+		t.c.handedOff = false
 		t.a.Metrics.Promoted()
 		t.a.notifyPromoted(done.View, k.View)
 	}
@@ -70,20 +71,20 @@ func failingSince(k member.Snapshot) time.Time {
 }
 
 // options are what the takeover needs to know.
-func (t *leaderTerm) options(ctx context.Context, k member.Snapshot, won *wonLock) (takeover.Takeover, error) {
+func (t *leaderTerm) options(ctx context.Context, k member.Snapshot, won *contend.Won) (takeover.Takeover, error) {
 	a, c, master := t.a, &t.c.contender, k.View.State.Master
 	me := a.Me
-	me.Term = c.highestTerm
+	me.Term = c.HighestTerm
 	o := takeover.Takeover{Lock: a.Lock, Session: t.session, Log: a.Log,
 		Self: takeover.Self{Me: me, Service: a.masterService(), Redis: ownRedis{a.local}, Creds: a.Creds,
-			Guard: a.Guard, OperatorGuard: k.Operator.MinReplicas, HandedOff: c.handedOff},
-		Peers: takeover.Peers{KeepMembers: true, Recorded: recordedPeers(k.View, a.Me.ID), ConfirmEligible: c.confirmEligible(k),
-			WaitForSlowUntil: won.leaderlessSince.Add(c.slowMemberGrace())},
-		Evidence: takeover.Evidence{Detached: c.evidence.Detached},
+			Guard: a.Guard, OperatorGuard: k.Operator.MinReplicas, HandedOff: t.c.handedOff},
+		Peers: takeover.Peers{KeepMembers: true, Recorded: recordedPeers(k.View, a.Me.ID), ConfirmEligible: c.ConfirmEligible(k),
+			WaitForSlowUntil: won.LeaderlessSince.Add(c.SlowMemberGrace())},
+		Evidence: takeover.Evidence{Detached: c.Detached()},
 		Operator: operatorWish(k.View.Request, a.Me.ID)}
 	_, o.Self.UncountedReplicas = cluster.CountReplicas(k.Health.Status, k.View, a.Me.ID, a.links.streams, a.Guard)
 	if master != nil {
-		o.Evidence.StallAllowance, o.Evidence.MasterCheckPassing = a.stallAllowance(master), c.masterCheck.isFresh(master.RunID)
+		o.Evidence.StallAllowance, o.Evidence.MasterCheckPassing = c.StallAllowance(master), c.MasterCheckPassing(master.RunID)
 	}
 	if k.Failure.Unreachable {
 		o.Evidence.UnresponsiveRun = k.Failure.RunID
@@ -142,8 +143,8 @@ func (t *leaderTerm) recordTakeover(ctx context.Context, before member.Snapshot,
 		t.a.Metrics.Step(s.Name, s.At-last)
 		last = s.At
 	}
-	since := t.c.contender.leaderless.Since
-	t.c.contender.leaderless = cluster.Leaderless{}
+	since := t.c.contender.Leaderless.Since
+	t.c.contender.Leaderless = cluster.Leaderless{}
 	if m := before.View.State.Master; m != nil && before.Failure.RunID == m.RunID && !before.Failure.Since.IsZero() {
 		if since.IsZero() || before.Failure.Since.Before(since) {
 			since = before.Failure.Since // long before the lock was free, if its agent died, too

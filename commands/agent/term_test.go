@@ -13,7 +13,6 @@ import (
 	"resec/commands/member"
 	"resec/commands/takeover"
 	"resec/handlers"
-	"resec/handlers/redis"
 )
 
 func TestGuardKeeper_Interval(t *testing.T) {
@@ -156,58 +155,8 @@ func TestPublishes(t *testing.T) {
 	equal(t, "none", publishes(cluster.View{}, "me", ""), false)
 }
 
-func TestMasterMonitor_Target(t *testing.T) {
-	for _, tt := range []struct {
-		name  string
-		early bool
-		k     member.Snapshot
-		want  string
-	}{
-		{"the master that it follows", false, situation(), "a"},
-		{"parked", false, situation(clustertest.ParkedRedis), ""},
-		{"parked, with early takeover", true, situation(clustertest.ParkedRedis), "a"},
-		{"of another, with early takeover", true, situation(func(k *cluster.Snapshot) { k.Health.Status.MasterAddr = "10.0.0.7:6379" }), ""},
-		{"no master is published", true, situation(clustertest.NoState, clustertest.ParkedRedis), ""},
-		{"we are published", true, situation(clustertest.PublishedOwn, clustertest.ParkedRedis), ""},
-	} {
-		a := bareAgent()
-		a.EarlyTakeover = tt.early
-		m, ok := newMasterMonitor(a).target(tt.k)
-		equal(t, tt.name, m.ID, tt.want)
-		equal(t, tt.name, ok, tt.want != "")
-	}
-}
-
-func TestDetectionTime(t *testing.T) {
+func TestStallLimit(t *testing.T) {
 	a := bareAgent()
-	equal(t, "later", a.detectionTime(), 0)
 	a.EarlyTakeover = true
-	equal(t, "early", a.detectionTime(), time.Second)
 	equal(t, "stalls", a.stallLimit(), cluster.StallLimit(4*time.Second, time.Second, time.Second))
 }
-
-// A probe of the master that answers clears the failure, and one that does not is no reason to park.
-func TestMasterMonitor_Observe(t *testing.T) {
-	a := bareAgent()
-	a.EarlyTakeover = true
-	m := newMasterMonitor(a)
-	master := *situation().View.State.Master
-	m.observe(t.Context(), master, redis.Health{Err: t.Context().Err(), Status: redis.Status{RunID: "run-a"}})
-	equal(t, "answers", a.known.Load().Failure.Unreachable, false)
-	unreachable := redis.Health{Err: errTimeout{}, Status: redis.Status{RunID: "run-a"}}
-	m.observe(t.Context(), master, unreachable)
-	since := a.known.Load().Failure.Since
-	equal(t, "unreachable", a.known.Load().Failure.Unreachable, true)
-	_, changed := a.known.Watch()
-	m.observe(t.Context(), master, unreachable)
-	equal(t, "since", a.known.Load().Failure.Since, since)
-	select {
-	case <-changed:
-		t.Error("nothing has changed")
-	default:
-	}
-}
-
-type errTimeout struct{}
-
-func (errTimeout) Error() string { return "i/o timeout" }

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"context"
 	"errors"
 	"syscall"
 	"testing"
@@ -45,29 +44,6 @@ func TestGuardKeeper_PublishFails(t *testing.T) {
 		t.Errorf("without a lease: %t, %v", moved, err)
 	}
 	equal(t, "fenced", a.local.now(t).Fenced(), true)
-}
-
-// After it has caught up, a member must still be one that may lead.
-func TestConfirmEligible(t *testing.T) {
-	t.Parallel()
-	a, _ := onServers(t)
-	run := a.local.now(t).RunID
-	k := member.Snapshot{}
-	k.Health.Status = a.local.now(t)
-	confirm := (&contender{a: a}).confirmEligible(k)
-	state := func(me string) cluster.State {
-		return cluster.State{Master: master("b", "run-b", 1), Members: map[string]cluster.MemberRecord{
-			"me": {RunID: me, Address: a.Me.Address, InSyncTerm: 1}, "b": {RunID: "run-b", Address: "127.0.0.1:2", InSyncTerm: 1}}}
-	}
-	ok(t, confirm(t.Context(), state(run)))
-	if err := confirm(t.Context(), state("run-old")); err == nil {
-		t.Error("our instance is not the recorded one")
-	}
-	ended, end := context.WithCancel(t.Context())
-	end()
-	if err := confirm(ended, state(run)); err == nil {
-		t.Error("no member was asked")
-	}
 }
 
 // Only a server that streams our history, and is no member, is parked.

@@ -19,6 +19,14 @@ const (
 	minStallLimit = 5 * StallCheckInterval / 2
 )
 
+// DetectionTime returns how long it takes to call a master unreachable; 0 if nothing is done about that early.
+func DetectionTime(p redis.Probe, earlyTakeover bool) time.Duration {
+	if !earlyTakeover {
+		return 0
+	}
+	return time.Duration(p.Failures) * p.Timeout
+}
+
 // StallLimit returns how long the process of a master may stall without a consequence. detection is how long it takes to call a
 // master unreachable; 0: there is no early takeover.
 //

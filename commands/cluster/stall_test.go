@@ -36,6 +36,13 @@ func TestStallLimit(t *testing.T) {
 	}
 }
 
+func TestDetectionTime(t *testing.T) {
+	p := redis.Probe{Timeout: 500 * time.Millisecond, Failures: 2}
+	if later, early := DetectionTime(p, false), DetectionTime(p, true); later != 0 || early != time.Second {
+		t.Errorf("got %s without early takeover, %s with it", later, early)
+	}
+}
+
 func TestAckedSince(t *testing.T) {
 	now := time.Now()
 	st := redis.Status{Replicas: []redis.Replica{{Addr: "a", Lag: 0}, {Addr: "b", Lag: 1}, {Addr: "c", Lag: 2}}}

@@ -28,6 +28,7 @@ func TestOptions_At(t *testing.T) {
 		{Options{}, pingInterval, pingInterval},
 		{Options{Ping: time.Minute}, time.Minute, time.Minute},
 		{Options{Ping: time.Minute}.WithIdlePing(), time.Minute, idleInterval},
+		{Options{}.AtPeer("10.0.0.2:6379"), peerPingInterval, peerPingInterval},
 	} {
 		if tt.opt.ping() != tt.ping || tt.opt.keepAlive() != tt.keepAlive {
 			t.Errorf("%+v: ping %s, keep-alive %s; want %s, %s", tt.opt, tt.opt.ping(), tt.opt.keepAlive(), tt.ping, tt.keepAlive)

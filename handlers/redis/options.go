@@ -27,9 +27,18 @@ const pingInterval = 200 * time.Millisecond
 // idleInterval is the keep-alive interval of a command connection to a server that Watch probes anyway.
 const idleInterval = time.Second
 
+// peerPingInterval is how often a connection to another member's server is pinged. That member's own agent does so more often.
+const peerPingInterval = time.Second
+
 // At returns the same options for the server at addr (host:port).
 func (o Options) At(addr string) Options {
 	o.Addr = addr
+	return o
+}
+
+// AtPeer returns the same options for another member's server at addr (host:port) that is watched.
+func (o Options) AtPeer(addr string) Options {
+	o.Addr, o.Ping = addr, peerPingInterval
 	return o
 }
 

@@ -1,4 +1,4 @@
-package agent
+package contend
 
 import (
 	"context"
@@ -24,9 +24,9 @@ import (
 // A network that rejects connections makes this evidence wrong. It makes the takeover's wrong in the same way, and that asks the
 // old master once more before all else. No safety rests on the lock: a holder that is alive takes it again at once.
 
-// preempt ends the session of a holder that is proven down or closed, and acquires the lock, if it is this member's turn.
+// Preempt ends the session of a holder that is proven down or closed, and acquires the lock, if it is this member's turn.
 // It returns the lock that it won; nil: it did not, or not yet.
-func (c *contender) preempt(ctx context.Context, k member.Snapshot) (won *wonLock, again time.Duration, err error) {
+func (c *Contender) Preempt(ctx context.Context, k member.Snapshot) (won *Won, again time.Duration, err error) {
 	m := k.View.State.Master
 	if k.LeaseLeft(time.Now()) == 0 { // with the lock we could do nothing
 		return nil, cluster.SurveyInterval, nil
@@ -46,54 +46,54 @@ func (c *contender) preempt(ctx context.Context, k member.Snapshot) (won *wonLoc
 	if err != nil || again > 0 {
 		return nil, again, err
 	}
-	v, err := c.a.Lock.Preempt(context.WithoutCancel(ctx), k.SessionID, k.View, aliased(k))
+	v, err := c.Lock.Preempt(context.WithoutCancel(ctx), k.SessionID, k.View, aliased(k))
 	if errors.Is(err, lock.ErrChanged) {
-		c.a.Log.Debug("lock changed before it could be preempted", "event", "preempt_lost", "err", err)
+		c.Log.Debug("lock changed before it could be preempted", "event", "preempt_lost", "err", err)
 		return nil, takeover.ProbeInterval, nil
 	}
 	if err != nil {
 		return nil, 0, err
 	}
-	c.a.Log.Warn("early takeover: master is down or unreachable but its session still held the lock; its session is destroyed",
+	c.Log.Warn("early takeover: master is down or unreachable but its session still held the lock; its session is destroyed",
 		"event", "elected_early",
-		"key", c.a.Lock.Key, "master", m.ID, "addr", m.Address, "session", k.View.Session)
-	c.a.observer.Wrote(v)
-	return &wonLock{v.LockIndex, k.Failure.Since}, 0, nil
+		"key", c.Lock.Key, "master", m.ID, "addr", m.Address, "session", k.View.Session)
+	c.Wrote(v)
+	return &Won{v.LockIndex, k.Failure.Since}, 0, nil
 }
 
 // proveFailure surveys the members, and returns how long to wait before the next survey; 0: the failure is proven, and it is
 // this member's turn.
-func (c *contender) proveFailure(ctx context.Context, k member.Snapshot) (again time.Duration, err error) {
+func (c *Contender) proveFailure(ctx context.Context, k member.Snapshot) (again time.Duration, err error) {
 	m := k.View.State.Master
 	if !k.Health.Status.Parked() {
 		if err := c.detach(ctx, m); err != nil {
 			return 0, fmt.Errorf("park our redis, which follows an unreachable master: %w", err)
 		}
 	}
-	s, err := c.survey(ctx, k)
+	s, err := c.Survey(ctx, k)
 	if err != nil {
 		return 0, err
 	}
 	alive := func(is cluster.Candidate) bool { return is.ID == m.ID && is.RunID == m.RunID }
 	if slices.ContainsFunc(s.Candidates, alive) {
-		c.a.known.Update(func(k *member.Snapshot) { k.Failure = cluster.MasterFailure{} })
+		c.Known.Update(func(k *member.Snapshot) { k.Failure = cluster.MasterFailure{} })
 		return cluster.SurveyInterval, nil
 	}
 	now := time.Now()
-	guardCloses := takeover.GuardCloseTime(m) + c.a.stallAllowance(m)
+	guardCloses := takeover.GuardCloseTime(m) + c.StallAllowance(m)
 	if wait := c.evidence.UntilProven(k.View.State, guardCloses, takeover.ProbeInterval, now); wait > 0 {
 		return wait, nil
 	}
-	rank := cluster.LivingRank(s.Candidates, k.View, c.a.Me.ID)
+	rank := cluster.LivingRank(s.Candidates, k.View, c.ID)
 	slow := slices.ContainsFunc(s.Unanswered, func(id string) bool { return id != m.ID }) // it may hold newer data
-	if rank < 0 || slow && now.Sub(k.Failure.Since) < c.slowMemberGrace() {
+	if rank < 0 || slow && now.Sub(k.Failure.Since) < c.SlowMemberGrace() {
 		return takeover.ProbeInterval, nil
 	}
 	return c.turn(k, rank, now), nil
 }
 
 // turn is how long a member of that rank waits before it preempts.
-func (c *contender) turn(k member.Snapshot, rank int, now time.Time) time.Duration {
+func (c *Contender) turn(k member.Snapshot, rank int, now time.Time) time.Duration {
 	wait := time.Duration(rank) * cluster.Stagger
 	if wait == 0 {
 		return 0
@@ -106,13 +106,13 @@ func (c *contender) turn(k member.Snapshot, rank int, now time.Time) time.Durati
 
 // untilViewChanges is a context that ends once the lock or the state has changed. The function that it returns ends it, and
 // must be called.
-func (c *contender) untilViewChanges(ctx context.Context, was member.Snapshot) (context.Context, func()) {
+func (c *Contender) untilViewChanges(ctx context.Context, was member.Snapshot) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		for ctx.Err() == nil {
-			k, changed := c.a.known.Watch()
+			k, changed := c.Known.Watch()
 			if !k.SameLock(was) {
 				cancel()
 			}
@@ -127,20 +127,14 @@ func (c *contender) untilViewChanges(ctx context.Context, was member.Snapshot) (
 
 // detach parks our Redis, so that the guard of an unreachable master closes, unless one more probe reaches that master: it
 // may have been out of reach only for a moment.
-func (c *contender) detach(ctx context.Context, m *cluster.Master) error {
-	if st, err := c.a.surveyor.Probe(ctx, m.Address, survey.ProbeTimeout); err == nil && st.RunID == m.RunID {
+func (c *Contender) detach(ctx context.Context, m *cluster.Master) error {
+	if st, err := c.Surveyor.Probe(ctx, m.Address, survey.ProbeTimeout); err == nil && st.RunID == m.RunID {
 		return nil
 	}
-	parked, err := c.a.local.parkIfFollowing(ctx, m.Address)
+	parked, err := c.ParkIfFollowing(ctx, m.Address)
 	if parked && err == nil {
-		c.a.Log.Warn("master is unreachable; redis is parked so that the master's guard closes", "event", "master_unreachable",
+		c.Log.Warn("master is unreachable; redis is parked so that the master's guard closes", "event", "master_unreachable",
 			"master", m.ID, "addr", m.Address)
 	}
 	return err
-}
-
-// stallAllowance is added to the wait for a master's guard. A master whose process stalled for less than its own stall limit
-// is not fenced by its agent, and its guard closes later by the length of the stall.
-func (a *Agent) stallAllowance(m *cluster.Master) time.Duration {
-	return cluster.StallAllowance(time.Duration(m.MaxLag)*time.Second, a.Registrar.Interval, a.detectionTime())
 }

@@ -1,12 +1,15 @@
-package agent
+package contend
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/commands/lock"
 	"resec/commands/member"
 	"resec/commands/survey"
 	"resec/commands/takeover"
@@ -42,18 +45,18 @@ func TestElectionDelay_StillValid(t *testing.T) {
 
 func TestContender_Waits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &contender{a: bareAgent()}
+		c := bare()
 		k := situation(clustertest.LockFree)
-		won, again, err := c.contend(t.Context(), k)
+		won, again, err := c.Acquire(t.Context(), k)
 		if won != nil || again != cluster.SurveyInterval || err != nil {
 			t.Errorf("without a lease: %v, %s, %v", won, again, err)
 		}
-		won, again, err = c.preempt(t.Context(), situation())
+		won, again, err = c.Preempt(t.Context(), situation())
 		if won != nil || again != cluster.SurveyInterval || err != nil {
 			t.Errorf("without a lease: %v, %s, %v", won, again, err)
 		}
 		c.delay = electionDelay{k, time.Now().Add(time.Second)}
-		won, again, err = c.contend(t.Context(), leased(k, time.Minute))
+		won, again, err = c.Acquire(t.Context(), leased(k, time.Minute))
 		if won != nil || again != time.Second || err != nil {
 			t.Errorf("before its turn: %v, %s, %v", won, again, err)
 		}
@@ -63,7 +66,7 @@ func TestContender_Waits(t *testing.T) {
 			t.Errorf("at its turn: %s, %v", again, err)
 		}
 		found := situation(func(k *cluster.Snapshot) { k.Failure.DownSince = time.Now().Add(-cluster.ConfirmDownDelay / 3) })
-		won, again, err = c.preempt(t.Context(), leased(found, time.Minute))
+		won, again, err = c.Preempt(t.Context(), leased(found, time.Minute))
 		if won != nil || again != cluster.ConfirmDownDelay-cluster.ConfirmDownDelay/3 || err != nil {
 			t.Errorf("a master that was just found down: %v, %s, %v", won, again, err)
 		}
@@ -73,19 +76,20 @@ func TestContender_Waits(t *testing.T) {
 func TestContender_Turn(t *testing.T) {
 	now := time.Now()
 	k := situation()
-	c := &contender{a: bareAgent()}
+	c := bare()
 	equal(t, "the first", c.turn(k, 0, now), 0)
 	equal(t, "the second", c.turn(k, 1, now), min(cluster.Stagger, takeover.ProbeInterval))
 	equal(t, "its turn", c.delay.until, now.Add(cluster.Stagger))
 	equal(t, "just before its turn", c.turn(k, 1, now.Add(cluster.Stagger-1)), 1)
 	equal(t, "after it", c.turn(k, 1, now.Add(cluster.Stagger+1)), 0)
-	equal(t, "one of a far rank looks again before", (&contender{a: bareAgent()}).turn(k, 100, now), takeover.ProbeInterval)
+	equal(t, "one of a far rank looks again before", bare().turn(k, 100, now), takeover.ProbeInterval)
 	equal(t, "another lock begins another wait", c.turn(situation(clustertest.LockFree), 1, now.Add(time.Hour)), min(cluster.Stagger, takeover.ProbeInterval))
 }
 
 func TestContender_Candidacy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &contender{a: bareAgent(), leaderless: cluster.Leaderless{Since: time.Now()}}
+		c := bare()
+		c.Leaderless = cluster.Leaderless{Since: time.Now()}
 		k := situation(clustertest.LockFree, func(k *cluster.Snapshot) { k.ConsulUpSince = time.Now() })
 		own := cluster.Candidate{ID: "me", Status: k.Health.Status}
 		<-time.After(cluster.MasterReclaimTime - 1)
@@ -111,13 +115,13 @@ func TestContender_Candidacy(t *testing.T) {
 // After two TTLs in which no recorded instance has answered, it is a cold start.
 func TestContender_Eligibility(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &contender{a: bareAgent()}
+		c := bare()
 		s := situation().View.State
 		answers := func(runID string) []cluster.Candidate {
 			return []cluster.Candidate{{ID: "me", Status: redis.Status{RunID: runID}}}
 		}
 		equal(t, "at first", c.eligibility(answers("run-new"), s), cluster.RecordedOnly)
-		<-time.After(2*c.a.Session.TTL - 1)
+		<-time.After(2*c.SessionTTL - 1)
 		equal(t, "before two TTLs", c.eligibility(answers("run-new"), s), cluster.RecordedOnly)
 		<-time.After(1)
 		equal(t, "after two TTLs", c.eligibility(answers("run-new"), s), cluster.ColdStart)
@@ -126,14 +130,59 @@ func TestContender_Eligibility(t *testing.T) {
 	})
 }
 
-func TestCheckPassing_IsFresh(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := checkPassing{"run-a", time.Now()}
-		equal(t, "now", p.isFresh("run-a"), true)
-		equal(t, "of another instance", p.isFresh("run-b"), false)
-		<-time.After(2*time.Second - 1)
-		equal(t, "a moment ago", p.isFresh("run-a"), true)
-		<-time.After(1)
-		equal(t, "long ago", p.isFresh("run-a"), false)
-	})
+// After it has caught up, a member must still be one that may lead.
+func TestConfirmEligible(t *testing.T) {
+	t.Parallel()
+	c, own := onServers(t)
+	run := own.now(t).RunID
+	k := member.Snapshot{}
+	k.Health.Status = own.now(t)
+	confirm := c.ConfirmEligible(k)
+	state := func(me string) cluster.State {
+		return cluster.State{Master: master("b", "run-b", "127.0.0.1:2"), Members: map[string]cluster.MemberRecord{
+			"me": {RunID: me, Address: own.Addr, InSyncTerm: 1}, "b": {RunID: "run-b", Address: "127.0.0.1:2", InSyncTerm: 1}}}
+	}
+	ok(t, confirm(t.Context(), state(run)))
+	if err := confirm(t.Context(), state("run-old")); err == nil {
+		t.Error("our instance is not the recorded one")
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if err := confirm(ended, state(run)); err == nil {
+		t.Error("no member was asked")
+	}
+}
+
+// A lock that is won is ours from one change on; if another member was faster the session is verified.
+func TestAcquire(t *testing.T) {
+	t.Parallel()
+	c, own := onServers(t)
+	s := session(t, c)
+	var k member.Snapshot
+	v, err := c.Lock.Read(t.Context())
+	ok(t, err)
+	k.View, k.Fresh, k.Health.Status, k.SessionID = v, true, own.now(t), s.ID
+	k = leased(k, time.Hour)
+	var wrote cluster.View
+	reason := "it waits"
+	c.Wrote, c.SetReason = func(v cluster.View) { wrote = v }, func(why string) { reason = why }
+	c.Advance(k, cluster.Contend)
+	c.delay = electionDelay{k, time.Now()} // it is our turn
+	won, again, err := c.Acquire(t.Context(), k)
+	if won == nil || again != 0 || err != nil {
+		t.Fatalf("got %v, %s, %v", won, again, err)
+	}
+	v, err = c.Lock.Read(t.Context())
+	ok(t, err)
+	equal(t, "holder", v.Holder, "me")
+	equal(t, "won", *won, Won{v.LockIndex, c.Leaderless.Since})
+	equal(t, "the view is taken", wrote.LockIndex, v.LockIndex)
+	equal(t, "reason", reason, "")
+	verify := make(chan struct{}, 1)
+	c.Verify = verify
+	k.View.Request = &cluster.Request{To: "me", Session: "operator's"} // which needs no turn
+	if won, _, err := c.Acquire(t.Context(), k); won != nil || !errors.Is(err, lock.ErrChanged) {
+		t.Errorf("the lock has changed: %v, %v", won, err)
+	}
+	equal(t, "the session is verified", len(verify), 1)
 }

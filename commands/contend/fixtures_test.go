@@ -1,0 +1,138 @@
+package contend
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"resec/commands/catalog"
+	"resec/commands/cluster"
+	"resec/commands/cluster/clustertest"
+	"resec/commands/lock"
+	"resec/commands/member"
+	"resec/commands/observable"
+	"resec/commands/survey"
+	"resec/handlers"
+	"resec/handlers/redis"
+	"resec/scripts/lab"
+)
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "contend-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	l := lab.New(dir)
+	defer l.Close()
+	consul = sync.OnceValues(func() (*lab.Consul, error) { return l.StartConsul("contend", nil) })
+	return m.Run()
+}
+
+var consul func() (*lab.Consul, error) // started when a test needs it
+
+var locks atomic.Int64 // counts them, so that each test has a lock of its own even if it is run twice
+
+// patience bounds the wait for a condition: the tests of other packages may run beside.
+const patience = 40 * time.Second
+
+// ok fails the test on an error.
+func ok(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// equal fails the test if got is not want.
+func equal[T comparable](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+// situation is clustertest.Situation without a lease.
+func situation(change ...func(*cluster.Snapshot)) member.Snapshot {
+	return member.Snapshot{Snapshot: clustertest.Situation(change...)}
+}
+
+// leased gives a snapshot's session a lease that lasts for d from now.
+func leased(k member.Snapshot, d time.Duration) member.Snapshot {
+	deadline := &lock.RenewalDeadline{}
+	deadline.Extend(time.Now(), d)
+	k.Session = &lock.Session{ID: k.SessionID, Lease: lock.Lease{deadline}}
+	return k
+}
+
+// bare is the contender of "me", with what decisions need and without any server.
+func bare() *Contender {
+	return &Contender{ID: "me", Known: observable.New[member.Snapshot](),
+		Probe:    redis.Probe{Every: time.Second, Timeout: 500 * time.Millisecond, Failures: 2},
+		Interval: time.Second, SessionTTL: 3 * time.Second, Verify: make(chan struct{}, 1), Log: slog.New(slog.DiscardHandler)}
+}
+
+// onServers is the contender of "me" with a real Redis, which is a master, and a lock of its own on the real Consul.
+func onServers(t *testing.T) (*Contender, *ownRedis) {
+	t.Helper()
+	consul, err := consul()
+	ok(t, err)
+	r, err := lab.ForTest(t).StartRedis("own")
+	ok(t, err)
+	creds := redis.Options{Addr: r.Addr, Timeout: 10 * time.Second, Name: "resec:me"}
+	s, err := redis.Open(t.Context(), creds)
+	ok(t, err)
+	t.Cleanup(s.Close)
+	own := &ownRedis{Redis: r, server: s}
+	c := bare()
+	c.Lock = lock.Lock{Client: consul.Client, Key: fmt.Sprintf("unit/%s%d/.lock", t.Name(), locks.Add(1)), Member: "me"}
+	c.Surveyor = &survey.Surveyor{ID: "me", Lock: c.Lock, Naming: catalog.Naming{Prefix: "redis"}, Creds: creds,
+		Own: s.Status, Log: c.Log}
+	c.ParkIfFollowing = own.parkIfFollowing
+	return c, own
+}
+
+// ownRedis is our own Redis, without a term of ours.
+type ownRedis struct {
+	*lab.Redis
+	server *redis.Server
+}
+
+func (o *ownRedis) parkIfFollowing(ctx context.Context, addr string) (bool, error) {
+	st, err := o.server.Status(ctx)
+	if err != nil || st.Master || st.MasterAddr != addr {
+		return false, err
+	}
+	return true, o.server.Park(ctx)
+}
+
+// now is our Redis's status.
+func (o *ownRedis) now(t *testing.T) redis.Status {
+	t.Helper()
+	st, err := o.server.Status(t.Context())
+	ok(t, err)
+	return st
+}
+
+// session makes a session that ends with the test.
+func session(t *testing.T, c *Contender) *lock.Session {
+	t.Helper()
+	s, err := lock.NewSession(t.Context(), c.Lock.Client, lock.SessionOptions{Name: t.Name(), TTL: time.Minute})
+	ok(t, err)
+	t.Cleanup(func() { _ = s.Destroy(context.Background()) })
+	return s
+}
+
+func master(id, runID, addr string) *cluster.Master {
+	return &cluster.Master{Peer: handlers.Peer{ID: id, RunID: runID, Address: addr, Term: 1}}
+}
+
+func unfresh(k *cluster.Snapshot) { k.Fresh = false }

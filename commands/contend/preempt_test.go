@@ -1,0 +1,145 @@
+package contend
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"resec/commands/cluster"
+	"resec/commands/member"
+	"resec/scripts/lab"
+)
+
+// A failure is proven by surveys alone, and a master that answers to one has not failed.
+func TestProveFailure(t *testing.T) {
+	t.Parallel()
+	c, own := onServers(t)
+	c.EarlyTakeover = true
+	other, err := lab.ForTest(t).StartRedis("other")
+	ok(t, err)
+	_, err = own.Do("REPLICAOF", other.Host, "6379")
+	ok(t, err)
+	lab.Eventually(t, patience, func() error { return own.Follows(other) })
+	runID, err := other.Info("run_id")
+	ok(t, err)
+	k := situation(func(k *cluster.Snapshot) {
+		k.Health.Status = own.now(t)
+		k.View.State.Master.RunID, k.View.State.Master.Address = runID, other.Addr
+		k.View.State.Histories = []string{k.Health.Status.Position.ReplID}
+		k.View.State.Members = map[string]cluster.MemberRecord{"a": {RunID: runID, Address: other.Addr, InSyncTerm: 4},
+			"me": {RunID: k.Health.Status.RunID, Address: own.Addr, InSyncTerm: 4}}
+		k.View.LiveAgents = map[string]cluster.MemberKey{"me": {Session: "mine", RunID: k.Health.Status.RunID}}
+		k.Failure = cluster.MasterFailure{RunID: runID, Unreachable: true, Since: time.Now()}
+	})
+	c.Known.Update(func(is *member.Snapshot) { *is = k })
+	c.evidence = cluster.NewFailureEvidence(k.Snapshot)
+	again, err := c.proveFailure(t.Context(), k)
+	if again != cluster.SurveyInterval || err != nil {
+		t.Errorf("it answers: %s, %v", again, err)
+	}
+	equal(t, "the failure is forgotten", c.Known.Load().Failure, cluster.MasterFailure{})
+	equal(t, "parked", own.now(t).Parked(), false)
+
+	other.Kill()
+	again, err = c.proveFailure(t.Context(), k)
+	if again <= 0 || again > cluster.ConfirmDownDelay || err != nil {
+		t.Errorf("it was found down once: %s, %v", again, err)
+	}
+	equal(t, "parked", own.now(t).Parked(), true)
+	lab.Eventually(t, patience, func() error {
+		again, err := c.proveFailure(t.Context(), k)
+		if err == nil && again > 0 {
+			err = fmt.Errorf("it is to be asked again after %s", again)
+		}
+		return err
+	})
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if _, err := c.proveFailure(ended, k); err == nil {
+		t.Error("no member was asked")
+	}
+}
+
+// Our Redis is parked if it follows a master that does not answer to one more probe.
+func TestDetach(t *testing.T) {
+	t.Parallel()
+	c, own := onServers(t)
+	other, err := lab.ForTest(t).StartRedis("other")
+	ok(t, err)
+	_, err = own.Do("REPLICAOF", other.Host, "6379")
+	ok(t, err)
+	runID, err := other.Info("run_id")
+	ok(t, err)
+	m := master("b", runID, other.Addr)
+	ok(t, c.detach(t.Context(), m))
+	equal(t, "it answers", own.now(t).Parked(), false)
+	m.RunID = "run-old"
+	ok(t, c.detach(t.Context(), m))
+	equal(t, "another instance answers", own.now(t).Parked(), true)
+	_, err = own.Do("REPLICAOF", other.Host, "6379")
+	ok(t, err)
+	m.RunID = runID
+	other.Kill()
+	ok(t, c.detach(t.Context(), m))
+	equal(t, "it is down", own.now(t).Parked(), true)
+}
+
+// The goroutine that watches the view ends preemption once the lock has changed.
+func TestUntilViewChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := bare()
+		k := situation()
+		c.Known.Update(func(is *member.Snapshot) { *is = k })
+		ctx, end := c.untilViewChanges(t.Context(), k)
+		c.Known.Update(func(k *member.Snapshot) { k.Health.Status.Position.Offset++ })
+		synctest.Wait()
+		equal(t, "ended by a probe", ctx.Err() != nil, false)
+		c.Known.Update(func(k *member.Snapshot) { k.View.LockIndex++ })
+		synctest.Wait()
+		equal(t, "ended by a change of the lock", ctx.Err() != nil, true)
+		end()
+	})
+}
+
+// The lock of a master that is down is taken from its session, which still holds it.
+func TestPreempt(t *testing.T) {
+	t.Parallel()
+	c, own := onServers(t)
+	ok(t, own.server.Park(t.Context()))
+	theirs, ours := session(t, c), session(t, c)
+	l := c.Lock
+	l.Member = "b"
+	v, err := l.Read(t.Context())
+	ok(t, err)
+	st := own.now(t)
+	s := cluster.State{Service: "redis-master", Master: master("b", "run-b", "127.0.0.1:2"), Histories: []string{st.Position.ReplID},
+		Members: map[string]cluster.MemberRecord{"b": {RunID: "run-b", Address: "127.0.0.1:2", InSyncTerm: 1},
+			"me": {RunID: st.RunID, Address: own.Addr, InSyncTerm: 1}}}
+	v, err = l.Acquire(t.Context(), theirs.ID, v, s)
+	ok(t, err)
+	var k member.Snapshot
+	k.View, k.Fresh, k.Probed, k.Health.Status, k.SessionID = v, true, true, st, ours.ID
+	k.View.LiveAgents = map[string]cluster.MemberKey{"me": {Session: ours.ID, RunID: st.RunID}}
+	k.Failure = cluster.MasterFailure{RunID: "run-b", Down: true, Since: time.Now(), DownSince: time.Now().Add(-time.Minute)}
+	k = leased(k, time.Hour)
+	c.Known.Update(func(is *member.Snapshot) { *is = k })
+	var wrote cluster.View
+	c.Wrote = func(v cluster.View) { wrote = v }
+	var won *Won
+	lab.Eventually(t, patience, func() error {
+		var again time.Duration
+		if won, again, err = c.Preempt(t.Context(), k); err == nil && won == nil {
+			err = fmt.Errorf("the lock is not won; again after %s", again)
+		}
+		return err
+	})
+	v, err = c.Lock.Read(t.Context())
+	ok(t, err)
+	equal(t, "holder", v.Holder, "me")
+	equal(t, "session", v.Session, ours.ID)
+	equal(t, "won", *won, Won{v.LockIndex, k.Failure.Since})
+	equal(t, "the view is taken", wrote.LockIndex, v.LockIndex)
+	equal(t, "parked", own.now(t).Parked(), true)
+}

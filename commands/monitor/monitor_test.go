@@ -1,0 +1,172 @@
+package monitor
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"resec/commands/cluster"
+	"resec/commands/cluster/clustertest"
+	"resec/commands/member"
+	"resec/commands/observable"
+	"resec/handlers/redis"
+	"resec/scripts/lab"
+)
+
+// patience bounds the wait for a condition: the tests of other packages may run beside.
+const patience = 40 * time.Second
+
+// ok fails the test on an error.
+func ok(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// equal fails the test if got is not want.
+func equal[T comparable](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+// bare is the monitor of "me", without any server.
+func bare(early bool) *Monitor {
+	return &Monitor{ID: "me", Known: observable.New[member.Snapshot](), EarlyTakeover: early,
+		Creds: redis.Options{Timeout: 10 * time.Second, Name: "resec:me"},
+		Probe: redis.Probe{Every: time.Second, Timeout: 5 * time.Second, Failures: 1}, Log: slog.New(slog.DiscardHandler)}
+}
+
+// withRedis is a monitor that parks a real Redis.
+func withRedis(t *testing.T, early bool) (*Monitor, *lab.Redis, *redis.Server) {
+	t.Helper()
+	r, err := lab.ForTest(t).StartRedis("own")
+	ok(t, err)
+	m := bare(early)
+	s, err := redis.Open(t.Context(), m.Creds.At(r.Addr))
+	ok(t, err)
+	t.Cleanup(s.Close)
+	m.ParkIfFollowing = func(ctx context.Context, addr string) (bool, error) {
+		st, err := s.Status(ctx)
+		if err != nil || st.MasterAddr != addr {
+			return false, err
+		}
+		return true, s.Park(ctx)
+	}
+	return m, r, s
+}
+
+// Our Redis is parked when its master is down or another instance answers there, and only then.
+func TestMonitor_Parks(t *testing.T) {
+	t.Parallel()
+	m, r, own := withRedis(t, false)
+	of := *clustertest.Situation().View.State.Master
+	of.Address = "127.0.0.1:2"
+	_, err := r.Do("REPLICAOF", "127.0.0.1", "2")
+	ok(t, err)
+	for _, tt := range []struct {
+		name string
+		h    redis.Health
+		want bool
+	}{
+		{"it answers", redis.Health{Status: redis.Status{RunID: "run-a"}}, false},
+		{"it hangs", redis.Health{Err: errTimeout{}, Status: redis.Status{RunID: "run-a"}}, false},
+		{"another instance answers", redis.Health{Status: redis.Status{RunID: "run-new"}}, true},
+	} {
+		m.observe(t.Context(), of, tt.h)
+		st, err := own.Status(t.Context())
+		ok(t, err)
+		equal(t, tt.name, st.Parked(), tt.want)
+		equal(t, "failure without early takeover", m.Known.Load().Failure, cluster.MasterFailure{})
+	}
+}
+
+// A master that is killed is noticed by the end of its connection.
+func TestMonitor_Run(t *testing.T) {
+	t.Parallel()
+	m, r, own := withRedis(t, true)
+	other, err := lab.ForTest(t).StartRedis("master")
+	ok(t, err)
+	runID, err := other.Info("run_id")
+	ok(t, err)
+	_, err = r.Do("REPLICAOF", other.Host, "6379")
+	ok(t, err)
+	lab.Eventually(t, patience, func() error { return r.Follows(other) })
+	st, err := own.Status(t.Context())
+	ok(t, err)
+	m.Known.Update(func(k *member.Snapshot) {
+		k.Snapshot = clustertest.Situation(func(k *cluster.Snapshot) {
+			k.View.State.Master.RunID, k.View.State.Master.Address, k.Health.Status = runID, other.Addr, st
+		})
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	var done sync.WaitGroup
+	done.Go(func() { m.Run(ctx) })
+	lab.Eventually(t, patience, func() error {
+		if m.Known.Load().Failure.RunID != runID {
+			return errors.New("the master was not probed yet")
+		}
+		return nil
+	})
+	equal(t, "it answers", m.Known.Load().Failure, cluster.MasterFailure{RunID: runID})
+	other.Kill()
+	lab.Eventually(t, patience, func() error {
+		st, err := own.Status(t.Context())
+		if err == nil && !st.Parked() {
+			err = errors.New("our redis is not parked")
+		}
+		return err
+	})
+	equal(t, "it is down", m.Known.Load().Failure.Down, true)
+	cancel()
+	done.Wait()
+}
+
+func TestMonitor_Target(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		early bool
+		k     cluster.Snapshot
+		want  string
+	}{
+		{"the master that it follows", false, clustertest.Situation(), "a"},
+		{"parked", false, clustertest.Situation(clustertest.ParkedRedis), ""},
+		{"parked, with early takeover", true, clustertest.Situation(clustertest.ParkedRedis), "a"},
+		{"of another, with early takeover", true, clustertest.Situation(func(k *cluster.Snapshot) { k.Health.Status.MasterAddr = "10.0.0.7:6379" }), ""},
+		{"no master is published", true, clustertest.Situation(clustertest.NoState, clustertest.ParkedRedis), ""},
+		{"we are published", true, clustertest.Situation(clustertest.PublishedOwn, clustertest.ParkedRedis), ""},
+	} {
+		m, ok := bare(tt.early).target(member.Snapshot{Snapshot: tt.k})
+		equal(t, tt.name, m.ID, tt.want)
+		equal(t, tt.name, ok, tt.want != "")
+	}
+}
+
+// A probe of the master that answers clears the failure, and one that does not is no reason to park.
+func TestMonitor_Observe(t *testing.T) {
+	m := bare(true)
+	master := *clustertest.Situation().View.State.Master
+	m.observe(t.Context(), master, redis.Health{Err: t.Context().Err(), Status: redis.Status{RunID: "run-a"}})
+	equal(t, "answers", m.Known.Load().Failure.Unreachable, false)
+	unreachable := redis.Health{Err: errTimeout{}, Status: redis.Status{RunID: "run-a"}}
+	m.observe(t.Context(), master, unreachable)
+	since := m.Known.Load().Failure.Since
+	equal(t, "unreachable", m.Known.Load().Failure.Unreachable, true)
+	_, changed := m.Known.Watch()
+	m.observe(t.Context(), master, unreachable)
+	equal(t, "since", m.Known.Load().Failure.Since, since)
+	select {
+	case <-changed:
+		t.Error("nothing has changed")
+	default:
+	}
+}
+
+type errTimeout struct{}
+
+func (errTimeout) Error() string { return "i/o timeout" }
