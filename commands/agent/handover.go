@@ -129,7 +129,7 @@ func (h *handover) step(ctx context.Context, k member.Snapshot) (progress, end b
 		return false, true, nil
 	case lockLost:
 		h.to = ""
-		return false, true, errNotHolder
+		return false, true, lock.ErrNotHolder
 	case reclaimLock:
 		return h.tryReclaim(ctx, k)
 	case reclaimIfUnbegun:
@@ -151,7 +151,7 @@ func (h *handover) tryReclaim(ctx context.Context, k member.Snapshot) (progress,
 		return true, false, nil
 	case errors.Is(err, takeover.ErrYielded):
 		return true, false, nil
-	case errors.Is(err, lock.ErrChanged), errors.Is(err, errNotHolder):
+	case errors.Is(err, lock.ErrChanged), errors.Is(err, lock.ErrNotHolder):
 		return false, false, nil
 	}
 	return false, false, err
