@@ -2,7 +2,7 @@
 //
 // The agent keeps what it knows in one snapshot, which watchers update and all others read. One goroutine, the controller,
 // decides by it and acts: it contends for the lock, runs a term of leadership, follows, or parks. Every change of our own
-// Redis goes through localRedis. README.md in this folder has the map.
+// Redis goes through localRedis. The package announce keeps the member present in Consul. README.md in this folder has the map.
 package agent
 
 import (
@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"resec/commands/announce"
 	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/hooks"
@@ -25,6 +26,7 @@ import (
 	"resec/commands/observable"
 	"resec/commands/observe"
 	"resec/commands/survey"
+	"resec/commands/systemd"
 	"resec/handlers/redis"
 )
 
@@ -45,9 +47,8 @@ type Agent struct {
 	DumpState    <-chan os.Signal // each signal makes the agent log its state
 	NotifySocket string           // systemd's socket; empty: there is none
 
-	known      *member.Known
-	advertised *observable.Value[catalog.Entry] // what the catalogue is to show of us
-
+	known         *member.Known
+	announcer     *announce.Announcer
 	observer      *observe.Observer // updates known
 	surveyor      *survey.Surveyor
 	verifySession chan struct{} // asks the session keeper whether our session still exists
@@ -61,13 +62,16 @@ type Agent struct {
 // The pause after a step that failed, when nothing changes in Consul before: it doubles from the first to the second.
 const minStepRetry, maxStepRetry = 500 * time.Millisecond, 5 * time.Second
 
+// finalCallRetry is the pause between two tries of a call to Consul while the agent stops.
+const finalCallRetry = 100 * time.Millisecond
+
 // Run works until the context ends, then hands mastership over, releases the lock, deregisters and destroys the session.
 // It returns an error if the agent is misconfigured (the lock key or the service name is another cluster's), or if Redis is
 // too old.
 func (a *Agent) Run(ctx context.Context) error {
 	a.known, a.verifySession = observable.New[member.Snapshot](), make(chan struct{}, 1)
-	a.advertised = observable.New[catalog.Entry]()
 	a.Session.CheckDeadline = &lock.RenewalDeadline{}
+	a.announcer = a.newAnnouncer()
 	a.hooks = hooks.New(a.Hooks, a.Metrics.HookFailed, a.Log)
 	ended := make(chan struct{})
 	var subscribers sync.WaitGroup
@@ -75,8 +79,10 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer close(ended)
 	subscribers.Go(func() { a.hooks.Run(ctx, ended) })
 	subscribers.Go(func() { a.dumpOnSignal(ended) })
-	subscribers.Go(func() { a.notifySystemd(ctx, ended) })
-	server, err := a.openUnique(ctx)
+	subscribers.Go(func() {
+		systemd.Notifier{Socket: a.NotifySocket, Known: a.known, Advertised: a.announcer.Advertised, Log: a.Log}.Run(ctx, ended)
+	})
+	server, err := a.announcer.OpenUnique(ctx)
 	if server == nil {
 		return err
 	}
@@ -95,29 +101,15 @@ func (a *Agent) Run(ctx context.Context) error {
 // work runs the watchers, the keepers and the controller. They outlive the controller's steps at the end: it hands over
 // while session and registration still exist.
 func (a *Agent) work(ctx context.Context) error {
-	a.Registrar.Updated = func(sent time.Time, ttl time.Duration) {
-		a.Session.CheckDeadline.Extend(sent, ttl)
-		if !a.known.Load().Registered {
-			a.known.Update(func(k *member.Snapshot) { k.Registered = true })
-		}
-	}
-	a.Registrar.Confirm = a.confirmMaster
-	a.Registrar.DeregisterTimeout = a.shutdown.finalCallTimeout
 	outer, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g, outer := errgroup.WithContext(outer)
 	g.Go(func() error { return a.observer.Run(outer) })
 	g.Go(func() error { a.keepReplicationConfig(outer); return nil })
 	g.Go(func() error { a.newMonitor().Run(outer); return nil })
-	g.Go(func() error {
-		if err := a.Registrar.Run(outer); err != nil {
-			a.Log.Warn("cannot deregister the service; it stays in the catalogue until its check has been critical for long",
-				"event", "deregister_failed", "err", err)
-		}
-		return nil
-	})
-	g.Go(func() error { a.keepSession(outer); return nil })
-	g.Go(func() error { a.keepMemberKey(outer); return nil })
+	g.Go(func() error { a.announcer.KeepRegistered(outer); return nil })
+	g.Go(func() error { a.announcer.KeepSession(outer); return nil })
+	g.Go(func() error { a.announcer.KeepMemberKey(outer); return nil })
 	g.Go(func() error { a.fenceAtLeaseEnd(outer); return nil })
 	g.Go(func() error { member.WatchPause(outer, a.known, a.Log); return nil })
 	g.Go(func() error {
@@ -150,6 +142,15 @@ func (a *Agent) control(ctx, outer context.Context) error {
 func (a *Agent) newMonitor() *monitor.Monitor {
 	return &monitor.Monitor{ID: a.Me.ID, Known: a.known, Creds: a.Creds, Probe: a.Probe, EarlyTakeover: a.EarlyTakeover,
 		ParkIfFollowing: a.local.parkIfFollowing, Log: a.Log}
+}
+
+// newAnnouncer returns what keeps this member present in Consul. It reads the lock through the observer, which exists once our
+// Redis is open.
+func (a *Agent) newAnnouncer() *announce.Announcer {
+	return &announce.Announcer{Me: a.Me, Lock: a.Lock, Session: a.Session, Registrar: a.Registrar, Creds: a.Creds, Log: a.Log,
+		Known: a.known, Advertised: observable.New[catalog.Entry](), Verify: a.verifySession,
+		Read:             func(ctx context.Context) (cluster.View, error) { return a.observer.Read(ctx) },
+		FinalCallTimeout: a.shutdown.finalCallTimeout, GuardLeftBehind: a.shutdown.guardLeftBehind.Load}
 }
 
 // newObserver returns what updates the snapshot with each view of the lock and each probe of our Redis.

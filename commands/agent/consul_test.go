@@ -1,38 +1,31 @@
 package agent
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/consul/api"
 
-	"resec/commands/catalog"
 	"resec/commands/cluster"
+	"resec/commands/consultest"
 	"resec/commands/hooks"
 	"resec/commands/lock"
 	"resec/commands/member"
-	"resec/commands/observable"
 	"resec/commands/observe"
 	"resec/commands/survey"
-	"resec/handlers"
 )
 
 // onConsul is the agent of "me" on the real Consul, with a lock of its own and without watches: a test says what it knows.
 func onConsul(t *testing.T) *Agent {
 	t.Helper()
-	c, err := consul()
-	ok(t, err)
 	a := bareAgent()
-	a.Lock = lock.Lock{Client: c.Client, Key: fmt.Sprintf("unit/%s%d/.lock", t.Name(), clusters.Add(1)), Member: "me"}
+	a.Lock = consultest.Lock(t)
 	a.Session.Name = t.Name()
 	a.hooks = hooks.New(nil, a.Metrics.HookFailed, a.Log)
-	a.advertised = observable.New[catalog.Entry]()
+	a.announcer = a.newAnnouncer()
 	a.observer = &observe.Observer{Lock: a.Lock, Log: a.Log, Update: func(change func(*observe.Snapshot)) {
 		a.known.Update(func(k *member.Snapshot) { change(&k.Observation) })
 	}}
@@ -43,70 +36,16 @@ func onConsul(t *testing.T) *Agent {
 // session makes a session that ends with the test.
 func session(t *testing.T, a *Agent) *lock.Session {
 	t.Helper()
-	s, err := lock.NewSession(t.Context(), a.Lock.Client, lock.SessionOptions{Name: t.Name(), TTL: time.Minute})
-	ok(t, err)
-	t.Cleanup(func() { _ = s.Destroy(context.Background()) })
-	return s
+	return consultest.Session(t, a.Lock.Client)
 }
 
 // acquire makes a member hold the lock, with that master published; nil: none.
 func acquire(t *testing.T, a *Agent, s *lock.Session, id string, m *cluster.Master) cluster.View {
 	t.Helper()
-	l := a.Lock
-	l.Member = id
-	v, err := l.Read(t.Context())
-	ok(t, err)
-	v, err = l.Acquire(t.Context(), s.ID, v, cluster.State{Service: "redis-master", Master: m})
-	ok(t, err)
-	return v
+	return consultest.Acquire(t, a.Lock, s, id, m)
 }
 
-func master(id, runID string, term uint64) *cluster.Master {
-	return &cluster.Master{Peer: handlers.Peer{ID: id, RunID: runID, Address: "127.0.0.1:2", Term: term}}
-}
-
-// answering is a Consul that gives one answer.
-func answering(t *testing.T, h http.HandlerFunc) *api.Client {
-	t.Helper()
-	s := httptest.NewServer(h)
-	t.Cleanup(s.Close)
-	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
-	client, err := api.NewClient(&api.Config{Address: s.URL, Transport: transport})
-	ok(t, err)
-	return client
-}
-
-// A master's entry is registered only while no other member is the master.
-func TestConfirmMaster(t *testing.T) {
-	t.Parallel()
-	a := onConsul(t)
-	entry := catalog.Entry{Role: catalog.Master}
-	ok(t, a.confirmMaster(t.Context(), entry)) // no lock, no state
-	ours, theirs := session(t, a), session(t, a)
-	v := acquire(t, a, ours, "me", master("me", "run-me", 1))
-	ok(t, a.confirmMaster(t.Context(), entry))
-	ok(t, a.Lock.Release(t.Context(), ours.ID, v, ""))
-	ok(t, a.confirmMaster(t.Context(), entry))
-	v = acquire(t, a, theirs, "b", master("me", "run-me", 1))
-	if err := a.confirmMaster(t.Context(), entry); !errors.Is(err, errNotHolder) {
-		t.Errorf("another member holds the lock: %v", err)
-	}
-	ok(t, a.confirmMaster(t.Context(), catalog.Entry{Role: catalog.Replica}))
-	ok(t, a.Lock.Release(t.Context(), theirs.ID, v, ""))
-	acquire(t, a, ours, "me", master("b", "run-b", 1))
-	if err := a.confirmMaster(t.Context(), entry); !errors.Is(err, errNotHolder) {
-		t.Errorf("another member is published: %v", err)
-	}
-	a.observer.Lock.Client = answering(t, func(w http.ResponseWriter, _ *http.Request) {
-		http.Error(w, "no leader", http.StatusInternalServerError)
-	})
-	ok(t, a.confirmMaster(t.Context(), entry)) // it tells no other agent
-	a.observer.Lock.Client = answering(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
-	if err := a.confirmMaster(t.Context(), entry); err == nil || errors.Is(err, errNotHolder) {
-		t.Errorf("consul does not answer: %v", err)
-	}
-}
+var master, answering = consultest.Master, consultest.Answering
 
 // The published master must still hold the lock before our Redis follows it.
 func TestConfirmHolder(t *testing.T) {

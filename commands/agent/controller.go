@@ -53,7 +53,7 @@ func (c *controller) run(ctx context.Context) error {
 		if todo == cluster.Misconfigured {
 			return errors.New(why)
 		}
-		c.a.advertise(k, 0)
+		c.a.announcer.Advertise(k, 0)
 		c.notifyFollowing(k)
 		c.reconcile(ctx, k)
 		c.begin(k, todo)
@@ -174,7 +174,7 @@ func (c *controller) contend(ctx context.Context, k member.Snapshot,
 // lead runs a term under the lock that we hold.
 func (c *controller) lead(ctx context.Context, k member.Snapshot, won *contend.Won) outcome {
 	err := newLeaderTerm(c, k).run(ctx, k, won)
-	if errors.Is(err, errNotHolder) { // the view was late; the watch shows that soon
+	if errors.Is(err, lock.ErrNotHolder) { // the view was late; the watch shows that soon
 		return outcome{again: minStepRetry, ranTerm: true}
 	}
 	return outcome{again: now, ranTerm: true, err: err}

@@ -7,16 +7,15 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/consul/api"
-	"go.uber.org/goleak"
 
 	"resec/commands/catalog"
 	"resec/commands/cluster"
+	"resec/commands/consultest"
 	"resec/commands/lock"
 	"resec/handlers"
 	"resec/handlers/redis"
@@ -24,32 +23,7 @@ import (
 )
 
 // TestMain fails if a goroutine is left when all tests are over.
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "agent-test-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	l := lab.New(dir)
-	defer l.Close()
-	consul = sync.OnceValues(func() (*lab.Consul, error) { return l.StartConsul("agents", nil) })
-	before := goleak.IgnoreCurrent()
-	code := m.Run()
-	if c, err := consul(); err == nil {
-		c.CloseIdle()
-	}
-	l.Close()
-	if err := goleak.Find(before, goleak.IgnoreAnyFunction("resec/scripts/lab.spawn.func1.1")); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
-}
-
-var consul func() (*lab.Consul, error) // started when a test needs it
+func TestMain(m *testing.M) { os.Exit(consultest.Main(m)) }
 
 var clusters atomic.Int64 // counts them, so that each has a lock of its own even if a test is run twice
 
@@ -81,8 +55,7 @@ type groupMember struct {
 // newGroup starts n Redis servers. The first one has data, so its agent need not wait for another's before it founds a cluster.
 func newGroup(t *testing.T, n int) *group {
 	t.Helper()
-	c, err := consul()
-	ok(t, err)
+	c := consultest.Consul(t)
 	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name())) + fmt.Sprint(clusters.Add(1))
 	g := &group{Lab: lab.ForTest(t), t: t, consul: c, lock: lock.Lock{Client: c.Client, Key: name + "/.lock"}}
 	for i := range n {
@@ -91,7 +64,7 @@ func newGroup(t *testing.T, n int) *group {
 		ok(t, err)
 		g.members = append(g.members, &groupMember{g: g, id: fmt.Sprintf("m%d", i), redis: r})
 	}
-	_, err = g.members[0].redis.Do("SET", "data", "1")
+	_, err := g.members[0].redis.Do("SET", "data", "1")
 	ok(t, err)
 	t.Cleanup(func() {
 		for _, m := range g.members {

@@ -129,7 +129,7 @@ func (h *handover) step(ctx context.Context, k member.Snapshot) (progress, end b
 		return false, true, nil
 	case lockLost:
 		h.to = ""
-		return false, true, errNotHolder
+		return false, true, lock.ErrNotHolder
 	case reclaimLock:
 		return h.tryReclaim(ctx, k)
 	case reclaimIfUnbegun:

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"strconv"
@@ -11,7 +10,6 @@ import (
 	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/member"
-	"resec/commands/systemd"
 	"resec/handlers"
 )
 
@@ -54,36 +52,4 @@ func masterEntry(m cluster.Master, n catalog.Naming) []*api.ServiceEntry {
 			Port: port, Meta: catalog.Meta(m.ID, m.Term, "")},
 		Checks: api.HealthChecks{},
 	}}
-}
-
-// notifySystemd notifies systemd that the agent is ready, what the catalogue shows of it, and that it stops.
-// Source: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
-func (a *Agent) notifySystemd(ctx context.Context, ended <-chan struct{}) {
-	if a.NotifySocket == "" {
-		return
-	}
-	var known systemd.Status
-	stopping := ctx.Done()
-	for over := false; ; {
-		k, changed := a.known.Watch()
-		e, shown := a.advertised.Watch()
-		ready := k.Registered && k.Probed && k.Health.Err == nil
-		lines := known.Next(ready, over || ctx.Err() != nil, e.Output)
-		if known.Stopping() {
-			stopping = nil
-		}
-		if err := systemd.Notify(a.NotifySocket, lines); err != nil {
-			a.Log.Warn("cannot notify systemd; it does not see this change", "event", "systemd_notify_failed", "err", err)
-		}
-		if over {
-			return
-		}
-		select {
-		case <-stopping:
-		case <-changed:
-		case <-shown:
-		case <-ended:
-			over = true
-		}
-	}
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"resec/handlers/redis"
-	"resec/scripts/lab"
 )
 
 // Replication is configured once for each instance, and again after a failure.
@@ -30,33 +29,6 @@ func TestConfigureReplication(t *testing.T) {
 	equal(t, "after a failure", failed.runID, "")
 	equal(t, "it is logged", failed.failed != "", true)
 	equal(t, "once", a.configureReplication(ended, h, failed), failed)
-}
-
-// Our Redis is not managed if another process manages it, or if our address leads to another one.
-func TestCheckOwnRedis(t *testing.T) {
-	t.Parallel()
-	a, r := withRedis(t)
-	a.Me.Address = r.Addr
-	check := func() string {
-		t.Helper()
-		why, err := a.checkOwnRedis(t.Context(), a.local.server)
-		ok(t, err)
-		return why
-	}
-	equal(t, "it is ours", check(), "")
-	other, err := lab.ForTest(t).StartRedis("other")
-	ok(t, err)
-	a.Me.Address = other.Addr
-	equal(t, "our address leads to another", check() != "", true)
-	other.Kill()
-	equal(t, "it leads to none", check(), "")
-	a.Me.Address = r.Addr
-	second, why, err := a.connect(t.Context()) // another process of our name
-	if err != nil || second != nil || why == "" {
-		t.Errorf("got %v, %q, %v", second, why, err)
-	}
-	r.Kill()
-	equal(t, "it is down", check() != "", true)
 }
 
 // A report waits for a Redis that hangs no longer than a probe does.

@@ -22,7 +22,7 @@ func (h *handover) tryReclaim(ctx context.Context, k member.Snapshot) (progress,
 		return true, false, nil
 	case errors.Is(err, takeover.ErrYielded):
 		return true, false, nil
-	case errors.Is(err, lock.ErrChanged), errors.Is(err, errNotHolder):
+	case errors.Is(err, lock.ErrChanged), errors.Is(err, lock.ErrNotHolder):
 		return false, false, nil
 	}
 	return false, false, err

@@ -111,7 +111,7 @@ func (a *Agent) dumpOnSignal(ended <-chan struct{}) {
 		}
 		r := slog.NewRecord(time.Now(), slog.LevelInfo, "state", 0)
 		r.Add("event", "state", "id", a.Me.ID, "redis", a.Creds.Addr)
-		r.Add(stateAttrs(a.known.Load(), a.Me.ID, a.masterService(), a.advertised.Load(), time.Now())...)
+		r.Add(stateAttrs(a.known.Load(), a.Me.ID, a.masterService(), a.announcer.Advertised.Load(), time.Now())...)
 		r.Add("hooks_failed", strings.Join(a.hooks.Failures(), "; "))
 		if err := a.Log.Handler().Handle(context.Background(), r); err != nil {
 			a.Log.Error("cannot log the state", "event", "state_dump_failed", "err", err)

@@ -158,7 +158,7 @@ func (c *controller) reacquire(ctx context.Context, s *lock.Session, runID strin
 		case s != nil && v.Session == s.ID:
 			return s, v, end, nil
 		}
-		sleep(ctx, minSessionRetry)
+		sleep(ctx, finalCallRetry)
 		if ctx.Err() != nil {
 			return nil, v, end, errors.Join(ctx.Err(), err)
 		}

@@ -84,7 +84,7 @@ func remaining(ctx context.Context) time.Duration {
 // takes over as it would from any master that answers. Without a successor our Redis stays writable, without a guard, and the
 // lock is released.
 //
-// It returns errNotHolder if the lock was lost before it was transferred.
+// It returns lock.ErrNotHolder if the lock was lost before it was transferred.
 func (c *controller) handOverAndRelease(ctx context.Context, s *lock.Session, term cluster.Term) error {
 	a := c.a
 	ctx, done := a.shutdown.context(ctx)
@@ -112,7 +112,7 @@ func (c *controller) handOverAndRelease(ctx context.Context, s *lock.Session, te
 		a.Log.Info("mastership is handed over", "event", "handed_over", "to", to)
 		return nil
 	}
-	if errors.Is(err, errNotHolder) {
+	if errors.Is(err, lock.ErrNotHolder) {
 		return err
 	}
 	if err == nil {
@@ -157,7 +157,7 @@ func (a *Agent) consulError(ctx context.Context) error {
 		if err == nil || ctx.Err() != nil || redis.Refused(err) {
 			return err
 		}
-		sleep(ctx, minSessionRetry)
+		sleep(ctx, finalCallRetry)
 	}
 }
 

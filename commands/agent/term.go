@@ -17,9 +17,6 @@ import (
 	"resec/commands/takeover"
 )
 
-// errNotHolder is returned if the view was late, and the lock is not ours.
-var errNotHolder = errors.New("the lock is not ours")
-
 // leaderTerm is one term of leadership, from the lock that is ours to the end of its keepers. It runs in the controller's
 // goroutine; its keepers are goroutines that it starts and joins. What the takeover still does for other members, and the
 // history, are joined by the controller: they change neither our Redis nor the lock.
@@ -37,7 +34,7 @@ func newLeaderTerm(c *controller, k member.Snapshot) *leaderTerm {
 }
 
 // run takes over, keeps what a master needs until something ends the term, and does what its end needs. won is nil if the lock
-// was not won by contending just now. It returns errNotHolder if the lock is not ours, and the takeover's error, which is
+// was not won by contending just now. It returns lock.ErrNotHolder if the lock is not ours, and the takeover's error, which is
 // logged. When it returns all that it started has ended.
 func (t *leaderTerm) run(ctx context.Context, k member.Snapshot, won *contend.Won) error {
 	var keepers errgroup.Group
@@ -93,7 +90,7 @@ func (t *leaderTerm) failed(ctx context.Context, done *takeover.Done, release fu
 	case errors.Is(err, takeover.ErrYielded):
 		t.a.observer.Wrote(done.View)
 		return nil
-	case errors.Is(err, errNotHolder):
+	case errors.Is(err, lock.ErrNotHolder):
 		return err
 	}
 	if ctx.Err() == nil && t.c.failures == 0 {
@@ -154,7 +151,7 @@ func (t *leaderTerm) hold(ctx, held context.Context) cluster.EndReason {
 		if why, ended := cluster.TermEnded(k.Snapshot, t.Term); ended {
 			return why
 		}
-		t.a.advertise(k, t.Number)
+		t.a.announcer.Advertise(k, t.Number)
 		if first {
 			failpoint.Hit("registered")
 		}

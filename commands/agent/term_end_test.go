@@ -65,7 +65,7 @@ func TestFailed(t *testing.T) {
 	released := 0
 	release := func() { released++ }
 	ok(t, term.failed(t.Context(), takeover.NotNeeded(k.View), release, takeover.ErrYielded))
-	if err := term.failed(t.Context(), nil, release, errNotHolder); !errors.Is(err, errNotHolder) {
+	if err := term.failed(t.Context(), nil, release, lock.ErrNotHolder); !errors.Is(err, lock.ErrNotHolder) {
 		t.Errorf("got %v", err)
 	}
 	equal(t, "ended early", released, 0)
@@ -78,7 +78,7 @@ func TestFailed(t *testing.T) {
 	ok(t, err)
 	equal(t, "free", v.Free(), true)
 	equal(t, "why", v.State.Why, cluster.WhyFailed)
-	if _, err := term.readWonLock(t.Context()); !errors.Is(err, errNotHolder) {
+	if _, err := term.readWonLock(t.Context()); !errors.Is(err, lock.ErrNotHolder) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -14,13 +14,14 @@ import (
 	"resec/commands/cluster"
 	"resec/commands/contend"
 	"resec/commands/failpoint"
+	"resec/commands/lock"
 	"resec/commands/member"
 	"resec/commands/takeover"
 	"resec/handlers"
 )
 
 // takeOver makes our Redis the master, unless it resumes the term of this agent's predecessor. It returns nil if no takeover
-// was begun, and errNotHolder if the lock is not ours.
+// was begun, and lock.ErrNotHolder if the lock is not ours.
 func (t *leaderTerm) takeOver(ctx context.Context, k member.Snapshot, won *contend.Won, timeline *takeover.Timeline,
 	demotion *takeover.CatalogDemotion) (*takeover.Done, error) {
 	failpoint.Hit("elected")
@@ -50,14 +51,14 @@ func (t *leaderTerm) takeOver(ctx context.Context, k member.Snapshot, won *conte
 }
 
 // readWonLock reads the lock, which was won without contending: it was transferred to us, or is our predecessor's. The known
-// view may be old, and the lock another member's by now, which is the master then: errNotHolder.
+// view may be old, and the lock another member's by now, which is the master then: lock.ErrNotHolder.
 func (t *leaderTerm) readWonLock(ctx context.Context) (cluster.View, error) {
 	v, err := t.a.observer.Read(ctx)
 	if err != nil {
 		return v, err
 	}
 	if v.Session != t.session.ID {
-		return v, errNotHolder
+		return v, lock.ErrNotHolder
 	}
 	return v, nil
 }

@@ -10,7 +10,6 @@ import (
 	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
-	"resec/commands/member"
 	"resec/commands/takeover"
 	"resec/handlers"
 )
@@ -107,52 +106,6 @@ func TestCatalogMaster(t *testing.T) {
 		}
 		equal(t, tt.name, id, tt.want)
 	}
-}
-
-func TestDuplicateEntry(t *testing.T) {
-	me := bareAgent().Me
-	for _, tt := range []struct {
-		name string
-		e    handlers.Entry
-		want bool
-	}{
-		{"our own", entry("me", "n", "redis:6379", catalog.Replica, 0, api.HealthPassing), false},
-		{"another member", entry("a", "m", "redis:6379", catalog.Replica, 0, api.HealthPassing), false},
-		{"another member on this node", entry("a", "n", "redis:6380", catalog.Replica, 0, api.HealthPassing), false},
-		{"our id on another node", entry("me", "m", "redis:6379", catalog.Replica, 0, api.HealthPassing), true},
-		{"our id at another port", entry("me", "n", "redis:6380", catalog.Replica, 0, api.HealthPassing), true},
-		{"our place under another id", entry("a", "n", "redis:6379", catalog.Replica, 0, api.HealthPassing), true},
-		{"one that is dead", entry("a", "n", "redis:6379", catalog.Replica, 0, api.HealthCritical), false},
-		{"one without an id", entry("", "n", "redis:6379", catalog.Replica, 0, api.HealthPassing), false},
-	} {
-		equal(t, tt.name, duplicateEntry([]handlers.Entry{tt.e}, me) != "", tt.want)
-	}
-}
-
-func TestPriorSession(t *testing.T) {
-	for _, tt := range []struct {
-		name  string
-		k     member.Snapshot
-		id    string
-		want  string
-		holds bool
-	}{
-		{"it holds the lock", situation(), "a", "a's", true},
-		{"it has a key", situation(), "me", "mine", false},
-		{"it has neither", situation(), "b", "", false},
-		{"the lock is free", situation(clustertest.LockFree, func(k *cluster.Snapshot) { k.View.Holder = "a" }), "a", "a's", false},
-	} {
-		session, holds := priorSession(tt.k.View, tt.id)
-		equal(t, tt.name, session, tt.want)
-		equal(t, tt.name, holds, tt.holds)
-	}
-}
-
-func TestPublishes(t *testing.T) {
-	equal(t, "this instance", publishes(leading().View, "me", "run-me"), true)
-	equal(t, "another instance", publishes(leading().View, "me", "run-new"), false)
-	equal(t, "another member", publishes(situation().View, "me", "run-a"), false)
-	equal(t, "none", publishes(cluster.View{}, "me", ""), false)
 }
 
 func TestStallLimit(t *testing.T) {

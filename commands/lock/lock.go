@@ -21,6 +21,8 @@ var (
 	ErrChanged = errors.New("the lock or the state has changed meanwhile")
 	// ErrDenied is returned when the ACL token does not suffice; its text names the missing permission.
 	ErrDenied = errors.New("consul denies it")
+	// ErrNotHolder is returned by callers of this package if their view was late, and the lock is not theirs.
+	ErrNotHolder = errors.New("the lock is not ours")
 )
 
 // Lock is a key that one session at a time can hold. Each of its calls is bounded by CallTimeout.

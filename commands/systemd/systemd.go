@@ -1,4 +1,4 @@
-// Package systemd reports to the service manager what a process is doing. It owns nothing.
+// Package systemd reports to the service manager what an agent is doing. It reads what the agent knows, and writes none of it.
 // Source: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
 package systemd
 

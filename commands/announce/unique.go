@@ -1,4 +1,4 @@
-package agent
+package announce
 
 import (
 	"context"
@@ -16,10 +16,13 @@ import (
 	"resec/handlers/redis"
 )
 
-// openUnique waits until our Redis answers and no other process is this member, then returns our Redis opened: a second agent
+// openRetry is the pause after our Redis was not opened.
+const openRetry = 500 * time.Millisecond
+
+// OpenUnique waits until our Redis answers and no other process is this member, then returns our Redis opened: a second agent
 // would take the first one's lock for its own, and release it when it stops. Under Nomad a new allocation has the old one's
 // name, and may start before that one ends. It returns nil if the context ended, and an error if waiting cannot help.
-func (a *Agent) openUnique(ctx context.Context) (*redis.Server, error) {
+func (a *Announcer) OpenUnique(ctx context.Context) (*redis.Server, error) {
 	for logged := (logonce.Once{}); ; {
 		why := a.duplicateMember(ctx)
 		if why == "" {
@@ -39,13 +42,13 @@ func (a *Agent) openUnique(ctx context.Context) (*redis.Server, error) {
 		select {
 		case <-ctx.Done():
 			return nil, nil
-		case <-time.After(minStepRetry):
+		case <-time.After(openRetry):
 		}
 	}
 }
 
 // duplicateMember says which other member has our id, or our place in the catalogue; or why that is unknown.
-func (a *Agent) duplicateMember(ctx context.Context) string {
+func (a *Announcer) duplicateMember(ctx context.Context) string {
 	entries, err := a.Registrar.Naming.Instances(ctx, a.Lock.Client)
 	if err != nil {
 		return err.Error()
@@ -73,7 +76,7 @@ func duplicateEntry(entries []handlers.Entry, me cluster.Master) string {
 // connect opens our Redis under our name, unless another process has a connection of that name: of two that come at the same
 // moment the one with the lower client id stays. It returns either the server, or why it was not opened, or an error that
 // waiting cannot mend.
-func (a *Agent) connect(ctx context.Context) (s *redis.Server, why string, err error) {
+func (a *Announcer) connect(ctx context.Context) (s *redis.Server, why string, err error) {
 	s, err = redis.Open(ctx, a.Creds.WithIdlePing())
 	if err != nil {
 		return nil, "", err
@@ -86,7 +89,7 @@ func (a *Agent) connect(ctx context.Context) (s *redis.Server, why string, err e
 }
 
 // checkOwnRedis says why this agent must not manage the server.
-func (a *Agent) checkOwnRedis(ctx context.Context, s *redis.Server) (why string, err error) {
+func (a *Announcer) checkOwnRedis(ctx context.Context, s *redis.Server) (why string, err error) {
 	own, err := s.Status(ctx)
 	if errors.Is(err, redis.ErrTooOld) {
 		return "", err
@@ -111,7 +114,7 @@ func (a *Agent) checkOwnRedis(ctx context.Context, s *redis.Server) (why string,
 }
 
 // idInUse says that another Redis is managed under our id, so that the lock under that id is not a predecessor's.
-func (a *Agent) idInUse(ctx context.Context, m *cluster.Master, runID string) string {
+func (a *Announcer) idInUse(ctx context.Context, m *cluster.Master, runID string) string {
 	if m == nil || m.ID != a.Me.ID || m.RunID == runID {
 		return ""
 	}

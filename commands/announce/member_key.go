@@ -1,0 +1,69 @@
+package announce
+
+import (
+	"context"
+	"time"
+
+	"resec/commands/cluster"
+	"resec/commands/failpoint"
+	"resec/commands/member"
+	"resec/commands/observable"
+)
+
+// rewriteAfter is how long a view may take to show what we wrote. No index says whether it should: Consul's index falls when
+// Consul has lost its data.
+const rewriteAfter = time.Second
+
+// KeepMemberKey writes in Consul, under our session, which instance of Redis this agent manages and where: so the master's
+// agent knows which member to record, and a holder knows to which session the lock can be transferred. It also
+// keeps what the operator had set before we changed anything, for the next agent of this member.
+func (a *Announcer) KeepMemberKey(ctx context.Context) {
+	var written cluster.MemberKey
+	var at time.Time
+	ours := false // the key is, or may be, in Consul
+	defer func() {
+		if ours && !a.GuardLeftBehind() { // otherwise the next agent needs what the operator had
+			a.deleteMemberKey(ctx)
+		}
+	}()
+	for ctx.Err() == nil {
+		k, changed := a.Known.Watch()
+		if own := k.Operator.Discover(k.Snapshot, a.Me.ID); own != k.Operator {
+			a.Known.Update(func(k *member.Snapshot) { k.Operator = own })
+			continue
+		}
+		var again <-chan time.Time
+		want, shown := cluster.OwnMemberKey(k.Snapshot, a.Me), k.View.LiveAgents[a.Me.ID]
+		ours = ours || want.Session != "" && shown.Session == want.Session // our predecessor's, whose session we have adopted
+		if want.Session != "" && k.Fresh && shown != want {
+			if want != written || time.Since(at) >= rewriteAfter {
+				written, at, ours = want, time.Now(), true
+				a.writeMemberKey(ctx, want)
+			}
+			again = time.After(rewriteAfter - time.Since(at))
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-again:
+		}
+	}
+}
+
+func (a *Announcer) writeMemberKey(ctx context.Context, key cluster.MemberKey) {
+	if err := a.Lock.PutMember(context.WithoutCancel(ctx), key); err != nil {
+		a.Log.Debug("cannot write the member key, retrying", "event", "member_key_failed", "err", err)
+		observable.Signal(a.Verify) // the session may be lost
+		return
+	}
+	failpoint.Hit("joined")
+}
+
+func (a *Announcer) deleteMemberKey(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.FinalCallTimeout())
+	defer cancel()
+	if err := a.Lock.DeleteMember(ctx, a.Me.ID); err != nil {
+		a.Log.Warn("cannot delete the member key; it goes with its session", "event", "member_key_left",
+			"member", a.Me.ID, "err", err)
+	}
+}

@@ -1,0 +1,71 @@
+package announce
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+
+	"resec/commands/cluster"
+	"resec/commands/consultest"
+	"resec/commands/member"
+	"resec/scripts/lab"
+)
+
+// The key says which instance we manage. It is deleted at the end, unless our Redis keeps a guard of ours.
+func TestKeepMemberKey(t *testing.T) {
+	t.Parallel()
+	for _, left := range []bool{false, true} {
+		a := onConsul(t)
+		a.GuardLeftBehind = func() bool { return left }
+		s := consultest.Session(t, a.Lock.Client)
+		ctx, stop := context.WithCancel(t.Context())
+		var done sync.WaitGroup
+		done.Go(func() { a.KeepMemberKey(ctx) })
+		shows := func(want cluster.MemberKey) {
+			t.Helper()
+			lab.Eventually(t, patience, func() error {
+				v, err := a.Lock.Read(t.Context())
+				if err != nil {
+					return err
+				}
+				if got := v.LiveAgents["me"]; got != want {
+					return fmt.Errorf("got %+v, want %+v", got, want)
+				}
+				a.Known.Update(func(k *member.Snapshot) { k.View = v })
+				return nil
+			})
+		}
+		a.Known.Update(func(k *member.Snapshot) {
+			k.SetSession(s)
+			k.Fresh, k.Health.Status.RunID, k.Health.Status.MinReplicas, k.Health.Status.MaxLag = true, "run-me", 2, 9
+		})
+		guard := cluster.MinReplicas{Replicas: 2, MaxLag: 9}
+		want := cluster.MemberKey{Session: s.ID, RunID: "run-me", Address: a.Me.Address, OperatorGuard: guard}
+		shows(want)
+		equal(t, "the operator's", a.Known.Load().Operator, cluster.OperatorSettings{RunID: "run-me", MinReplicas: guard})
+		ok(t, a.Lock.DeleteMember(t.Context(), "me")) // by hand
+		v, err := a.Lock.Read(t.Context())
+		ok(t, err)
+		a.Known.Update(func(k *member.Snapshot) { k.View = v })
+		shows(want)
+		stop()
+		done.Wait()
+		if !left {
+			want = cluster.MemberKey{}
+		}
+		shows(want)
+	}
+}
+
+// A key that cannot be written makes the session verified: it may be lost.
+func TestWriteMemberKey_OfALostSession(t *testing.T) {
+	t.Parallel()
+	a := onConsul(t)
+	s := consultest.Session(t, a.Lock.Client)
+	a.writeMemberKey(t.Context(), cluster.MemberKey{Session: s.ID, RunID: "run-me"})
+	equal(t, "verified", len(a.Verify), 0)
+	ok(t, s.Destroy(t.Context()))
+	a.writeMemberKey(t.Context(), cluster.MemberKey{Session: s.ID, RunID: "run-me"})
+	equal(t, "verified", len(a.Verify), 1)
+}

@@ -1,0 +1,96 @@
+package announce
+
+import (
+	"cmp"
+	"context"
+	"errors"
+
+	"resec/commands/cluster"
+	"resec/commands/lock"
+	"resec/commands/member"
+	"resec/commands/observable"
+)
+
+// KeepSession keeps a session, which is opened while our Redis is healthy and the check that it depends on is in Consul. A member
+// that does not lead has one too, so that it can acquire a free lock with one call. It returns when the context ends, and the
+// session is destroyed.
+func (a *Announcer) KeepSession(ctx context.Context) {
+	k := &lock.Keeper{Client: a.Lock.Client, Options: a.Session, Log: a.Log, Verify: a.Verify,
+		DestroyTimeout: a.FinalCallTimeout,
+		Wanted: func() (bool, <-chan struct{}) {
+			k, changed := a.Known.Watch()
+			return k.Registered && k.Probed && k.Health.Err == nil, changed
+		},
+		Began: func(s *lock.Session) { a.Known.Update(func(k *member.Snapshot) { k.SetSession(s) }) },
+		Ended: func(*lock.Session, bool) { a.Known.Update(func(k *member.Snapshot) { k.SetSession(nil) }) }}
+	k.Open = func(ctx context.Context, lost string) (*lock.Session, error) { return a.openSession(ctx, k, lost) }
+	k.Run(ctx)
+}
+
+// openSession creates a session, or adopts the one that our predecessor left: the session of the lock if that names this member,
+// otherwise that of this member's key. It returns an error while it is unknown whether there is one.
+func (a *Announcer) openSession(ctx context.Context, keeper *lock.Keeper, lost string) (*lock.Session, error) {
+	k := a.Known.Load()
+	prior, holds := priorSession(k.View, a.Me.ID)
+	if prior == "" {
+		if !k.Fresh {
+			return nil, errors.New("the lock has not been read yet")
+		}
+		return keeper.New(ctx)
+	}
+	v := k.View
+	if prior == lost {
+		var err error
+		if v, err = a.rereadLost(ctx, lost); err != nil {
+			return nil, err
+		}
+		holds = v.Session == lost
+	}
+	run := k.Health.Status.RunID
+	if why := cmp.Or(a.duplicateMember(ctx), a.idInUse(ctx, v.State.Master, run)); why != "" {
+		return nil, errors.New(why)
+	}
+	s := lock.Adopt(a.Lock.Client, prior, a.Session)
+	if holds && prior != lost && !publishes(v, a.Me.ID, run) {
+		if err := s.Destroy(ctx); err != nil {
+			return nil, err
+		}
+		a.Log.Info("predecessor held the lock for another redis instance; destroyed its session",
+			"event", "predecessor_session_destroyed", "session", s.ID)
+		return keeper.New(ctx)
+	}
+	a.Log.Info("adopted the predecessor's session", "event", "session_adopted", "session", s.ID, "holds_lock", holds)
+	a.Known.Update(func(k *member.Snapshot) { k.Adopted = s.ID })
+	observable.Signal(a.Verify)
+	return s, nil
+}
+
+// priorSession returns the session of the lock if its holder is this member, otherwise that of this member's key, and reports
+// whether it holds the lock. It returns an empty ID if there is neither.
+func priorSession(v cluster.View, id string) (session string, holds bool) {
+	if !v.Free() && v.Holder == id {
+		return v.Session, true
+	}
+	return v.LiveAgents[id].Session, false
+}
+
+// publishes reports whether the published master is this member's Redis instance.
+func publishes(v cluster.View, id, run string) bool {
+	m := v.State.Master
+	return m != nil && m.ID == id && m.RunID == run
+}
+
+// rereadLost reads the lock, because the view still shows a session that Consul reported as lost. It returns an error if the
+// session does not hold anything any more.
+func (a *Announcer) rereadLost(ctx context.Context, lost string) (cluster.View, error) {
+	v, err := a.Read(ctx)
+	if err != nil {
+		return v, err
+	}
+	if v.Session != lost && v.LiveAgents[a.Me.ID].Session != lost {
+		return v, errors.New("the watch still shows the session that was lost")
+	}
+	a.Log.Warn("session reported lost is valid again (consul's server was still replaying its log); reusing it",
+		"event", "lost_session_valid", "session", lost)
+	return v, nil
+}
