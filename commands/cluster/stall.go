@@ -19,6 +19,14 @@ const (
 	minStallLimit = 5 * StallCheckInterval / 2
 )
 
+// DetectionTime returns how long probes take to call a master unreachable; 0 if nothing is done about that early.
+func DetectionTime(earlyTakeover bool, p redis.Probe) time.Duration {
+	if !earlyTakeover {
+		return 0
+	}
+	return time.Duration(p.Failures) * p.Timeout
+}
+
 // StallLimit returns how long the process of a master may stall without a consequence. detection is how long it takes to call a
 // master unreachable; 0: there is no early takeover.
 //

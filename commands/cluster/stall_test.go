@@ -7,6 +7,16 @@ import (
 	"resec/handlers/redis"
 )
 
+func TestDetectionTime(t *testing.T) {
+	p := redis.Probe{Every: time.Minute, Timeout: 500 * time.Millisecond, Failures: 2}
+	if got := DetectionTime(false, p); got != 0 {
+		t.Errorf("without an early takeover: got %s", got)
+	}
+	if got := DetectionTime(true, p); got != time.Second {
+		t.Errorf("with an early takeover: got %s", got)
+	}
+}
+
 // A master that stalled for less than the limit closes before another one can open.
 func TestStallLimit(t *testing.T) {
 	const s = time.Second
