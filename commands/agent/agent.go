@@ -2,7 +2,7 @@
 //
 // The agent keeps what it knows in one snapshot, which watchers update and all others read. One goroutine, the controller,
 // decides by it and acts: it contends for the lock, runs a term of leadership, follows, or parks. Every change of our own
-// Redis goes through localRedis. README.md in this folder has the map.
+// Redis goes through localredis.Redis. README.md in this folder has the map.
 package agent
 
 import (
@@ -18,6 +18,7 @@ import (
 	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/hooks"
+	"resec/commands/localredis"
 	"resec/commands/lock"
 	"resec/commands/member"
 	"resec/commands/metrics"
@@ -51,7 +52,7 @@ type Agent struct {
 	surveyor      *survey.Surveyor
 	verifySession chan struct{} // asks the session keeper whether our session still exists
 	hooks         *hooks.Runner
-	local         *localRedis // set before ready is
+	local         *localredis.Redis // set before ready is
 	links         replicaLinks
 	shutdown      shutdown
 	ready         atomic.Bool // local and known may be read from outside
@@ -80,11 +81,11 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer server.Close()
-	a.local = newLocalRedis(server, a.Creds, a.Log)
+	a.local = localredis.New(server, a.Creds, a.Log)
 	a.observer = a.newObserver()
 	a.surveyor = &survey.Surveyor{ID: a.Me.ID, Lock: a.Lock, Naming: a.Registrar.Naming, Creds: a.Creds,
-		Own: a.local.status, Log: a.Log}
-	defer a.local.close()
+		Own: a.local.Status, Log: a.Log}
+	defer a.local.Close()
 	a.ready.Store(true)
 	defer a.ready.Store(false)
 	defer context.AfterFunc(ctx, a.shutdown.request)()
@@ -104,9 +105,10 @@ func (a *Agent) work(ctx context.Context) error {
 	a.Registrar.DeregisterTimeout = a.shutdown.finalCallTimeout
 	outer, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	fencer := a.newFencer()
 	g, outer := errgroup.WithContext(outer)
 	g.Go(func() error { return a.observer.Run(outer) })
-	g.Go(func() error { a.keepReplicationConfig(outer); return nil })
+	g.Go(func() error { a.local.KeepReplicationConfig(outer, a.known, a.masterService()); return nil })
 	g.Go(func() error { newMasterMonitor(a).run(outer); return nil })
 	g.Go(func() error {
 		if err := a.Registrar.Run(outer); err != nil {
@@ -117,24 +119,24 @@ func (a *Agent) work(ctx context.Context) error {
 	})
 	g.Go(func() error { a.keepSession(outer); return nil })
 	g.Go(func() error { a.keepMemberKey(outer); return nil })
-	g.Go(func() error { a.fenceAtLeaseEnd(outer); return nil })
+	g.Go(func() error { fencer.RunLease(outer); return nil })
 	g.Go(func() error { member.WatchPause(outer, a.known, a.Log); return nil })
 	g.Go(func() error {
 		defer stop()
-		return a.control(ctx, outer)
+		return a.control(ctx, outer, fencer)
 	})
 	return g.Wait()
 }
 
-// control runs the controller until ctx ends, then restores Redis. An error of the controller means that the agent is
-// misconfigured: it has changed nothing, so there is nothing to restore.
-func (a *Agent) control(ctx, outer context.Context) error {
+// control runs the controller and the watch of stalls until ctx ends, then restores Redis. An error of the controller means that
+// the agent is misconfigured: it has changed nothing, so there is nothing to restore.
+func (a *Agent) control(ctx, outer context.Context, fencer *localredis.Fencer) error {
 	inner, end := context.WithCancel(outer)
 	defer end()
 	defer context.AfterFunc(ctx, end)()
 	c := newController(a)
 	var stalls sync.WaitGroup
-	stalls.Go(func() { a.watchStalls(inner) })
+	stalls.Go(func() { fencer.RunStalls(inner) })
 	err := c.run(inner)
 	end()
 	stalls.Wait()
@@ -147,8 +149,22 @@ func (a *Agent) control(ctx, outer context.Context) error {
 
 // newObserver returns what updates the snapshot with each view of the lock and each probe of our Redis.
 func (a *Agent) newObserver() *observe.Observer {
-	return &observe.Observer{Lock: a.Lock, Redis: a.local.server, Probe: a.Probe, ProbeNow: a.local.probeNow, Log: a.Log,
+	return &observe.Observer{Lock: a.Lock, Redis: a.local, Probe: a.Probe, ProbeNow: a.local.ProbeRequests(), Log: a.Log,
 		Update: func(change func(*observe.Snapshot)) {
 			a.known.Update(func(k *member.Snapshot) { change(&k.Observation) })
 		}}
+}
+
+// newFencer returns what fences our Redis while it may no longer be the only master.
+func (a *Agent) newFencer() *localredis.Fencer {
+	return &localredis.Fencer{Redis: a.local, Known: a.known, ID: a.Me.ID, Guard: a.Guard, StallLimit: a.stallLimit(),
+		Streams: a.links.streams, Fenced: a.notifyFenced, Log: a.Log}
+}
+
+// detectionTime is how long it takes to call a master unreachable; 0 if nothing is done about that early.
+func (a *Agent) detectionTime() time.Duration { return cluster.DetectionTime(a.EarlyTakeover, a.Probe) }
+
+// stallLimit is for how long this process may not have run without a consequence.
+func (a *Agent) stallLimit() time.Duration {
+	return cluster.StallLimit(time.Duration(a.Guard.MaxLag)*time.Second, a.Registrar.Interval, a.detectionTime())
 }

@@ -200,10 +200,10 @@ func (c *controller) logWait(why string, bad bool) {
 		return
 	}
 	if bad {
-		c.a.Log.Warn("the agent waits", "event", "agent_waits", "redis", c.a.local.addr(), "why", why)
+		c.a.Log.Warn("the agent waits", "event", "agent_waits", "redis", c.a.local.Addr(), "why", why)
 		return
 	}
-	c.a.Log.Debug("the agent waits", "event", "agent_waits", "redis", c.a.local.addr(), "why", why)
+	c.a.Log.Debug("the agent waits", "event", "agent_waits", "redis", c.a.local.Addr(), "why", why)
 }
 
 // isNew reports whether a step's failure is to be logged: once for as long as the same step fails for the same kind of reason.

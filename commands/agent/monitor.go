@@ -115,7 +115,7 @@ func (m *masterMonitor) observe(ctx context.Context, master cluster.Master, h re
 
 // park parks our Redis if it still follows that master.
 func (m *masterMonitor) park(ctx context.Context, master cluster.Master, why string) {
-	parked, err := m.a.local.parkIfFollowing(ctx, master.Address)
+	parked, err := m.a.local.ParkIfFollowing(ctx, master.Address)
 	if why == "" {
 		why = "another instance answers at its address"
 	}

@@ -25,7 +25,7 @@ func TestMasterMonitor_Parks(t *testing.T) {
 		{"another instance answers", redis.Health{Status: redis.Status{RunID: "run-new"}}, true},
 	} {
 		m.observe(t.Context(), of, tt.h)
-		equal(t, tt.name, a.local.now(t).Parked(), tt.want)
+		equal(t, tt.name, status(t, a.local).Parked(), tt.want)
 		equal(t, "failure without early takeover", a.known.Load().Failure, cluster.MasterFailure{})
 	}
 }

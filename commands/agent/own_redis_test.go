@@ -1,36 +1,11 @@
 package agent
 
 import (
-	"context"
-	"errors"
 	"testing"
 	"time"
 
-	"resec/handlers/redis"
 	"resec/scripts/lab"
 )
-
-// Replication is configured once for each instance, and again after a failure.
-func TestConfigureReplication(t *testing.T) {
-	t.Parallel()
-	a, r := withRedis(t)
-	h := redis.Health{Status: a.local.now(t)}
-	has := a.configureReplication(t.Context(), h, replicationConfig{})
-	equal(t, "configured", has.runID, h.Status.RunID)
-	equal(t, "again", a.configureReplication(t.Context(), h, has), has)
-	down := redis.Health{Err: errors.New("down"), Status: redis.Status{RunID: "run-new"}}
-	equal(t, "it is down", a.configureReplication(t.Context(), down, has), has)
-	denied := redis.Health{AccessErr: errors.New("denied"), Status: redis.Status{RunID: "run-new"}}
-	equal(t, "it denies access", a.configureReplication(t.Context(), denied, has), has)
-	r.Kill() // from here on a call would fail
-	equal(t, "once more", a.configureReplication(t.Context(), h, has), has)
-	ended, end := context.WithCancel(t.Context())
-	end()
-	failed := a.configureReplication(ended, h, replicationConfig{})
-	equal(t, "after a failure", failed.runID, "")
-	equal(t, "it is logged", failed.failed != "", true)
-	equal(t, "once", a.configureReplication(ended, h, failed), failed)
-}
 
 // A master's agent that does not reach it parks its replica, unless one more probe answers.
 func TestDetach(t *testing.T) {
@@ -48,26 +23,27 @@ func TestDetach(t *testing.T) {
 	m := master("b", runID, 1)
 	m.Address = other.Addr
 	ok(t, c.detach(t.Context(), m))
-	equal(t, "it answers", a.local.now(t).Parked(), false)
+	equal(t, "it answers", status(t, a.local).Parked(), false)
 	m.RunID = "run-old"
 	ok(t, c.detach(t.Context(), m))
-	equal(t, "another instance answers", a.local.now(t).Parked(), true)
+	equal(t, "another instance answers", status(t, a.local).Parked(), true)
 	_, err = r.Do("REPLICAOF", other.Host, "6379")
 	ok(t, err)
 	m.RunID = runID
 	other.Kill()
 	ok(t, c.detach(t.Context(), m))
-	equal(t, "it is down", a.local.now(t).Parked(), true)
+	equal(t, "it is down", status(t, a.local).Parked(), true)
 }
 
 // Our Redis is not managed if another process manages it, or if our address leads to another one.
 func TestCheckOwnRedis(t *testing.T) {
 	t.Parallel()
-	a, r := withRedis(t)
-	a.Me.Address = r.Addr
+	a := bareAgent()
+	server, creds, r := openRedis(t)
+	a.Creds, a.Me.Address = creds, r.Addr
 	check := func() string {
 		t.Helper()
-		why, err := a.checkOwnRedis(t.Context(), a.local.server)
+		why, err := a.checkOwnRedis(t.Context(), server)
 		ok(t, err)
 		return why
 	}

@@ -131,7 +131,7 @@ func (c *contender) detach(ctx context.Context, m *cluster.Master) error {
 	if st, err := c.a.surveyor.Probe(ctx, m.Address, survey.ProbeTimeout); err == nil && st.RunID == m.RunID {
 		return nil
 	}
-	parked, err := c.a.local.parkIfFollowing(ctx, m.Address)
+	parked, err := c.a.local.ParkIfFollowing(ctx, m.Address)
 	if parked && err == nil {
 		c.a.Log.Warn("master is unreachable; redis is parked so that the master's guard closes", "event", "master_unreachable",
 			"master", m.ID, "addr", m.Address)

@@ -26,7 +26,7 @@ func TestProveFailure(t *testing.T) {
 	runID, err := other.Info("run_id")
 	ok(t, err)
 	k := situation(func(k *cluster.Snapshot) {
-		k.Health.Status = a.local.now(t)
+		k.Health.Status = status(t, a.local)
 		k.View.State.Master.RunID, k.View.State.Master.Address = runID, other.Addr
 		k.View.State.Histories = []string{k.Health.Status.Position.ReplID}
 		k.View.State.Members = map[string]cluster.MemberRecord{"a": {RunID: runID, Address: other.Addr, InSyncTerm: 4},
@@ -41,14 +41,14 @@ func TestProveFailure(t *testing.T) {
 		t.Errorf("it answers: %s, %v", again, err)
 	}
 	equal(t, "the failure is forgotten", a.known.Load().Failure, cluster.MasterFailure{})
-	equal(t, "parked", a.local.now(t).Parked(), false)
+	equal(t, "parked", status(t, a.local).Parked(), false)
 
 	other.Kill()
 	again, err = c.proveFailure(t.Context(), k)
 	if again <= 0 || again > cluster.ConfirmDownDelay || err != nil {
 		t.Errorf("it was found down once: %s, %v", again, err)
 	}
-	equal(t, "parked", a.local.now(t).Parked(), true)
+	equal(t, "parked", status(t, a.local).Parked(), true)
 	lab.Eventually(t, patience, func() error {
 		again, err := c.proveFailure(t.Context(), k)
 		if err == nil && again > 0 {
@@ -71,12 +71,13 @@ func TestRedisUntouched(t *testing.T) {
 	untouched := func(k member.Snapshot) bool { return h.redisUntouched(t.Context(), k) }
 	equal(t, "as we left it", untouched(leading()), true)
 	equal(t, "our session is lost", untouched(leading(clustertest.WithoutSession)), false)
-	ok(t, a.local.fence(t.Context(), fencedForStall))
+	ok(t, a.local.FenceAfterLoss(t.Context()))
 	equal(t, "fenced", untouched(leading()), false)
-	unfence(t, a.local, fencedForStall)
-	ok(t, a.local.park(t.Context()))
+	_, err := r.Do("CONFIG", "SET", "min-replicas-to-write", "0")
+	ok(t, err)
+	ok(t, a.local.Park(t.Context()))
 	equal(t, "parked", untouched(leading()), false)
-	_, err := r.Do("REPLICAOF", "NO", "ONE")
+	_, err = r.Do("REPLICAOF", "NO", "ONE")
 	ok(t, err)
 	equal(t, "a master again", untouched(leading()), true)
 	r.Kill()

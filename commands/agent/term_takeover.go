@@ -75,7 +75,7 @@ func (t *leaderTerm) options(ctx context.Context, k member.Snapshot, won *wonLoc
 	me := a.Me
 	me.Term = c.highestTerm
 	o := takeover.Takeover{Lock: a.Lock, Session: t.session, Log: a.Log,
-		Self: takeover.Self{Me: me, Service: a.masterService(), Redis: ownRedis{a.local}, Creds: a.Creds,
+		Self: takeover.Self{Me: me, Service: a.masterService(), Redis: a.local.ForTakeover(), Creds: a.Creds,
 			Guard: a.Guard, OperatorGuard: k.Operator.MinReplicas, HandedOff: c.handedOff},
 		Peers: takeover.Peers{KeepMembers: true, Recorded: recordedPeers(k.View, a.Me.ID), ConfirmEligible: c.confirmEligible(k),
 			WaitForSlowUntil: won.leaderlessSince.Add(c.slowMemberGrace())},
