@@ -2,7 +2,7 @@
 //
 // The agent keeps what it knows in one snapshot, which watchers update and all others read. One goroutine, the controller,
 // decides by it and acts: it contends for the lock, runs a term of leadership, follows, or parks. Every change of our own
-// Redis goes through localRedis. The package announce keeps the member present in Consul. README.md in this folder has the map.
+// Redis goes through localredis.Redis. The package announce keeps the member present in Consul. README.md in this folder has the map.
 package agent
 
 import (
@@ -19,6 +19,7 @@ import (
 	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/hooks"
+	"resec/commands/localredis"
 	"resec/commands/lock"
 	"resec/commands/member"
 	"resec/commands/metrics"
@@ -53,7 +54,7 @@ type Agent struct {
 	surveyor      *survey.Surveyor
 	verifySession chan struct{} // asks the session keeper whether our session still exists
 	hooks         *hooks.Runner
-	local         *localRedis // set before ready is
+	local         *localredis.Redis // set before ready is
 	links         replicaLinks
 	shutdown      shutdown
 	ready         atomic.Bool // local and known may be read from outside
@@ -87,11 +88,11 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer server.Close()
-	a.local = newLocalRedis(server, a.Creds, a.Log)
+	a.local = localredis.New(server, a.Creds, a.Log)
 	a.observer = a.newObserver()
 	a.surveyor = &survey.Surveyor{ID: a.Me.ID, Lock: a.Lock, Naming: a.Registrar.Naming, Creds: a.Creds,
-		Own: a.local.status, Log: a.Log}
-	defer a.local.close()
+		Own: a.local.Status, Log: a.Log}
+	defer a.local.Close()
 	a.ready.Store(true)
 	defer a.ready.Store(false)
 	defer context.AfterFunc(ctx, a.shutdown.request)()
@@ -103,31 +104,32 @@ func (a *Agent) Run(ctx context.Context) error {
 func (a *Agent) work(ctx context.Context) error {
 	outer, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	fencer := a.newFencer()
 	g, outer := errgroup.WithContext(outer)
 	g.Go(func() error { return a.observer.Run(outer) })
-	g.Go(func() error { a.keepReplicationConfig(outer); return nil })
+	g.Go(func() error { a.local.KeepReplicationConfig(outer, a.known, a.masterService()); return nil })
 	g.Go(func() error { a.newMonitor().Run(outer); return nil })
 	g.Go(func() error { a.announcer.KeepRegistered(outer); return nil })
 	g.Go(func() error { a.announcer.KeepSession(outer); return nil })
 	g.Go(func() error { a.announcer.KeepMemberKey(outer); return nil })
-	g.Go(func() error { a.fenceAtLeaseEnd(outer); return nil })
+	g.Go(func() error { fencer.RunLease(outer); return nil })
 	g.Go(func() error { member.WatchPause(outer, a.known, a.Log); return nil })
 	g.Go(func() error {
 		defer stop()
-		return a.control(ctx, outer)
+		return a.control(ctx, outer, fencer)
 	})
 	return g.Wait()
 }
 
-// control runs the controller until ctx ends, then restores Redis. An error of the controller means that the agent is
-// misconfigured: it has changed nothing, so there is nothing to restore.
-func (a *Agent) control(ctx, outer context.Context) error {
+// control runs the controller and the watch of stalls until ctx ends, then restores Redis. An error of the controller means that
+// the agent is misconfigured: it has changed nothing, so there is nothing to restore.
+func (a *Agent) control(ctx, outer context.Context, fencer *localredis.Fencer) error {
 	inner, end := context.WithCancel(outer)
 	defer end()
 	defer context.AfterFunc(ctx, end)()
 	c := newController(a)
 	var stalls sync.WaitGroup
-	stalls.Go(func() { a.watchStalls(inner) })
+	stalls.Go(func() { fencer.RunStalls(inner) })
 	err := c.run(inner)
 	end()
 	stalls.Wait()
@@ -141,7 +143,7 @@ func (a *Agent) control(ctx, outer context.Context) error {
 // newMonitor returns what watches the master that our Redis follows.
 func (a *Agent) newMonitor() *monitor.Monitor {
 	return &monitor.Monitor{ID: a.Me.ID, Known: a.known, Creds: a.Creds, Probe: a.Probe, EarlyTakeover: a.EarlyTakeover,
-		ParkIfFollowing: a.local.parkIfFollowing, Log: a.Log}
+		ParkIfFollowing: a.local.ParkIfFollowing, Log: a.Log}
 }
 
 // newAnnouncer returns what keeps this member present in Consul. It reads the lock through the observer, which exists once our
@@ -155,8 +157,20 @@ func (a *Agent) newAnnouncer() *announce.Announcer {
 
 // newObserver returns what updates the snapshot with each view of the lock and each probe of our Redis.
 func (a *Agent) newObserver() *observe.Observer {
-	return &observe.Observer{Lock: a.Lock, Redis: a.local.server, Probe: a.Probe, ProbeNow: a.local.probeNow, Log: a.Log,
+	return &observe.Observer{Lock: a.Lock, Redis: a.local, Probe: a.Probe, ProbeNow: a.local.ProbeRequests(), Log: a.Log,
 		Update: func(change func(*observe.Snapshot)) {
 			a.known.Update(func(k *member.Snapshot) { change(&k.Observation) })
 		}}
+}
+
+// newFencer returns what fences our Redis while it may no longer be the only master.
+func (a *Agent) newFencer() *localredis.Fencer {
+	return &localredis.Fencer{Redis: a.local, Known: a.known, ID: a.Me.ID, Guard: a.Guard, StallLimit: a.stallLimit(),
+		Streams: a.links.streams, Fenced: a.notifyFenced, Log: a.Log}
+}
+
+// stallLimit is for how long this process may not have run without a consequence.
+func (a *Agent) stallLimit() time.Duration {
+	detection := cluster.DetectionTime(a.Probe, a.EarlyTakeover)
+	return cluster.StallLimit(time.Duration(a.Guard.MaxLag)*time.Second, a.Registrar.Interval, detection)
 }

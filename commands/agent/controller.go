@@ -36,7 +36,7 @@ type controller struct {
 func newController(a *Agent) *controller {
 	return &controller{a: a, contender: contend.Contender{ID: a.Me.ID, Lock: a.Lock, Surveyor: a.surveyor, Known: a.known,
 		Probe: a.Probe, Interval: a.Registrar.Interval, SessionTTL: a.Session.TTL, EarlyTakeover: a.EarlyTakeover,
-		Verify: a.verifySession, Wrote: a.observer.Wrote, SetReason: a.setReason, ParkIfFollowing: a.local.parkIfFollowing,
+		Verify: a.verifySession, Wrote: a.observer.Wrote, SetReason: a.setReason, ParkIfFollowing: a.local.ParkIfFollowing,
 		Log: a.Log}}
 }
 
@@ -204,10 +204,10 @@ func (c *controller) logWait(why string, bad bool) {
 		return
 	}
 	if bad {
-		c.a.Log.Warn("the agent waits", "event", "agent_waits", "redis", c.a.local.addr(), "why", why)
+		c.a.Log.Warn("the agent waits", "event", "agent_waits", "redis", c.a.local.Addr(), "why", why)
 		return
 	}
-	c.a.Log.Debug("the agent waits", "event", "agent_waits", "redis", c.a.local.addr(), "why", why)
+	c.a.Log.Debug("the agent waits", "event", "agent_waits", "redis", c.a.local.Addr(), "why", why)
 }
 
 // isNew reports whether a step's failure is to be logged: once for as long as the same step fails for the same kind of reason.

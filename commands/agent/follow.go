@@ -19,7 +19,7 @@ func (c *controller) follow(ctx context.Context, k member.Snapshot) error {
 	m := k.View.State.Master
 	to := handlers.Target{Addr: m.Address, RunID: m.RunID, Force: k.View.State.ForcedToFollow(c.a.Me.ID),
 		Confirm: func(ctx context.Context) error { return c.a.confirmHolder(ctx, k) }}
-	res, err := c.a.local.follow(ctx, to)
+	res, err := c.a.local.Follow(ctx, to)
 	if errors.Is(err, lock.ErrChanged) {
 		return nil
 	}
@@ -81,11 +81,11 @@ func (c *controller) parkAndWait(ctx context.Context, k member.Snapshot, why str
 	if cluster.UnelectedMaster(k.Snapshot) && c.warnedRunID != st.RunID {
 		c.warnedRunID = st.RunID
 		c.a.Log.Warn("redis came up as a master; parking it. Start it with `--replicaof 127.0.0.1 1`, so that it takes no writes",
-			"event", "started_as_master", "redis", c.a.local.addr(), "run_id", st.RunID)
+			"event", "started_as_master", "redis", c.a.local.Addr(), "run_id", st.RunID)
 	}
-	err := c.a.local.park(ctx)
+	err := c.a.local.Park(ctx)
 	if err != nil && ctx.Err() == nil && c.isNew("park", err) {
-		c.a.Log.Warn("cannot park redis, retrying", "event", "park_own_failed", "redis", c.a.local.addr(), "err", err)
+		c.a.Log.Warn("cannot park redis, retrying", "event", "park_own_failed", "redis", c.a.local.Addr(), "err", err)
 	}
 	return err
 }
@@ -98,19 +98,19 @@ func (c *controller) reconcile(ctx context.Context, k member.Snapshot) {
 		return
 	}
 	if st.ReplicaWritable {
-		if err := c.a.local.setReadOnly(ctx); err != nil {
+		if err := c.a.local.SetReadOnly(ctx); err != nil {
 			if c.readOnly.Changed(lock.ErrorKind(err)) {
 				c.a.Log.Warn("replica-read-only is not yes and cannot be set, retrying", "event", "read_only_failed",
-					"redis", c.a.local.addr(), "err", err)
+					"redis", c.a.local.Addr(), "err", err)
 			}
 			return
 		}
 		c.a.Log.Warn("replica-read-only was not yes, so a replica took writes; it is set to yes", "event", "read_only_set",
-			"redis", c.a.local.addr())
+			"redis", c.a.local.Addr())
 	}
 	own := cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}
 	differs := k.Operator.RunID == st.RunID && own != k.Operator.MinReplicas
 	if differs && !st.Fenced() && k.Operator.Persisted(k.Snapshot, c.a.Me.ID) {
-		_ = c.a.local.restoreSettings(ctx, k.Operator.MinReplicas) // its error is logged; the next snapshot tries again
+		_ = c.a.local.RestoreSettings(ctx, k.Operator.MinReplicas) // its error is logged; the next snapshot tries again
 	}
 }

@@ -34,7 +34,7 @@ func (h *handover) redisUntouched(ctx context.Context, k member.Snapshot) bool {
 	if k.SessionID != h.session.ID {
 		return false
 	}
-	st, err := h.c.a.local.status(ctx)
+	st, err := h.c.a.local.Status(ctx)
 	return err == nil && st.Master && !st.Fenced()
 }
 
@@ -57,8 +57,8 @@ func (h *handover) reclaim(ctx context.Context, k member.Snapshot) (term uint64,
 	}
 	k.SetSession(h.session)
 	t := newLeaderTerm(c, k)
-	c.a.local.setLeading(true)
-	defer c.a.local.setLeading(false)
+	c.a.local.SetLeading(true)
+	defer c.a.local.SetLeading(false)
 	done, err := t.takeOver(ctx, k, won, takeover.NewTimeline(), nil)
 	if done == nil {
 		return 0, err

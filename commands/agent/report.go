@@ -51,7 +51,7 @@ func (a *Agent) Report(ctx context.Context, behind bool) Report {
 	if s := a.known.Load().View.State; behind && s.Master != nil && s.Master.ID != a.Me.ID {
 		probing.Go(func() { master = a.probeMaster(ctx, s) })
 	}
-	own, err := a.local.status(ctx)
+	own, err := a.local.Status(ctx)
 	probing.Wait()
 	k := a.known.Load() // after the probes: what was lost meanwhile is lost
 	if h := k.Health; err != nil && redis.Replied(err) && h.Err == nil && h.Status.RunID != "" {

@@ -44,14 +44,14 @@ func (c *controller) restore(ctx context.Context) {
 		}
 	}
 	if st.Master && st.Fenced() {
-		if err := a.local.park(ctx); err != nil {
+		if err := a.local.Park(ctx); err != nil {
 			a.Log.Error("cannot park redis; it stays a fenced master", "event", "park_at_stop_failed",
-				"redis", a.local.addr(), "err", err)
+				"redis", a.local.Addr(), "err", err)
 			return
 		}
 	}
 	if guardDiffers(k, st) && (!st.Master || st.Fenced()) {
-		_ = a.local.restoreSettings(ctx, k.Operator.MinReplicas) // its error is logged
+		_ = a.local.RestoreSettings(ctx, k.Operator.MinReplicas) // its error is logged
 	}
 	failpoint.Hit("restored")
 }
@@ -84,7 +84,7 @@ func (c *controller) handOverLate(ctx context.Context, k member.Snapshot, st red
 func (c *controller) waitUntilReplica(ctx context.Context) (redis.Status, error) {
 	for end := time.Now().Add(successorTimeout); ; {
 		k := c.a.known.Load()
-		st, err := c.a.local.status(ctx)
+		st, err := c.a.local.Status(ctx)
 		if err != nil || c.a.shutdown.guardLeftBehind.Load() || !c.awaitsSuccessor(k, st) || time.Now().After(end) {
 			return st, err
 		}
@@ -118,7 +118,7 @@ func (c *controller) removeGuard(ctx context.Context, k member.Snapshot, s *lock
 		return err
 	}
 	if err == nil {
-		err = c.a.local.restoreSettings(ctx, k.Operator.MinReplicas)
+		err = c.a.local.RestoreSettings(ctx, k.Operator.MinReplicas)
 	}
 	if free := c.a.Lock.Release(ctx, s.ID, v, cluster.WhyLeaving); !errors.Is(free, lock.ErrChanged) { // or it was lost by itself
 		err = errors.Join(err, free)

@@ -14,22 +14,21 @@ import (
 func onServers(t *testing.T) (*Agent, *lab.Redis) {
 	t.Helper()
 	a := onConsul(t)
-	var r *lab.Redis
-	a.local, r = localServer(t)
-	a.Creds, a.Me.Address = a.local.creds, r.Addr
-	a.surveyor.Creds, a.surveyor.Own = a.Creds, a.local.status
+	r := a.giveRedis(t)
+	a.Me.Address = r.Addr
+	a.surveyor.Creds, a.surveyor.Own = a.Creds, a.local.Status
 	return a, r
 }
 
 // publish makes our Redis, with a guard, the published master under a session; and the agent know that.
 func (a *Agent) publish(t *testing.T, s *lock.Session, holder string) member.Snapshot {
 	t.Helper()
-	m := master("me", a.local.now(t).RunID, 1)
+	m := master("me", status(t, a.local).RunID, 1)
 	m.Address, m.Guard, m.MaxLag = a.Me.Address, 1, 4
-	ok(t, a.local.setGuard(t.Context(), a.local.now(t), cluster.MinReplicas{Replicas: 1, MaxLag: 4}, lasting(), time.Hour))
+	ok(t, a.local.SetGuard(t.Context(), status(t, a.local), cluster.MinReplicas{Replicas: 1, MaxLag: 4}, lasting(), time.Hour))
 	k := member.Snapshot{}
 	k.View = acquire(t, a, s, holder, m)
-	k.Fresh, k.Probed, k.Health.Status = true, true, a.local.now(t)
+	k.Fresh, k.Probed, k.Health.Status = true, true, status(t, a.local)
 	k.SetSession(s)
 	k.Operator = cluster.OperatorSettings{RunID: m.RunID, MinReplicas: cluster.MinReplicas{MaxLag: 10}}
 	a.known.Update(func(is *member.Snapshot) { *is = k })
@@ -58,12 +57,12 @@ func TestRestore(t *testing.T) {
 		}, guard, true, true},
 		{"a replica", func(t *testing.T, a *Agent, s *lock.Session, r *lab.Redis) {
 			k := a.publish(t, s, "me")
-			ok(t, a.local.park(t.Context()))
+			ok(t, a.local.Park(t.Context()))
 			a.known.Update(func(is *member.Snapshot) { *is = k; is.View.State.Master = nil })
 		}, own, false, false},
 		{"a fenced master that is not published", func(t *testing.T, a *Agent, s *lock.Session, r *lab.Redis) {
 			a.publish(t, s, "me")
-			ok(t, a.local.fence(t.Context(), fencedForStall))
+			ok(t, a.local.FenceAfterLoss(t.Context()))
 			a.known.Update(func(k *member.Snapshot) { k.View.State.Master = nil })
 		}, own, false, false},
 		{"a master that is not published", func(t *testing.T, a *Agent, s *lock.Session, _ *lab.Redis) {
@@ -87,7 +86,7 @@ func TestRestore(t *testing.T) {
 			c := newController(a)
 			c.restore(t.Context())
 			c.background.Wait()
-			st := a.local.now(t)
+			st := status(t, a.local)
 			equal(t, "settings", cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}, tt.want)
 			equal(t, "master", st.Master, tt.master)
 			equal(t, "left behind", a.shutdown.guardLeftBehind.Load(), tt.left)

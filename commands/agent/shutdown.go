@@ -95,13 +95,13 @@ func (c *controller) handOverAndRelease(ctx context.Context, s *lock.Session, te
 	failpoint.Hit("leaving")
 	if down := a.consulError(ctx); down != nil {
 		a.Log.Warn("mastership is not handed over because consul does not answer; redis stays master under its guard",
-			"event", "handover_impossible", "redis", a.local.addr(), "err", down)
+			"event", "handover_impossible", "redis", a.local.Addr(), "err", down)
 		c.leaveWritable(ctx, s, down)
 		return nil
 	}
 	if k := a.known.Load(); k.Paused {
 		a.Log.Warn("mastership is not handed over because the cluster is paused; redis stays master", "event", "handover_paused",
-			"redis", a.local.addr(), "until", k.View.Pause.Until)
+			"redis", a.local.Addr(), "until", k.View.Pause.Until)
 		c.leaveWritable(ctx, s, nil)
 		a.release(ctx, remaining(ctx), s.ID, cluster.WhyLeaving, "the agent leaves")
 		return nil
@@ -117,7 +117,7 @@ func (c *controller) handOverAndRelease(ctx context.Context, s *lock.Session, te
 	}
 	if err == nil {
 		a.Log.Warn("no member can take mastership over; redis stays master, and its guard is to be removed", "event", "no_successor",
-			"redis", a.local.addr())
+			"redis", a.local.Addr())
 	} else if down := c.handoverFailed(ctx, to, err); down != nil {
 		c.leaveWritable(ctx, s, down)
 		return nil
@@ -168,7 +168,7 @@ func (c *controller) leaveWritable(ctx context.Context, s *lock.Session, down er
 	ctx, cancel := context.WithTimeout(ctx, removeGuardTimeout)
 	defer cancel()
 	k := a.known.Load()
-	st, err := a.local.status(ctx)
+	st, err := a.local.Status(ctx)
 	if redis.Refused(err) || err == nil && !guardDiffers(k, st) {
 		return // there is nothing of ours on it, or it is down
 	}
@@ -189,14 +189,14 @@ func (a *Agent) clearStallFence(ctx context.Context, k member.Snapshot, st redis
 	if m := k.View.State.Master; m == nil || m.RunID != st.RunID {
 		return nil
 	}
-	return a.local.clearStallFence(ctx, st, k.View.State.Guard())
+	return a.local.ClearStallFence(ctx, st, k.View.State.Guard())
 }
 
 // logGuardLeft notes that our Redis may keep a guard of ours.
 func (a *Agent) logGuardLeft(why error) {
 	a.shutdown.guardLeftBehind.Store(true)
 	a.Log.Error("stopping without restoring redis; its min-replicas settings stay as resec set them until an agent returns",
-		"event", "guard_left_behind", "redis", a.local.addr(), "err", why)
+		"event", "guard_left_behind", "redis", a.local.Addr(), "err", why)
 }
 
 // guardDiffers reports whether our Redis has another guard than its operator's.

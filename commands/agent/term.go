@@ -77,11 +77,11 @@ func (t *leaderTerm) begin(k member.Snapshot, v cluster.View, began time.Time, t
 	t.c.contender.HighestTerm = v.State.Term()
 	t.Term = cluster.Term{ID: t.a.Me.ID, Session: t.session.ID, Index: v.Index, Number: v.State.Term(),
 		RunID: v.State.Master.RunID, Since: time.Now()}
-	t.a.Log.Info("redis is promoted and published as master", "event", "promoted", "redis", t.a.local.addr(), "term", t.Number,
+	t.a.Log.Info("redis is promoted and published as master", "event", "promoted", "redis", t.a.local.Addr(), "term", t.Number,
 		"took", t.Since.Sub(began).Round(time.Millisecond))
 	t.a.observer.Wrote(v)
 	t.a.known.Update(func(k *member.Snapshot) { k.HasLed = true })
-	t.a.local.probeSoon()
+	t.a.local.ProbeSoon()
 }
 
 // failed does what is left to do after a takeover that failed.
@@ -95,18 +95,18 @@ func (t *leaderTerm) failed(ctx context.Context, done *takeover.Done, release fu
 	}
 	if ctx.Err() == nil && t.c.failures == 0 {
 		t.a.Log.Error("promotion failed; the lock is released", "event", "promotion_failed",
-			"redis", t.a.local.addr(), "err", err)
+			"redis", t.a.local.Addr(), "err", err)
 	}
 	release() // the master monitor has to park our Redis again, even if Consul hangs
 	t.a.release(ctx, lock.CallTimeout, t.session.ID, cluster.WhyFailed, err.Error())
-	t.a.local.probeSoon()
+	t.a.local.ProbeSoon()
 	return err
 }
 
 // lead begins leadership: a context that ends when the lock is lost, and has ended if it was lost already. The function that
 // it returns ends leadership; it may be called more than once.
 func (t *leaderTerm) lead(ctx context.Context) (context.Context, func()) {
-	t.a.local.setLeading(true)
+	t.a.local.SetLeading(true)
 	ctx, cancel := context.WithCancelCause(ctx)
 	lost := func(k member.Snapshot) bool {
 		return k.SessionID != t.session.ID || k.Fresh && k.View.Session != t.session.ID
@@ -132,7 +132,7 @@ func (t *leaderTerm) lead(ctx context.Context) (context.Context, func()) {
 	return ctx, func() {
 		cancel(nil)
 		<-ended
-		t.a.local.setLeading(false)
+		t.a.local.SetLeading(false)
 	}
 }
 
@@ -168,13 +168,13 @@ func (t *leaderTerm) hold(ctx, held context.Context) cluster.EndReason {
 // finish does what the end of a term needs: first with our Redis, then with the lock.
 func (t *leaderTerm) finish(ctx context.Context, why cluster.EndReason) {
 	a := t.a
-	a.Log.Warn("no longer master", "event", "term_ended", "redis", a.local.addr(), "term", t.Number, "why", why.Text)
+	a.Log.Warn("no longer master", "event", "term_ended", "redis", a.local.Addr(), "term", t.Number, "why", why.Text)
 	k := a.known.Load()
 	switch {
 	case why.ParkRedis:
-		if err := a.local.park(ctx); err != nil {
+		if err := a.local.Park(ctx); err != nil {
 			a.Log.Error("cannot park the restarted redis; it may accept writes until the next attempt",
-				"event", "park_restarted_failed", "redis", a.local.addr(), "err", err)
+				"event", "park_restarted_failed", "redis", a.local.Addr(), "err", err)
 		}
 	case why.Release == cluster.WhyFrozen:
 		why.Release = t.sendEmergencyFence(ctx, why)
@@ -203,22 +203,22 @@ func (t *leaderTerm) lostUnguarded(k member.Snapshot, why cluster.EndReason) boo
 func (t *leaderTerm) sendEmergencyFence(ctx context.Context, why cluster.EndReason) (release string) {
 	failpoint.Hit("frozen")
 	defer failpoint.Hit("blind")
-	if err := t.a.local.emergency.Send(ctx); err != nil {
+	if err := t.a.local.SendEmergencyFence(ctx); err != nil {
 		t.a.Log.Error("redis is frozen, and fence and park cannot be sent to it; its guard must close it",
-			"event", "emergency_fence_failed", "redis", t.a.local.addr(), "err", err)
+			"event", "emergency_fence_failed", "redis", t.a.local.Addr(), "err", err)
 		return cluster.WhyUnhealthy
 	}
 	t.a.Log.Warn("redis is frozen; fence and park are in its socket and will be its first commands",
-		"event", "emergency_fence_sent", "redis", t.a.local.addr())
+		"event", "emergency_fence_sent", "redis", t.a.local.Addr())
 	t.a.notifyFenced(t.Number, why.Text)
 	return why.Release
 }
 
 // fenceAfterLoss fences our Redis, because another member holds the lock and there is no guard.
 func (t *leaderTerm) fenceAfterLoss(ctx context.Context, why cluster.EndReason) {
-	if err := t.a.local.fence(ctx, fencedForLoss); err != nil {
+	if err := t.a.local.FenceAfterLoss(ctx); err != nil {
 		t.a.Log.Error("lock is lost and redis cannot be fenced; it may accept writes beside the new master",
-			"event", "loss_fence_failed", "redis", t.a.local.addr(), "err", err)
+			"event", "loss_fence_failed", "redis", t.a.local.Addr(), "err", err)
 		return
 	}
 	t.a.notifyFenced(t.Number, why.Text)

@@ -30,7 +30,7 @@ func TestFinish_WithoutAGuard(t *testing.T) {
 		a.known.Update(func(is *member.Snapshot) { *is = k })
 		term := &leaderTerm{a: a, session: &lock.Session{ID: "mine"}}
 		term.finish(t.Context(), cluster.EndReason{Text: "the lock is lost"})
-		equal(t, tt.name, a.local.now(t).Fenced(), tt.want)
+		equal(t, tt.name, status(t, a.local).Fenced(), tt.want)
 		equal(t, "the session is verified", len(a.verifySession), 1)
 	}
 	a, _ := withRedis(t)
@@ -38,7 +38,7 @@ func TestFinish_WithoutAGuard(t *testing.T) {
 	a.known.Update(func(is *member.Snapshot) { *is = situation() })
 	term := &leaderTerm{a: a, session: &lock.Session{ID: "mine"}}
 	term.finish(t.Context(), cluster.EndReason{Text: "an operator's request", KeepLock: true})
-	equal(t, "the lock is kept: fenced", a.local.now(t).Fenced(), false)
+	equal(t, "the lock is kept: fenced", status(t, a.local).Fenced(), false)
 	equal(t, "the lock is kept: verified", len(a.verifySession), 0)
 }
 
@@ -48,11 +48,11 @@ func TestSendEmergencyFence(t *testing.T) {
 	a, r := withRedis(t)
 	term := &leaderTerm{a: a}
 	why := cluster.EndReason{Release: cluster.WhyFrozen}
-	ok(t, a.local.emergency.Connect(t.Context()))
+	ok(t, a.local.PrepareEmergencyFence(t.Context()))
 	equal(t, "sent", term.sendEmergencyFence(t.Context(), why), cluster.WhyFrozen)
-	equal(t, "fenced", a.local.now(t).Fenced(), true)
+	equal(t, "fenced", status(t, a.local).Fenced(), true)
 	r.Kill()
-	a.local.emergency.Close()
+	a.local.Close()
 	equal(t, "not sent", term.sendEmergencyFence(t.Context(), why), cluster.WhyUnhealthy)
 }
 

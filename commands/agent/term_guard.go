@@ -7,6 +7,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/failpoint"
+	"resec/commands/localredis"
 	"resec/commands/lock"
 	"resec/commands/logonce"
 	"resec/commands/member"
@@ -63,9 +64,9 @@ func (g *guardKeeper) prepareEmergencyFence(ctx context.Context) {
 	if time.Since(g.ready) < guardInterval {
 		return
 	}
-	if err := g.t.a.local.emergency.Connect(ctx); err != nil {
+	if err := g.t.a.local.PrepareEmergencyFence(ctx); err != nil {
 		g.t.a.Log.Debug("no connection for the emergency fence, retrying", "event", "emergency_fence_not_ready",
-			"redis", g.t.a.local.addr(), "err", err)
+			"redis", g.t.a.local.Addr(), "err", err)
 	}
 	g.ready = time.Now()
 }
@@ -77,23 +78,23 @@ func (g *guardKeeper) step(ctx context.Context, k member.Snapshot) (moved bool) 
 		g.logged.Reset()
 		return true
 	}
-	if err == nil || ctx.Err() != nil || errors.Is(err, lock.ErrChanged) || errors.Is(err, errChangedMeanwhile) {
+	if err == nil || ctx.Err() != nil || errors.Is(err, lock.ErrChanged) || errors.Is(err, localredis.ErrChangedMeanwhile) {
 		return false
 	}
 	if g.logged.Changed(lock.ErrorKind(err)) {
-		g.t.a.Log.Warn("cannot keep the guard, retrying", "event", "guard_failed", "redis", g.t.a.local.addr(), "err", err)
+		g.t.a.Log.Warn("cannot keep the guard, retrying", "event", "guard_failed", "redis", g.t.a.local.Addr(), "err", err)
 	}
 	return false
 }
 
 func (g *guardKeeper) tryStep(ctx context.Context, k member.Snapshot) (moved bool, err error) {
 	a := g.t.a
-	st, err := a.local.status(ctx)
+	st, err := a.local.Status(ctx)
 	if err != nil || !st.Master || st.RunID != g.t.RunID {
 		return false, err
 	}
 	if cluster.ReplicaFingerprint(st) != cluster.ReplicaFingerprint(k.Health.Status) {
-		a.local.probeSoon() // a new one may be no member
+		a.local.ProbeSoon() // a new one may be no member
 		a.links.probeAll()
 	}
 	members, unknown := cluster.CountReplicas(st, k.View, a.Me.ID, a.links.streams, a.Guard)
@@ -133,15 +134,15 @@ func (g *guardKeeper) set(ctx context.Context, k member.Snapshot, st redis.Statu
 			return false, err
 		}
 	}
-	if err := a.local.setGuard(ctx, st, to, g.t.session.Lease, a.stallLimit()); err != nil {
+	if err := a.local.SetGuard(ctx, st, to, g.t.session.Lease, a.stallLimit()); err != nil {
 		return false, err
 	}
 	failpoint.Hit("guard-set")
 	if st.Fenced() {
 		a.Log.Warn("redis was fenced while it is the master; it is unfenced because consul confirms the lock",
-			"event", "master_unfenced", "redis", a.local.addr(), "term", g.t.Number)
+			"event", "master_unfenced", "redis", a.local.Addr(), "term", g.t.Number)
 	}
-	a.Log.Info("guard is set", "event", "guard_set", "redis", a.local.addr(), "min_replicas", to.Replicas, "max_lag", to.MaxLag,
+	a.Log.Info("guard is set", "event", "guard_set", "redis", a.local.Addr(), "min_replicas", to.Replicas, "max_lag", to.MaxLag,
 		"was", was.Set.Replicas, "members", was.Members, "attached", was.Attached, "unknown_replicas", was.UnknownReplicas)
 	return true, nil
 }

@@ -53,7 +53,7 @@ func (t *leaderTerm) keepMembers(ctx context.Context) {
 // updateMembers looks at members, and writes the state if their records are others then. Our own position is read first: a
 // member that has reached it later has caught up.
 func (t *leaderTerm) updateMembers(ctx context.Context, v cluster.View, ids []string) error {
-	own, err := t.a.local.status(ctx)
+	own, err := t.a.local.Status(ctx)
 	if err != nil || !own.Master || own.RunID != v.State.Master.RunID {
 		return err
 	}

@@ -31,19 +31,19 @@ func TestGuardKeeper_PublishFails(t *testing.T) {
 		}
 	}
 	equal(t, "more to do", moved, false)
-	equal(t, "guard", a.local.now(t).MinReplicas, 0)
+	equal(t, "guard", status(t, a.local).MinReplicas, 0)
 	equal(t, "published", a.known.Load().View.State.Guard().Replicas, 0)
 	term.RunID = "run-old"
 	if moved, err = g.tryStep(t.Context(), a.known.Load()); moved || err != nil {
 		t.Errorf("another instance: %t, %v", moved, err)
 	}
-	ok(t, a.local.fence(t.Context(), fencedForStall))
+	ok(t, a.local.FenceAfterLoss(t.Context()))
 	term.RunID = k.Health.Status.RunID
 	term.session = &lock.Session{ID: s.ID, Lease: lock.Lease{&lock.RenewalDeadline{}}}
 	if moved, err = g.tryStep(t.Context(), a.known.Load()); moved || !errors.Is(err, lock.ErrLease) {
 		t.Errorf("without a lease: %t, %v", moved, err)
 	}
-	equal(t, "fenced", a.local.now(t).Fenced(), true)
+	equal(t, "fenced", status(t, a.local).Fenced(), true)
 }
 
 // Only a server that streams our history, and is no member, is parked.
@@ -61,7 +61,7 @@ func TestParkUnlessMember(t *testing.T) {
 	_, err = other.Do("REPLICAOF", own.Host, "6379")
 	ok(t, err)
 	lab.Eventually(t, patience, func() error { return other.Follows(own) })
-	k.Health.Status = a.local.now(t)
+	k.Health.Status = status(t, a.local)
 	runID, err := other.Info("run_id")
 	ok(t, err)
 	k.View.State.Members["b"] = cluster.MemberRecord{RunID: runID}

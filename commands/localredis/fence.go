@@ -1,0 +1,52 @@
+package localredis
+
+import "context"
+
+// fenceReason is why the agent has fenced our Redis outside of a takeover.
+type fenceReason string
+
+const (
+	fencedForStall fenceReason = "stall"     // this process did not run for long
+	fencedForLease fenceReason = "lease end" // the lease is over, and there is no guard
+	fencedForLoss  fenceReason = "lock loss" // the lock is another member's, and there is no guard
+)
+
+// FenceAfterLoss makes the server refuse writes because another member holds the lock. It stays fenced until SetGuard,
+// RestoreSettings or Follow ends every fence. Its errors are those of redis.Server.Fence; the server may be fenced all the same.
+func (r *Redis) FenceAfterLoss(ctx context.Context) error { return r.fence(ctx, fencedForLoss) }
+
+// fence makes the server refuse writes. It stays fenced until unfence has removed every reason, or SetGuard has set a guard.
+func (r *Redis) fence(ctx context.Context, why fenceReason) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fences[why] = struct{}{} // even if the answer is lost: it may have been done
+	err := r.server.Fence(ctx)
+	r.ProbeSoon()
+	return err
+}
+
+// forgetFence removes a reason without a change of the server: it is another instance by now, or no master.
+func (r *Redis) forgetFence(why fenceReason) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.fences, why)
+}
+
+// unfence removes a reason, and unfences the server if no other is left. It reports whether the server was unfenced.
+func (r *Redis) unfence(ctx context.Context, why fenceReason) (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, is := r.fences[why]; !is {
+		return false, nil
+	}
+	if len(r.fences) > 1 {
+		delete(r.fences, why)
+		return false, nil
+	}
+	if _, err := r.server.Unfence(ctx); err != nil {
+		return false, err
+	}
+	delete(r.fences, why)
+	r.ProbeSoon()
+	return true, nil
+}

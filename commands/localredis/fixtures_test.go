@@ -1,0 +1,128 @@
+package localredis
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"resec/commands/cluster"
+	"resec/commands/cluster/clustertest"
+	"resec/commands/lock"
+	"resec/commands/member"
+	"resec/commands/observable"
+	"resec/handlers/redis"
+	"resec/scripts/lab"
+)
+
+// patience bounds the wait for what must happen.
+const patience = 40 * time.Second
+
+// ok fails the test on an error.
+func ok(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// equal fails the test if got is not want.
+func equal[T comparable](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+// localServer is our own Redis, which is real, and a master without any setting of its own.
+func localServer(t *testing.T) (*Redis, *lab.Redis) {
+	t.Helper()
+	r, err := lab.ForTest(t).StartRedis("own")
+	ok(t, err)
+	creds := redis.Options{Addr: r.Addr, Timeout: 10 * time.Second, Name: "resec:me"}
+	s, err := redis.Open(t.Context(), creds)
+	ok(t, err)
+	t.Cleanup(s.Close)
+	own := New(s, creds, slog.New(slog.DiscardHandler))
+	t.Cleanup(own.Close)
+	return own, r
+}
+
+// status asks our Redis.
+func status(t *testing.T, r *Redis) redis.Status {
+	t.Helper()
+	st, err := r.Status(t.Context())
+	ok(t, err)
+	return st
+}
+
+// probed reports whether a probe was asked for since the last call.
+func (r *Redis) probed() bool {
+	select {
+	case <-r.ProbeRequests():
+		return true
+	default:
+		return false
+	}
+}
+
+// fencedFor reports whether the agent has fenced Redis for that reason.
+func (r *Redis) fencedFor(why fenceReason) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, is := r.fences[why]
+	return is
+}
+
+// unfence removes a reason.
+func unfence(t *testing.T, r *Redis, why fenceReason) {
+	t.Helper()
+	_, err := r.unfence(t.Context(), why)
+	ok(t, err)
+}
+
+// lasting is a lease that lasts.
+func lasting() lock.Lease {
+	end := &lock.RenewalDeadline{}
+	end.Extend(time.Now(), time.Hour)
+	return lock.Lease{end}
+}
+
+// testFencer is the fencer of "me" with a real Redis, and without replicas that are known to stream.
+func testFencer(t *testing.T) (*Fencer, *lab.Redis) {
+	t.Helper()
+	own, r := localServer(t)
+	return &Fencer{Redis: own, Known: observable.New[member.Snapshot](), ID: "me",
+		Guard:      cluster.GuardPolicy{Replicas: cluster.GuardAuto, MaxLag: 4},
+		StallLimit: cluster.StallLimit(4*time.Second, time.Second, 0),
+		Streams:    func(string) bool { return false },
+		Fenced:     func(uint64, string) {}, Log: slog.New(slog.DiscardHandler)}, r
+}
+
+// leads makes it known that our Redis is the published master with a guard.
+func (f *Fencer) leads(t *testing.T, guard int) member.Snapshot {
+	t.Helper()
+	k := leading(func(k *cluster.Snapshot) {
+		k.Health.Status = status(t, f.Redis)
+		k.View.State.Master.RunID, k.View.State.Master.Guard, k.View.State.Master.MaxLag = k.Health.Status.RunID, guard, 4
+	})
+	f.Known.Update(func(is *member.Snapshot) { *is = k })
+	return k
+}
+
+// leading is clustertest.Leading as an agent knows it.
+func leading(change ...func(*cluster.Snapshot)) member.Snapshot {
+	return member.Snapshot{Snapshot: clustertest.Leading(change...)}
+}
+
+// situation is clustertest.Situation as an agent knows it.
+func situation(change ...func(*cluster.Snapshot)) member.Snapshot {
+	return member.Snapshot{Snapshot: clustertest.Situation(change...)}
+}
+
+// leased gives a snapshot a session, with a lease that lasts for d from now.
+func leased(k member.Snapshot, d time.Duration) member.Snapshot {
+	deadline := &lock.RenewalDeadline{}
+	deadline.Extend(time.Now(), d)
+	k.Session = &lock.Session{ID: k.SessionID, Lease: lock.Lease{deadline}}
+	return k
+}

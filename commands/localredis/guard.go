@@ -1,0 +1,81 @@
+package localredis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"resec/commands/cluster"
+	"resec/commands/lock"
+	"resec/handlers/redis"
+)
+
+// ErrChangedMeanwhile is returned if the server is no longer as it was when a change was decided.
+var ErrChangedMeanwhile = errors.New("redis has changed meanwhile")
+
+// SetGuard sets the guard that was decided by that status, and ends every fence. It returns ErrChangedMeanwhile if the guard,
+// the instance or the role is another by now: a fence that was set meanwhile must not be ended by an older decision. Before it
+// ends a fence the lease must last: lock.ErrLease. If this process stalled for longer than limit while it did so, the server is
+// fenced again, and an error is returned: another member may have become the master. Its other errors are those of
+// redis.Server.Status and redis.Server.SetGuard.
+func (r *Redis) SetGuard(ctx context.Context, decided redis.Status, to cluster.MinReplicas, lease lock.Lease,
+	limit time.Duration) error {
+	began := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now, err := r.server.Status(ctx)
+	if err != nil {
+		return err
+	}
+	sameServer := now.RunID == decided.RunID && now.Master == decided.Master
+	if !sameServer || now.MinReplicas != decided.MinReplicas || now.MaxLag != decided.MaxLag {
+		return ErrChangedMeanwhile
+	}
+	if decided.Fenced() && lease.Left(time.Now()) == 0 {
+		return lock.ErrLease
+	}
+	defer r.ProbeSoon()
+	if err := r.server.SetGuard(ctx, to.Replicas, to.MaxLag); err != nil {
+		return err
+	}
+	clear(r.fences)
+	if decided.Fenced() && time.Since(began) >= limit {
+		r.fences[fencedForStall] = struct{}{}
+		return errors.Join(fmt.Errorf("unfence redis %s: this process stalled meanwhile", r.Addr()), r.server.Fence(ctx))
+	}
+	return nil
+}
+
+// RestoreSettings sets the operator's own min-replicas settings, and ends every fence. It logs the error that it returns: a
+// caller must not log it again.
+func (r *Redis) RestoreSettings(ctx context.Context, o cluster.MinReplicas) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.server.SetGuard(ctx, o.Replicas, o.MaxLag); err != nil {
+		r.log.Warn("cannot restore the operator's min-replicas settings", "event", "restore_settings_failed",
+			"redis", r.Addr(), "err", err)
+		return err
+	}
+	clear(r.fences)
+	r.log.Info("operator's min-replicas settings are restored", "event", "settings_restored",
+		"redis", r.Addr(), "min_replicas", o.Replicas, "max_lag", o.MaxLag)
+	r.ProbeSoon()
+	return nil
+}
+
+// ClearStallFence sets the published guard on a master that is fenced only because this process stalled. Call it only while
+// Consul is down: then no agent can have lowered that guard meanwhile, and this process runs again. st is the server's status
+// just now. Its errors are those of redis.Server.SetGuard.
+func (r *Redis) ClearStallFence(ctx context.Context, st redis.Status, published cluster.MinReplicas) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, is := r.fences[fencedForStall]; !is || !st.Master || !st.Fenced() {
+		return nil
+	}
+	if err := r.server.SetGuard(ctx, published.Replicas, published.MaxLag); err != nil {
+		return err
+	}
+	clear(r.fences)
+	return nil
+}

@@ -1,0 +1,88 @@
+// Package localredis has the only type that changes an agent's own Redis, and the goroutines that change it apart from the
+// agent's controller.
+//
+//   - redis.go: Redis, what an agent may ask of its own server. role.go, fence.go and guard.go have its changes; takeover.go is
+//     what a takeover sees of it.
+//   - fencer.go: Fencer, which fences a master that may no longer be the only one: stalls.go after this process stalled, lease.go
+//     at the end of the lease.
+//   - replication.go: KeepReplicationConfig, which gives each instance what it needs as a replica.
+//
+// The *redis.Server is private, so the compiler keeps every other package from changing it.
+package localredis
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"resec/commands/observable"
+	"resec/handlers/redis"
+)
+
+// Redis is our own server. It makes one change at a time. A change that depends on what the server was when it was decided
+// (ParkIfFollowing, SetGuard) looks again under the same mutex.
+//
+// Any goroutine may call it. An agent calls it from the controller, which leads and takes over, and from the goroutines that a
+// term starts. The observer, the master monitor, the Fencer's two goroutines, KeepReplicationConfig and the HTTP server call it,
+// too. The mutex protects the reasons of a fence, and makes each look and the change that follows from it one step. Status and
+// Watch take no mutex: they change nothing.
+type Redis struct {
+	server *redis.Server
+	creds  redis.Options
+	log    *slog.Logger
+
+	probeNow  chan struct{}         // asks the watch for a probe, after a change
+	emergency *redis.EmergencyFence // its connection is opened during a term; it has a mutex of its own
+
+	leading atomic.Bool // a takeover or a term of ours is under way: it alone moves the server between roles
+
+	mu     sync.Mutex
+	fences map[fenceReason]struct{} // why the server is fenced; it is unfenced once none is left
+}
+
+// New returns our own server. From now on nothing else may change s. The caller closes s after it has closed the Redis.
+func New(s *redis.Server, creds redis.Options, log *slog.Logger) *Redis {
+	return &Redis{server: s, creds: creds, log: log, probeNow: make(chan struct{}, 1),
+		emergency: redis.NewEmergencyFence(creds), fences: map[fenceReason]struct{}{}}
+}
+
+// Close ends the connection of the emergency fence. It leaves the server open.
+func (r *Redis) Close() { r.emergency.Close() }
+
+// Addr is the host:port of the server.
+func (r *Redis) Addr() string { return r.server.Addr() }
+
+// Status asks the server. It waits for no change that is under way. Its errors are those of redis.Server.Status.
+func (r *Redis) Status(ctx context.Context) (redis.Status, error) { return r.server.Status(ctx) }
+
+// Watch reports the server's health until the context ends: see redis.Server.Watch. Its caller passes ProbeRequests as now, so
+// that each change is seen at once.
+func (r *Redis) Watch(ctx context.Context, p redis.Probe, now <-chan struct{}, report func(redis.Health)) {
+	r.server.Watch(ctx, p, now, report)
+}
+
+// ProbeRequests receives when the server is to be probed now.
+func (r *Redis) ProbeRequests() <-chan struct{} { return r.probeNow }
+
+// ProbeSoon asks for a probe now, because the server was changed. It does not wait for the probe.
+func (r *Redis) ProbeSoon() { observable.Signal(r.probeNow) }
+
+// SetLeading notes that a takeover or a term of ours begins or ends. The begin waits for a change that is under way.
+func (r *Redis) SetLeading(is bool) {
+	if !is {
+		r.leading.Store(false)
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.leading.Store(true)
+}
+
+// PrepareEmergencyFence keeps a connection open for SendEmergencyFence, and waits for no change that is under way. Its errors
+// are those of redis.EmergencyFence.Connect.
+func (r *Redis) PrepareEmergencyFence(ctx context.Context) error { return r.emergency.Connect(ctx) }
+
+// SendEmergencyFence writes fence and park to the socket of a server that is frozen, and waits for no change that is under way.
+// Its errors are those of redis.EmergencyFence.Send.
+func (r *Redis) SendEmergencyFence(ctx context.Context) error { return r.emergency.Send(ctx) }

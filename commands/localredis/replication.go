@@ -1,0 +1,58 @@
+package localredis
+
+import (
+	"context"
+
+	"resec/commands/member"
+	"resec/handlers/redis"
+)
+
+// KeepReplicationConfig gives the server what it needs as a replica before it is one: whoever makes it a replica may have no
+// time. It does so for each instance, and again when the password was changed: a link that ends then must come back. It waits
+// until the lock was read and its state is that of masterService, the name of the master's service: the lock may be another
+// cluster's. It returns when the context ends, and logs what fails. An agent runs it in one goroutine.
+func (r *Redis) KeepReplicationConfig(ctx context.Context, known *member.Known, masterService string) {
+	var has replicationConfig
+	for ctx.Err() == nil {
+		k, changed := known.Watch()
+		if k.Probed && k.Fresh && k.View.Err == nil && k.View.CheckService(masterService) == nil {
+			has = r.updateReplicationConfig(ctx, k.Health, has)
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		}
+	}
+}
+
+// replicationConfig is what an instance of our Redis was given that it needs as a replica.
+type replicationConfig struct {
+	runID  string
+	login  redis.Login
+	failed string // why it could not be given, as it was logged
+}
+
+// updateReplicationConfig configures the instance, unless it has all that it needs, and returns what it has then.
+func (r *Redis) updateReplicationConfig(ctx context.Context, h redis.Health, has replicationConfig) replicationConfig {
+	if h.Err != nil || h.AccessErr != nil || has.runID == h.Status.RunID && has.login == r.creds.Replicating() {
+		return has
+	}
+	want := replicationConfig{runID: h.Status.RunID, login: r.creds.Replicating()}
+	err := r.configureReplication(ctx)
+	if err == nil {
+		return want
+	}
+	if why := redis.Summary(err); has.failed != why {
+		has.failed = why
+		r.log.Warn("cannot configure replication on redis, retrying", "event", "replication_config_failed",
+			"redis", r.Addr(), "err", err)
+	}
+	return has
+}
+
+// configureReplication gives the server what its link to a master will need.
+func (r *Redis) configureReplication(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.server.ConfigureReplication(ctx)
+}
