@@ -24,14 +24,6 @@ func bareAgent() *Agent {
 		Log:       slog.New(slog.DiscardHandler), known: observable.New[member.Snapshot](), verifySession: make(chan struct{}, 1)}
 }
 
-// leased gives a snapshot's session a lease that lasts for d from now.
-func leased(k member.Snapshot, d time.Duration) member.Snapshot {
-	deadline := &lock.RenewalDeadline{}
-	deadline.Extend(time.Now(), d)
-	k.Session = &lock.Session{ID: k.SessionID, Lease: lock.Lease{deadline}}
-	return k
-}
-
 // equal fails the test if got is not want.
 func equal[T comparable](t *testing.T, what string, got, want T) {
 	t.Helper()
