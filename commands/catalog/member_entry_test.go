@@ -12,6 +12,8 @@ import (
 
 func TestEntryOf(t *testing.T) {
 	refused := func(k *cluster.Snapshot) { k.Reason = "it is empty" }
+	paused := func(k *cluster.Snapshot) { k.Paused = true }
+	without := "master without election; waits for one"
 	for _, tt := range []struct {
 		name   string
 		k      cluster.Snapshot
@@ -24,6 +26,10 @@ func TestEntryOf(t *testing.T) {
 		{"a master that was promoted is passing, under its own term", clustertest.Leading(), 5, Master, "passing", "master, term 5", "5"},
 		{"one whose lock was lost is so still, until it has it again", clustertest.Leading(clustertest.LockFree, func(k *cluster.Snapshot) { k.HasLed = true }), 0, Master, "passing", "master, term 5, without its lock", "5"},
 		{"after a start it waits for the lock: another member may be about to acquire it", clustertest.Leading(clustertest.LockFree), 0, Replica, "warning", "master without election; waits for one", "5"},
+		{"in a pause the master stays what it is", clustertest.Leading(paused), 6, Master, "passing", "master, term 6", "6"},
+		{"in a pause a restarted master is none", clustertest.Leading(paused, clustertest.RestartedRedis), 6, Replica, "warning", without, "5"},
+		{"nor is one that does not answer", clustertest.Leading(paused, clustertest.RedisUnusable), 6, Replica, "critical",
+			"redis is unusable: it does not answer", "5"},
 		{"a linked replica is passing, under the published term", clustertest.Situation(), 0, Replica, "passing", "replica of 10.0.0.1:6379", "4"},
 		{"before the first term it is 0", clustertest.Situation(clustertest.NoState), 0, Replica, "passing", "replica of 10.0.0.1:6379", "0"},
 		{"a replica whose link is down is a warning", clustertest.Situation(func(k *cluster.Snapshot) { k.Health.Status.LinkUp = false }), 0, Replica, "warning", "the link to 10.0.0.1:6379 is down", "4"},
