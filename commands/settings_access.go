@@ -27,7 +27,8 @@ func (c *config) redisSettings() []setting {
 			"file of CA certificates (PEM) that verify Redis, instead of the system's", "a file", &r.caCert),
 		own("redis-client-cert", "REDIS_CLIENT_CERT", "file of the client certificate (PEM) for Redis", "a file", &r.cert),
 		own("redis-client-key", "REDIS_CLIENT_KEY", "file of the client certificate's key (PEM)", "a file", &r.key),
-		own("redis-tls-server-name", "REDIS_TLS_SERVER_NAME", "name expected in each Redis certificate, instead of the host of its address",
+		own("redis-tls-server-name", "REDIS_TLS_SERVER_NAME",
+			"name expected in each Redis certificate, instead of the host of its address",
 			"a name", &r.serverName),
 	}
 }
@@ -43,7 +44,8 @@ func (c *config) consulSettings() []setting {
 			set:   orNone(c.setConsul),
 			group: forConsul, usage: "address of the Consul agent on this host"},
 		own("token", api.HTTPTokenEnvName, "ACL token for Consul", &c.consul.Token),
-		own("token-file", api.HTTPTokenFileEnvName, "file of one line with the ACL token; it may change while resec runs", &c.consul.TokenFile),
+		own("token-file", api.HTTPTokenFileEnvName,
+			"file of one line with the ACL token; it may change while resec runs", &c.consul.TokenFile),
 		own("ca-file", api.HTTPCAFile, "file of the CA certificate that verifies Consul", &c.consul.TLSConfig.CAFile),
 		own("ca-path", api.HTTPCAPath, "folder of CA certificates that verify Consul", &c.consul.TLSConfig.CAPath),
 		own("client-cert", api.HTTPClientCert, "file of the client certificate for Consul", &c.consul.TLSConfig.CertFile),

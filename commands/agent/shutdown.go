@@ -130,7 +130,8 @@ func (c *controller) handOverAndRelease(ctx context.Context, s *lock.Session, te
 
 // handoverFailed logs why mastership could not be handed over, and returns an error if that is because Consul is down by now.
 func (c *controller) handoverFailed(ctx context.Context, to string, err error) (down error) {
-	c.a.Log.Warn("handover failed; redis stays master, and its guard is to be removed", "event", "handover_failed", "to", to, "err", err)
+	c.a.Log.Warn("handover failed; redis stays master, and its guard is to be removed", "event", "handover_failed",
+		"to", to, "err", err)
 	if errors.Is(err, errConsulDown) {
 		return err
 	}

@@ -13,11 +13,13 @@ import (
 // Situation is what a healthy replica "me" knows while "a" holds the lock and is published, and it follows "a"; changed.
 func Situation(change ...func(*cluster.Snapshot)) cluster.Snapshot {
 	k := cluster.Snapshot{SessionID: "mine", Registered: true, Observation: cluster.Observation{Fresh: true, Probed: true,
-		View: cluster.View{Index: 10, Session: "a's", Holder: "a", StateIndex: 9, State: cluster.State{Service: "redis-master", Histories: []string{"l"},
+		View: cluster.View{Index: 10, Session: "a's", Holder: "a", StateIndex: 9, State: cluster.State{
+			Service: "redis-master", Histories: []string{"l"},
 			Members: map[string]cluster.MemberRecord{"a": {RunID: "run-a"}, "me": {RunID: "run-me"}},
 			Master:  &cluster.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Address: "10.0.0.1:6379", Term: 4}}},
 			LiveAgents: map[string]cluster.MemberKey{"a": {Session: "a's", RunID: "run-a"}, "me": {Session: "mine", RunID: "run-me"}}},
-		Health: redis.Health{Status: redis.Status{RunID: "run-me", Version: "7.0.15", MasterAddr: "10.0.0.1:6379", LinkUp: true, Keys: 1, Priority: 100,
+		Health: redis.Health{Status: redis.Status{RunID: "run-me", Version: "7.0.15", MasterAddr: "10.0.0.1:6379", LinkUp: true,
+			Keys: 1, Priority: 100,
 			Position: redis.Position{ReplID: "l", Offset: 9}}}}}
 	for _, f := range change {
 		f(&k)
