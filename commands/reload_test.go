@@ -225,9 +225,14 @@ func TestFilesThatHang(t *testing.T) {
 			if took := time.Since(began); took > 20*reloadTimeout {
 				t.Errorf("20 rounds took %s, although a hang costs %s once", took, reloadTimeout)
 			}
-			text := log.text.String()
-			if n := strings.Count(text, "reload_failed"); n != 1 || !strings.Contains(text, hanging.name) {
-				t.Errorf("%d lines, want one that names %s:\n%s", n, hanging.name, text)
+			text, n := log.text.String(), 0
+			for line := range strings.Lines(text) {
+				if strings.Contains(line, "reload_failed") && strings.Contains(line, hanging.name) {
+					n++
+				}
+			}
+			if n != 1 { // on a busy machine another file may be slow, too
+				t.Errorf("%d lines name %s, want one:\n%s", n, hanging.name, text)
 			}
 			if f, err := os.OpenFile(hanging.path, os.O_RDWR, 0); err == nil {
 				_ = f.Close()

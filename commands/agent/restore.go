@@ -174,3 +174,11 @@ func (a *Agent) destroySession(ctx context.Context, s *lock.Session) {
 			"event", "stop_session_left", "session", s.ID, "err", err)
 	}
 }
+
+// sleep returns after d, or when the context ends.
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}

@@ -241,11 +241,3 @@ func (a *Agent) release(ctx context.Context, within time.Duration, session, why,
 			"key", a.Lock.Key, "err", err)
 	}
 }
-
-// sleep returns after d, or when the context ends.
-func sleep(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
-}
