@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -49,14 +50,30 @@ func (c *config) client() (*api.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := api.NewClient(&c.consul)
+	conf := c.consul // a read that hangs may change it later
+	client, err := loadOnce(c.consulFiles(), func() (*api.Client, error) { return api.NewClient(&conf) })
 	if err != nil {
 		return nil, fmt.Errorf("set up the consul client: %w", err)
 	}
+	c.consul = conf
 	if token != nil {
 		c.consul.HttpClient.Transport = tokenTransport{c.consul.HttpClient.Transport, token}
 	}
 	return client, nil
+}
+
+// consulFiles are the variables of the files that a client of Consul reads as it is made.
+func (c *config) consulFiles() string {
+	var names []string
+	for _, f := range []struct{ path, variable string }{
+		{c.consul.TLSConfig.CAFile, api.HTTPCAFile}, {c.consul.TLSConfig.CAPath, api.HTTPCAPath},
+		{c.consul.TLSConfig.CertFile, api.HTTPClientCert}, {c.consul.TLSConfig.KeyFile, api.HTTPClientKey},
+	} {
+		if f.path != "" {
+			names = append(names, f.variable)
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // dialConsul connects to Consul. A host that vanished is noticed within 3 s (1 s idle, two probes), and each attempt to connect

@@ -48,13 +48,28 @@ type reading struct {
 // first read fails, or takes longer than firstLoadTimeout.
 func reloading[T any](log *slog.Logger, name string, load func() (T, error)) (func() T, error) {
 	r := &reloaded[T]{name: name, load: load, log: log}
-	if err := r.refresh(firstLoadTimeout); err != nil {
-		if errors.Is(err, errSlowFile) {
-			err = fmt.Errorf("invalid %s: %w", name, err)
-		}
+	if err := r.first(); err != nil {
 		return nil, err
 	}
 	return r.get, nil
+}
+
+// loadOnce returns the value of files. Its errors are those of reloading.
+func loadOnce[T any](name string, load func() (T, error)) (value T, err error) {
+	r := &reloaded[T]{name: name, load: load}
+	if err := r.first(); err != nil {
+		return value, err
+	}
+	return r.last, nil
+}
+
+// first is the first read.
+func (r *reloaded[T]) first() error {
+	err := r.refresh(firstLoadTimeout)
+	if errors.Is(err, errSlowFile) {
+		err = fmt.Errorf("invalid %s: %w", r.name, err)
+	}
+	return err
 }
 
 // get returns the value of now, or the last one.

@@ -15,6 +15,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/consul/api"
+
 	"resec/scripts/lab"
 )
 
@@ -239,6 +241,34 @@ func TestFilesThatHang(t *testing.T) {
 			}
 			if err := errors.Join(os.Remove(hanging.path), os.WriteFile(hanging.path, data, 0o600)); err != nil {
 				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// A file of Consul's client that hangs at the start ends the program with a line that names its variable.
+func TestClient_FileThatHangs(t *testing.T) {
+	t.Parallel()
+	for variable, set := range map[string]func(*api.TLSConfig, string){
+		api.HTTPCAFile:     func(c *api.TLSConfig, path string) { c.CAFile = path },
+		api.HTTPCAPath:     func(c *api.TLSConfig, path string) { c.CAPath = filepath.Dir(path) },
+		api.HTTPClientCert: func(c *api.TLSConfig, path string) { c.CertFile, c.KeyFile = path, path },
+	} {
+		t.Run(variable, func(t *testing.T) {
+			t.Parallel()
+			pipe := filepath.Join(t.TempDir(), "ca.pem")
+			if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { // the read that hangs ends
+				if f, err := os.OpenFile(pipe, os.O_RDWR, 0); err == nil {
+					_ = f.Close()
+				}
+			})
+			var c config
+			set(&c.consul.TLSConfig, pipe)
+			if _, err := c.client(); !errors.Is(err, errSlowFile) || !strings.Contains(err.Error(), variable) {
+				t.Errorf("got %v", err)
 			}
 		})
 	}

@@ -72,7 +72,6 @@ const finalCallRetry = 100 * time.Millisecond
 // too old.
 func (a *Agent) Run(ctx context.Context) error {
 	a.known, a.verifySession = observable.New[member.Snapshot](), make(chan struct{}, 1)
-	a.Session.CheckDeadline = &lock.RenewalDeadline{}
 	a.announcer = a.newAnnouncer()
 	a.hooks = hooks.New(a.Hooks, a.Metrics.HookFailed, a.Log)
 	ended := make(chan struct{})
@@ -85,10 +84,12 @@ func (a *Agent) Run(ctx context.Context) error {
 		systemd.Notifier{Socket: a.NotifySocket, Known: a.known, Advertised: a.announcer.Advertised, Log: a.Log}.Run(ctx, ended)
 	})
 	server, err := a.announcer.OpenUnique(ctx)
-	if server == nil {
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	defer server.Close()
 	a.local = localredis.New(server, a.Creds, a.Log)
 	a.observer = a.newObserver()
 	a.surveyor = &survey.Surveyor{ID: a.Me.ID, Lock: a.Lock, Naming: a.Registrar.Naming, Creds: a.Creds,
@@ -150,7 +151,9 @@ func (a *Agent) newMonitor() *monitor.Monitor {
 // newAnnouncer returns what keeps this member present in Consul. It reads the lock through the observer, which exists once our
 // Redis is open.
 func (a *Agent) newAnnouncer() *announce.Announcer {
-	return &announce.Announcer{Me: a.Me, Lock: a.Lock, Session: a.Session, Registrar: a.Registrar, Creds: a.Creds, Log: a.Log,
+	session := a.Session
+	session.CheckDeadline = &lock.RenewalDeadline{}
+	return &announce.Announcer{Me: a.Me, Lock: a.Lock, Session: session, Registrar: a.Registrar, Creds: a.Creds, Log: a.Log,
 		Known: a.known, Advertised: observable.New[catalog.Entry](), Verify: a.verifySession,
 		Read:             func(ctx context.Context) (cluster.View, error) { return a.observer.Read(ctx) },
 		FinalCallTimeout: a.shutdown.finalCallTimeout, GuardLeftBehind: a.shutdown.guardLeftBehind.Load}

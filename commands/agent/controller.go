@@ -24,8 +24,10 @@ type controller struct {
 
 	lastMaster  handlers.Peer // the master that our Redis follows, as hooks were notified
 	warnedRunID string        // the instance of our Redis that came up as a master
-	logged      logonce.Once  // the wait or the failure that was logged last
+	waiting     logonce.Once  // what it waits for, as it was logged
+	failing     logonce.Once  // the failure of a step that was logged last
 	readOnly    logonce.Once  // why replica-read-only could not be set
+	settings    logonce.Once  // why the operator's settings could not be restored
 	failures    int           // steps in a row that failed
 	failedTerm  uint64        // in which term
 	handedOff   bool          // the lock was transferred to another member, which may have held our clients back
@@ -90,12 +92,12 @@ func (c *controller) count(todo cluster.Action, done outcome) {
 		c.failures++
 	case done.ranTerm, todo != cluster.Wait && todo != cluster.Ineligible && todo != cluster.Contend:
 		c.failures = 0
+		c.failing.Reset()
 	}
 }
 
-// waitForNext returns when it is time for the next step: something has changed, or again has passed; after an error only when
-// something has changed in Consul since, or after minStepRetry, twice that the next time. It returns false if the context has
-// ended.
+// waitForNext waits for a change, or until done.again has passed. After an error it waits for a change in Consul, or for
+// minStepRetry; that pause doubles. It returns false if the context has ended.
 func (c *controller) waitForNext(ctx context.Context, was member.Snapshot, changed <-chan struct{}, done outcome) bool {
 	again := done.again
 	if done.err != nil {
@@ -200,7 +202,7 @@ func (c *controller) transferLock(ctx context.Context, k member.Snapshot) error 
 
 // logWait logs once what the controller waits for.
 func (c *controller) logWait(why string, bad bool) {
-	if !c.logged.Changed(why) {
+	if !c.waiting.Changed(why) {
 		return
 	}
 	if bad {
@@ -212,7 +214,7 @@ func (c *controller) logWait(why string, bad bool) {
 
 // isNew reports whether a step's failure is to be logged: once for as long as the same step fails for the same kind of reason.
 func (c *controller) isNew(step string, err error) bool {
-	return c.logged.Changed(step + ": " + lock.ErrorKind(err))
+	return c.failing.Changed(step + ": " + lock.ErrorKind(err))
 }
 
 // setReason notes, and logs once, why our Redis is not made to follow or to lead; empty: it is.

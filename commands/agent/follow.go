@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/localredis"
 	"resec/commands/lock"
 	"resec/commands/member"
 	"resec/commands/takeover"
@@ -45,6 +46,8 @@ func followFailure(err error) string {
 		return err.Error()
 	case errors.Is(err, errUnconfirmed):
 		return errUnconfirmed.Error()
+	case errors.Is(err, localredis.ErrConfirmedTooLongAgo):
+		return localredis.ErrConfirmedTooLongAgo.Error()
 	}
 	return redis.Summary(err)
 }
@@ -105,12 +108,26 @@ func (c *controller) reconcile(ctx context.Context, k member.Snapshot) {
 			}
 			return
 		}
-		c.a.Log.Warn("replica-read-only was not yes, so a replica took writes; it is set to yes", "event", "read_only_set",
+		c.readOnly.Reset()
+		c.a.Log.Warn("replica-read-only was not yes, so redis may have taken writes as a replica; it is set to yes", "event", "read_only_set",
 			"redis", c.a.local.Addr())
 	}
 	own := cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}
 	differs := k.Operator.RunID == st.RunID && own != k.Operator.MinReplicas
 	if differs && !st.Fenced() && k.Operator.Persisted(k.Snapshot, c.a.Me.ID) {
-		_ = c.a.local.RestoreSettings(ctx, k.Operator.MinReplicas) // its error is logged; the next snapshot tries again
+		c.restoreSettings(ctx, k.Operator.MinReplicas)
+	}
+}
+
+// restoreSettings sets the operator's own settings on our Redis, which is a replica. The next snapshot tries again.
+func (c *controller) restoreSettings(ctx context.Context, o cluster.MinReplicas) {
+	err := c.a.local.RestoreSettings(ctx, o)
+	if err == nil {
+		c.settings.Reset()
+		return
+	}
+	if ctx.Err() == nil && c.settings.Changed(redis.Summary(err)) {
+		c.a.Log.Warn("cannot restore the operator's min-replicas settings, retrying", "event", "restore_settings_failed",
+			"redis", c.a.local.Addr(), "err", err)
 	}
 }

@@ -57,8 +57,8 @@ func (h *handover) reclaim(ctx context.Context, k member.Snapshot) (term uint64,
 	}
 	k.SetSession(h.session)
 	t := newLeaderTerm(c, k)
-	c.a.local.SetLeading(true)
-	defer c.a.local.SetLeading(false)
+	c.a.local.BeginLeading(ctx)
+	defer c.a.local.EndLeading()
 	done, err := t.takeOver(ctx, k, won, takeover.NewTimeline(), nil)
 	if done == nil {
 		return 0, err

@@ -37,7 +37,7 @@ func (c *controller) restore(ctx context.Context) {
 			return
 		}
 		if st.Master { // it stays one
-			if err := a.clearStallFence(ctx, k, st); err != nil {
+			if err := a.clearStallFence(ctx, k); err != nil {
 				a.logGuardLeft(err)
 			}
 			return
@@ -45,13 +45,15 @@ func (c *controller) restore(ctx context.Context) {
 	}
 	if st.Master && st.Fenced() {
 		if err := a.local.Park(ctx); err != nil {
-			a.Log.Error("cannot park redis; it stays a fenced master", "event", "park_at_stop_failed",
-				"redis", a.local.Addr(), "err", err)
+			a.logGuardLeft(fmt.Errorf("park the fenced master: %w", err))
 			return
 		}
 	}
 	if guardDiffers(k, st) && (!st.Master || st.Fenced()) {
-		_ = a.local.RestoreSettings(ctx, k.Operator.MinReplicas) // its error is logged
+		if err := a.local.RestoreSettings(ctx, k.Operator.MinReplicas); err != nil {
+			a.logGuardLeft(err)
+			return
+		}
 	}
 	failpoint.Hit("restored")
 }
@@ -120,7 +122,10 @@ func (c *controller) removeGuard(ctx context.Context, k member.Snapshot, s *lock
 	if err == nil {
 		err = c.a.local.RestoreSettings(ctx, k.Operator.MinReplicas)
 	}
-	if free := c.a.Lock.Release(ctx, s.ID, v, cluster.WhyLeaving); !errors.Is(free, lock.ErrChanged) { // or it was lost by itself
+	free := c.a.Lock.Release(ctx, s.ID, v, cluster.WhyLeaving)
+	if free == nil {
+		c.a.Log.Info("lock is released", "event", "lock_released", "key", c.a.Lock.Key, "why", "the agent leaves")
+	} else if !errors.Is(free, lock.ErrChanged) { // otherwise it was lost by itself
 		err = errors.Join(err, free)
 	}
 	return err
@@ -149,8 +154,10 @@ func (c *controller) reacquire(ctx context.Context, s *lock.Session, runID strin
 		m := v.State.Master
 		switch {
 		case err != nil: // tried again
-		case m == nil || m.RunID != runID:
-			return nil, v, end, errors.New("the published master changed")
+		case m == nil:
+			return nil, v, end, errors.New("no master is published any more")
+		case m.RunID != runID:
+			return nil, v, end, fmt.Errorf("the published master is %s now", m.ID)
 		case !v.Free() && v.Holder != a.Me.ID:
 			return nil, v, end, fmt.Errorf("%q holds the lock and relies on the guard", v.Holder)
 		case fresh != nil && v.Session == fresh.ID:
@@ -170,7 +177,7 @@ func (a *Agent) destroySession(ctx context.Context, s *lock.Session) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finalCallTimeout)
 	defer cancel()
 	if err := s.Destroy(ctx); err != nil {
-		a.Log.Warn("cannot destroy the session of the stop; it may hold the lock until its TTL has passed",
+		a.Log.Warn("cannot destroy the session of the stop; it may hold the lock for up to twice its TTL",
 			"event", "stop_session_left", "session", s.ID, "err", err)
 	}
 }

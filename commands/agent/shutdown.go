@@ -94,7 +94,7 @@ func (c *controller) handOverAndRelease(ctx context.Context, s *lock.Session, te
 	defer cancel()
 	failpoint.Hit("leaving")
 	if down := a.consulError(ctx); down != nil {
-		a.Log.Warn("mastership is not handed over because consul does not answer; redis stays master under its guard",
+		a.Log.Warn("mastership is not handed over because consul does not answer; redis stays as it is",
 			"event", "handover_impossible", "redis", a.local.Addr(), "err", down)
 		c.leaveWritable(ctx, s, down)
 		return nil
@@ -174,7 +174,7 @@ func (c *controller) leaveWritable(ctx context.Context, s *lock.Session, down er
 		return // there is nothing of ours on it, or it is down
 	}
 	if err == nil && down != nil {
-		err = errors.Join(down, a.clearStallFence(ctx, k, st))
+		err = errors.Join(down, a.clearStallFence(ctx, k))
 	} else if err == nil {
 		for err = lock.ErrChanged; errors.Is(err, lock.ErrChanged) && ctx.Err() == nil; { // the session may be lost at any moment
 			err = c.removeGuard(ctx, k, s, st.RunID)
@@ -186,11 +186,12 @@ func (c *controller) leaveWritable(ctx context.Context, s *lock.Session, down er
 }
 
 // clearStallFence ends the fence of a stall on a master that is left without an agent, while Consul is down.
-func (a *Agent) clearStallFence(ctx context.Context, k member.Snapshot, st redis.Status) error {
-	if m := k.View.State.Master; m == nil || m.RunID != st.RunID {
+func (a *Agent) clearStallFence(ctx context.Context, k member.Snapshot) error {
+	m := k.View.State.Master
+	if m == nil {
 		return nil
 	}
-	return a.local.ClearStallFence(ctx, st, k.View.State.Guard())
+	return a.local.ClearStallFence(ctx, m.RunID, k.View.State.Guard())
 }
 
 // logGuardLeft notes that our Redis may keep a guard of ours.
@@ -207,37 +208,50 @@ func guardDiffers(k member.Snapshot, st redis.Status) bool {
 }
 
 // release gives the lock back within a time. Why a holder released it counts only if that holder was published: one that
-// failed to take over says nothing of the master.
+// failed to take over says nothing of the master. What an operator wants of us cannot be then, and is answered so with text:
+// other members must not wait for it.
 func (a *Agent) release(ctx context.Context, within time.Duration, session, why, text string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
-	released := func() {
-		a.Log.Info("lock is released", "event", "lock_released", "key", a.Lock.Key, "why", text)
-	}
-	v := a.known.Load().View
-	published := v.State.Master != nil && v.State.Master.ID == a.Me.ID
-	if v.Session == session && published && !v.Request.Active() && a.Lock.ReleaseWithReason(ctx, session, v, why) == nil {
-		released()                  // the view that we know is mostly the newest, and a read first would double the time
-		_, _ = a.observer.Read(ctx) // or the watch shows it
-		return
-	}
-	v, err := a.observer.Read(ctx)
-	if err == nil && v.Session == session {
-		if m := v.State.Master; m == nil || m.ID != a.Me.ID {
-			why = v.State.Why
-		}
-		if err = a.Lock.Release(ctx, session, v, why); err == nil {
-			released()
-			v, err = a.observer.Read(ctx)
-		}
-	}
-	// What an operator wants cannot be: other members must not wait for it.
-	if r := v.Request; err == nil && r.Active() && r.To == a.Me.ID {
-		r.Answer = text
-		err = a.Lock.AnswerRequest(ctx, *r)
-	}
+	v, released, err := a.releaseLock(ctx, session, why)
 	if err != nil {
 		a.Log.Warn("cannot release the lock; the end of its session frees it", "event", "release_failed",
 			"key", a.Lock.Key, "err", err)
+		return
 	}
+	if released {
+		a.Log.Info("lock is released", "event", "lock_released", "key", a.Lock.Key, "why", text)
+	}
+	if r := v.Request; r.Active() && r.To == a.Me.ID {
+		r.Answer = text
+		if err := a.Lock.AnswerRequest(ctx, *r); err != nil {
+			a.Log.Warn("cannot answer an operator's request; it ends with the operator's command", "event", "request_unanswered",
+				"to", r.To, "err", err)
+		}
+	}
+}
+
+// releaseLock releases the lock, unless the session has lost it, and returns the lock as it was last read.
+func (a *Agent) releaseLock(ctx context.Context, session, why string) (v cluster.View, released bool, err error) {
+	v = a.known.Load().View
+	published := v.State.Master != nil && v.State.Master.ID == a.Me.ID
+	// The view that we know is mostly the newest, and a read first would double the time.
+	if v.Session == session && published && !v.Request.Active() && a.Lock.ReleaseWithReason(ctx, session, v, why) == nil {
+		_, _ = a.observer.Read(ctx) // or the watch shows it
+		return v, true, nil
+	}
+	v, err = a.observer.Read(ctx)
+	if err != nil || v.Session != session {
+		return v, false, err
+	}
+	if m := v.State.Master; m == nil || m.ID != a.Me.ID {
+		why = v.State.Why
+	}
+	if err := a.Lock.Release(ctx, session, v, why); err != nil {
+		return v, false, err
+	}
+	if now, err := a.observer.Read(ctx); err == nil { // or the watch shows it
+		v = now
+	}
+	return v, true, nil
 }

@@ -18,15 +18,16 @@ import (
 )
 
 // leaderTerm is one term of leadership, from the lock that is ours to the end of its keepers. It runs in the controller's
-// goroutine; its keepers are goroutines that it starts and joins. What the takeover still does for other members, and the
-// history, are joined by the controller: they change neither our Redis nor the lock.
+// goroutine; its keepers are goroutines that it starts and joins. They may still be ending while finish works, because one of them
+// may wait for a frozen Redis: localredis makes their changes of our Redis apart from those of finish. What the takeover still does
+// for other members, and the history, are joined by the controller: they change neither our Redis nor the lock.
 type leaderTerm struct {
 	a       *Agent
 	c       *controller
 	session *lock.Session
 
-	cluster.Term               // set by the takeover
-	replicaLost  chan struct{} // a replica's link to us began or ended: the guard is to be checked now
+	term        cluster.Term  // set by the takeover
+	replicaLost chan struct{} // a replica's link to us began or ended: the guard is to be checked now
 }
 
 func newLeaderTerm(c *controller, k member.Snapshot) *leaderTerm {
@@ -35,7 +36,7 @@ func newLeaderTerm(c *controller, k member.Snapshot) *leaderTerm {
 
 // run takes over, keeps what a master needs until something ends the term, and does what its end needs. won is nil if the lock
 // was not won by contending just now. It returns lock.ErrNotHolder if the lock is not ours, and the takeover's error, which is
-// logged. When it returns all that it started has ended.
+// logged. When it returns its keepers have ended.
 func (t *leaderTerm) run(ctx context.Context, k member.Snapshot, won *contend.Won) error {
 	var keepers errgroup.Group
 	defer func() { _ = keepers.Wait() }() // keepers return no error; joined last, after release has ended their context
@@ -75,10 +76,15 @@ func (t *leaderTerm) keepers() []func(context.Context) {
 // begin notes that our Redis is the published master.
 func (t *leaderTerm) begin(k member.Snapshot, v cluster.View, began time.Time, timeline *takeover.Timeline) {
 	t.c.contender.HighestTerm = v.State.Term()
-	t.Term = cluster.Term{ID: t.a.Me.ID, Session: t.session.ID, Index: v.Index, Number: v.State.Term(),
+	t.term = cluster.Term{ID: t.a.Me.ID, Session: t.session.ID, Index: v.Index, Number: v.State.Term(),
 		RunID: v.State.Master.RunID, Since: time.Now()}
-	t.a.Log.Info("redis is promoted and published as master", "event", "promoted", "redis", t.a.local.Addr(), "term", t.Number,
-		"took", t.Since.Sub(began).Round(time.Millisecond))
+	if k.View.State.Term() == t.term.Number {
+		t.a.Log.Info("redis is still the published master; this agent continues its predecessor's term", "event", "term_resumed",
+			"redis", t.a.local.Addr(), "term", t.term.Number)
+	} else {
+		t.a.Log.Info("redis is promoted and published as master", "event", "promoted", "redis", t.a.local.Addr(),
+			"term", t.term.Number, "took", t.term.Since.Sub(began).Round(time.Millisecond))
+	}
 	t.a.observer.Wrote(v)
 	t.a.known.Update(func(k *member.Snapshot) { k.HasLed = true })
 	t.a.local.ProbeSoon()
@@ -93,7 +99,7 @@ func (t *leaderTerm) failed(ctx context.Context, done *takeover.Done, release fu
 	case errors.Is(err, lock.ErrNotHolder):
 		return err
 	}
-	if ctx.Err() == nil && t.c.failures == 0 {
+	if ctx.Err() == nil && t.c.isNew("promote", err) {
 		t.a.Log.Error("promotion failed; the lock is released", "event", "promotion_failed",
 			"redis", t.a.local.Addr(), "err", err)
 	}
@@ -106,7 +112,7 @@ func (t *leaderTerm) failed(ctx context.Context, done *takeover.Done, release fu
 // lead begins leadership: a context that ends when the lock is lost, and has ended if it was lost already. The function that
 // it returns ends leadership; it may be called more than once.
 func (t *leaderTerm) lead(ctx context.Context) (context.Context, func()) {
-	t.a.local.SetLeading(true)
+	t.a.local.BeginLeading(ctx)
 	ctx, cancel := context.WithCancelCause(ctx)
 	lost := func(k member.Snapshot) bool {
 		return k.SessionID != t.session.ID || k.Fresh && k.View.Session != t.session.ID
@@ -132,7 +138,7 @@ func (t *leaderTerm) lead(ctx context.Context) (context.Context, func()) {
 	return ctx, func() {
 		cancel(nil)
 		<-ended
-		t.a.local.SetLeading(false)
+		t.a.local.EndLeading()
 	}
 }
 
@@ -148,10 +154,10 @@ func (t *leaderTerm) hold(ctx, held context.Context) cluster.EndReason {
 		if ctx.Err() != nil { // before we are listed: the old master may be still
 			return cluster.EndReason{ShuttingDown: true, Text: "the agent leaves"}
 		}
-		if why, ended := cluster.TermEnded(k.Snapshot, t.Term); ended {
+		if why, ended := cluster.TermEnded(k.Snapshot, t.term); ended {
 			return why
 		}
-		t.a.announcer.Advertise(k, t.Number)
+		t.a.announcer.Advertise(k, t.term.Number)
 		if first {
 			failpoint.Hit("registered")
 		}
@@ -168,7 +174,7 @@ func (t *leaderTerm) hold(ctx, held context.Context) cluster.EndReason {
 // finish does what the end of a term needs: first with our Redis, then with the lock.
 func (t *leaderTerm) finish(ctx context.Context, why cluster.EndReason) {
 	a := t.a
-	a.Log.Warn("no longer master", "event", "term_ended", "redis", a.local.Addr(), "term", t.Number, "why", why.Text)
+	a.Log.Warn("term is over", "event", "term_ended", "redis", a.local.Addr(), "term", t.term.Number, "why", why.Text)
 	k := a.known.Load()
 	switch {
 	case why.ParkRedis:
@@ -184,7 +190,7 @@ func (t *leaderTerm) finish(ctx context.Context, why cluster.EndReason) {
 	switch {
 	case why.KeepLock:
 	case why.ShuttingDown:
-		_ = t.c.handOverAndRelease(ctx, t.session, t.Term) // a lock that was lost is taken again when Redis is restored
+		_ = t.c.handOverAndRelease(ctx, t.session, t.term) // a lock that was lost is taken again when Redis is restored
 	case why.Release == "":
 		observable.Signal(a.verifySession) // the session may be what is lost
 	default:
@@ -192,10 +198,13 @@ func (t *leaderTerm) finish(ctx context.Context, why cluster.EndReason) {
 	}
 }
 
-// lostUnguarded reports whether the lock may be another member's and our Redis has no guard: the lease was all that closed it.
+// lostUnguarded reports whether the lock may be another member's and our Redis has no guard: the lease was all that closed it. An
+// agent that stops has lost its lock only if the view shows another session.
 func (t *leaderTerm) lostUnguarded(k member.Snapshot, why cluster.EndReason) bool {
-	lost := why.Release == "" && !why.KeepLock && !k.View.Free()
-	return lost && t.a.Guard.Replicas == cluster.GuardOff && !k.Paused
+	if why.Release != "" || why.KeepLock || k.View.Free() || why.ShuttingDown && k.View.Session == t.session.ID {
+		return false
+	}
+	return t.a.Guard.Replicas == cluster.GuardOff && !k.Paused
 }
 
 // sendEmergencyFence writes fence and park to a frozen Redis's socket, and returns why the lock is to be released: another
@@ -210,16 +219,23 @@ func (t *leaderTerm) sendEmergencyFence(ctx context.Context, why cluster.EndReas
 	}
 	t.a.Log.Warn("redis is frozen; fence and park are in its socket and will be its first commands",
 		"event", "emergency_fence_sent", "redis", t.a.local.Addr())
-	t.a.notifyFenced(t.Number, why.Text)
+	t.a.notifyFenced(t.term.Number, why.Text)
 	return why.Release
 }
 
+// lossFenceTimeout bounds the fence of a master without a guard that has lost its lock.
+const lossFenceTimeout = 2 * time.Second
+
 // fenceAfterLoss fences our Redis, because another member holds the lock and there is no guard.
 func (t *leaderTerm) fenceAfterLoss(ctx context.Context, why cluster.EndReason) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lossFenceTimeout) // the agent may be about to stop
+	defer cancel()
 	if err := t.a.local.FenceAfterLoss(ctx); err != nil {
-		t.a.Log.Error("lock is lost and redis cannot be fenced; it may accept writes beside the new master",
+		t.a.Log.Error("lock is lost and redis cannot be fenced; it may accept writes while another master does",
 			"event", "loss_fence_failed", "redis", t.a.local.Addr(), "err", err)
 		return
 	}
-	t.a.notifyFenced(t.Number, why.Text)
+	t.a.Log.Warn("lock is another member's and GUARD=off; redis is fenced until the lock is ours again, or it follows",
+		"event", "loss_fenced", "redis", t.a.local.Addr())
+	t.a.notifyFenced(t.term.Number, why.Text)
 }

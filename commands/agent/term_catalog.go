@@ -69,10 +69,10 @@ func (t *leaderTerm) demoteStale(ctx context.Context, entries []handlers.Entry) 
 	stale := slices.DeleteFunc(slices.Clone(entries), func(e handlers.Entry) bool {
 		_, recorded := v.State.Members[e.ID()]
 		_, alive := v.LiveAgents[e.ID()]
-		return e.Term() >= t.Number || !recorded && !alive
+		return e.Term() >= t.term.Number || !recorded && !alive
 	})
 	for _, op := range t.a.Registrar.Naming.DemoteOps(stale, t.a.Me.Node, t.a.Me.ServiceID) {
-		e := t.a.Lock.TxnIfHeld(ctx, t.Session, op)
+		e := t.a.Lock.TxnIfHeld(ctx, t.term.Session, op)
 		if errors.Is(e, lock.ErrChanged) { // the lock has changed, or the entry: then another answer of the watch follows
 			continue
 		}

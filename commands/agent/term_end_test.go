@@ -1,10 +1,14 @@
 package agent
 
 import (
+	"context"
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 
 	"resec/commands/cluster"
+	"resec/commands/cluster/clustertest"
 	"resec/commands/lock"
 	"resec/commands/member"
 	"resec/commands/takeover"
@@ -42,6 +46,24 @@ func TestFinish_WithoutAGuard(t *testing.T) {
 	equal(t, "the lock is kept: verified", len(a.verifySession), 0)
 }
 
+// An agent that stops has lost its lock only if another session holds it; and it fences although its context has ended.
+func TestLostUnguarded(t *testing.T) {
+	t.Parallel()
+	stops := cluster.EndReason{ShuttingDown: true, Text: "the agent leaves"}
+	a, _ := withRedis(t)
+	a.Guard.Replicas = cluster.GuardOff
+	term := &leaderTerm{a: a, session: &lock.Session{ID: "mine"}}
+	equal(t, "a stop", term.lostUnguarded(leading(), stops), false)
+	equal(t, "a stop after a loss", term.lostUnguarded(situation(), stops), true)
+	equal(t, "a stop with a free lock", term.lostUnguarded(situation(clustertest.LockFree), stops), false)
+	equal(t, "a loss that the view does not show yet", term.lostUnguarded(leading(), cluster.EndReason{}), true)
+	equal(t, "another end", term.lostUnguarded(situation(), cluster.EndReason{Release: cluster.WhyDead}), false)
+	ended, end := context.WithCancel(t.Context())
+	end()
+	term.fenceAfterLoss(ended, stops)
+	equal(t, "fenced", status(t, a.local).Fenced(), true)
+}
+
 // Another member must not count on a fence that could not be sent.
 func TestSendEmergencyFence(t *testing.T) {
 	t.Parallel()
@@ -59,9 +81,12 @@ func TestSendEmergencyFence(t *testing.T) {
 func TestFailed(t *testing.T) {
 	t.Parallel()
 	a, _ := onServers(t)
+	var log logBuffer
+	a.Log = slog.New(slog.NewTextHandler(&log, nil))
 	s := session(t, a)
 	k := a.publish(t, s, "me")
 	term := newLeaderTerm(newController(a), k)
+	term.c.failures = 2 // of other steps
 	released := 0
 	release := func() { released++ }
 	ok(t, term.failed(t.Context(), takeover.NotNeeded(k.View), release, takeover.ErrYielded))
@@ -74,6 +99,8 @@ func TestFailed(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	equal(t, "ended", released, 1)
+	_ = term.failed(t.Context(), nil, release, failed)
+	equal(t, "logged", strings.Count(log.String(), "event=promotion_failed"), 1)
 	v, err := a.Lock.Read(t.Context())
 	ok(t, err)
 	equal(t, "free", v.Free(), true)

@@ -18,10 +18,9 @@ import (
 // replica's connection has ended it is alertInterval, for alertPeriod: Redis may notice that a little later than we do.
 const guardInterval, alertInterval, alertPeriod = time.Second, 5 * time.Millisecond, 200 * time.Millisecond
 
-// guardKeeper keeps the guard of the master that we are, for as long as a term lasts. While the term lasts
-// it alone sets the guard: one command is under way at a time, and each is decided by what Redis says just before it. A command
-// that timed out has been done, or never will be, by the time the next one is: a Redis that resumes reads what waits on its
-// old connections before it accepts a new one.
+// guardKeeper keeps the guard of our Redis for as long as a term lasts. Meanwhile it alone sets the guard. One command is under
+// way at a time, and each is decided by what Redis says just before it. A command that timed out has been executed, or never will
+// be, before the next one: a Redis that resumes reads its old connections first.
 type guardKeeper struct {
 	t       *leaderTerm
 	unknown cluster.UnknownReplicas
@@ -35,7 +34,8 @@ func (t *leaderTerm) keepGuard(ctx context.Context) {
 	for ctx.Err() == nil {
 		k, changed := t.a.known.Watch()
 		g.prepareEmergencyFence(ctx)
-		if k.View.State.Term() == t.Number && k.Operator.Persisted(k.Snapshot, t.a.Me.ID) && g.step(ctx, k) {
+		readable := !errors.Is(k.View.Err, cluster.ErrNewerVersion) // otherwise the state must not be written
+		if readable && k.View.State.Term() == t.term.Number && k.Operator.Persisted(k.Snapshot, t.a.Me.ID) && g.step(ctx, k) {
 			continue
 		}
 		select {
@@ -90,7 +90,7 @@ func (g *guardKeeper) step(ctx context.Context, k member.Snapshot) (moved bool) 
 func (g *guardKeeper) tryStep(ctx context.Context, k member.Snapshot) (moved bool, err error) {
 	a := g.t.a
 	st, err := a.local.Status(ctx)
-	if err != nil || !st.Master || st.RunID != g.t.RunID {
+	if err != nil || !st.Master || st.RunID != g.t.term.RunID {
 		return false, err
 	}
 	if cluster.ReplicaFingerprint(st) != cluster.ReplicaFingerprint(k.Health.Status) {
@@ -117,7 +117,7 @@ func (g *guardKeeper) tryStep(ctx context.Context, k member.Snapshot) (moved boo
 
 // publish writes the state, and with it confirms that the lock is ours.
 func (g *guardKeeper) publish(ctx context.Context, k member.Snapshot, s cluster.State) error {
-	v, err := g.t.a.Lock.Write(ctx, g.t.Session, k.View, s)
+	v, err := g.t.a.Lock.Write(ctx, g.t.term.Session, k.View, s)
 	if err == nil {
 		g.t.a.observer.Wrote(v)
 	}
@@ -140,7 +140,7 @@ func (g *guardKeeper) set(ctx context.Context, k member.Snapshot, st redis.Statu
 	failpoint.Hit("guard-set")
 	if st.Fenced() {
 		a.Log.Warn("redis was fenced while it is the master; it is unfenced because consul confirms the lock",
-			"event", "master_unfenced", "redis", a.local.Addr(), "term", g.t.Number)
+			"event", "master_unfenced", "redis", a.local.Addr(), "term", g.t.term.Number)
 	}
 	a.Log.Info("guard is set", "event", "guard_set", "redis", a.local.Addr(), "min_replicas", to.Replicas, "max_lag", to.MaxLag,
 		"was", was.Set.Replicas, "members", was.Members, "attached", was.Attached, "unknown_replicas", was.UnknownReplicas)

@@ -23,19 +23,22 @@ const minMembersRetry = 50 * time.Millisecond
 
 // keepMembers keeps the state's members for as long as the term lasts.
 func (t *leaderTerm) keepMembers(ctx context.Context) {
-	var logged logonce.Once
+	var failure logonce.Once
 	done, pause, due := "", minMembersRetry, time.Time{}
 	for ctx.Err() == nil {
 		k, changed := t.a.known.Watch()
 		var again <-chan time.Time
 		ids, history := cluster.PendingMembers(k.View, t.a.Me.ID), cluster.UnlistedHistory(k.Snapshot)
-		if k.View.State.Term() == t.Number && (len(ids) > 0 || history != "") {
+		readable := !errors.Is(k.View.Err, cluster.ErrNewerVersion) // otherwise the state must not be written
+		if readable && k.View.State.Term() == t.term.Number && (len(ids) > 0 || history != "") {
 			if now := cluster.MembersFingerprint(k.View, ids) + history; now != done {
 				done, pause, due = now, minMembersRetry, time.Time{}
 			}
 			if !time.Now().Before(due) {
 				err := t.updateMembers(ctx, k.View, ids)
-				if err != nil && !errors.Is(err, lock.ErrChanged) && ctx.Err() == nil && logged.Changed(lock.ErrorKind(err)) {
+				if err == nil {
+					failure.Reset()
+				} else if !errors.Is(err, lock.ErrChanged) && ctx.Err() == nil && failure.Changed(lock.ErrorKind(err)) {
 					t.a.Log.Warn("cannot update the members in the state, retrying", "event", "members_failed", "err", err)
 				}
 				due, pause = time.Now().Add(pause), min(2*pause, t.a.Registrar.Interval)
@@ -62,7 +65,7 @@ func (t *leaderTerm) updateMembers(ctx context.Context, v cluster.View, ids []st
 	if maps.Equal(s.Members, v.State.Members) && slices.Equal(s.Histories, v.State.Histories) {
 		return unread
 	}
-	after, err := t.a.Lock.Write(ctx, t.Session, v, s)
+	after, err := t.a.Lock.Write(ctx, t.term.Session, v, s)
 	if err != nil {
 		return errors.Join(err, unread)
 	}

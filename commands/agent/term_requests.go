@@ -18,13 +18,15 @@ func (t *leaderTerm) keepRequests(ctx context.Context) {
 		k, changed := t.a.known.Watch()
 		var again <-chan time.Time
 		r := k.View.Request
-		if r != nil && r.Planned && k.Fresh && k.View.Index >= t.Index && !cluster.OtherRequested(k.Snapshot, t.a.Me.ID) {
+		if r != nil && r.Planned && k.Fresh && k.View.Index >= t.term.Index && !cluster.OtherRequested(k.Snapshot, t.a.Me.ID) {
 			if err := t.answerRequest(ctx, k, *r); err != nil && ctx.Err() == nil {
 				if !errors.Is(err, lock.ErrChanged) && failure.Changed(lock.ErrorKind(err)) {
 					t.a.Log.Warn("cannot answer an operator's request, retrying", "event", "request_failed",
 						"to", r.To, "err", err)
 				}
 				again = time.After(minStepRetry)
+			} else if err == nil {
+				failure.Reset()
 			}
 		}
 		select {

@@ -18,13 +18,13 @@ func TestGuardKeeper_PublishFails(t *testing.T) {
 	s, other := session(t, a), session(t, a)
 	k := a.publish(t, s, "me")
 	term := newLeaderTerm(newController(a), k)
-	term.RunID, term.Session, term.Number = k.Health.Status.RunID, other.ID, 1
+	term.term.RunID, term.term.Session, term.term.Number = k.Health.Status.RunID, other.ID, 1
 	g := &guardKeeper{t: term, unknown: cluster.UnknownReplicas{Count: -1}}
 	moved, err := g.tryStep(t.Context(), k)
 	if moved || !errors.Is(err, lock.ErrChanged) {
 		t.Errorf("the lock is another's: %t, %v", moved, err)
 	}
-	term.Session = s.ID
+	term.term.Session = s.ID
 	for range 3 { // published, set, done
 		if moved, err = g.tryStep(t.Context(), a.known.Load()); err != nil {
 			t.Fatal(err)
@@ -33,12 +33,12 @@ func TestGuardKeeper_PublishFails(t *testing.T) {
 	equal(t, "more to do", moved, false)
 	equal(t, "guard", status(t, a.local).MinReplicas, 0)
 	equal(t, "published", a.known.Load().View.State.Guard().Replicas, 0)
-	term.RunID = "run-old"
+	term.term.RunID = "run-old"
 	if moved, err = g.tryStep(t.Context(), a.known.Load()); moved || err != nil {
 		t.Errorf("another instance: %t, %v", moved, err)
 	}
 	ok(t, a.local.FenceAfterLoss(t.Context()))
-	term.RunID = k.Health.Status.RunID
+	term.term.RunID = k.Health.Status.RunID
 	term.session = &lock.Session{ID: s.ID, Lease: lock.Lease{&lock.RenewalDeadline{}}}
 	if moved, err = g.tryStep(t.Context(), a.known.Load()); moved || !errors.Is(err, lock.ErrLease) {
 		t.Errorf("without a lease: %t, %v", moved, err)

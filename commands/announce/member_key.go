@@ -2,10 +2,13 @@ package announce
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"resec/commands/cluster"
 	"resec/commands/failpoint"
+	"resec/commands/lock"
+	"resec/commands/logonce"
 	"resec/commands/member"
 	"resec/commands/observable"
 )
@@ -20,6 +23,7 @@ const rewriteAfter = time.Second
 func (a *Announcer) KeepMemberKey(ctx context.Context) {
 	var written cluster.MemberKey
 	var at time.Time
+	var failure logonce.Once
 	ours := false // the key is, or may be, in Consul
 	defer func() {
 		if ours && !a.GuardLeftBehind() { // otherwise the next agent needs what the operator had
@@ -38,7 +42,7 @@ func (a *Announcer) KeepMemberKey(ctx context.Context) {
 		if want.Session != "" && k.Fresh && shown != want {
 			if want != written || time.Since(at) >= rewriteAfter {
 				written, at, ours = want, time.Now(), true
-				a.writeMemberKey(ctx, want)
+				a.writeMemberKey(ctx, want, &failure)
 			}
 			again = time.After(rewriteAfter - time.Since(at))
 		}
@@ -50,20 +54,26 @@ func (a *Announcer) KeepMemberKey(ctx context.Context) {
 	}
 }
 
-func (a *Announcer) writeMemberKey(ctx context.Context, key cluster.MemberKey) {
-	if err := a.Lock.PutMember(context.WithoutCancel(ctx), key); err != nil {
-		a.Log.Debug("cannot write the member key, retrying", "event", "member_key_failed", "err", err)
-		observable.Signal(a.Verify) // the session may be lost
+// writeMemberKey writes the key, and logs each kind of failure once. A lost session is logged by its keeper.
+func (a *Announcer) writeMemberKey(ctx context.Context, key cluster.MemberKey, failure *logonce.Once) {
+	err := a.Lock.PutMember(context.WithoutCancel(ctx), key)
+	if err == nil {
+		failure.Reset()
+		failpoint.Hit("joined")
 		return
 	}
-	failpoint.Hit("joined")
+	observable.Signal(a.Verify) // the session may be lost
+	if !errors.Is(err, lock.ErrChanged) && failure.Changed(lock.ErrorKind(err)) {
+		a.Log.Warn("cannot write the member key, retrying; this member is neither recorded nor elected until it is written",
+			"event", "member_key_failed", "member", a.Me.ID, "err", err)
+	}
 }
 
 func (a *Announcer) deleteMemberKey(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.FinalCallTimeout())
 	defer cancel()
 	if err := a.Lock.DeleteMember(ctx, a.Me.ID); err != nil {
-		a.Log.Warn("cannot delete the member key; it goes with its session", "event", "member_key_left",
+		a.Log.Warn("cannot delete the member key; it stays without a session, and shows that no agent is alive", "event", "member_key_left",
 			"member", a.Me.ID, "err", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/consultest"
+	"resec/commands/logonce"
 	"resec/commands/member"
 	"resec/scripts/lab"
 )
@@ -63,9 +64,9 @@ func TestWriteMemberKey_OfALostSession(t *testing.T) {
 	t.Parallel()
 	a := onConsul(t)
 	s := consultest.Session(t, a.Lock.Client)
-	a.writeMemberKey(t.Context(), cluster.MemberKey{Session: s.ID, RunID: "run-me"})
+	a.writeMemberKey(t.Context(), cluster.MemberKey{Session: s.ID, RunID: "run-me"}, &logonce.Once{})
 	equal(t, "verified", len(a.Verify), 0)
 	ok(t, s.Destroy(t.Context()))
-	a.writeMemberKey(t.Context(), cluster.MemberKey{Session: s.ID, RunID: "run-me"})
+	a.writeMemberKey(t.Context(), cluster.MemberKey{Session: s.ID, RunID: "run-me"}, &logonce.Once{})
 	equal(t, "verified", len(a.Verify), 1)
 }

@@ -19,9 +19,9 @@ import (
 // openRetry is the pause after our Redis was not opened.
 const openRetry = 500 * time.Millisecond
 
-// OpenUnique waits until our Redis answers and no other process is this member, then returns our Redis opened: a second agent
+// OpenUnique waits until our Redis answers and no other process is this member, and returns our Redis opened. A second agent
 // would take the first one's lock for its own, and release it when it stops. Under Nomad a new allocation has the old one's
-// name, and may start before that one ends. It returns nil if the context ended, and an error if waiting cannot help.
+// name, and may start before that one ends. OpenUnique returns the context's error if that ends, and redis.ErrTooOld.
 func (a *Announcer) OpenUnique(ctx context.Context) (*redis.Server, error) {
 	for logged := (logonce.Once{}); ; {
 		why := a.duplicateMember(ctx)
@@ -33,7 +33,7 @@ func (a *Announcer) OpenUnique(ctx context.Context) (*redis.Server, error) {
 			why = denied
 		}
 		if ctx.Err() != nil {
-			return nil, nil
+			return nil, ctx.Err()
 		}
 		if logged.Changed(lock.ErrorKind(errors.New(why))) {
 			a.Log.Warn("not started yet, retrying", "event", "not_started", "why", why)
@@ -41,7 +41,7 @@ func (a *Announcer) OpenUnique(ctx context.Context) (*redis.Server, error) {
 		}
 		select {
 		case <-ctx.Done():
-			return nil, nil
+			return nil, ctx.Err()
 		case <-time.After(openRetry):
 		}
 	}
@@ -65,17 +65,17 @@ func duplicateEntry(entries []handlers.Entry, me cluster.Master) string {
 			continue
 		}
 		if samePlace {
-			return fmt.Sprintf("the service %s on this node is that of the living member %q, not of MEMBER_ID %q",
+			return fmt.Sprintf("the service %s on this node is that of the live member %q, not of MEMBER_ID %q",
 				e.Service.ID, e.ID(), me.ID)
 		}
-		return fmt.Sprintf("MEMBER_ID %q is also that of the living service %s on node %s", me.ID, e.Service.ID, e.Node.Node)
+		return fmt.Sprintf("MEMBER_ID %q is also that of the live service %s on node %s", me.ID, e.Service.ID, e.Node.Node)
 	}
 	return ""
 }
 
-// connect opens our Redis under our name, unless another process has a connection of that name: of two that come at the same
-// moment the one with the lower client id stays. It returns either the server, or why it was not opened, or an error that
-// waiting cannot mend.
+// connect opens our Redis under our name, unless another process has a connection of that name. If two connect at the same
+// moment, the one with the lower client id stays. It returns either the server, or why it was not opened, or an error that
+// does not go away by waiting.
 func (a *Announcer) connect(ctx context.Context) (s *redis.Server, why string, err error) {
 	s, err = redis.Open(ctx, a.Creds.WithIdlePing())
 	if err != nil {
@@ -97,8 +97,13 @@ func (a *Announcer) checkOwnRedis(ctx context.Context, s *redis.Server) (why str
 	if err != nil {
 		return "redis is unhealthy: " + redis.Summary(err), nil
 	}
-	if n, err := s.OlderNamesakes(ctx); err == nil && n > 0 {
-		return fmt.Sprintf("another resec named %q works on this redis already", a.Me.ID), nil
+	n, err := s.OlderNamesakes(ctx)
+	if n > 0 {
+		return fmt.Sprintf("another resec named %q manages this redis already", a.Me.ID), nil
+	}
+	if err != nil {
+		a.Log.Warn("cannot list the clients of redis; a second resec with the same MEMBER_ID would not be noticed",
+			"event", "clients_not_listed", "redis", s.Addr(), "err", err)
 	}
 	there, err := handlers.Probe(ctx, a.Creds.At(a.Me.Address))
 	if err != nil {
@@ -119,7 +124,7 @@ func (a *Announcer) idInUse(ctx context.Context, m *cluster.Master, runID string
 		return ""
 	}
 	if there, err := handlers.Probe(ctx, a.Creds.At(m.Address)); err == nil && there.RunID == m.RunID {
-		return fmt.Sprintf("another redis, at %s, works under our id %q", m.Address, a.Me.ID)
+		return fmt.Sprintf("another redis, at %s, is managed under our id %q", m.Address, a.Me.ID)
 	}
 	return ""
 }

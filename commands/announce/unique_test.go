@@ -2,6 +2,7 @@ package announce
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -103,7 +104,7 @@ func TestOpenUnique(t *testing.T) {
 	first, _ := a.withRedis(t)
 	ended, end := context.WithCancel(t.Context())
 	end()
-	if s, err := a.OpenUnique(ended); s != nil || err != nil {
+	if s, err := a.OpenUnique(ended); s != nil || !errors.Is(err, context.Canceled) {
 		t.Errorf("the context has ended: %v, %v", s, err)
 	}
 	var second *redis.Server

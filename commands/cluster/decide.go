@@ -65,14 +65,17 @@ func Decide(k Snapshot, id, service string) (Action, string) {
 // decideUnusableView decides if there is no view, or its state cannot be used. An empty reason: it can be used.
 //
 // An agent that finds a state of a newer version when it starts exits: it changed nothing. An agent that knows an earlier
-// state (State is the last known one) waits, and leaves lock, state and Redis as they are. If it exited, it would take a
-// working replica out of the catalogue, or end a master's session and cause a failover, during a rolling upgrade. The holder
-// of the lock rewrites a state that it cannot read for another reason.
+// state (State is the last known one) waits, and leaves lock and state as they are; it parks a Redis that became a master without
+// an election. If it exited, it would take a working replica out of the catalogue, or end a master's session and cause a
+// failover, during a rolling upgrade. The holder of the lock rewrites a state that it cannot read for another reason.
 func decideUnusableView(k Snapshot, service string) (Action, string) {
 	if !k.Fresh {
 		return Wait, "consul has not answered yet"
 	}
 	if errors.Is(k.View.Err, ErrNewerVersion) && k.View.State.Master != nil {
+		if k.Probed && k.Health.Err == nil && !k.Paused && UnelectedMaster(k) {
+			return Park, unelectedReason // that writes nothing to Consul, and two masters would take writes
+		}
 		return Wait, k.View.Err.Error()
 	}
 	if err := k.View.CheckService(service); err != nil {

@@ -76,7 +76,11 @@ func (c *Contender) proveFailure(ctx context.Context, k member.Snapshot) (again 
 	}
 	alive := func(is cluster.Candidate) bool { return is.ID == m.ID && is.RunID == m.RunID }
 	if slices.ContainsFunc(s.Candidates, alive) {
-		c.Known.Update(func(k *member.Snapshot) { k.Failure = cluster.MasterFailure{} })
+		c.Known.Update(func(k *member.Snapshot) {
+			if k.Failure.RunID == m.RunID { // not what the monitor has found out about a newer master since
+				k.Failure = cluster.MasterFailure{}
+			}
+		})
 		return cluster.SurveyInterval, nil
 	}
 	now := time.Now()

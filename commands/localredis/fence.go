@@ -17,25 +17,56 @@ func (r *Redis) FenceAfterLoss(ctx context.Context) error { return r.fence(ctx, 
 
 // fence makes the server refuse writes. It stays fenced until unfence has removed every reason, or SetGuard has set a guard.
 func (r *Redis) fence(ctx context.Context, why fenceReason) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	end, err := r.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	return r.addFence(ctx, why)
+}
+
+// addFence is fence as a part of a change that has begun.
+func (r *Redis) addFence(ctx context.Context, why fenceReason) error {
 	r.fences[why] = struct{}{} // even if the answer is lost: it may have been done
-	err := r.server.Fence(ctx)
-	r.ProbeSoon()
-	return err
+	defer r.ProbeSoon()
+	return r.server.Fence(ctx)
+}
+
+// fenceIfWritable is fence if the server is a master that is not fenced. It reports whether it fenced the server.
+func (r *Redis) fenceIfWritable(ctx context.Context, why fenceReason) (bool, error) {
+	end, err := r.begin(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer end()
+	st, err := r.server.Status(ctx)
+	if err != nil || !st.Master || st.Fenced() {
+		return false, err
+	}
+	if err := r.addFence(ctx, why); err != nil {
+		return false, err
+	}
+	return true, nil
 }
 
 // forgetFence removes a reason without a change of the server: it is another instance by now, or no master.
-func (r *Redis) forgetFence(why fenceReason) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+func (r *Redis) forgetFence(ctx context.Context, why fenceReason) error {
+	end, err := r.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
 	delete(r.fences, why)
+	return nil
 }
 
 // unfence removes a reason, and unfences the server if no other is left. It reports whether the server was unfenced.
 func (r *Redis) unfence(ctx context.Context, why fenceReason) (bool, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	end, err := r.begin(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer end()
 	if _, is := r.fences[why]; !is {
 		return false, nil
 	}

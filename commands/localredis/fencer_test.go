@@ -37,6 +37,14 @@ func TestStallWatch_Next(t *testing.T) {
 	}
 }
 
+// checked is checkStall without an error.
+func (f *Fencer) checked(t *testing.T, s stallWatch, stall time.Duration) stallWatch {
+	t.Helper()
+	s, err := f.checkStall(t.Context(), s, stall)
+	ok(t, err)
+	return s
+}
+
 func TestCheckStall(t *testing.T) {
 	t.Parallel()
 	f, r := testFencer(t)
@@ -44,33 +52,36 @@ func TestCheckStall(t *testing.T) {
 	limit := f.StallLimit
 	var fenced []string
 	f.Fenced = func(term uint64, reason string) { fenced = append(fenced, fmt.Sprint(term, " ", reason)) }
-	s := f.checkStall(t.Context(), stallWatch{}, limit-1)
+	s := f.checked(t, stallWatch{}, limit-1)
 	equal(t, "below the limit", s, stallWatch{})
 	ended, end := context.WithCancel(t.Context())
 	end()
-	s = f.checkStall(ended, s, limit)
+	s, err := f.checkStall(ended, s, limit)
+	if err == nil {
+		t.Error("the fence failed without an error")
+	}
 	equal(t, "the fence is still due", s.stalled.IsZero(), false)
 	equal(t, "fenced", status(t, f.Redis).Fenced(), false)
-	s = f.checkStall(t.Context(), s, 0)
+	s = f.checked(t, s, 0)
 	equal(t, "the fence is set", status(t, f.Redis).Fenced(), true)
 	equal(t, "hooks are notified", strings.Join(fenced, ", "), "5 this process stalled")
 	equal(t, "the fence is not due", s.stalled.IsZero(), true)
 	equal(t, "it is known", s.fenced.IsZero(), false)
-	s = f.checkStall(t.Context(), s, 0) // no replica has acknowledged
+	s = f.checked(t, s, 0) // no replica has acknowledged
 	equal(t, "still fenced", status(t, f.Redis).Fenced(), true)
 	equal(t, "still known", s.fenced.IsZero(), false)
 
 	f.Known.Update(func(is *member.Snapshot) { is.Paused = true })
-	equal(t, "in a pause", f.checkStall(t.Context(), stallWatch{fenced: s.fenced}, limit), s)
+	equal(t, "in a pause", f.checked(t, stallWatch{fenced: s.fenced}, limit), s)
 	f.Known.Update(func(is *member.Snapshot) { is.Paused = false })
-	_, err := r.Do("CONFIG", "SET", "min-replicas-to-write", "1") // the guard's keeper has ended it
+	_, err = r.Do("CONFIG", "SET", "min-replicas-to-write", "1") // the guard's keeper has ended it
 	ok(t, err)
-	equal(t, "it was lifted", f.checkStall(t.Context(), s, 0), stallWatch{})
+	equal(t, "it was lifted", f.checked(t, s, 0), stallWatch{})
 	equal(t, "for a stall", f.Redis.fencedFor(fencedForStall), false)
 
 	f.Known.Update(func(is *member.Snapshot) { *is = k; is.View.State = cluster.State{} })
 	ok(t, f.Redis.fence(t.Context(), fencedForStall))
-	equal(t, "without a master", f.checkStall(t.Context(), s, limit), stallWatch{})
+	equal(t, "without a master", f.checked(t, s, limit), stallWatch{})
 	equal(t, "for a stall", f.Redis.fencedFor(fencedForStall), false)
 }
 
@@ -103,16 +114,21 @@ func TestUnfenceAfterStall(t *testing.T) {
 	k := f.leads(t, 1)
 	k.View.State.Members["b"] = cluster.MemberRecord{RunID: "run-b", Address: r.Addr}
 	ok(t, f.Redis.fence(t.Context(), fencedForStall))
-	equal(t, "just now", f.unfenceAfterStall(t.Context(), k, time.Now()), false)
+	unfenced, err := f.unfenceAfterStall(t.Context(), k, time.Now())
+	ok(t, err)
+	equal(t, "just now", unfenced, false)
 	equal(t, "fenced", status(t, f.Redis).Fenced(), true)
 	ended, end := context.WithCancel(t.Context())
 	end()
-	equal(t, "redis does not answer", f.unfenceAfterStall(ended, k, time.Now().Add(-time.Minute)), false)
+	if unfenced, err := f.unfenceAfterStall(ended, k, time.Now().Add(-time.Minute)); unfenced || err == nil {
+		t.Errorf("redis does not answer: %t, %v", unfenced, err)
+	}
 	lab.Eventually(t, patience, func() error { // once the replica is online
-		if !f.unfenceAfterStall(t.Context(), k, time.Now().Add(-time.Minute)) {
-			return errors.New("it is still fenced")
+		unfenced, err := f.unfenceAfterStall(t.Context(), k, time.Now().Add(-time.Minute))
+		if err == nil && !unfenced {
+			err = errors.New("it is still fenced")
 		}
-		return nil
+		return err
 	})
 	equal(t, "fenced", status(t, f.Redis).Fenced(), false)
 }
@@ -126,7 +142,7 @@ func TestFenceMaster(t *testing.T) {
 	equal(t, "a master", f.fenceMaster(t.Context()), true)
 	equal(t, "fenced", status(t, f.Redis).Fenced(), true)
 	equal(t, "for its lease", f.Redis.fencedFor(fencedForLease), true)
-	f.Redis.forgetFence(fencedForLease)
+	ok(t, f.Redis.forgetFence(t.Context(), fencedForLease))
 	equal(t, "a fenced one", f.fenceMaster(t.Context()), true)
 	equal(t, "for its lease", f.Redis.fencedFor(fencedForLease), false)
 	_, err := r.Do("CONFIG", "SET", "min-replicas-to-write", "0")
@@ -136,7 +152,32 @@ func TestFenceMaster(t *testing.T) {
 	equal(t, "fenced", status(t, f.Redis).Fenced(), false)
 }
 
-// With a guard, no lease is watched; and none is that never began.
+// The end of a lease is due once it is over, unless it never began or the cluster is paused.
+func TestLeaseWatch(t *testing.T) {
+	now := time.Now()
+	mine := leased(leading(), time.Hour)
+	for _, tt := range []struct {
+		name string
+		k    member.Snapshot // seen first
+		then member.Snapshot
+		at   time.Duration // after the first
+		want bool
+	}{
+		{"it never began", leading(), leading(), 2 * time.Hour, false},
+		{"the lock was another member's", leased(situation(), time.Hour), situation(), 2 * time.Hour, false},
+		{"it lasts", mine, mine, time.Minute, false},
+		{"it is over", mine, mine, 2 * time.Hour, true},
+		{"the session is lost, and its lease lasts", mine, situation(), time.Minute, false},
+		{"the session is lost, and its lease is over", mine, situation(), 2 * time.Hour, true},
+		{"it is over in a pause", mine, situation(func(k *cluster.Snapshot) { k.Paused = true }), 2 * time.Hour, false},
+	} {
+		w, _ := leaseWatch{}.next(tt.k, now)
+		w, left := w.next(tt.then, now.Add(tt.at))
+		equal(t, tt.name, w.due(left, tt.then), tt.want)
+	}
+}
+
+// With a guard no lease is watched. Without one our Redis is fenced when the lease is over.
 func TestRunLease(t *testing.T) {
 	t.Parallel()
 	f, _ := testFencer(t)
@@ -146,7 +187,6 @@ func TestRunLease(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var done sync.WaitGroup
 	done.Go(func() { f.RunLease(ctx) })
-	f.Known.Update(func(is *member.Snapshot) { *is = leased(k, 50*time.Millisecond); is.Paused = true })
 	f.Known.Update(func(is *member.Snapshot) { *is = leased(k, 50*time.Millisecond) })
 	lab.Eventually(t, patience, func() error {
 		if !status(t, f.Redis).Fenced() {

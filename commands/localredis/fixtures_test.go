@@ -1,6 +1,7 @@
 package localredis
 
 import (
+	"context"
 	"log/slog"
 	"testing"
 	"time"
@@ -41,7 +42,6 @@ func localServer(t *testing.T) (*Redis, *lab.Redis) {
 	creds := redis.Options{Addr: r.Addr, Timeout: 10 * time.Second, Name: "resec:me"}
 	s, err := redis.Open(t.Context(), creds)
 	ok(t, err)
-	t.Cleanup(s.Close)
 	own := New(s, creds, slog.New(slog.DiscardHandler))
 	t.Cleanup(own.Close)
 	return own, r
@@ -67,8 +67,11 @@ func (r *Redis) probed() bool {
 
 // fencedFor reports whether the agent has fenced Redis for that reason.
 func (r *Redis) fencedFor(why fenceReason) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	end, err := r.begin(context.Background())
+	if err != nil {
+		panic(err)
+	}
+	defer end()
 	_, is := r.fences[why]
 	return is
 }

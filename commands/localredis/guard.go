@@ -22,8 +22,11 @@ var ErrChangedMeanwhile = errors.New("redis has changed meanwhile")
 func (r *Redis) SetGuard(ctx context.Context, decided redis.Status, to cluster.MinReplicas, lease lock.Lease,
 	limit time.Duration) error {
 	began := time.Now()
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	end, err := r.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
 	now, err := r.server.Status(ctx)
 	if err != nil {
 		return err
@@ -47,31 +50,39 @@ func (r *Redis) SetGuard(ctx context.Context, decided redis.Status, to cluster.M
 	return nil
 }
 
-// RestoreSettings sets the operator's own min-replicas settings, and ends every fence. It logs the error that it returns: a
-// caller must not log it again.
+// RestoreSettings sets the operator's own min-replicas settings, and ends every fence. Its errors are those of
+// redis.Server.SetGuard.
 func (r *Redis) RestoreSettings(ctx context.Context, o cluster.MinReplicas) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := r.server.SetGuard(ctx, o.Replicas, o.MaxLag); err != nil {
-		r.log.Warn("cannot restore the operator's min-replicas settings", "event", "restore_settings_failed",
-			"redis", r.Addr(), "err", err)
+	end, err := r.begin(ctx)
+	if err != nil {
 		return err
+	}
+	defer end()
+	defer r.ProbeSoon()
+	if err := r.server.SetGuard(ctx, o.Replicas, o.MaxLag); err != nil {
+		return fmt.Errorf("restore the operator's min-replicas settings: %w", err)
 	}
 	clear(r.fences)
 	r.log.Info("operator's min-replicas settings are restored", "event", "settings_restored",
 		"redis", r.Addr(), "min_replicas", o.Replicas, "max_lag", o.MaxLag)
-	r.ProbeSoon()
 	return nil
 }
 
-// ClearStallFence sets the published guard on a master that is fenced only because this process stalled. Call it only while
-// Consul is down: then no agent can have lowered that guard meanwhile, and this process runs again. st is the server's status
-// just now. Its errors are those of redis.Server.SetGuard.
-func (r *Redis) ClearStallFence(ctx context.Context, st redis.Status, published cluster.MinReplicas) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if _, is := r.fences[fencedForStall]; !is || !st.Master || !st.Fenced() {
+// ClearStallFence sets the published guard on a master that is fenced only because this process stalled. runID is its instance.
+// Call it only while Consul is down: then no agent can have lowered that guard meanwhile, and this process runs again. Its errors
+// are those of redis.Server.Status and redis.Server.SetGuard.
+func (r *Redis) ClearStallFence(ctx context.Context, runID string, published cluster.MinReplicas) error {
+	end, err := r.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if _, is := r.fences[fencedForStall]; !is {
 		return nil
+	}
+	st, err := r.server.Status(ctx)
+	if err != nil || !st.Master || st.RunID != runID || !st.Fenced() {
+		return err
 	}
 	if err := r.server.SetGuard(ctx, published.Replicas, published.MaxLag); err != nil {
 		return err

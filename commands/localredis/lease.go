@@ -11,25 +11,22 @@ import (
 // leaseFenceRetry is the pause before the fence at the end of the lease is tried again, and the shortest wait for that end.
 const leaseFenceRetry = 200 * time.Millisecond
 
-// RunLease fences the master that we are when the last lease under which we held the lock is over, if there is no guard that
+// RunLease fences our Redis, while it is the master, when the last lease under which we held the lock is over, if there is no guard that
 // would close it. The guard's keeper ends the fence once the lock is ours again. RunLease returns when the context ends; with a
 // guard it returns at once.
 func (f *Fencer) RunLease(ctx context.Context) {
 	if f.Guard.Replicas != cluster.GuardOff {
 		return
 	}
-	var held member.Snapshot // the last one in which our session held the lock
-	for armed := false; ctx.Err() == nil; {
+	var w leaseWatch
+	for ctx.Err() == nil {
 		k, changed := f.Known.Watch()
-		if k.HoldsLock() && k.LeaseLeft(time.Now()) > 0 {
-			held, armed = k, true
-		}
-		left := held.LeaseLeft(time.Now())
-		if armed && left == 0 && !k.Paused {
-			armed = !f.fenceMaster(ctx)
+		var left time.Duration
+		if w, left = w.next(k, time.Now()); w.due(left, k) {
+			w.armed = !f.fenceMaster(ctx)
 		}
 		var end <-chan time.Time
-		if armed {
+		if w.armed {
 			end = time.After(max(left, leaseFenceRetry))
 		}
 		select {
@@ -40,19 +37,35 @@ func (f *Fencer) RunLease(ctx context.Context) {
 	}
 }
 
+// leaseWatch is what RunLease remembers.
+type leaseWatch struct {
+	held  member.Snapshot // the last one in which our session held the lock
+	armed bool            // our Redis is to be fenced when the lease of that session is over
+}
+
+// next takes a snapshot, and returns what is left of the lease; 0: it is over, or never began.
+func (w leaseWatch) next(k member.Snapshot, now time.Time) (leaseWatch, time.Duration) {
+	if k.HoldsLock() && k.LeaseLeft(now) > 0 {
+		w.held, w.armed = k, true
+	}
+	return w, w.held.LeaseLeft(now)
+}
+
+// due reports whether our Redis is to be fenced now. In a pause it is not: no member takes over meanwhile.
+func (w leaseWatch) due(left time.Duration, k member.Snapshot) bool {
+	return w.armed && left == 0 && !k.Paused
+}
+
 // fenceMaster fences our Redis if it is a master, and reports whether that is done.
 func (f *Fencer) fenceMaster(ctx context.Context) bool {
-	st, err := f.Redis.Status(ctx)
-	if err == nil && (!st.Master || st.Fenced()) {
-		return true
-	}
-	if err == nil {
-		err = f.Redis.fence(ctx, fencedForLease)
-	}
+	fenced, err := f.Redis.fenceIfWritable(ctx, fencedForLease)
 	if err != nil {
 		f.Log.Error("lease is over and redis cannot be fenced, retrying", "event", "lease_fence_failed",
 			"redis", f.Redis.Addr(), "err", err)
 		return false
+	}
+	if !fenced {
+		return true
 	}
 	f.Log.Warn("lease is over and GUARD=off; redis is fenced until the lock is ours again", "event", "lease_over_fenced",
 		"redis", f.Redis.Addr())

@@ -7,13 +7,14 @@
 //     at the end of the lease.
 //   - replication.go: KeepReplicationConfig, which gives each instance what it needs as a replica.
 //
-// The *redis.Server is private, so the compiler keeps every other package from changing it.
+// The *redis.Server is private, so the compiler keeps every other package from changing it. The agent opens the server, and hands
+// it over to New.
 package localredis
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 
 	"resec/commands/observable"
@@ -21,12 +22,12 @@ import (
 )
 
 // Redis is our own server. It makes one change at a time. A change that depends on what the server was when it was decided
-// (ParkIfFollowing, SetGuard) looks again under the same mutex.
+// (ParkIfFollowing, SetGuard, ClearStallFence) looks again first, as a part of the same change. A change waits for the one that
+// is under way, unless its context ends: then it returns that as an error and has done nothing.
 //
 // Any goroutine may call it. An agent calls it from the controller, which leads and takes over, and from the goroutines that a
 // term starts. The observer, the master monitor, the Fencer's two goroutines, KeepReplicationConfig and the HTTP server call it,
-// too. The mutex protects the reasons of a fence, and makes each look and the change that follows from it one step. Status and
-// Watch take no mutex: they change nothing.
+// too. Status and Watch wait for no change: they make none.
 type Redis struct {
 	server *redis.Server
 	creds  redis.Options
@@ -37,18 +38,37 @@ type Redis struct {
 
 	leading atomic.Bool // a takeover or a term of ours is under way: it alone moves the server between roles
 
-	mu     sync.Mutex
-	fences map[fenceReason]struct{} // why the server is fenced; it is unfenced once none is left
+	changing chan struct{}            // full while a change is under way, which alone uses fences
+	fences   map[fenceReason]struct{} // why the server is fenced; it is unfenced once none is left
 }
 
-// New returns our own server. From now on nothing else may change s. The caller closes s after it has closed the Redis.
+// New returns our own server. From now on nothing else may use s.
 func New(s *redis.Server, creds redis.Options, log *slog.Logger) *Redis {
-	return &Redis{server: s, creds: creds, log: log, probeNow: make(chan struct{}, 1),
+	return &Redis{server: s, creds: creds, log: log, probeNow: make(chan struct{}, 1), changing: make(chan struct{}, 1),
 		emergency: redis.NewEmergencyFence(creds), fences: map[fenceReason]struct{}{}}
 }
 
-// Close ends the connection of the emergency fence. It leaves the server open.
-func (r *Redis) Close() { r.emergency.Close() }
+// Close ends the connections to the server, that of the emergency fence too.
+func (r *Redis) Close() {
+	r.emergency.Close()
+	r.server.Close()
+}
+
+// begin waits until no other change is under way, and begins one, which end ends. It returns an error if the context ends first.
+func (r *Redis) begin(ctx context.Context) (end func(), err error) {
+	end = func() { <-r.changing }
+	select {
+	case r.changing <- struct{}{}:
+		return end, nil
+	default:
+	}
+	select {
+	case r.changing <- struct{}{}:
+		return end, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for another change of redis %s: %w", r.Addr(), context.Cause(ctx))
+	}
+}
 
 // Addr is the host:port of the server.
 func (r *Redis) Addr() string { return r.server.Addr() }
@@ -68,16 +88,16 @@ func (r *Redis) ProbeRequests() <-chan struct{} { return r.probeNow }
 // ProbeSoon asks for a probe now, because the server was changed. It does not wait for the probe.
 func (r *Redis) ProbeSoon() { observable.Signal(r.probeNow) }
 
-// SetLeading notes that a takeover or a term of ours begins or ends. The begin waits for a change that is under way.
-func (r *Redis) SetLeading(is bool) {
-	if !is {
-		r.leading.Store(false)
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// BeginLeading notes that a takeover or a term of ours begins. It waits for a change that is under way, unless the context ends.
+func (r *Redis) BeginLeading(ctx context.Context) {
 	r.leading.Store(true)
+	if end, err := r.begin(ctx); err == nil {
+		end()
+	}
 }
+
+// EndLeading notes that the takeover or the term is over.
+func (r *Redis) EndLeading() { r.leading.Store(false) }
 
 // PrepareEmergencyFence keeps a connection open for SendEmergencyFence, and waits for no change that is under way. Its errors
 // are those of redis.EmergencyFence.Connect.

@@ -3,13 +3,12 @@ package localredis
 import (
 	"context"
 	"errors"
-	"math"
 	"testing"
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/takeover"
 	"resec/handlers"
-	"resec/handlers/redis"
 	"resec/scripts/lab"
 )
 
@@ -25,7 +24,7 @@ func TestRedis(t *testing.T) {
 		_, err := r.Do("REPLICAOF", "NO", "ONE")
 		ok(t, err)
 		set(t, "min-replicas-to-write", "0", "min-replicas-max-lag", "10")
-		own.SetLeading(false)
+		own.EndLeading()
 		clear(own.fences)
 		own.probed()
 	}
@@ -53,7 +52,7 @@ func TestRedis(t *testing.T) {
 	t.Run("a fence of another process is not lifted", func(t *testing.T) {
 		reset(t)
 		ok(t, own.fence(t.Context(), fencedForStall))
-		own.forgetFence(fencedForStall)
+		ok(t, own.forgetFence(t.Context(), fencedForStall))
 		unfence(t, own, fencedForStall)
 		equal(t, "fenced", status(t, own).Fenced(), true)
 	})
@@ -130,16 +129,87 @@ func TestRedis(t *testing.T) {
 	t.Run("the fence of a stall is cleared on a fenced master alone", func(t *testing.T) {
 		reset(t)
 		ok(t, own.fence(t.Context(), fencedForLoss))
-		ok(t, own.ClearStallFence(t.Context(), status(t, own), guard))
+		clear := func(runID string) { ok(t, own.ClearStallFence(t.Context(), runID, guard)) }
+		run := status(t, own).RunID
+		clear(run)
 		equal(t, "fenced for a loss", status(t, own).Fenced(), true)
 		ok(t, own.fence(t.Context(), fencedForStall))
-		ok(t, own.ClearStallFence(t.Context(), redis.Status{Master: true}, guard))
-		equal(t, "an unfenced one", status(t, own).Fenced(), true)
-		ok(t, own.ClearStallFence(t.Context(), redis.Status{MinReplicas: math.MaxInt32}, guard))
+		clear("run-old")
+		equal(t, "another instance", status(t, own).Fenced(), true)
+		ok(t, own.Park(t.Context()))
+		clear(run)
 		equal(t, "a replica", status(t, own).Fenced(), true)
-		ok(t, own.ClearStallFence(t.Context(), status(t, own), guard))
+		_, err := r.Do("REPLICAOF", "NO", "ONE")
+		ok(t, err)
+		set(t, "min-replicas-to-write", "3")
+		clear(run)
+		equal(t, "an unfenced one", status(t, own).MinReplicas, 3)
+		ok(t, own.fence(t.Context(), fencedForStall))
+		clear(run)
 		equal(t, "guard", status(t, own).MinReplicas, 1)
 		equal(t, "fenced for a stall", own.fencedFor(fencedForStall), false)
+	})
+	t.Run("a change waits for the one that is under way, until its context ends", func(t *testing.T) {
+		reset(t)
+		end, err := own.begin(t.Context())
+		ok(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		waiting := make(chan error, 1)
+		go func() { waiting <- own.Park(ctx) }()
+		select {
+		case err := <-waiting:
+			t.Errorf("it did not wait: %v", err)
+		default:
+		}
+		cancel()
+		if err := <-waiting; !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+		end()
+		equal(t, "parked", status(t, own).Parked(), false)
+		ok(t, own.Park(t.Context()))
+	})
+	t.Run("a confirmation that is too old makes nothing a replica", func(t *testing.T) {
+		reset(t)
+		other, err := lab.ForTest(t).StartRedis("other")
+		ok(t, err)
+		run, err := other.Info("run_id")
+		ok(t, err)
+		end, err := own.begin(t.Context())
+		ok(t, err)
+		var asked time.Time
+		confirmed, followed := make(chan struct{}), make(chan error, 1)
+		go func() {
+			_, err := own.Follow(t.Context(), handlers.Target{Addr: other.Addr, RunID: run, Confirm: func(context.Context) error {
+				asked = time.Now()
+				close(confirmed)
+				return nil
+			}})
+			followed <- err
+		}()
+		<-confirmed
+		lab.Eventually(t, patience, func() error {
+			if time.Since(asked) <= takeover.FollowConfirmTimeout {
+				return errors.New("the confirmation is not too old yet")
+			}
+			return nil
+		})
+		end()
+		if err := <-followed; !errors.Is(err, ErrConfirmedTooLongAgo) {
+			t.Errorf("got %v", err)
+		}
+		equal(t, "a master", status(t, own).Master, true)
+	})
+	t.Run("a takeover's guard ends every fence", func(t *testing.T) {
+		reset(t)
+		ok(t, own.fence(t.Context(), fencedForStall))
+		ok(t, own.ForTakeover().SetGuard(t.Context(), 1, 4))
+		equal(t, "guard", status(t, own).MinReplicas, 1)
+		equal(t, "fenced for a stall", own.fencedFor(fencedForStall), false)
+		_, err := own.ForTakeover().Promote(t.Context())
+		ok(t, err)
+		ok(t, own.ForTakeover().Park(t.Context()))
+		equal(t, "parked", status(t, own).Parked(), true)
 	})
 	t.Run("it is parked only while it follows that master and does not lead", func(t *testing.T) {
 		reset(t)
@@ -157,9 +227,9 @@ func TestRedis(t *testing.T) {
 		_, err := r.Do("REPLICAOF", "127.0.0.1", "2")
 		ok(t, err)
 		parks(false, "127.0.0.1:3")
-		own.SetLeading(true)
+		own.BeginLeading(t.Context())
 		parks(false, master)
-		own.SetLeading(false)
+		own.EndLeading()
 		parks(true, master)
 	})
 	t.Run("it refuses writes as a replica", func(t *testing.T) {

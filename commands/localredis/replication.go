@@ -7,7 +7,7 @@ import (
 	"resec/handlers/redis"
 )
 
-// KeepReplicationConfig gives the server what it needs as a replica before it is one: whoever makes it a replica may have no
+// KeepReplicationConfig gives the server what it needs as a replica before it is one: a takeover that makes it a replica has no
 // time. It does so for each instance, and again when the password was changed: a link that ends then must come back. It waits
 // until the lock was read and its state is that of masterService, the name of the master's service: the lock may be another
 // cluster's. It returns when the context ends, and logs what fails. An agent runs it in one goroutine.
@@ -34,10 +34,10 @@ type replicationConfig struct {
 
 // updateReplicationConfig configures the instance, unless it has all that it needs, and returns what it has then.
 func (r *Redis) updateReplicationConfig(ctx context.Context, h redis.Health, has replicationConfig) replicationConfig {
-	if h.Err != nil || h.AccessErr != nil || has.runID == h.Status.RunID && has.login == r.creds.Replicating() {
+	want := replicationConfig{runID: h.Status.RunID, login: r.creds.Replicating()}
+	if h.Err != nil || h.AccessErr != nil || has.runID == want.runID && has.login == want.login {
 		return has
 	}
-	want := replicationConfig{runID: h.Status.RunID, login: r.creds.Replicating()}
 	err := r.configureReplication(ctx)
 	if err == nil {
 		return want
@@ -52,7 +52,10 @@ func (r *Redis) updateReplicationConfig(ctx context.Context, h redis.Health, has
 
 // configureReplication gives the server what its link to a master will need.
 func (r *Redis) configureReplication(ctx context.Context) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	end, err := r.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
 	return r.server.ConfigureReplication(ctx)
 }

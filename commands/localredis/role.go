@@ -2,31 +2,42 @@ package localredis
 
 import (
 	"context"
+	"errors"
+	"time"
 
+	"resec/commands/takeover"
 	"resec/handlers"
 )
 
-// Follow makes the server a replica of the target. Its errors are those of handlers.Replicate. The mutex is taken once the
-// target has answered and is confirmed, so that a slow server or Consul delays no other change of our Redis.
+// ErrConfirmedTooLongAgo is returned by Follow if another change of the server took too long after the target was confirmed.
+var ErrConfirmedTooLongAgo = errors.New("redis was being changed for too long after the master had been confirmed")
+
+// Follow makes the server a replica of the target. The change begins once the target has answered and is confirmed, so that a
+// slow server or Consul delays no other change of our Redis. If it begins later than takeover.FollowConfirmTimeout after the
+// confirmation was asked for, Follow returns ErrConfirmedTooLongAgo: a takeover relies on that limit. Its other errors are those
+// of handlers.Replicate.
 func (r *Redis) Follow(ctx context.Context, to handlers.Target) (handlers.Result, error) {
-	confirm, locked := to.Confirm, false
+	confirm := to.Confirm
+	var end func() // nil: the change has not begun
 	defer func() {
-		if locked {
-			r.mu.Unlock()
+		if end != nil {
+			end()
 		}
 	}()
-	to.Confirm = func(ctx context.Context) error {
+	to.Confirm = func(ctx context.Context) (err error) {
+		asked := time.Now()
 		if confirm != nil {
 			if err := confirm(ctx); err != nil {
 				return err
 			}
 		}
-		r.mu.Lock()
-		locked = true
-		return nil
+		if end, err = r.begin(ctx); err == nil && time.Since(asked) > takeover.FollowConfirmTimeout {
+			err = ErrConfirmedTooLongAgo
+		}
+		return err
 	}
 	res, err := handlers.Replicate(ctx, r.server, to, r.creds)
-	if locked && err == nil {
+	if end != nil && err == nil {
 		clear(r.fences) // a replica has none
 	}
 	if res.Changed {
@@ -37,8 +48,11 @@ func (r *Redis) Follow(ctx context.Context, to handlers.Target) (handlers.Result
 
 // Park makes the server a replica of nothing: see redis.Sink. Its errors are those of redis.Server.Park.
 func (r *Redis) Park(ctx context.Context) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	end, err := r.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
 	defer r.ProbeSoon()
 	return r.server.Park(ctx)
 }
@@ -46,8 +60,11 @@ func (r *Redis) Park(ctx context.Context) error {
 // ParkIfFollowing parks the server if it follows that address and no term of ours is under way: a takeover parks by itself. It
 // reports whether it parked, or tried to: with an error of redis.Server.Park it is true, with one of redis.Server.Status false.
 func (r *Redis) ParkIfFollowing(ctx context.Context, addr string) (bool, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	end, err := r.begin(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer end()
 	if r.leading.Load() {
 		return false, nil
 	}
@@ -61,8 +78,11 @@ func (r *Redis) ParkIfFollowing(ctx context.Context, addr string) (bool, error) 
 
 // SetReadOnly makes the server refuse writes while it is a replica. Its errors are those of redis.Server.ReadOnly.
 func (r *Redis) SetReadOnly(ctx context.Context) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	end, err := r.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
 	defer r.ProbeSoon()
 	return r.server.ReadOnly(ctx)
 }

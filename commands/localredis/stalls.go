@@ -2,10 +2,13 @@ package localredis
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/logonce"
 	"resec/commands/member"
+	"resec/handlers/redis"
 )
 
 // RunStalls fences Redis, if it is the published master, when this process has not run for longer than StallLimit: the
@@ -14,12 +17,19 @@ import (
 // confirms the lock; if Consul is down, unfenceAfterStall does. RunStalls returns when the context ends.
 func (f *Fencer) RunStalls(ctx context.Context) {
 	var s stallWatch
+	var failure logonce.Once
 	for last := time.Now(); ctx.Err() == nil; last = time.Now() {
 		select {
 		case <-ctx.Done():
 		case <-time.After(cluster.StallCheckInterval):
 		}
-		s = f.checkStall(ctx, s, time.Since(last))
+		var err error
+		if s, err = f.checkStall(ctx, s, time.Since(last)); err == nil {
+			failure.Reset()
+		} else if ctx.Err() == nil && failure.Changed(redis.Summary(err)) {
+			f.Log.Error("the fence of redis after a stall of this process cannot be changed, retrying", "event", "stall_fence_failed",
+				"redis", f.Redis.Addr(), "err", err)
+		}
 	}
 }
 
@@ -56,7 +66,7 @@ func (s stallWatch) next(k member.Snapshot) stallMove {
 }
 
 // checkStall acts on what is known of stalls, after this process did not run for that long.
-func (f *Fencer) checkStall(ctx context.Context, s stallWatch, stall time.Duration) stallWatch {
+func (f *Fencer) checkStall(ctx context.Context, s stallWatch, stall time.Duration) (stallWatch, error) {
 	if stall >= f.StallLimit {
 		s.stalled = time.Now()
 		f.Log.Warn("this process stalled; if redis is the master it is fenced until consul or its replicas confirm that",
@@ -65,43 +75,48 @@ func (f *Fencer) checkStall(ctx context.Context, s stallWatch, stall time.Durati
 	k := f.Known.Load()
 	switch s.next(k) {
 	case forgetStall:
-		f.Redis.forgetFence(fencedForStall)
-		return stallWatch{}
+		if err := f.Redis.forgetFence(ctx, fencedForStall); err != nil {
+			return s, err
+		}
+		return stallWatch{}, nil
 	case fenceStall:
 		if err := f.Redis.fence(ctx, fencedForStall); err != nil {
-			return s
+			return s, fmt.Errorf("fence: %w", err)
 		}
 		f.Fenced(k.View.State.Master.Term, "this process stalled")
-		return stallWatch{fenced: s.stalled}
+		return stallWatch{fenced: s.stalled}, nil
 	case unfenceStall:
-		if f.unfenceAfterStall(ctx, k, s.fenced) {
+		unfenced, err := f.unfenceAfterStall(ctx, k, s.fenced)
+		if unfenced {
 			s.fenced = time.Time{}
 		}
-		return s
+		return s, err
 	}
 	s.stalled = time.Time{}
-	return s
+	return s, nil
 }
 
 // unfenceAfterStall ends the fence of a stall that ended at that time, if as many members have acknowledged since as a
 // challenger would need to be detached: none can have gathered the rest. It reports whether Redis is no longer fenced.
-func (f *Fencer) unfenceAfterStall(ctx context.Context, k member.Snapshot, ended time.Time) bool {
+func (f *Fencer) unfenceAfterStall(ctx context.Context, k member.Snapshot, ended time.Time) (bool, error) {
 	st, err := f.Redis.Status(ctx)
 	if err != nil {
-		return false
+		return false, err
 	}
 	if !st.Fenced() || !st.Master {
-		f.Redis.forgetFence(fencedForStall)
-		return true
+		return true, f.Redis.forgetFence(ctx, fencedForStall)
 	}
 	members, _ := cluster.CountReplicas(cluster.AckedSince(st, ended, time.Now()), k.View, f.ID, f.Streams, f.Guard)
 	if members < k.View.State.Guard().Replicas {
-		return false
+		return false, nil
 	}
-	if unfenced, err := f.Redis.unfence(ctx, fencedForStall); err != nil || !unfenced {
-		return err == nil
+	unfenced, err := f.Redis.unfence(ctx, fencedForStall)
+	if err != nil {
+		return false, fmt.Errorf("unfence: %w", err)
 	}
-	f.Log.Warn("enough replicas have acknowledged since this process stalled; redis is unfenced", "event", "stall_fence_lifted",
-		"redis", f.Redis.Addr())
-	return true
+	if unfenced {
+		f.Log.Warn("enough replicas have acknowledged since this process stalled; redis is unfenced",
+			"event", "unfenced_after_stall", "redis", f.Redis.Addr())
+	}
+	return true, nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/logonce"
 	"resec/commands/member"
 	"resec/handlers/redis"
 )
@@ -87,9 +88,10 @@ func (m *Monitor) monitor(ctx context.Context, master cluster.Master) {
 		probe.Every = min(probe.Every, failureProbeInterval)
 	}
 	done := make(chan struct{})
+	var failing logonce.Once // belongs to the goroutine of the probes
 	go func() {
 		defer close(done)
-		s.Watch(ctx, probe, nil, func(h redis.Health) { m.observe(ctx, master, h) })
+		s.Watch(ctx, probe, nil, func(h redis.Health) { m.observe(ctx, master, h, &failing) })
 	}()
 	m.untilRetargeted(ctx, master)
 	cancel()
@@ -112,7 +114,7 @@ func (m *Monitor) untilRetargeted(ctx context.Context, master cluster.Master) {
 }
 
 // observe takes one probe's answer: it updates Failure, and parks our Redis if the master is down.
-func (m *Monitor) observe(ctx context.Context, master cluster.Master, h redis.Health) {
+func (m *Monitor) observe(ctx context.Context, master cluster.Master, h redis.Health, failing *logonce.Once) {
 	if m.EarlyTakeover {
 		now, was := time.Now(), m.Known.Load().Failure
 		if was.Observe(master.RunID, h, now) != was {
@@ -120,22 +122,22 @@ func (m *Monitor) observe(ctx context.Context, master cluster.Master, h redis.He
 		}
 	}
 	if cluster.InstanceDown(h, master.RunID) {
-		m.park(ctx, master, redis.Summary(h.Err))
+		m.park(ctx, master, redis.Summary(h.Err), failing)
 	}
 }
 
 // park parks our Redis if it still follows that master.
-func (m *Monitor) park(ctx context.Context, master cluster.Master, why string) {
+func (m *Monitor) park(ctx context.Context, master cluster.Master, why string, failing *logonce.Once) {
 	parked, err := m.ParkIfFollowing(ctx, master.Address)
 	if why == "" {
 		why = "another instance answers at its address"
 	}
 	switch {
-	case err != nil && parked:
-		m.Log.Error("master is down and redis cannot be parked; it may follow whatever listens at the master's address",
-			"event", "park_failed",
-			"master", master.ID, "addr", master.Address, "err", err)
-	case parked:
+	case err != nil && ctx.Err() == nil && failing.Changed(redis.Summary(err)):
+		m.Log.Error("master is down and redis cannot be parked, retrying with the next probe; until then it may follow whatever "+
+			"listens at the master's address", "event", "park_failed", "master", master.ID, "addr", master.Address, "err", err)
+	case err == nil && parked:
+		failing.Reset()
 		m.Log.Warn("master is down; redis is parked and keeps its data until a master is elected", "event", "master_down",
 			"master", master.ID, "addr", master.Address, "why", why)
 	}

@@ -1,15 +1,19 @@
 package monitor
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/commands/logonce"
 	"resec/commands/member"
 	"resec/commands/observable"
 	"resec/handlers/redis"
@@ -78,7 +82,7 @@ func TestMonitor_Parks(t *testing.T) {
 		{"it hangs", redis.Health{Err: errTimeout{}, Status: redis.Status{RunID: "run-a"}}, false},
 		{"another instance answers", redis.Health{Status: redis.Status{RunID: "run-new"}}, true},
 	} {
-		m.observe(t.Context(), of, tt.h)
+		m.observe(t.Context(), of, tt.h, &logonce.Once{})
 		st, err := own.Status(t.Context())
 		ok(t, err)
 		equal(t, tt.name, st.Parked(), tt.want)
@@ -147,24 +151,40 @@ func TestMonitor_Target(t *testing.T) {
 	}
 }
 
-// A probe of the master that answers clears the failure, and one that does not is no reason to park.
+// A probe of the master that does not answer begins a failure, and one that answers ends it.
 func TestMonitor_Observe(t *testing.T) {
 	m := bare(true)
 	master := *clustertest.Situation().View.State.Master
-	m.observe(t.Context(), master, redis.Health{Err: t.Context().Err(), Status: redis.Status{RunID: "run-a"}})
-	equal(t, "answers", m.Known.Load().Failure.Unreachable, false)
-	unreachable := redis.Health{Err: errTimeout{}, Status: redis.Status{RunID: "run-a"}}
-	m.observe(t.Context(), master, unreachable)
+	observe := func(err error) {
+		m.observe(t.Context(), master, redis.Health{Err: err, Status: redis.Status{RunID: "run-a"}}, &logonce.Once{})
+	}
+	observe(errTimeout{})
 	since := m.Known.Load().Failure.Since
 	equal(t, "unreachable", m.Known.Load().Failure.Unreachable, true)
 	_, changed := m.Known.Watch()
-	m.observe(t.Context(), master, unreachable)
+	observe(errTimeout{})
 	equal(t, "since", m.Known.Load().Failure.Since, since)
 	select {
 	case <-changed:
 		t.Error("nothing has changed")
 	default:
 	}
+	observe(nil)
+	equal(t, "it answers", m.Known.Load().Failure, cluster.MasterFailure{RunID: "run-a"})
+}
+
+// A master that is down is logged once for as long as our Redis cannot be parked.
+func TestMonitor_ParkFails(t *testing.T) {
+	m := bare(true)
+	var log bytes.Buffer
+	m.Log = slog.New(slog.NewTextHandler(&log, nil))
+	var failing logonce.Once
+	for _, err := range []error{syscall.ECONNREFUSED, syscall.ECONNREFUSED, nil, syscall.ECONNREFUSED} {
+		m.ParkIfFollowing = func(context.Context, string) (bool, error) { return err == nil, err }
+		m.park(t.Context(), *clustertest.Situation().View.State.Master, "connection refused", &failing)
+	}
+	equal(t, "failures logged", strings.Count(log.String(), "event=park_failed"), 2)
+	equal(t, "parks logged", strings.Count(log.String(), "event=master_down"), 1)
 }
 
 type errTimeout struct{}

@@ -92,7 +92,7 @@ func TestWrite12_AgentHangsWhileConsulIsAway(t *testing.T) {
 			if leaves {
 				terminate(t, map[*lab.Process]time.Duration{k.Agents[m]: 0})
 			} else {
-				lab.Eventually(t, 10*time.Second, func() error { return k.Agents[m].Said("event=stall_fence_lifted") })
+				lab.Eventually(t, 10*time.Second, func() error { return k.Agents[m].Said("event=unfenced_after_stall") })
 			}
 			lab.Eventually(t, 10*time.Second, func() error { // a busy machine may let it hang again
 				set, lag, err := minReplicas(k.Redis[m])
