@@ -65,3 +65,32 @@ func TestNewerVersion_IsLeftAlone(t *testing.T) {
 	ok(t, k.Settled(15*time.Second))
 	ok(t, k.Stop())
 }
+
+// A Redis that restarts as a master while the state is of a newer version is parked, although nothing is written to Consul.
+func TestNewerVersion_ParksUnelectedMaster(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 2)
+	ok(t, k.Agent(0))
+	ok(t, k.Agent(1))
+	ok(t, k.Settled(15*time.Second))
+	m, err := k.Master()
+	ok(t, err)
+	kv, key := k.Consul.Client.KV(), k.Name+"/.lock"+"/state"
+	before, _, err := kv.Get(key, nil)
+	ok(t, err)
+	newer := strings.Replace(string(before.Value), `"version":1`, `"version":2`, 1)
+	_, err = kv.Put(kvPair(key, newer), nil)
+	ok(t, err)
+	replica := 1 - m
+	lab.Eventually(t, 5*time.Second, func() error { return k.Agents[replica].Said(newerVersionText) })
+	k.Redis[replica].Kill()
+	ok(t, k.Redis[replica].Start())
+	lab.Eventually(t, 15*time.Second, func() error { return k.Redis[replica].Is("role", "slave", "master_port", "1") })
+	if after, _, err := kv.Get(key, nil); err != nil || string(after.Value) != newer {
+		t.Errorf("the state is now %s: %v", after.Value, err)
+	}
+	_, err = kv.Put(kvPair(key, string(before.Value)), nil)
+	ok(t, err)
+	ok(t, k.Settled(15*time.Second))
+	ok(t, k.Stop())
+}
