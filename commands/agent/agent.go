@@ -20,9 +20,9 @@ import (
 	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/hooks"
+	"resec/commands/known"
 	"resec/commands/localredis"
 	"resec/commands/lock"
-	"resec/commands/member"
 	"resec/commands/metrics"
 	"resec/commands/monitor"
 	"resec/commands/observable"
@@ -49,7 +49,7 @@ type Agent struct {
 	DumpState    <-chan os.Signal // each signal makes the agent log its state
 	NotifySocket string           // systemd's socket; empty: there is none
 
-	known         *member.Known
+	known         *known.Value
 	announcer     *announce.Announcer
 	observer      *observe.Observer // updates known
 	surveyor      *survey.Surveyor
@@ -71,7 +71,7 @@ const finalCallRetry = 100 * time.Millisecond
 // It returns an error if the agent is misconfigured (the lock key or the service name is another cluster's), or if Redis is
 // too old.
 func (a *Agent) Run(ctx context.Context) error {
-	a.known, a.verifySession = observable.New[member.Snapshot](), make(chan struct{}, 1)
+	a.known, a.verifySession = observable.New[known.Snapshot](), make(chan struct{}, 1)
 	a.announcer = a.newAnnouncer()
 	a.hooks = hooks.New(a.Hooks, a.Metrics.HookFailed, a.Log)
 	ended := make(chan struct{})
@@ -115,7 +115,7 @@ func (a *Agent) work(ctx context.Context) error {
 	g.Go(func() error { a.announcer.KeepSession(outer); return nil })
 	g.Go(func() error { a.announcer.KeepMemberKey(outer); return nil })
 	g.Go(func() error { fencer.RunLease(outer); return nil })
-	g.Go(func() error { member.WatchPause(outer, a.known, a.Log); return nil })
+	g.Go(func() error { known.WatchPause(outer, a.known, a.Log); return nil })
 	g.Go(func() error {
 		defer stop()
 		return a.control(ctx, outer, fencer)
@@ -163,7 +163,7 @@ func (a *Agent) newAnnouncer() *announce.Announcer {
 func (a *Agent) newObserver() *observe.Observer {
 	return &observe.Observer{Lock: a.Lock, Redis: a.local, Probe: a.Probe, ProbeNow: a.local.ProbeRequests(), Log: a.Log,
 		Update: func(change func(*observe.Snapshot)) {
-			a.known.Update(func(k *member.Snapshot) { change(&k.Observation) })
+			a.known.Update(func(k *known.Snapshot) { change(&k.Observation) })
 		}}
 }
 

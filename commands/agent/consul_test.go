@@ -12,8 +12,8 @@ import (
 	"resec/commands/cluster"
 	"resec/commands/consultest"
 	"resec/commands/hooks"
+	"resec/commands/known"
 	"resec/commands/lock"
-	"resec/commands/member"
 	"resec/commands/observe"
 	"resec/commands/survey"
 )
@@ -27,7 +27,7 @@ func onConsul(t *testing.T) *Agent {
 	a.hooks = hooks.New(nil, a.Metrics.HookFailed, a.Log)
 	a.announcer = a.newAnnouncer()
 	a.observer = &observe.Observer{Lock: a.Lock, Log: a.Log, Update: func(change func(*observe.Snapshot)) {
-		a.known.Update(func(k *member.Snapshot) { change(&k.Observation) })
+		a.known.Update(func(k *known.Snapshot) { change(&k.Observation) })
 	}}
 	a.surveyor = &survey.Surveyor{ID: "me", Lock: a.Lock, Naming: a.Registrar.Naming, Log: a.Log}
 	return a
@@ -52,7 +52,7 @@ func TestConfirmHolder(t *testing.T) {
 	t.Parallel()
 	a := onConsul(t)
 	s := session(t, a)
-	k := member.Snapshot{}
+	k := known.Snapshot{}
 	k.View = acquire(t, a, s, "b", master("b", "run-b", 1))
 	ok(t, a.confirmHolder(t.Context(), k))
 	restarted := k
@@ -101,7 +101,7 @@ func TestRelease(t *testing.T) {
 			if !tt.known {
 				v.State.Master, v.StateIndex = nil, 1
 			}
-			a.known.Update(func(k *member.Snapshot) { k.View, k.Fresh = v, true })
+			a.known.Update(func(k *known.Snapshot) { k.View, k.Fresh = v, true })
 			a.release(t.Context(), lock.CallTimeout, s.ID, cluster.WhyDead, "it is down")
 			v, err := a.Lock.Read(t.Context())
 			ok(t, err)

@@ -9,9 +9,9 @@ import (
 	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/contend"
+	"resec/commands/known"
 	"resec/commands/lock"
 	"resec/commands/logonce"
-	"resec/commands/member"
 	"resec/handlers"
 	"resec/handlers/redis"
 )
@@ -78,7 +78,7 @@ type outcome struct {
 }
 
 // begin keeps what the controller remembers in step with the snapshot.
-func (c *controller) begin(k member.Snapshot, todo cluster.Action) {
+func (c *controller) begin(k known.Snapshot, todo cluster.Action) {
 	c.contender.Advance(k, todo)
 	if term := c.contender.Leaderless.Term; term != c.failedTerm { // what failed in another term was another matter
 		c.failedTerm, c.failures = term, 0
@@ -98,7 +98,7 @@ func (c *controller) count(todo cluster.Action, done outcome) {
 
 // waitForNext waits for a change, or until done.again has passed. After an error it waits for a change in Consul, or for
 // minStepRetry; that pause doubles. It returns false if the context has ended.
-func (c *controller) waitForNext(ctx context.Context, was member.Snapshot, changed <-chan struct{}, done outcome) bool {
+func (c *controller) waitForNext(ctx context.Context, was known.Snapshot, changed <-chan struct{}, done outcome) bool {
 	again := done.again
 	if done.err != nil {
 		again = min(minStepRetry<<min(c.failures-1, 10), maxStepRetry)
@@ -114,7 +114,7 @@ func (c *controller) waitForNext(ctx context.Context, was member.Snapshot, chang
 		case <-timer:
 			return true
 		case <-changed:
-			var k member.Snapshot
+			var k known.Snapshot
 			if k, changed = c.a.known.Watch(); done.err == nil || !k.SameLock(was) || k.Session != was.Session {
 				return true
 			}
@@ -126,7 +126,7 @@ func (c *controller) waitForNext(ctx context.Context, was member.Snapshot, chang
 const now = time.Nanosecond
 
 // execute carries one step out.
-func (c *controller) execute(ctx context.Context, k member.Snapshot, todo cluster.Action, why string) (done outcome) {
+func (c *controller) execute(ctx context.Context, k known.Snapshot, todo cluster.Action, why string) (done outcome) {
 	switch todo {
 	case cluster.Wait:
 		c.logWait(why, k.View.Err != nil)
@@ -154,8 +154,8 @@ func (c *controller) execute(ctx context.Context, k member.Snapshot, todo cluste
 
 // contend gets the lock if it is this member's turn, and leads with it. If the agent was asked to stop meanwhile it does not
 // lead: the end of its session frees the lock.
-func (c *controller) contend(ctx context.Context, k member.Snapshot,
-	try func(context.Context, member.Snapshot) (*contend.Won, time.Duration, error)) outcome {
+func (c *controller) contend(ctx context.Context, k known.Snapshot,
+	try func(context.Context, known.Snapshot) (*contend.Won, time.Duration, error)) outcome {
 	won, again, err := try(ctx, k)
 	if err != nil {
 		if ctx.Err() == nil && !errors.Is(err, lock.ErrChanged) && c.isNew("acquire", err) {
@@ -174,7 +174,7 @@ func (c *controller) contend(ctx context.Context, k member.Snapshot,
 }
 
 // lead runs a term under the lock that we hold.
-func (c *controller) lead(ctx context.Context, k member.Snapshot, won *contend.Won) outcome {
+func (c *controller) lead(ctx context.Context, k known.Snapshot, won *contend.Won) outcome {
 	err := newLeaderTerm(c, k).run(ctx, k, won)
 	if errors.Is(err, lock.ErrNotHolder) { // the view was late; the watch shows that soon
 		return outcome{again: minStepRetry, ranTerm: true}
@@ -183,7 +183,7 @@ func (c *controller) lead(ctx context.Context, k member.Snapshot, won *contend.W
 }
 
 // transferLock gives the lock to the member that an operator wants as master.
-func (c *controller) transferLock(ctx context.Context, k member.Snapshot) error {
+func (c *controller) transferLock(ctx context.Context, k known.Snapshot) error {
 	to := k.View.Request.To
 	v, err := c.a.Lock.Transfer(ctx, k.SessionID, k.View, to, k.View.State)
 	if err != nil {
@@ -222,7 +222,7 @@ func (a *Agent) setReason(why string) {
 	if why == a.known.Load().Reason {
 		return
 	}
-	a.known.Update(func(k *member.Snapshot) { k.Reason = why })
+	a.known.Update(func(k *known.Snapshot) { k.Reason = why })
 	if why != "" {
 		a.Log.Warn("redis neither follows nor leads", "event", "redis_waits", "redis", a.Creds.Addr, "why", why)
 	}

@@ -10,8 +10,8 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/commands/known"
 	"resec/commands/lock"
-	"resec/commands/member"
 	"resec/handlers"
 )
 
@@ -56,13 +56,13 @@ func TestController_Begin(t *testing.T) {
 // After an error only a change in Consul, or a pause that doubles, leads to the next step.
 func TestController_WaitForNext(t *testing.T) {
 	failed := errors.New("failed")
-	redisChanged := func(k *member.Snapshot) { k.Health.Status.Position.Offset++ }
+	redisChanged := func(k *known.Snapshot) { k.Health.Status.Position.Offset++ }
 	for _, tt := range []struct {
 		name     string
 		again    time.Duration
 		err      error
 		failures int
-		change   func(*member.Snapshot)
+		change   func(*known.Snapshot)
 		want     time.Duration
 	}{
 		{"a change", 0, nil, 0, redisChanged, time.Hour},
@@ -76,7 +76,7 @@ func TestController_WaitForNext(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newController(bareAgent())
 				c.failures = tt.failures
-				c.a.known.Update(func(k *member.Snapshot) { *k = situation() })
+				c.a.known.Update(func(k *known.Snapshot) { *k = situation() })
 				k, changed := c.a.known.Watch()
 				began := time.Now()
 				if tt.err != nil {
@@ -92,15 +92,15 @@ func TestController_WaitForNext(t *testing.T) {
 }
 
 func TestController_WaitForNextAfterAnError(t *testing.T) {
-	for name, change := range map[string]func(*member.Snapshot){
-		"the lock has changed": func(k *member.Snapshot) { k.View.LockIndex++ },
-		"our session is new":   func(k *member.Snapshot) { k.Session = &lock.Session{ID: "new"} },
+	for name, change := range map[string]func(*known.Snapshot){
+		"the lock has changed": func(k *known.Snapshot) { k.View.LockIndex++ },
+		"our session is new":   func(k *known.Snapshot) { k.Session = &lock.Session{ID: "new"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newController(bareAgent())
 				c.failures = 1
-				c.a.known.Update(func(k *member.Snapshot) { *k = situation() })
+				c.a.known.Update(func(k *known.Snapshot) { *k = situation() })
 				k, changed := c.a.known.Watch()
 				began := time.Now()
 				go func() { <-time.After(time.Millisecond); c.a.known.Update(change) }()
@@ -156,7 +156,7 @@ func TestFollowFailure(t *testing.T) {
 // Nothing is put right on a Redis that is a master, down, or whose cluster is paused: without a server any attempt panics.
 func TestReconcile_LeavesAlone(t *testing.T) {
 	writable := func(k *cluster.Snapshot) { k.Health.Status.ReplicaWritable = true }
-	for name, k := range map[string]member.Snapshot{
+	for name, k := range map[string]known.Snapshot{
 		"a replica as it should be": situation(operators("run-me", 0, 0)),
 		"a master":                  leading(writable),
 		"one that is down":          situation(writable, failing(errors.New("down"))),

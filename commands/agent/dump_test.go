@@ -13,7 +13,7 @@ import (
 	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
-	"resec/commands/member"
+	"resec/commands/known"
 	"resec/handlers/redis"
 )
 
@@ -22,7 +22,7 @@ func TestState(t *testing.T) {
 	replica := catalog.Entry{Role: catalog.Replica, Status: "passing", Output: "replica of a"}
 	for _, tt := range []struct {
 		name string
-		k    member.Snapshot
+		k    known.Snapshot
 		want said
 	}{
 		{"a replica that streams", situation(), said{"redis_answers": "true", "run_id": "run-me", "role": "replica", "follows": "10.0.0.1:6379", "link_up": "true",
@@ -33,7 +33,7 @@ func TestState(t *testing.T) {
 		}),
 			said{"role": "master", "guard_set": "1 within 5s", "guard_published": "off", "lock_holder": "me", "next": "this agent holds the lock"}},
 		{"a fenced one", leading(clustertest.FencedRedis), said{"fenced": "true"}},
-		{"nothing is known", member.Snapshot{}, said{"redis_answers": "false", "session": "none", "lock_holder": "none", "published": "none", "next": "consul has not answered yet"}},
+		{"nothing is known", known.Snapshot{}, said{"redis_answers": "false", "session": "none", "lock_holder": "none", "published": "none", "next": "consul has not answered yet"}},
 		{"why it waits", situation(func(k *cluster.Snapshot) { k.Health.Err, k.Reason = redis.ErrLoading, "no master" }),
 			said{"redis_answers": "false", "redis_error": "redis is loading its data set", "reason": "no master", "next": "redis is unusable: redis is loading its data set"}},
 		{"a member that has not caught up", situation(func(k *cluster.Snapshot) {

@@ -7,8 +7,8 @@ import (
 
 	"resec/commands/catalog"
 	"resec/commands/cluster"
+	"resec/commands/known"
 	"resec/commands/lock"
-	"resec/commands/member"
 	"resec/commands/observable"
 	"resec/handlers"
 	"resec/handlers/redis"
@@ -21,7 +21,7 @@ func bareAgent() *Agent {
 		Probe:     redis.Probe{Every: time.Second, Timeout: 500 * time.Millisecond, Failures: 2},
 		Session:   lock.SessionOptions{TTL: 3 * time.Second},
 		Guard:     cluster.GuardPolicy{Replicas: cluster.GuardAuto, MaxLag: 4},
-		Log:       slog.New(slog.DiscardHandler), known: observable.New[member.Snapshot](), verifySession: make(chan struct{}, 1)}
+		Log:       slog.New(slog.DiscardHandler), known: observable.New[known.Snapshot](), verifySession: make(chan struct{}, 1)}
 }
 
 // equal fails the test if got is not want.

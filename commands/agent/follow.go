@@ -7,16 +7,16 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/known"
 	"resec/commands/localredis"
 	"resec/commands/lock"
-	"resec/commands/member"
 	"resec/commands/takeover"
 	"resec/handlers"
 	"resec/handlers/redis"
 )
 
 // follow makes our Redis a replica of the published master.
-func (c *controller) follow(ctx context.Context, k member.Snapshot) error {
+func (c *controller) follow(ctx context.Context, k known.Snapshot) error {
 	m := k.View.State.Master
 	to := handlers.Target{Addr: m.Address, RunID: m.RunID, Force: k.View.State.ForcedToFollow(c.a.Me.ID),
 		Confirm: func(ctx context.Context) error { return c.a.confirmHolder(ctx, k) }}
@@ -56,7 +56,7 @@ var errUnconfirmed = errors.New("consul does not confirm that the master holds t
 
 // confirmHolder makes sure that the published master still holds the lock: another holder may have parked us, and count on
 // that. An answer that comes too late for the next step is none. It returns lock.ErrChanged or errUnconfirmed.
-func (a *Agent) confirmHolder(ctx context.Context, k member.Snapshot) error {
+func (a *Agent) confirmHolder(ctx context.Context, k known.Snapshot) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, takeover.FollowConfirmTimeout)
 	defer cancel()
@@ -75,7 +75,7 @@ func (a *Agent) confirmHolder(ctx context.Context, k member.Snapshot) error {
 }
 
 // parkAndWait parks our Redis until it may follow a master.
-func (c *controller) parkAndWait(ctx context.Context, k member.Snapshot, why string) error {
+func (c *controller) parkAndWait(ctx context.Context, k known.Snapshot, why string) error {
 	c.a.setReason(why)
 	st := k.Health.Status
 	if st.Parked() {
@@ -95,7 +95,7 @@ func (c *controller) parkAndWait(ctx context.Context, k member.Snapshot, why str
 
 // reconcile puts right what was set on a replica by hand, and restores the operator's settings on one that is no longer a
 // master.
-func (c *controller) reconcile(ctx context.Context, k member.Snapshot) {
+func (c *controller) reconcile(ctx context.Context, k known.Snapshot) {
 	st := k.Health.Status
 	if k.Health.Err != nil || !k.Probed || st.Master || k.Paused {
 		return

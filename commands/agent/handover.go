@@ -8,8 +8,8 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/failpoint"
+	"resec/commands/known"
 	"resec/commands/lock"
-	"resec/commands/member"
 	"resec/commands/takeover"
 	"resec/handlers/redis"
 )
@@ -73,7 +73,7 @@ func (h *handover) note(session string, now, deadline time.Time) {
 }
 
 // done reports whether another member is published as the master.
-func (h *handover) done(k member.Snapshot, m *cluster.Master) bool {
+func (h *handover) done(k known.Snapshot, m *cluster.Master) bool {
 	return m != nil && m.ID != h.c.a.Me.ID && m.Term > h.term && (k.View.Free() || m.ID == k.View.Holder)
 }
 
@@ -90,7 +90,7 @@ const (
 )
 
 // next decides what to do by a snapshot.
-func (h *handover) next(k member.Snapshot, now, deadline time.Time) handoverMove {
+func (h *handover) next(k known.Snapshot, now, deadline time.Time) handoverMove {
 	ours := k.View.Session == h.session.ID
 	if ours && !h.transferred {
 		// After a dead master the members elect by themselves.
@@ -118,7 +118,7 @@ func (h *handover) next(k member.Snapshot, now, deadline time.Time) handoverMove
 }
 
 // step makes the next move. progress: look again at once. end: there is nothing more to try.
-func (h *handover) step(ctx context.Context, k member.Snapshot) (progress, end bool, err error) {
+func (h *handover) step(ctx context.Context, k known.Snapshot) (progress, end bool, err error) {
 	deadline, _ := ctx.Deadline()
 	switch h.next(k, time.Now(), deadline) {
 	case transferLock:
@@ -161,7 +161,7 @@ func (h *handover) wait(ctx context.Context, changed <-chan struct{}) error {
 
 // transferToNext transfers the lock to the next member that was not tried; none: to is empty. If the lock has changed meanwhile
 // it only takes the view as it is now.
-func (h *handover) transferToNext(ctx context.Context, k member.Snapshot) error {
+func (h *handover) transferToNext(ctx context.Context, k known.Snapshot) error {
 	a := h.c.a
 	soon, cancel := context.WithTimeout(ctx, consulProbeTimeout)
 	defer cancel()

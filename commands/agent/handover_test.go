@@ -7,8 +7,8 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/commands/known"
 	"resec/commands/lock"
-	"resec/commands/member"
 	"resec/handlers"
 )
 
@@ -22,7 +22,7 @@ func TestHandover_Next(t *testing.T) {
 	least := reclaimReserve + minHandover
 	for _, tt := range []struct {
 		name        string
-		k           member.Snapshot
+		k           known.Snapshot
 		transferred bool
 		left        time.Duration // of the handover
 		act         time.Duration // that the holder has left to act
@@ -75,7 +75,7 @@ func TestHandover_Done(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name string
-		k    member.Snapshot
+		k    known.Snapshot
 		want bool
 	}{
 		{"the successor is published and holds the lock", situation(published("a", 6)), true},

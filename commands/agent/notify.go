@@ -9,7 +9,7 @@ import (
 
 	"resec/commands/catalog"
 	"resec/commands/cluster"
-	"resec/commands/member"
+	"resec/commands/known"
 	"resec/handlers"
 )
 
@@ -32,7 +32,7 @@ func (a *Agent) notifyFenced(term uint64, reason string) {
 
 // notifyFollowing notifies hooks, once for each master and term, which master our Redis follows. The master's agent may have
 // re-pointed it.
-func (c *controller) notifyFollowing(k member.Snapshot) {
+func (c *controller) notifyFollowing(k known.Snapshot) {
 	m, follows := cluster.FollowedMaster(k.Snapshot, c.a.Me.ID)
 	if !follows || m.Peer == c.lastMaster {
 		return

@@ -6,13 +6,13 @@ import (
 	"time"
 
 	"resec/commands/contend"
+	"resec/commands/known"
 	"resec/commands/lock"
-	"resec/commands/member"
 	"resec/commands/takeover"
 )
 
 // tryReclaim takes the lock again.
-func (h *handover) tryReclaim(ctx context.Context, k member.Snapshot) (progress, end bool, err error) {
+func (h *handover) tryReclaim(ctx context.Context, k known.Snapshot) (progress, end bool, err error) {
 	term, err := h.reclaim(ctx, k)
 	switch {
 	case err == nil:
@@ -30,7 +30,7 @@ func (h *handover) tryReclaim(ctx context.Context, k member.Snapshot) (progress,
 
 // redisUntouched reports whether the lock may be taken from a successor that has it: our Redis is as we left it, and so is our
 // session. A successor that has fenced or parked our Redis is at work. It may continue, whichever member has the lock by then.
-func (h *handover) redisUntouched(ctx context.Context, k member.Snapshot) bool {
+func (h *handover) redisUntouched(ctx context.Context, k known.Snapshot) bool {
 	if k.SessionID != h.session.ID {
 		return false
 	}
@@ -40,7 +40,7 @@ func (h *handover) redisUntouched(ctx context.Context, k member.Snapshot) bool {
 
 // reclaim makes our Redis the master again, whatever a successor that gave up has done to it, and returns the new term. A
 // successor that still has the lock loses it: it enables no writes before it has published itself under that lock.
-func (h *handover) reclaim(ctx context.Context, k member.Snapshot) (term uint64, err error) {
+func (h *handover) reclaim(ctx context.Context, k known.Snapshot) (term uint64, err error) {
 	c := h.c
 	c.handedOff = true
 	var won *contend.Won // nil: the successor has given the lock back to us

@@ -4,8 +4,8 @@ import (
 	"testing"
 
 	"resec/commands/cluster/clustertest"
+	"resec/commands/known"
 	"resec/commands/lock"
-	"resec/commands/member"
 )
 
 // A successor that has begun to change our Redis, or a session that is not ours any more, forbids to take the lock again.
@@ -13,7 +13,7 @@ func TestRedisUntouched(t *testing.T) {
 	t.Parallel()
 	a, r := withRedis(t)
 	h := &handover{c: newController(a), session: &lock.Session{ID: "mine"}}
-	untouched := func(k member.Snapshot) bool { return h.redisUntouched(t.Context(), k) }
+	untouched := func(k known.Snapshot) bool { return h.redisUntouched(t.Context(), k) }
 	equal(t, "as we left it", untouched(leading()), true)
 	equal(t, "our session is lost", untouched(leading(clustertest.WithoutSession)), false)
 	ok(t, a.local.FenceAfterLoss(t.Context()))

@@ -7,9 +7,9 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/hooks"
+	"resec/commands/known"
 	"resec/commands/localredis"
 	"resec/commands/lock"
-	"resec/commands/member"
 	"resec/handlers/redis"
 	"resec/scripts/lab"
 )
@@ -53,13 +53,13 @@ func (a *Agent) giveRedis(t *testing.T) *lab.Redis {
 }
 
 // leads makes the agent know that its Redis is the published master with a guard.
-func (a *Agent) leads(t *testing.T, guard int) member.Snapshot {
+func (a *Agent) leads(t *testing.T, guard int) known.Snapshot {
 	t.Helper()
 	k := leading(func(k *cluster.Snapshot) {
 		k.Health.Status = status(t, a.local)
 		k.View.State.Master.RunID, k.View.State.Master.Guard, k.View.State.Master.MaxLag = k.Health.Status.RunID, guard, 4
 	})
-	a.known.Update(func(is *member.Snapshot) { *is = k })
+	a.known.Update(func(is *known.Snapshot) { *is = k })
 	return k
 }
 

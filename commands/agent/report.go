@@ -12,7 +12,7 @@ import (
 
 	"resec/commands/catalog"
 	"resec/commands/cluster"
-	"resec/commands/member"
+	"resec/commands/known"
 	"resec/commands/survey"
 	"resec/commands/takeover"
 	"resec/handlers/redis"
@@ -76,7 +76,7 @@ func (a *Agent) probeMaster(ctx context.Context, s cluster.State) *redis.Status 
 }
 
 // report draws the conclusions.
-func report(k member.Snapshot, id string, own redis.Status, err error, master *redis.Status, now time.Time) Report {
+func report(k known.Snapshot, id string, own redis.Status, err error, master *redis.Status, now time.Time) Report {
 	s := k.View.State
 	reclaims := k.View.Free() && k.HasLed && cluster.IsServingMaster(k.Snapshot, id)
 	r := Report{Term: s.Term(), Redis: own, Holds: k.HoldsLock() || reclaims, Lease: k.LeaseLeft(now)}
@@ -120,7 +120,7 @@ func (a *Agent) dumpOnSignal(ended <-chan struct{}) {
 }
 
 // stateAttrs is all that is known, as the arguments of a log line.
-func stateAttrs(k member.Snapshot, id, service string, shown catalog.Entry, now time.Time) []any {
+func stateAttrs(k known.Snapshot, id, service string, shown catalog.Entry, now time.Time) []any {
 	st, v := k.Health.Status, k.View
 	role, session, holder, master := "replica", "none", "none", "none"
 	if st.Master {

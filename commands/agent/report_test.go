@@ -13,7 +13,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
-	"resec/commands/member"
+	"resec/commands/known"
 	"resec/handlers/redis"
 )
 
@@ -36,7 +36,7 @@ func TestReport(t *testing.T) {
 	unseen := "it was not seen in sync with the master of this term yet"
 	for _, tt := range []struct {
 		name   string
-		k      member.Snapshot
+		k      known.Snapshot
 		err    error
 		master *redis.Status
 		want   Report

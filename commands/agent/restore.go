@@ -8,8 +8,8 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/failpoint"
+	"resec/commands/known"
 	"resec/commands/lock"
-	"resec/commands/member"
 	"resec/handlers/redis"
 )
 
@@ -60,7 +60,7 @@ func (c *controller) restore(ctx context.Context) {
 
 // handOverLate is handOverAndRelease for a master whose agent was asked to stop when it had just lost its lock, or was about to
 // lose it: the lock is taken again for that. It returns our Redis as it is then.
-func (c *controller) handOverLate(ctx context.Context, k member.Snapshot, st redis.Status) (redis.Status, error) {
+func (c *controller) handOverLate(ctx context.Context, k known.Snapshot, st redis.Status) (redis.Status, error) {
 	a := c.a
 	if a.shutdown.guardLeftBehind.Load() || !guardDiffers(k, st) {
 		return st, nil // all is logged, or done
@@ -98,7 +98,7 @@ func (c *controller) waitUntilReplica(ctx context.Context) (redis.Status, error)
 }
 
 // awaitsSuccessor reports whether another member holds the lock and has not made our Redis its replica yet.
-func (c *controller) awaitsSuccessor(k member.Snapshot, st redis.Status) bool {
+func (c *controller) awaitsSuccessor(k known.Snapshot, st redis.Status) bool {
 	m := k.View.State.Master
 	if m == nil || k.View.Free() || k.View.Holder == c.a.Me.ID {
 		return false
@@ -109,7 +109,7 @@ func (c *controller) awaitsSuccessor(k member.Snapshot, st redis.Status) bool {
 
 // removeGuard publishes that there is no guard, restores the operator's settings, and releases the lock. lock.ErrChanged: it has
 // to be tried again, before another member has the lock.
-func (c *controller) removeGuard(ctx context.Context, k member.Snapshot, s *lock.Session, runID string) error {
+func (c *controller) removeGuard(ctx context.Context, k known.Snapshot, s *lock.Session, runID string) error {
 	s, v, end, err := c.reacquire(ctx, s, runID)
 	defer end()
 	if err != nil {

@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/known"
 	"resec/commands/lock"
-	"resec/commands/member"
 	"resec/scripts/lab"
 )
 
@@ -21,17 +21,17 @@ func onServers(t *testing.T) (*Agent, *lab.Redis) {
 }
 
 // publish makes our Redis, with a guard, the published master under a session; and the agent know that.
-func (a *Agent) publish(t *testing.T, s *lock.Session, holder string) member.Snapshot {
+func (a *Agent) publish(t *testing.T, s *lock.Session, holder string) known.Snapshot {
 	t.Helper()
 	m := master("me", status(t, a.local).RunID, 1)
 	m.Address, m.Guard, m.MaxLag = a.Me.Address, 1, 4
 	ok(t, a.local.SetGuard(t.Context(), status(t, a.local), cluster.MinReplicas{Replicas: 1, MaxLag: 4}, lasting(), time.Hour))
-	k := member.Snapshot{}
+	k := known.Snapshot{}
 	k.View = acquire(t, a, s, holder, m)
 	k.Fresh, k.Probed, k.Health.Status = true, true, status(t, a.local)
 	k.SetSession(s)
 	k.Operator = cluster.OperatorSettings{RunID: m.RunID, MinReplicas: cluster.MinReplicas{MaxLag: 10}}
-	a.known.Update(func(is *member.Snapshot) { *is = k })
+	a.known.Update(func(is *known.Snapshot) { *is = k })
 	return k
 }
 
@@ -50,7 +50,7 @@ func TestRestore(t *testing.T) {
 		{"a master whose lock is lost and free", func(t *testing.T, a *Agent, s *lock.Session, _ *lab.Redis) {
 			k := a.publish(t, s, "me")
 			ok(t, a.Lock.Release(t.Context(), s.ID, k.View, ""))
-			a.known.Update(func(k *member.Snapshot) { k.View.Session, k.View.Holder = "", "" })
+			a.known.Update(func(k *known.Snapshot) { k.View.Session, k.View.Holder = "", "" })
 		}, own, true, false},
 		{"a master whose lock another member holds", func(t *testing.T, a *Agent, s *lock.Session, _ *lab.Redis) {
 			a.publish(t, s, "b")
@@ -58,20 +58,20 @@ func TestRestore(t *testing.T) {
 		{"a replica", func(t *testing.T, a *Agent, s *lock.Session, r *lab.Redis) {
 			k := a.publish(t, s, "me")
 			ok(t, a.local.Park(t.Context()))
-			a.known.Update(func(is *member.Snapshot) { *is = k; is.View.State.Master = nil })
+			a.known.Update(func(is *known.Snapshot) { *is = k; is.View.State.Master = nil })
 		}, own, false, false},
 		{"a fenced master that is not published", func(t *testing.T, a *Agent, s *lock.Session, r *lab.Redis) {
 			a.publish(t, s, "me")
 			ok(t, a.local.FenceAfterLoss(t.Context()))
-			a.known.Update(func(k *member.Snapshot) { k.View.State.Master = nil })
+			a.known.Update(func(k *known.Snapshot) { k.View.State.Master = nil })
 		}, own, false, false},
 		{"a master that is not published", func(t *testing.T, a *Agent, s *lock.Session, _ *lab.Redis) {
 			a.publish(t, s, "me")
-			a.known.Update(func(k *member.Snapshot) { k.View.State.Master = nil })
+			a.known.Update(func(k *known.Snapshot) { k.View.State.Master = nil })
 		}, guard, true, false},
 		{"a new instance", func(t *testing.T, a *Agent, s *lock.Session, _ *lab.Redis) {
 			a.publish(t, s, "me")
-			a.known.Update(func(k *member.Snapshot) { k.Operator.RunID = "run-old" })
+			a.known.Update(func(k *known.Snapshot) { k.Operator.RunID = "run-old" })
 		}, guard, true, false},
 		{"when all is done already", func(t *testing.T, a *Agent, s *lock.Session, r *lab.Redis) {
 			a.publish(t, s, "me")

@@ -8,8 +8,8 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/failpoint"
+	"resec/commands/known"
 	"resec/commands/lock"
-	"resec/commands/member"
 	"resec/handlers/redis"
 )
 
@@ -139,7 +139,7 @@ func (c *controller) handoverFailed(ctx context.Context, to string, err error) (
 }
 
 // stopCause says why an agent that stops releases the lock.
-func stopCause(k member.Snapshot) string {
+func stopCause(k known.Snapshot) string {
 	if redis.Refused(k.Health.Err) {
 		return cluster.WhyDead
 	}
@@ -186,7 +186,7 @@ func (c *controller) leaveWritable(ctx context.Context, s *lock.Session, down er
 }
 
 // clearStallFence ends the fence of a stall on a master that is left without an agent, while Consul is down.
-func (a *Agent) clearStallFence(ctx context.Context, k member.Snapshot) error {
+func (a *Agent) clearStallFence(ctx context.Context, k known.Snapshot) error {
 	m := k.View.State.Master
 	if m == nil {
 		return nil
@@ -202,7 +202,7 @@ func (a *Agent) logGuardLeft(why error) {
 }
 
 // guardDiffers reports whether our Redis has another guard than its operator's.
-func guardDiffers(k member.Snapshot, st redis.Status) bool {
+func guardDiffers(k known.Snapshot, st redis.Status) bool {
 	is := cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}
 	return k.Operator.RunID == st.RunID && is != k.Operator.MinReplicas
 }

@@ -10,7 +10,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
-	"resec/commands/member"
+	"resec/commands/known"
 	"resec/handlers/redis"
 )
 
@@ -102,7 +102,7 @@ func TestAwaitsSuccessor(t *testing.T) {
 	replica := redis.Status{RunID: "run-me", MasterAddr: "10.0.0.1:6379"}
 	for _, tt := range []struct {
 		name string
-		k    member.Snapshot
+		k    known.Snapshot
 		st   redis.Status
 		want bool
 	}{

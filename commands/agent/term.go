@@ -10,9 +10,9 @@ import (
 	"resec/commands/cluster"
 	"resec/commands/contend"
 	"resec/commands/failpoint"
+	"resec/commands/known"
 	"resec/commands/lock"
 	"resec/commands/logonce"
-	"resec/commands/member"
 	"resec/commands/observable"
 	"resec/commands/takeover"
 )
@@ -30,14 +30,14 @@ type leaderTerm struct {
 	replicaLost chan struct{} // a replica's link to us began or ended: the guard is to be checked now
 }
 
-func newLeaderTerm(c *controller, k member.Snapshot) *leaderTerm {
+func newLeaderTerm(c *controller, k known.Snapshot) *leaderTerm {
 	return &leaderTerm{a: c.a, c: c, session: k.Session, replicaLost: make(chan struct{}, 1)}
 }
 
 // run takes over, keeps what a master needs until something ends the term, and does what its end needs. won is nil if the lock
 // was not won by contending just now. It returns lock.ErrNotHolder if the lock is not ours, and the takeover's error, which is
 // logged. When it returns its keepers have ended.
-func (t *leaderTerm) run(ctx context.Context, k member.Snapshot, won *contend.Won) error {
+func (t *leaderTerm) run(ctx context.Context, k known.Snapshot, won *contend.Won) error {
 	var keepers errgroup.Group
 	defer func() { _ = keepers.Wait() }() // keepers return no error; joined last, after release has ended their context
 	held, release := t.lead(ctx)
@@ -74,7 +74,7 @@ func (t *leaderTerm) keepers() []func(context.Context) {
 }
 
 // begin notes that our Redis is the published master.
-func (t *leaderTerm) begin(k member.Snapshot, v cluster.View, began time.Time, timeline *takeover.Timeline) {
+func (t *leaderTerm) begin(k known.Snapshot, v cluster.View, began time.Time, timeline *takeover.Timeline) {
 	t.c.contender.HighestTerm = v.State.Term()
 	t.term = cluster.Term{ID: t.a.Me.ID, Session: t.session.ID, Index: v.Index, Number: v.State.Term(),
 		RunID: v.State.Master.RunID, Since: time.Now()}
@@ -86,7 +86,7 @@ func (t *leaderTerm) begin(k member.Snapshot, v cluster.View, began time.Time, t
 			"term", t.term.Number, "took", t.term.Since.Sub(began).Round(time.Millisecond))
 	}
 	t.a.observer.Wrote(v)
-	t.a.known.Update(func(k *member.Snapshot) { k.HasLed = true })
+	t.a.known.Update(func(k *known.Snapshot) { k.HasLed = true })
 	t.a.local.ProbeSoon()
 }
 
@@ -114,7 +114,7 @@ func (t *leaderTerm) failed(ctx context.Context, done *takeover.Done, release fu
 func (t *leaderTerm) lead(ctx context.Context) (context.Context, func()) {
 	t.a.local.BeginLeading(ctx)
 	ctx, cancel := context.WithCancelCause(ctx)
-	lost := func(k member.Snapshot) bool {
+	lost := func(k known.Snapshot) bool {
 		return k.SessionID != t.session.ID || k.Fresh && k.View.Session != t.session.ID
 	}
 	k, changed := t.a.known.Watch()
@@ -200,7 +200,7 @@ func (t *leaderTerm) finish(ctx context.Context, why cluster.EndReason) {
 
 // lostUnguarded reports whether the lock may be another member's and our Redis has no guard: the lease was all that closed it. An
 // agent that stops has lost its lock only if the view shows another session.
-func (t *leaderTerm) lostUnguarded(k member.Snapshot, why cluster.EndReason) bool {
+func (t *leaderTerm) lostUnguarded(k known.Snapshot, why cluster.EndReason) bool {
 	if why.Release != "" || why.KeepLock || k.View.Free() || why.ShuttingDown && k.View.Session == t.session.ID {
 		return false
 	}

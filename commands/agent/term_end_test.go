@@ -9,8 +9,8 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/commands/known"
 	"resec/commands/lock"
-	"resec/commands/member"
 	"resec/commands/takeover"
 )
 
@@ -19,19 +19,19 @@ func TestFinish_WithoutAGuard(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name   string
-		change func(*Agent, *member.Snapshot)
+		change func(*Agent, *known.Snapshot)
 		want   bool
 	}{
-		{"another member holds the lock", func(*Agent, *member.Snapshot) {}, true},
-		{"it is free", func(_ *Agent, k *member.Snapshot) { k.View.Session = "" }, false},
-		{"in a pause", func(_ *Agent, k *member.Snapshot) { k.Paused = true }, false},
-		{"with a guard", func(a *Agent, _ *member.Snapshot) { a.Guard.Replicas = cluster.GuardAuto }, false},
+		{"another member holds the lock", func(*Agent, *known.Snapshot) {}, true},
+		{"it is free", func(_ *Agent, k *known.Snapshot) { k.View.Session = "" }, false},
+		{"in a pause", func(_ *Agent, k *known.Snapshot) { k.Paused = true }, false},
+		{"with a guard", func(a *Agent, _ *known.Snapshot) { a.Guard.Replicas = cluster.GuardAuto }, false},
 	} {
 		a, _ := withRedis(t)
 		a.Guard.Replicas = cluster.GuardOff
 		k := situation()
 		tt.change(a, &k)
-		a.known.Update(func(is *member.Snapshot) { *is = k })
+		a.known.Update(func(is *known.Snapshot) { *is = k })
 		term := &leaderTerm{a: a, session: &lock.Session{ID: "mine"}}
 		term.finish(t.Context(), cluster.EndReason{Text: "the lock is lost"})
 		equal(t, tt.name, status(t, a.local).Fenced(), tt.want)
@@ -39,7 +39,7 @@ func TestFinish_WithoutAGuard(t *testing.T) {
 	}
 	a, _ := withRedis(t)
 	a.Guard.Replicas = cluster.GuardOff
-	a.known.Update(func(is *member.Snapshot) { *is = situation() })
+	a.known.Update(func(is *known.Snapshot) { *is = situation() })
 	term := &leaderTerm{a: a, session: &lock.Session{ID: "mine"}}
 	term.finish(t.Context(), cluster.EndReason{Text: "an operator's request", KeepLock: true})
 	equal(t, "the lock is kept: fenced", status(t, a.local).Fenced(), false)

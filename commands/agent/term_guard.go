@@ -7,10 +7,10 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/failpoint"
+	"resec/commands/known"
 	"resec/commands/localredis"
 	"resec/commands/lock"
 	"resec/commands/logonce"
-	"resec/commands/member"
 	"resec/handlers/redis"
 )
 
@@ -72,7 +72,7 @@ func (g *guardKeeper) prepareEmergencyFence(ctx context.Context) {
 }
 
 // step takes one step towards the guard as it should be, and reports whether it took one. Its errors are logged.
-func (g *guardKeeper) step(ctx context.Context, k member.Snapshot) (moved bool) {
+func (g *guardKeeper) step(ctx context.Context, k known.Snapshot) (moved bool) {
 	moved, err := g.tryStep(ctx, k)
 	if moved {
 		g.logged.Reset()
@@ -87,7 +87,7 @@ func (g *guardKeeper) step(ctx context.Context, k member.Snapshot) (moved bool) 
 	return false
 }
 
-func (g *guardKeeper) tryStep(ctx context.Context, k member.Snapshot) (moved bool, err error) {
+func (g *guardKeeper) tryStep(ctx context.Context, k known.Snapshot) (moved bool, err error) {
 	a := g.t.a
 	st, err := a.local.Status(ctx)
 	if err != nil || !st.Master || st.RunID != g.t.term.RunID {
@@ -116,7 +116,7 @@ func (g *guardKeeper) tryStep(ctx context.Context, k member.Snapshot) (moved boo
 }
 
 // publish writes the state, and with it confirms that the lock is ours.
-func (g *guardKeeper) publish(ctx context.Context, k member.Snapshot, s cluster.State) error {
+func (g *guardKeeper) publish(ctx context.Context, k known.Snapshot, s cluster.State) error {
 	v, err := g.t.a.Lock.Write(ctx, g.t.term.Session, k.View, s)
 	if err == nil {
 		g.t.a.observer.Wrote(v)
@@ -126,7 +126,7 @@ func (g *guardKeeper) publish(ctx context.Context, k member.Snapshot, s cluster.
 
 // set sets the guard on Redis. Before it ends a fence Consul must confirm that the lock is ours: a challenger that holds it has
 // fenced our Redis rightly.
-func (g *guardKeeper) set(ctx context.Context, k member.Snapshot, st redis.Status, to cluster.MinReplicas,
+func (g *guardKeeper) set(ctx context.Context, k known.Snapshot, st redis.Status, to cluster.MinReplicas,
 	was cluster.GuardState) (bool, error) {
 	a := g.t.a
 	if st.Fenced() {

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"resec/commands/cluster"
-	"resec/commands/member"
+	"resec/commands/known"
 	"resec/commands/observable"
 	"resec/commands/survey"
 	"resec/handlers/redis"
@@ -147,7 +147,7 @@ func (t *leaderTerm) watchUnknownReplicas(ctx context.Context) {
 // parkUnknownReplicas parks the replicas of our Redis that are no recorded members. It touches only a server that itself says
 // that it has our history: what answers at the address that a replica announces may be another program's. It reports whether
 // every replica is a member or parked.
-func (t *leaderTerm) parkUnknownReplicas(ctx context.Context, k member.Snapshot, logged map[string]bool) (done bool) {
+func (t *leaderTerm) parkUnknownReplicas(ctx context.Context, k known.Snapshot, logged map[string]bool) (done bool) {
 	done = true
 	for _, r := range k.Health.Status.Replicas {
 		if cluster.MemberAtAddr(k.View, t.a.Me.ID, r.Addr) != "" {
@@ -166,7 +166,7 @@ func (t *leaderTerm) parkUnknownReplicas(ctx context.Context, k member.Snapshot,
 
 // parkUnlessMember parks the replica at an address, unless it is a recorded member under another address. It returns
 // cluster.ErrOtherInstance if the server there does not stream our history.
-func (t *leaderTerm) parkUnlessMember(ctx context.Context, k member.Snapshot, addr string) error {
+func (t *leaderTerm) parkUnlessMember(ctx context.Context, k known.Snapshot, addr string) error {
 	st, err := t.a.surveyor.Probe(ctx, addr, survey.ProbeTimeout)
 	if err != nil {
 		return err

@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/known"
 	"resec/commands/lock"
 	"resec/commands/logonce"
-	"resec/commands/member"
 )
 
 // keepRequests answers operators' requests for a switchover, for as long as the term lasts.
@@ -38,7 +38,7 @@ func (t *leaderTerm) keepRequests(ctx context.Context) {
 }
 
 // answerRequest decides on one request. What it writes comes back with the watch.
-func (t *leaderTerm) answerRequest(ctx context.Context, k member.Snapshot, r cluster.Request) error {
+func (t *leaderTerm) answerRequest(ctx context.Context, k known.Snapshot, r cluster.Request) error {
 	s, err := t.a.surveyor.Survey(ctx, k.Snapshot)
 	if err != nil {
 		return err

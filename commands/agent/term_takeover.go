@@ -14,15 +14,15 @@ import (
 	"resec/commands/cluster"
 	"resec/commands/contend"
 	"resec/commands/failpoint"
+	"resec/commands/known"
 	"resec/commands/lock"
-	"resec/commands/member"
 	"resec/commands/takeover"
 	"resec/handlers"
 )
 
 // takeOver makes our Redis the master, unless it resumes the term of this agent's predecessor. It returns nil if no takeover
 // was begun, and lock.ErrNotHolder if the lock is not ours.
-func (t *leaderTerm) takeOver(ctx context.Context, k member.Snapshot, won *contend.Won, timeline *takeover.Timeline,
+func (t *leaderTerm) takeOver(ctx context.Context, k known.Snapshot, won *contend.Won, timeline *takeover.Timeline,
 	demotion *takeover.CatalogDemotion) (*takeover.Done, error) {
 	failpoint.Hit("elected")
 	if cluster.ResumesTerm(k.Snapshot, t.a.Me.ID) {
@@ -64,7 +64,7 @@ func (t *leaderTerm) readWonLock(ctx context.Context) (cluster.View, error) {
 }
 
 // failingSince is since when the published master is known to fail; otherwise it is now.
-func failingSince(k member.Snapshot) time.Time {
+func failingSince(k known.Snapshot) time.Time {
 	if m := k.View.State.Master; m != nil && k.Failure.RunID == m.RunID && !k.Failure.Since.IsZero() {
 		return k.Failure.Since
 	}
@@ -72,7 +72,7 @@ func failingSince(k member.Snapshot) time.Time {
 }
 
 // options are what the takeover needs to know.
-func (t *leaderTerm) options(ctx context.Context, k member.Snapshot, won *contend.Won) (takeover.Takeover, error) {
+func (t *leaderTerm) options(ctx context.Context, k known.Snapshot, won *contend.Won) (takeover.Takeover, error) {
 	a, c, master := t.a, &t.c.contender, k.View.State.Master
 	me := a.Me
 	me.Term = c.HighestTerm
@@ -137,7 +137,7 @@ func (a *Agent) catalogMaster(v cluster.View, entries []handlers.Entry) (*cluste
 
 // recordTakeover counts the steps of a takeover, and appends a change of mastership to the history. The next leaderless period
 // begins as this term ends.
-func (t *leaderTerm) recordTakeover(ctx context.Context, before member.Snapshot, after cluster.View, began time.Time,
+func (t *leaderTerm) recordTakeover(ctx context.Context, before known.Snapshot, after cluster.View, began time.Time,
 	steps []cluster.Step) {
 	last := time.Duration(0)
 	for _, s := range steps {
@@ -167,7 +167,7 @@ func (t *leaderTerm) appendHistory(ctx context.Context, c cluster.Change) {
 
 // mastershipChange is what a takeover, done just now, has changed; moved is false if our Redis was the master before. since is
 // when the cluster became leaderless; zero: the lock was transferred, or lost while the master went on.
-func mastershipChange(before member.Snapshot, after cluster.View, since, began time.Time, steps []cluster.Step) (
+func mastershipChange(before known.Snapshot, after cluster.View, since, began time.Time, steps []cluster.Step) (
 	c cluster.Change, moved bool) {
 	old, now := before.View.State.Master, after.State.Master
 	c = cluster.Change{At: time.Now().UTC().Truncate(time.Millisecond), To: now.ID, Term: now.Term,
@@ -183,7 +183,7 @@ func mastershipChange(before member.Snapshot, after cluster.View, since, began t
 }
 
 // causeOf is the cause of a takeover, as far as its winner knows.
-func causeOf(k member.Snapshot) string {
+func causeOf(k known.Snapshot) string {
 	r, s := k.View.Request, k.View.State
 	switch {
 	case r.Active() && r.Planned:

@@ -6,7 +6,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
-	"resec/commands/member"
+	"resec/commands/known"
 )
 
 func TestMastershipChange(t *testing.T) {
@@ -16,7 +16,7 @@ func TestMastershipChange(t *testing.T) {
 	after := leading().View
 	for _, tt := range []struct {
 		name   string
-		before member.Snapshot
+		before known.Snapshot
 		since  time.Time
 		steps  []cluster.Step
 		moved  bool

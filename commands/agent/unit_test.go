@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"resec/commands/cluster"
+	"resec/commands/known"
 	"resec/commands/lock"
-	"resec/commands/member"
 	"resec/scripts/lab"
 )
 
@@ -69,10 +69,10 @@ func TestParkUnlessMember(t *testing.T) {
 	ok(t, other.Follows(own)) // it is a member
 	delete(k.View.State.Members, "b")
 	recorded := situation(func(k *cluster.Snapshot) { k.View.State.Members["b"] = cluster.MemberRecord{RunID: runID} })
-	a.known.Update(func(is *member.Snapshot) { is.View = recorded.View })
+	a.known.Update(func(is *known.Snapshot) { is.View = recorded.View })
 	ok(t, park())
 	ok(t, other.Follows(own)) // it was recorded meanwhile
-	a.known.Update(func(is *member.Snapshot) { *is = k })
+	a.known.Update(func(is *known.Snapshot) { *is = k })
 	of := k.Health.Status.Position.ReplID
 	k.Health.Status.Position.ReplID = "another"
 	if err := park(); !errors.Is(err, cluster.ErrOtherInstance) {

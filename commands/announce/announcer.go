@@ -11,8 +11,8 @@ import (
 
 	"resec/commands/catalog"
 	"resec/commands/cluster"
+	"resec/commands/known"
 	"resec/commands/lock"
-	"resec/commands/member"
 	"resec/commands/observable"
 	"resec/handlers/redis"
 )
@@ -33,7 +33,7 @@ type Announcer struct {
 
 	// Known is what the agent knows. KeepRegistered writes Registered. KeepSession writes the session and Adopted. KeepMemberKey
 	// writes Operator.
-	Known *member.Known
+	Known *known.Value
 	// Advertised is what the catalogue is to show of us. OpenUnique and then Advertise write it.
 	Advertised *observable.Value[catalog.Entry]
 	// Verify asks KeepSession whether our session still exists. It has a buffer of one.

@@ -8,8 +8,8 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/catalog"
+	"resec/commands/known"
 	"resec/commands/lock"
-	"resec/commands/member"
 )
 
 // KeepRegistered registers the service with what Advertise said last, and updates its check. It deregisters the service when the
@@ -27,12 +27,12 @@ func (a *Announcer) KeepRegistered(ctx context.Context) {
 func (a *Announcer) noteUpdated(sent time.Time, ttl time.Duration) {
 	a.Session.CheckDeadline.Extend(sent, ttl)
 	if !a.Known.Load().Registered {
-		a.Known.Update(func(k *member.Snapshot) { k.Registered = true })
+		a.Known.Update(func(k *known.Snapshot) { k.Registered = true })
 	}
 }
 
 // Advertise makes the catalogue show what this member is. term is the term in which our Redis is master, 0 if it is not.
-func (a *Announcer) Advertise(k member.Snapshot, term uint64) {
+func (a *Announcer) Advertise(k known.Snapshot, term uint64) {
 	if !k.Probed || !k.Fresh {
 		return
 	}

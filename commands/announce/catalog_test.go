@@ -12,8 +12,8 @@ import (
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
 	"resec/commands/consultest"
+	"resec/commands/known"
 	"resec/commands/lock"
-	"resec/commands/member"
 	"resec/scripts/lab"
 )
 
@@ -58,7 +58,7 @@ func TestKeepRegistered(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var done sync.WaitGroup
 	done.Go(func() { a.KeepRegistered(ctx) })
-	a.Advertise(member.Snapshot{Snapshot: clustertest.Situation()}, 0)
+	a.Advertise(known.Snapshot{Snapshot: clustertest.Situation()}, 0)
 	lab.Eventually(t, patience, func() error {
 		if !a.Known.Load().Registered {
 			return errors.New("it is not registered")
@@ -79,8 +79,8 @@ func TestKeepRegistered(t *testing.T) {
 // What is shown changes with what the catalogue shows, and is not known before both Redis and Consul have answered.
 func TestAdvertise(t *testing.T) {
 	a := bareAnnouncer()
-	know := func(change ...func(*cluster.Snapshot)) member.Snapshot {
-		return member.Snapshot{Snapshot: clustertest.Situation(change...)}
+	know := func(change ...func(*cluster.Snapshot)) known.Snapshot {
+		return known.Snapshot{Snapshot: clustertest.Situation(change...)}
 	}
 	a.Advertise(know(func(k *cluster.Snapshot) { k.Fresh = false }), 0)
 	a.Advertise(know(func(k *cluster.Snapshot) { k.Probed = false }), 0)
@@ -94,6 +94,6 @@ func TestAdvertise(t *testing.T) {
 		t.Error("neither role nor check has changed")
 	default:
 	}
-	a.Advertise(member.Snapshot{Snapshot: clustertest.Leading()}, 5)
+	a.Advertise(known.Snapshot{Snapshot: clustertest.Leading()}, 5)
 	equal(t, "the master", a.Advertised.Load().Role, catalog.Master)
 }

@@ -10,8 +10,8 @@ import (
 	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/consultest"
+	"resec/commands/known"
 	"resec/commands/lock"
-	"resec/commands/member"
 	"resec/commands/observable"
 	"resec/handlers"
 	"resec/handlers/redis"
@@ -30,7 +30,7 @@ func bareAnnouncer() *Announcer {
 		Session:   lock.SessionOptions{TTL: time.Minute},
 		Registrar: &catalog.Registrar{Naming: catalog.Naming{Prefix: "redis"}, Interval: time.Second},
 		Creds:     redis.Options{Timeout: 10 * time.Second, Name: "resec:me"}, Log: slog.New(slog.DiscardHandler),
-		Known: observable.New[member.Snapshot](), Advertised: observable.New[catalog.Entry](), Verify: make(chan struct{}, 1),
+		Known: observable.New[known.Snapshot](), Advertised: observable.New[catalog.Entry](), Verify: make(chan struct{}, 1),
 		FinalCallTimeout: func() time.Duration { return lock.CallTimeout }, GuardLeftBehind: func() bool { return false }}
 	a.Read = func(ctx context.Context) (cluster.View, error) { return a.Lock.Read(ctx) }
 	return a

@@ -7,9 +7,9 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/failpoint"
+	"resec/commands/known"
 	"resec/commands/lock"
 	"resec/commands/logonce"
-	"resec/commands/member"
 	"resec/commands/observable"
 )
 
@@ -33,7 +33,7 @@ func (a *Announcer) KeepMemberKey(ctx context.Context) {
 	for ctx.Err() == nil {
 		k, changed := a.Known.Watch()
 		if own := k.Operator.Discover(k.Snapshot, a.Me.ID); own != k.Operator {
-			a.Known.Update(func(k *member.Snapshot) { k.Operator = own })
+			a.Known.Update(func(k *known.Snapshot) { k.Operator = own })
 			continue
 		}
 		var again <-chan time.Time

@@ -8,8 +8,8 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/consultest"
+	"resec/commands/known"
 	"resec/commands/logonce"
-	"resec/commands/member"
 	"resec/scripts/lab"
 )
 
@@ -33,11 +33,11 @@ func TestKeepMemberKey(t *testing.T) {
 				if got := v.LiveAgents["me"]; got != want {
 					return fmt.Errorf("got %+v, want %+v", got, want)
 				}
-				a.Known.Update(func(k *member.Snapshot) { k.View = v })
+				a.Known.Update(func(k *known.Snapshot) { k.View = v })
 				return nil
 			})
 		}
-		a.Known.Update(func(k *member.Snapshot) {
+		a.Known.Update(func(k *known.Snapshot) {
 			k.SetSession(s)
 			k.Fresh, k.Health.Status.RunID, k.Health.Status.MinReplicas, k.Health.Status.MaxLag = true, "run-me", 2, 9
 		})
@@ -48,7 +48,7 @@ func TestKeepMemberKey(t *testing.T) {
 		ok(t, a.Lock.DeleteMember(t.Context(), "me")) // by hand
 		v, err := a.Lock.Read(t.Context())
 		ok(t, err)
-		a.Known.Update(func(k *member.Snapshot) { k.View = v })
+		a.Known.Update(func(k *known.Snapshot) { k.View = v })
 		shows(want)
 		stop()
 		done.Wait()

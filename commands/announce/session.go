@@ -6,8 +6,8 @@ import (
 	"errors"
 
 	"resec/commands/cluster"
+	"resec/commands/known"
 	"resec/commands/lock"
-	"resec/commands/member"
 	"resec/commands/observable"
 )
 
@@ -21,8 +21,8 @@ func (a *Announcer) KeepSession(ctx context.Context) {
 			k, changed := a.Known.Watch()
 			return k.Registered && k.Probed && k.Health.Err == nil, changed
 		},
-		Began: func(s *lock.Session) { a.Known.Update(func(k *member.Snapshot) { k.SetSession(s) }) },
-		Ended: func(*lock.Session, bool) { a.Known.Update(func(k *member.Snapshot) { k.SetSession(nil) }) }}
+		Began: func(s *lock.Session) { a.Known.Update(func(k *known.Snapshot) { k.SetSession(s) }) },
+		Ended: func(*lock.Session, bool) { a.Known.Update(func(k *known.Snapshot) { k.SetSession(nil) }) }}
 	k.Open = func(ctx context.Context, lost string) (*lock.Session, error) { return a.openSession(ctx, k, lost) }
 	k.Run(ctx)
 }
@@ -60,7 +60,7 @@ func (a *Announcer) openSession(ctx context.Context, keeper *lock.Keeper, lost s
 		return keeper.New(ctx)
 	}
 	a.Log.Info("adopted the predecessor's session", "event", "session_adopted", "session", s.ID, "holds_lock", holds)
-	a.Known.Update(func(k *member.Snapshot) { k.Adopted = s.ID })
+	a.Known.Update(func(k *known.Snapshot) { k.Adopted = s.ID })
 	observable.Signal(a.Verify)
 	return s, nil
 }

@@ -10,8 +10,8 @@ import (
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
 	"resec/commands/consultest"
+	"resec/commands/known"
 	"resec/commands/lock"
-	"resec/commands/member"
 	"resec/commands/observable"
 	"resec/scripts/lab"
 )
@@ -23,7 +23,7 @@ func TestKeepSession(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var done sync.WaitGroup
 	done.Go(func() { a.KeepSession(ctx) })
-	a.Known.Update(func(k *member.Snapshot) { k.Fresh, k.Registered, k.Probed = true, true, true })
+	a.Known.Update(func(k *known.Snapshot) { k.Fresh, k.Registered, k.Probed = true, true, true })
 	lost := ""
 	opened := func() error {
 		if id := a.Known.Load().SessionID; id == "" || id == lost {
@@ -73,7 +73,7 @@ func TestOpenSession(t *testing.T) {
 	t.Parallel()
 	a := onConsul(t)
 	keeper := &lock.Keeper{Client: a.Lock.Client, Options: lock.SessionOptions{Name: t.Name(), TTL: time.Minute}}
-	open := func(lost string, know func(*member.Snapshot)) (*lock.Session, error) {
+	open := func(lost string, know func(*known.Snapshot)) (*lock.Session, error) {
 		a.Known.Update(know)
 		s, err := a.openSession(t.Context(), keeper, lost)
 		if s != nil {
@@ -81,16 +81,16 @@ func TestOpenSession(t *testing.T) {
 		}
 		return s, err
 	}
-	if _, err := open("", func(*member.Snapshot) {}); err == nil {
+	if _, err := open("", func(*known.Snapshot) {}); err == nil {
 		t.Error("the lock was not read")
 	}
-	s, err := open("", func(k *member.Snapshot) { k.Fresh = true })
+	s, err := open("", func(k *known.Snapshot) { k.Fresh = true })
 	ok(t, err)
 	equal(t, "adopted", a.Known.Load().Adopted, "")
 
 	v := consultest.Acquire(t, a.Lock, s, "me", consultest.Master("me", "run-me", 1))
-	know := func(runID string) func(*member.Snapshot) {
-		return func(k *member.Snapshot) { k.View, k.Fresh, k.Health.Status.RunID = v, true, runID }
+	know := func(runID string) func(*known.Snapshot) {
+		return func(k *known.Snapshot) { k.View, k.Fresh, k.Health.Status.RunID = v, true, runID }
 	}
 	got, err := open("", know("run-me"))
 	ok(t, err)

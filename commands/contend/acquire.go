@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/known"
 	"resec/commands/lock"
-	"resec/commands/member"
 	"resec/commands/observable"
 	"resec/commands/survey"
 )
@@ -16,18 +16,18 @@ import (
 // electionDelay is the earliest time at which this member may acquire the free lock. It is valid only while the lock and our
 // Redis's replication target are unchanged: Redis is parked when its master is down.
 type electionDelay struct {
-	of    member.Snapshot
+	of    known.Snapshot
 	until time.Time
 }
 
-func (d electionDelay) stillValid(k member.Snapshot) bool {
+func (d electionDelay) stillValid(k known.Snapshot) bool {
 	follows := d.of.Health.Status.MasterAddr == k.Health.Status.MasterAddr
 	return !d.until.IsZero() && k.SameLock(d.of) && follows && cluster.AgentReturned(d.of.View) == cluster.AgentReturned(k.View)
 }
 
 // Acquire acquires the free lock if it is this member's turn; until then it returns when that will be. It returns the lock
 // that it won; nil: it did not. lock.ErrChanged: another member was faster.
-func (c *Contender) Acquire(ctx context.Context, k member.Snapshot) (won *Won, again time.Duration, err error) {
+func (c *Contender) Acquire(ctx context.Context, k known.Snapshot) (won *Won, again time.Duration, err error) {
 	if k.LeaseLeft(time.Now()) == 0 { // with the lock we could do nothing
 		return nil, cluster.SurveyInterval, nil
 	}
@@ -52,7 +52,7 @@ func (c *Contender) Acquire(ctx context.Context, k member.Snapshot) (won *Won, a
 }
 
 // wait returns for how long this member must not acquire the lock yet; 0: it is its turn.
-func (c *Contender) wait(ctx context.Context, k member.Snapshot) (time.Duration, error) {
+func (c *Contender) wait(ctx context.Context, k known.Snapshot) (time.Duration, error) {
 	if !c.delay.stillValid(k) {
 		s, err := c.Survey(ctx, k)
 		if err != nil {
@@ -74,7 +74,7 @@ func (c *Contender) wait(ctx context.Context, k member.Snapshot) (time.Duration,
 }
 
 // candidacy is what this member knows when the lock is free.
-func (c *Contender) candidacy(k member.Snapshot, s survey.Result) cluster.Candidacy {
+func (c *Contender) candidacy(k known.Snapshot, s survey.Result) cluster.Candidacy {
 	return cluster.Candidacy{ID: c.ID, Candidates: s.Candidates, Unanswered: s.Unanswered, State: k.View.State,
 		Eligibility:    c.eligibility(s.Candidates, k.View.State),
 		MasterReturned: cluster.AgentReturned(k.View),
@@ -96,7 +96,7 @@ func (c *Contender) eligibility(cs []cluster.Candidate, s cluster.State) cluster
 }
 
 // ConfirmEligible surveys again whether our Redis may still lead although no recorded instance does.
-func (c *Contender) ConfirmEligible(k member.Snapshot) func(context.Context, cluster.State) error {
+func (c *Contender) ConfirmEligible(k known.Snapshot) func(context.Context, cluster.State) error {
 	return func(ctx context.Context, s cluster.State) error {
 		k.View.State = s // it knows of histories that began as we caught up
 		found, err := c.Survey(ctx, k)
@@ -114,6 +114,6 @@ func (c *Contender) ConfirmEligible(k member.Snapshot) func(context.Context, clu
 }
 
 // aliased is the state with our data's history noted as continuing a known one, as it is written with the lock.
-func aliased(k member.Snapshot) cluster.State {
+func aliased(k known.Snapshot) cluster.State {
 	return k.View.State.AliasHistory(k.View.State.ResolvePosition(k.Health.Status))
 }

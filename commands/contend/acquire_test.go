@@ -9,8 +9,8 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/commands/known"
 	"resec/commands/lock"
-	"resec/commands/member"
 	"resec/commands/survey"
 	"resec/commands/takeover"
 	"resec/handlers/redis"
@@ -28,12 +28,12 @@ func TestElectionDelay_StillValid(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		of   electionDelay
-		k    member.Snapshot
+		k    known.Snapshot
 		want bool
 	}{
 		{"nothing has changed", electionDelay{situation(clustertest.LockFree), begun}, situation(clustertest.LockFree), true},
 		{"another probe", electionDelay{situation(clustertest.LockFree), begun}, situation(clustertest.LockFree, func(k *cluster.Snapshot) { k.Health.Status.Position.Offset = 99 }), true},
-		{"none was begun", electionDelay{}, member.Snapshot{}, false},
+		{"none was begun", electionDelay{}, known.Snapshot{}, false},
 		{"the lock was taken meanwhile", electionDelay{situation(clustertest.LockFree), begun}, situation(clustertest.LockFree, func(k *cluster.Snapshot) { k.View.LockIndex++ }), false},
 		{"our redis was parked", electionDelay{situation(clustertest.LockFree), begun}, situation(clustertest.LockFree, clustertest.ParkedRedis), false},
 		{"the master's agent is back", electionDelay{situation(clustertest.LockFree, left), begun}, situation(clustertest.LockFree, returned), false},
@@ -135,7 +135,7 @@ func TestConfirmEligible(t *testing.T) {
 	t.Parallel()
 	c, own := onServers(t)
 	run := own.now(t).RunID
-	k := member.Snapshot{}
+	k := known.Snapshot{}
 	k.Health.Status = own.now(t)
 	confirm := c.ConfirmEligible(k)
 	state := func(me string) cluster.State {
@@ -158,7 +158,7 @@ func TestAcquire(t *testing.T) {
 	t.Parallel()
 	c, own := onServers(t)
 	s := session(t, c)
-	var k member.Snapshot
+	var k known.Snapshot
 	v, err := c.Lock.Read(t.Context())
 	ok(t, err)
 	k.View, k.Fresh, k.Health.Status, k.SessionID = v, true, own.now(t), s.ID

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/known"
 	"resec/commands/lock"
-	"resec/commands/member"
 	"resec/commands/survey"
 	"resec/handlers/redis"
 )
@@ -24,7 +24,7 @@ type Contender struct {
 	ID            string // of this member
 	Lock          lock.Lock
 	Surveyor      *survey.Surveyor
-	Known         *member.Known
+	Known         *known.Value
 	Probe         redis.Probe   // of each member's Redis by its own agent
 	Interval      time.Duration // between two updates of a member's entry in the catalogue
 	SessionTTL    time.Duration
@@ -58,7 +58,7 @@ type Won struct {
 }
 
 // Advance keeps what is remembered in step with the snapshot, before the controller does what it has decided by it.
-func (c *Contender) Advance(k member.Snapshot, todo cluster.Action) {
+func (c *Contender) Advance(k known.Snapshot, todo cluster.Action) {
 	c.Leaderless = c.Leaderless.Advance(k.Snapshot, time.Now())
 	if todo != cluster.Contend && todo != cluster.Preempt {
 		c.delay = electionDelay{} // the lock is no longer as free as it was
@@ -66,7 +66,7 @@ func (c *Contender) Advance(k member.Snapshot, todo cluster.Action) {
 }
 
 // Survey asks all members, and keeps what the answers prove of the published master.
-func (c *Contender) Survey(ctx context.Context, k member.Snapshot) (survey.Result, error) {
+func (c *Contender) Survey(ctx context.Context, k known.Snapshot) (survey.Result, error) {
 	s, err := c.Surveyor.Survey(ctx, k.Snapshot)
 	if err != nil {
 		return survey.Result{}, err

@@ -13,8 +13,8 @@ import (
 	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/commands/known"
 	"resec/commands/lock"
-	"resec/commands/member"
 	"resec/commands/observable"
 	"resec/commands/survey"
 	"resec/handlers"
@@ -61,12 +61,12 @@ func equal[T comparable](t *testing.T, what string, got, want T) {
 }
 
 // situation is clustertest.Situation without a lease.
-func situation(change ...func(*cluster.Snapshot)) member.Snapshot {
-	return member.Snapshot{Snapshot: clustertest.Situation(change...)}
+func situation(change ...func(*cluster.Snapshot)) known.Snapshot {
+	return known.Snapshot{Snapshot: clustertest.Situation(change...)}
 }
 
 // leased gives a snapshot's session a lease that lasts for d from now.
-func leased(k member.Snapshot, d time.Duration) member.Snapshot {
+func leased(k known.Snapshot, d time.Duration) known.Snapshot {
 	deadline := &lock.RenewalDeadline{}
 	deadline.Extend(time.Now(), d)
 	k.Session = &lock.Session{ID: k.SessionID, Lease: lock.Lease{deadline}}
@@ -75,7 +75,7 @@ func leased(k member.Snapshot, d time.Duration) member.Snapshot {
 
 // bare is the contender of "me", with what decisions need and without any server.
 func bare() *Contender {
-	return &Contender{ID: "me", Known: observable.New[member.Snapshot](),
+	return &Contender{ID: "me", Known: observable.New[known.Snapshot](),
 		Probe:    redis.Probe{Every: time.Second, Timeout: 500 * time.Millisecond, Failures: 2},
 		Interval: time.Second, SessionTTL: 3 * time.Second, Verify: make(chan struct{}, 1), Log: slog.New(slog.DiscardHandler)}
 }

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/known"
 	"resec/commands/lock"
-	"resec/commands/member"
 	"resec/commands/survey"
 	"resec/commands/takeover"
 )
@@ -26,7 +26,7 @@ import (
 
 // Preempt ends the session of a holder that is proven down or closed, and acquires the lock, if it is this member's turn.
 // It returns the lock that it won; nil: it did not, or not yet.
-func (c *Contender) Preempt(ctx context.Context, k member.Snapshot) (won *Won, again time.Duration, err error) {
+func (c *Contender) Preempt(ctx context.Context, k known.Snapshot) (won *Won, again time.Duration, err error) {
 	m := k.View.State.Master
 	if k.LeaseLeft(time.Now()) == 0 { // with the lock we could do nothing
 		return nil, cluster.SurveyInterval, nil
@@ -63,7 +63,7 @@ func (c *Contender) Preempt(ctx context.Context, k member.Snapshot) (won *Won, a
 
 // proveFailure surveys the members, and returns how long to wait before the next survey; 0: the failure is proven, and it is
 // this member's turn.
-func (c *Contender) proveFailure(ctx context.Context, k member.Snapshot) (again time.Duration, err error) {
+func (c *Contender) proveFailure(ctx context.Context, k known.Snapshot) (again time.Duration, err error) {
 	m := k.View.State.Master
 	if !k.Health.Status.Parked() {
 		if err := c.detach(ctx, m); err != nil {
@@ -76,7 +76,7 @@ func (c *Contender) proveFailure(ctx context.Context, k member.Snapshot) (again 
 	}
 	alive := func(is cluster.Candidate) bool { return is.ID == m.ID && is.RunID == m.RunID }
 	if slices.ContainsFunc(s.Candidates, alive) {
-		c.Known.Update(func(k *member.Snapshot) {
+		c.Known.Update(func(k *known.Snapshot) {
 			if k.Failure.RunID == m.RunID { // not what the monitor has found out about a newer master since
 				k.Failure = cluster.MasterFailure{}
 			}
@@ -97,7 +97,7 @@ func (c *Contender) proveFailure(ctx context.Context, k member.Snapshot) (again 
 }
 
 // turn is how long a member of that rank waits before it preempts.
-func (c *Contender) turn(k member.Snapshot, rank int, now time.Time) time.Duration {
+func (c *Contender) turn(k known.Snapshot, rank int, now time.Time) time.Duration {
 	wait := time.Duration(rank) * cluster.Stagger
 	if wait == 0 {
 		return 0
@@ -110,7 +110,7 @@ func (c *Contender) turn(k member.Snapshot, rank int, now time.Time) time.Durati
 
 // untilViewChanges is a context that ends once the lock or the state has changed. The function that it returns ends it, and
 // must be called.
-func (c *Contender) untilViewChanges(ctx context.Context, was member.Snapshot) (context.Context, func()) {
+func (c *Contender) untilViewChanges(ctx context.Context, was known.Snapshot) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {

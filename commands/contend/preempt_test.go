@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"resec/commands/cluster"
-	"resec/commands/member"
+	"resec/commands/known"
 	"resec/scripts/lab"
 )
 
@@ -33,7 +33,7 @@ func TestProveFailure(t *testing.T) {
 		k.View.LiveAgents = map[string]cluster.MemberKey{"me": {Session: "mine", RunID: k.Health.Status.RunID}}
 		k.Failure = cluster.MasterFailure{RunID: runID, Unreachable: true, Since: time.Now()}
 	})
-	c.Known.Update(func(is *member.Snapshot) { *is = k })
+	c.Known.Update(func(is *known.Snapshot) { *is = k })
 	c.evidence = cluster.NewFailureEvidence(k.Snapshot)
 	again, err := c.proveFailure(t.Context(), k)
 	if again != cluster.SurveyInterval || err != nil {
@@ -91,12 +91,12 @@ func TestUntilViewChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := bare()
 		k := situation()
-		c.Known.Update(func(is *member.Snapshot) { *is = k })
+		c.Known.Update(func(is *known.Snapshot) { *is = k })
 		ctx, end := c.untilViewChanges(t.Context(), k)
-		c.Known.Update(func(k *member.Snapshot) { k.Health.Status.Position.Offset++ })
+		c.Known.Update(func(k *known.Snapshot) { k.Health.Status.Position.Offset++ })
 		synctest.Wait()
 		equal(t, "ended by a probe", ctx.Err() != nil, false)
-		c.Known.Update(func(k *member.Snapshot) { k.View.LockIndex++ })
+		c.Known.Update(func(k *known.Snapshot) { k.View.LockIndex++ })
 		synctest.Wait()
 		equal(t, "ended by a change of the lock", ctx.Err() != nil, true)
 		end()
@@ -119,12 +119,12 @@ func TestPreempt(t *testing.T) {
 			"me": {RunID: st.RunID, Address: own.Addr, InSyncTerm: 1}}}
 	v, err = l.Acquire(t.Context(), theirs.ID, v, s)
 	ok(t, err)
-	var k member.Snapshot
+	var k known.Snapshot
 	k.View, k.Fresh, k.Probed, k.Health.Status, k.SessionID = v, true, true, st, ours.ID
 	k.View.LiveAgents = map[string]cluster.MemberKey{"me": {Session: ours.ID, RunID: st.RunID}}
 	k.Failure = cluster.MasterFailure{RunID: "run-b", Down: true, Since: time.Now(), DownSince: time.Now().Add(-time.Minute)}
 	k = leased(k, time.Hour)
-	c.Known.Update(func(is *member.Snapshot) { *is = k })
+	c.Known.Update(func(is *known.Snapshot) { *is = k })
 	var wrote cluster.View
 	c.Wrote = func(v cluster.View) { wrote = v }
 	var won *Won

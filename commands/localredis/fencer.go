@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"resec/commands/cluster"
-	"resec/commands/member"
+	"resec/commands/known"
 )
 
 // Fencer fences our Redis while it may no longer be the only master: after this process stalled (RunStalls), and at the end of
@@ -13,7 +13,7 @@ import (
 // not changed afterwards.
 type Fencer struct {
 	Redis *Redis
-	Known *member.Known
+	Known *known.Value
 	ID    string // of this member
 	Guard cluster.GuardPolicy
 	// StallLimit is for how long this process may not have run without a consequence: see cluster.StallLimit.

@@ -11,7 +11,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
-	"resec/commands/member"
+	"resec/commands/known"
 	"resec/scripts/lab"
 )
 
@@ -21,7 +21,7 @@ func TestStallWatch_Next(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		s    stallWatch
-		k    member.Snapshot
+		k    known.Snapshot
 		want stallMove
 	}{
 		{"no stall", stallWatch{}, leading(guarded), stallOver},
@@ -71,15 +71,15 @@ func TestCheckStall(t *testing.T) {
 	equal(t, "still fenced", status(t, f.Redis).Fenced(), true)
 	equal(t, "still known", s.fenced.IsZero(), false)
 
-	f.Known.Update(func(is *member.Snapshot) { is.Paused = true })
+	f.Known.Update(func(is *known.Snapshot) { is.Paused = true })
 	equal(t, "in a pause", f.checked(t, stallWatch{fenced: s.fenced}, limit), s)
-	f.Known.Update(func(is *member.Snapshot) { is.Paused = false })
+	f.Known.Update(func(is *known.Snapshot) { is.Paused = false })
 	_, err = r.Do("CONFIG", "SET", "min-replicas-to-write", "1") // the guard's keeper has ended it
 	ok(t, err)
 	equal(t, "it was lifted", f.checked(t, s, 0), stallWatch{})
 	equal(t, "for a stall", f.Redis.fencedFor(fencedForStall), false)
 
-	f.Known.Update(func(is *member.Snapshot) { *is = k; is.View.State = cluster.State{} })
+	f.Known.Update(func(is *known.Snapshot) { *is = k; is.View.State = cluster.State{} })
 	ok(t, f.Redis.fence(t.Context(), fencedForStall))
 	equal(t, "without a master", f.checked(t, s, limit), stallWatch{})
 	equal(t, "for a stall", f.Redis.fencedFor(fencedForStall), false)
@@ -158,8 +158,8 @@ func TestLeaseWatch(t *testing.T) {
 	mine := leased(leading(), time.Hour)
 	for _, tt := range []struct {
 		name string
-		k    member.Snapshot // seen first
-		then member.Snapshot
+		k    known.Snapshot // seen first
+		then known.Snapshot
 		at   time.Duration // after the first
 		want bool
 	}{
@@ -187,7 +187,7 @@ func TestRunLease(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var done sync.WaitGroup
 	done.Go(func() { f.RunLease(ctx) })
-	f.Known.Update(func(is *member.Snapshot) { *is = leased(k, 50*time.Millisecond) })
+	f.Known.Update(func(is *known.Snapshot) { *is = leased(k, 50*time.Millisecond) })
 	lab.Eventually(t, patience, func() error {
 		if !status(t, f.Redis).Fenced() {
 			return errors.New("it is not fenced")

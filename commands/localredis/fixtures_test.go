@@ -8,8 +8,8 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/commands/known"
 	"resec/commands/lock"
-	"resec/commands/member"
 	"resec/commands/observable"
 	"resec/handlers/redis"
 	"resec/scripts/lab"
@@ -94,7 +94,7 @@ func lasting() lock.Lease {
 func testFencer(t *testing.T) (*Fencer, *lab.Redis) {
 	t.Helper()
 	own, r := localServer(t)
-	return &Fencer{Redis: own, Known: observable.New[member.Snapshot](), ID: "me",
+	return &Fencer{Redis: own, Known: observable.New[known.Snapshot](), ID: "me",
 		Guard:      cluster.GuardPolicy{Replicas: cluster.GuardAuto, MaxLag: 4},
 		StallLimit: cluster.StallLimit(4*time.Second, time.Second, 0),
 		Streams:    func(string) bool { return false },
@@ -102,28 +102,28 @@ func testFencer(t *testing.T) (*Fencer, *lab.Redis) {
 }
 
 // leads makes it known that our Redis is the published master with a guard.
-func (f *Fencer) leads(t *testing.T, guard int) member.Snapshot {
+func (f *Fencer) leads(t *testing.T, guard int) known.Snapshot {
 	t.Helper()
 	k := leading(func(k *cluster.Snapshot) {
 		k.Health.Status = status(t, f.Redis)
 		k.View.State.Master.RunID, k.View.State.Master.Guard, k.View.State.Master.MaxLag = k.Health.Status.RunID, guard, 4
 	})
-	f.Known.Update(func(is *member.Snapshot) { *is = k })
+	f.Known.Update(func(is *known.Snapshot) { *is = k })
 	return k
 }
 
 // leading is clustertest.Leading as an agent knows it.
-func leading(change ...func(*cluster.Snapshot)) member.Snapshot {
-	return member.Snapshot{Snapshot: clustertest.Leading(change...)}
+func leading(change ...func(*cluster.Snapshot)) known.Snapshot {
+	return known.Snapshot{Snapshot: clustertest.Leading(change...)}
 }
 
 // situation is clustertest.Situation as an agent knows it.
-func situation(change ...func(*cluster.Snapshot)) member.Snapshot {
-	return member.Snapshot{Snapshot: clustertest.Situation(change...)}
+func situation(change ...func(*cluster.Snapshot)) known.Snapshot {
+	return known.Snapshot{Snapshot: clustertest.Situation(change...)}
 }
 
 // leased gives a snapshot a session, with a lease that lasts for d from now.
-func leased(k member.Snapshot, d time.Duration) member.Snapshot {
+func leased(k known.Snapshot, d time.Duration) known.Snapshot {
 	deadline := &lock.RenewalDeadline{}
 	deadline.Extend(time.Now(), d)
 	k.Session = &lock.Session{ID: k.SessionID, Lease: lock.Lease{deadline}}

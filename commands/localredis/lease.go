@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"resec/commands/cluster"
-	"resec/commands/member"
+	"resec/commands/known"
 )
 
 // leaseFenceRetry is the pause before the fence at the end of the lease is tried again, and the shortest wait for that end.
@@ -39,12 +39,12 @@ func (f *Fencer) RunLease(ctx context.Context) {
 
 // leaseWatch is what RunLease remembers.
 type leaseWatch struct {
-	held  member.Snapshot // the last one in which our session held the lock
-	armed bool            // our Redis is to be fenced when the lease of that session is over
+	held  known.Snapshot // the last one in which our session held the lock
+	armed bool           // our Redis is to be fenced when the lease of that session is over
 }
 
 // next takes a snapshot, and returns what is left of the lease; 0: it is over, or never began.
-func (w leaseWatch) next(k member.Snapshot, now time.Time) (leaseWatch, time.Duration) {
+func (w leaseWatch) next(k known.Snapshot, now time.Time) (leaseWatch, time.Duration) {
 	if k.HoldsLock() && k.LeaseLeft(now) > 0 {
 		w.held, w.armed = k, true
 	}
@@ -52,7 +52,7 @@ func (w leaseWatch) next(k member.Snapshot, now time.Time) (leaseWatch, time.Dur
 }
 
 // due reports whether our Redis is to be fenced now. In a pause it is not: no member takes over meanwhile.
-func (w leaseWatch) due(left time.Duration, k member.Snapshot) bool {
+func (w leaseWatch) due(left time.Duration, k known.Snapshot) bool {
 	return w.armed && left == 0 && !k.Paused
 }
 

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/known"
 	"resec/commands/logonce"
-	"resec/commands/member"
 	"resec/handlers/redis"
 )
 
@@ -47,7 +47,7 @@ const (
 )
 
 // next decides by a snapshot.
-func (s stallWatch) next(k member.Snapshot) stallMove {
+func (s stallWatch) next(k known.Snapshot) stallMove {
 	m := k.View.State.Master
 	// No member takes over early from an unreachable master without a guard.
 	if m == nil || m.RunID != k.Health.Status.RunID || m.Guard <= 0 {
@@ -98,7 +98,7 @@ func (f *Fencer) checkStall(ctx context.Context, s stallWatch, stall time.Durati
 
 // unfenceAfterStall ends the fence of a stall that ended at that time, if as many members have acknowledged since as a
 // challenger would need to be detached: none can have gathered the rest. It reports whether Redis is no longer fenced.
-func (f *Fencer) unfenceAfterStall(ctx context.Context, k member.Snapshot, ended time.Time) (bool, error) {
+func (f *Fencer) unfenceAfterStall(ctx context.Context, k known.Snapshot, ended time.Time) (bool, error) {
 	st, err := f.Redis.Status(ctx)
 	if err != nil {
 		return false, err

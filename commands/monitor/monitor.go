@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/known"
 	"resec/commands/logonce"
-	"resec/commands/member"
 	"resec/handlers/redis"
 )
 
@@ -28,7 +28,7 @@ const (
 // Failure. The contender, in the controller's goroutine, clears that when a survey reaches the master after all.
 type Monitor struct {
 	ID            string // of this member
-	Known         *member.Known
+	Known         *known.Value
 	Creds         redis.Options // for the master; Addr is filled in
 	Probe         redis.Probe
 	EarlyTakeover bool // a master that fails may be taken over from before Consul ends its session: Failure is kept
@@ -57,7 +57,7 @@ func (m *Monitor) Run(ctx context.Context) {
 
 // target is the master to monitor: the one that our Redis follows, or, if it may be taken over from early, the one that our
 // Redis would follow if it were not parked.
-func (m *Monitor) target(k member.Snapshot) (cluster.Master, bool) {
+func (m *Monitor) target(k known.Snapshot) (cluster.Master, bool) {
 	if master, follows := cluster.FollowedMaster(k.Snapshot, m.ID); follows {
 		return master, true
 	}
@@ -118,7 +118,7 @@ func (m *Monitor) observe(ctx context.Context, master cluster.Master, h redis.He
 	if m.EarlyTakeover {
 		now, was := time.Now(), m.Known.Load().Failure
 		if was.Observe(master.RunID, h, now) != was {
-			m.Known.Update(func(k *member.Snapshot) { k.Failure = k.Failure.Observe(master.RunID, h, now) })
+			m.Known.Update(func(k *known.Snapshot) { k.Failure = k.Failure.Observe(master.RunID, h, now) })
 		}
 	}
 	if cluster.InstanceDown(h, master.RunID) {

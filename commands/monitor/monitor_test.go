@@ -13,8 +13,8 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/commands/known"
 	"resec/commands/logonce"
-	"resec/commands/member"
 	"resec/commands/observable"
 	"resec/handlers/redis"
 	"resec/scripts/lab"
@@ -41,7 +41,7 @@ func equal[T comparable](t *testing.T, what string, got, want T) {
 
 // bare is the monitor of "me", without any server.
 func bare(early bool) *Monitor {
-	return &Monitor{ID: "me", Known: observable.New[member.Snapshot](), EarlyTakeover: early,
+	return &Monitor{ID: "me", Known: observable.New[known.Snapshot](), EarlyTakeover: early,
 		Creds: redis.Options{Timeout: 10 * time.Second, Name: "resec:me"},
 		Probe: redis.Probe{Every: time.Second, Timeout: 5 * time.Second, Failures: 1}, Log: slog.New(slog.DiscardHandler)}
 }
@@ -103,7 +103,7 @@ func TestMonitor_Run(t *testing.T) {
 	lab.Eventually(t, patience, func() error { return r.Follows(other) })
 	st, err := own.Status(t.Context())
 	ok(t, err)
-	m.Known.Update(func(k *member.Snapshot) {
+	m.Known.Update(func(k *known.Snapshot) {
 		k.Snapshot = clustertest.Situation(func(k *cluster.Snapshot) {
 			k.View.State.Master.RunID, k.View.State.Master.Address, k.Health.Status = runID, other.Addr, st
 		})
@@ -145,7 +145,7 @@ func TestMonitor_Target(t *testing.T) {
 		{"no master is published", true, clustertest.Situation(clustertest.NoState, clustertest.ParkedRedis), ""},
 		{"we are published", true, clustertest.Situation(clustertest.PublishedOwn, clustertest.ParkedRedis), ""},
 	} {
-		m, ok := bare(tt.early).target(member.Snapshot{Snapshot: tt.k})
+		m, ok := bare(tt.early).target(known.Snapshot{Snapshot: tt.k})
 		equal(t, tt.name, m.ID, tt.want)
 		equal(t, tt.name, ok, tt.want != "")
 	}

@@ -5,14 +5,14 @@ import (
 	"log/slog"
 
 	"resec/commands/catalog"
-	"resec/commands/member"
+	"resec/commands/known"
 	"resec/commands/observable"
 )
 
 // Notifier notifies systemd of one agent: that it is ready, what the catalogue shows of it, and that it stops.
 type Notifier struct {
 	Socket     string // systemd's; empty: there is none
-	Known      *member.Known
+	Known      *known.Value
 	Advertised *observable.Value[catalog.Entry] // what the catalogue is to show of the member
 	Log        *slog.Logger
 }

@@ -11,7 +11,7 @@ import (
 
 	"resec/commands/catalog"
 	"resec/commands/cluster"
-	"resec/commands/member"
+	"resec/commands/known"
 	"resec/commands/observable"
 )
 
@@ -30,8 +30,8 @@ func TestNotifier(t *testing.T) {
 			t.Fatalf("got %q, %v; want %q", buf[:n], err, want)
 		}
 	}
-	known, advertised := observable.New[member.Snapshot](), observable.New[catalog.Entry]()
-	n := Notifier{Socket: socket, Known: known, Advertised: advertised, Log: slog.New(slog.DiscardHandler)}
+	seen, advertised := observable.New[known.Snapshot](), observable.New[catalog.Entry]()
+	n := Notifier{Socket: socket, Known: seen, Advertised: advertised, Log: slog.New(slog.DiscardHandler)}
 	advertise := func(e catalog.Entry) { advertised.Update(func(shown *catalog.Entry) { *shown = e }) }
 	ctx, stop := context.WithCancel(t.Context())
 	over := make(chan struct{})
@@ -39,9 +39,9 @@ func TestNotifier(t *testing.T) {
 	done.Go(func() { n.Run(ctx, over) })
 	advertise(catalog.Entry{Output: "not started yet: redis is\nunhealthy"})
 	receives("STATUS=not started yet: redis is unhealthy")
-	known.Update(func(k *member.Snapshot) { k.Registered = true }) // Redis has not answered
-	known.Update(func(k *member.Snapshot) { k.Probed, k.Health.Err = true, cluster.ErrOtherInstance })
-	known.Update(func(k *member.Snapshot) { k.Health.Err = nil })
+	seen.Update(func(k *known.Snapshot) { k.Registered = true }) // Redis has not answered
+	seen.Update(func(k *known.Snapshot) { k.Probed, k.Health.Err = true, cluster.ErrOtherInstance })
+	seen.Update(func(k *known.Snapshot) { k.Health.Err = nil })
 	receives("READY=1")
 	advertise(catalog.Entry{Output: "replica of a", Meta: map[string]string{"term": "4"}})
 	receives("STATUS=replica of a")

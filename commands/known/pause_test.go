@@ -1,4 +1,4 @@
-package member
+package known
 
 import (
 	"context"
@@ -32,7 +32,7 @@ func TestWatchPause(t *testing.T) {
 	})
 }
 
-func paused(t *testing.T, known *Known, want bool) {
+func paused(t *testing.T, known *Value, want bool) {
 	t.Helper()
 	if got := known.Load().Paused; got != want {
 		t.Errorf("paused: got %t, want %t", got, want)

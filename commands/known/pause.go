@@ -1,4 +1,4 @@
-package member
+package known
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 
 // WatchPause keeps Paused true while a pause of the cluster is active by our clock, and logs its begin and end. It returns when
 // the context ends.
-func WatchPause(ctx context.Context, known *Known, log *slog.Logger) {
+func WatchPause(ctx context.Context, known *Value, log *slog.Logger) {
 	for logged := false; ctx.Err() == nil; {
 		k, changed := known.Watch()
 		if k.View.Pause.Active(time.Now()) != k.Paused {

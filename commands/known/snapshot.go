@@ -1,5 +1,5 @@
-// Package member is what one agent knows at one moment, as the rooms of an agent share it.
-package member
+// Package known is what one agent knows at one moment, as the rooms of an agent share it.
+package known
 
 import (
 	"time"
@@ -15,8 +15,8 @@ type Snapshot struct {
 	Session *lock.Session // ours; nil: there is none
 }
 
-// Known is the snapshot that watchers update and all rooms of an agent read.
-type Known = observable.Value[Snapshot]
+// Value is the snapshot that watchers update and all rooms of an agent read.
+type Value = observable.Value[Snapshot]
 
 // SetSession notes our session; nil: there is none.
 func (k *Snapshot) SetSession(s *lock.Session) {
