@@ -1,4 +1,6 @@
 // Command resec elects one of several Redis servers as master through a lock in Consul, and makes the others replicate from it.
+//
+// commands/agent/README.md is the map for maintainers. It says how an agent starts from here.
 package main
 
 import (

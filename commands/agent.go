@@ -16,6 +16,8 @@ import (
 	"resec/commands/metrics"
 )
 
+// How an agent starts, and what its rooms and goroutines do, is in agent/README.md.
+
 const agentGroups = forConsul | forRedis | forCluster | forElect | forService | forAgent
 
 func (p *program) agent() *cli.Command {

@@ -3,7 +3,7 @@
 // The agent keeps what it knows in one snapshot, which watchers update and all others read. One goroutine, the controller,
 // decides by it and acts: it contends for the lock, runs a term of leadership, follows, or parks. Every change of our own
 // Redis goes through localredis.Redis. The package announce keeps the member present in Consul. README.md in
-// this folder has the map.
+// this folder is the map: rooms, goroutines, and how an agent starts.
 package agent
 
 import (
