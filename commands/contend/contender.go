@@ -1,4 +1,5 @@
-// Package contend gets the lock for one member, in an election of all or by an early takeover.
+// Package contend gets the lock for one member, in an election of all or by an early takeover. The controller's goroutine runs it,
+// and owns the Contender.
 package contend
 
 import (

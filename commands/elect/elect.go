@@ -1,4 +1,7 @@
 // Package elect is `resec elect`: one member contends for the lock, and promotes its Redis while it holds the lock.
+//
+// An Election owns its snapshot, its session and its registration. Election.Run starts an observer and a session keeper, and
+// contends in a third goroutine. That goroutine also holds the lock: it promotes, fences and releases, and joins what it starts.
 package elect
 
 import (

@@ -1,4 +1,7 @@
 // Package follow is `resec follow`: a handler is invoked whenever the master service changes.
+//
+// A Follower owns its snapshot. Follower.Run starts a watch of the master service, an observer, the loop that alone invokes the
+// handler, and the goroutine that warns of a lock that cannot be read. It joins all of them.
 package follow
 
 import (

@@ -1,4 +1,7 @@
 // Package known is what one agent knows at one moment, as the rooms of an agent share it.
+//
+// It owns the type of the snapshot, not its content: each field has its own writer, and README.md of commands/agent names it.
+// WatchPause is its one goroutine, which the agent starts. It writes Paused when a pause ends by itself.
 package known
 
 import (

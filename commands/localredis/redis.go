@@ -1,5 +1,9 @@
-// Package localredis has the only type that changes an agent's own Redis, and the goroutines that change it apart from the
-// agent's controller.
+// Package localredis has the only type that changes an agent's own Redis, and three goroutines that change it by
+// themselves.
+//
+// It owns the connections to our Redis, and why our Redis is fenced. Most changes come from other rooms: the controller, with its
+// terms and takeovers, the guard keeper of a term, and the monitor. The goroutines of this room are RunStalls and RunLease of
+// Fencer, and KeepReplicationConfig. An agent runs each in one goroutine.
 //
 //   - redis.go: Redis, what an agent may ask of its own server. role.go, fence.go and guard.go have its changes; takeover.go is
 //     what a takeover sees of it.

@@ -1,5 +1,8 @@
 // Package lock talks to Consul about one lock: it reads the lock and the keys below it, writes them in transactions, and keeps
 // the session that holds the lock.
+//
+// It owns the session and its lease, and what LastKnownState remembers. Any goroutine may call a Lock. Keeper.Run and Lock.Watch
+// run in a goroutine of their caller. Lock.CreateRequest starts one, which its end joins.
 package lock
 
 import (
@@ -21,7 +24,8 @@ var (
 	ErrChanged = errors.New("the lock or the state has changed meanwhile")
 	// ErrDenied is returned when the ACL token does not suffice; its text names the missing permission.
 	ErrDenied = errors.New("consul denies it")
-	// ErrNotHolder is returned by callers of this package if their view was late, and the lock is not theirs.
+	// ErrNotHolder says that the lock is not ours, although an older view said so. Callers of this package return it; no function
+	// of this package does.
 	ErrNotHolder = errors.New("the lock is not ours")
 )
 

@@ -1,4 +1,5 @@
 // Package logonce keeps a condition that lasts from filling the log: one line when it begins or changes, not one a retry.
+// It starts no goroutine, and owns only the last summary. Each Once belongs to one goroutine.
 package logonce
 
 // Once remembers the summary of what was logged last. The zero value has logged nothing. It belongs to one goroutine.

@@ -1,5 +1,6 @@
 // Package monitor watches the published master from a replica's host: it keeps a connection to it, notes its failure, and parks
-// our Redis at once when it is down.
+// our Redis at once when it is down. The agent runs Monitor.Run in one goroutine, which chooses the master. A second one, which
+// Run starts and joins, probes that master.
 package monitor
 
 import (

@@ -1,4 +1,5 @@
 // Package status describes a cluster, from the lock, the catalogue and the Redis servers themselves.
+// It owns nothing: Probe, if it has one, starts a goroutine for each member and joins it. The other functions only compute.
 package status
 
 import (
