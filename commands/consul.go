@@ -76,8 +76,8 @@ func (c *config) consulFiles() string {
 	return strings.Join(names, ", ")
 }
 
-// dialConsul connects to Consul. A host that vanished is noticed within 3 s (1 s idle, two probes), and each attempt to connect
-// takes at most 1 s, so an outage of the network ends here at most 2 s after it ended.
+// dialConsul connects to Consul. A host that vanished is noticed within 3 s (1 s idle, two probes). Each attempt to connect takes
+// at most 1 s, so an outage of the network ends here at most 2 s after it ended.
 func dialConsul(ctx context.Context, network, addr string) (net.Conn, error) {
 	keepAlive := net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 2}
 	dialer := &net.Dialer{Timeout: time.Second, KeepAliveConfig: keepAlive}

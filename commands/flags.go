@@ -49,7 +49,7 @@ func (f *flagValue) Set(v string) error {
 	return nil
 }
 
-// flags are the flags of one subcommand. The library does not read the environment for them: it would take an empty variable for
+// flags are the flags of one subcommand. The library does not read the environment for them. It would take an empty variable for
 // a value, and would report a bad variable in another form than a bad flag.
 func flags(settings []setting) []cli.Flag {
 	out := make([]cli.Flag, len(settings))

@@ -96,8 +96,8 @@ func Replicate(ctx context.Context, s *redis.Server, to Target, opt redis.Option
 	return result("replicate", s, redis.Status{RunID: own.RunID, MasterAddr: to.Addr}, changed), err
 }
 
-// CleanUpFormerMaster lifts the fence of a former master, ends its pause, and closes the connections of its clients, so that
-// they look for the new master. It returns the errors of the steps that failed.
+// CleanUpFormerMaster unfences a former master, ends its pause, and closes the connections of its clients, so that they look for
+// the new master. It returns the errors of the steps that failed.
 func CleanUpFormerMaster(ctx context.Context, s *redis.Server) error {
 	_, errUnfence := s.Unfence(ctx)
 	errUnpause := s.Unpause(ctx)

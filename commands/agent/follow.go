@@ -109,8 +109,8 @@ func (c *controller) reconcile(ctx context.Context, k known.Snapshot) {
 			return
 		}
 		c.readOnly.Reset()
-		c.a.Log.Warn("replica-read-only was not yes, so redis may have taken writes as a replica; it is set to yes", "event", "read_only_set",
-			"redis", c.a.local.Addr())
+		c.a.Log.Warn("replica-read-only was not yes, so redis may have taken writes as a replica; it is set to yes",
+			"event", "read_only_set", "redis", c.a.local.Addr())
 	}
 	own := cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}
 	differs := k.Operator.RunID == st.RunID && own != k.Operator.MinReplicas

@@ -38,9 +38,9 @@ type handover struct {
 	actBy       time.Time // until then that holder may act
 }
 
-// handOver transfers the lock to the member that lacks least, and waits until that member, or whichever has the lock then, is
-// published. If the successor gives the lock back, because it stops, too, or does nothing with it, we take the lock again and try
-// the next one. It returns the id of the new master; empty without an error: no member can have the lock.
+// handOver transfers the lock to the freshest replica's agent, and waits until a member other than ours is published. If the
+// successor gives the lock back, or does nothing with it, we take the lock again and try the next one. It returns the id of the
+// new master. An empty id without an error means that no member can have the lock.
 func (c *controller) handOver(ctx context.Context, s *lock.Session, term cluster.Term) (to string, err error) {
 	h := &handover{c: c, session: s, term: term.Number, tried: map[string]bool{}}
 	for {

@@ -39,7 +39,8 @@ const reportTimeout = 2 * time.Second
 // notReady is reported before our Redis was opened, and after the agent has stopped.
 const notReady = "the agent is not ready: it is starting, or has stopped"
 
-// Report probes our Redis and, if behind is asked for and we are not the master, the master. It may be called at any time.
+// Report probes our Redis. If behind is asked for and our Redis is not the master, it also probes the master. It may be called at
+// any time.
 func (a *Agent) Report(ctx context.Context, behind bool) Report {
 	if !a.ready.Load() {
 		return Report{Why: notReady}

@@ -58,8 +58,8 @@ func (c *controller) restore(ctx context.Context) {
 	failpoint.Hit("restored")
 }
 
-// handOverLate is handOverAndRelease for a master whose agent was asked to stop when it had just lost its lock, or was about to
-// lose it: the lock is taken again for that. It returns our Redis as it is then.
+// handOverLate is handOverAndRelease for a master whose agent lost its lock just before or after it was asked to stop. It takes
+// the lock again for that. It returns our Redis as it is then.
 func (c *controller) handOverLate(ctx context.Context, k known.Snapshot, st redis.Status) (redis.Status, error) {
 	a := c.a
 	if a.shutdown.guardLeftBehind.Load() || !guardDiffers(k, st) {

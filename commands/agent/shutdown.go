@@ -162,8 +162,8 @@ func (a *Agent) consulError(ctx context.Context) error {
 	}
 }
 
-// leaveWritable removes the guard of a master that is left without an agent, if no other member has the lock: in Consul first,
-// because a challenger counts on what is published. If Consul is down, and that is why, the guard stays.
+// leaveWritable removes our guard from a master that stays without an agent, unless another member holds the lock. It changes
+// Consul first, because challengers rely on the published guard. If down says that Consul is down, the guard stays.
 func (c *controller) leaveWritable(ctx context.Context, s *lock.Session, down error) {
 	a := c.a
 	ctx, cancel := context.WithTimeout(ctx, removeGuardTimeout)
@@ -185,7 +185,7 @@ func (c *controller) leaveWritable(ctx context.Context, s *lock.Session, down er
 	}
 }
 
-// clearStallFence ends the fence of a stall on a master that is left without an agent, while Consul is down.
+// clearStallFence unfences, while Consul is down, a master that is left without an agent and is fenced after a stall.
 func (a *Agent) clearStallFence(ctx context.Context, k known.Snapshot) error {
 	m := k.View.State.Master
 	if m == nil {

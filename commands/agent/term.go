@@ -18,9 +18,9 @@ import (
 )
 
 // leaderTerm is one term of leadership, from the lock that is ours to the end of its keepers. It runs in the controller's
-// goroutine; its keepers are goroutines that it starts and joins. They may still be ending while finish works, because one of them
-// may wait for a frozen Redis: localredis makes their changes of our Redis apart from those of finish. What the takeover still does
-// for other members, and the history, are joined by the controller: they change neither our Redis nor the lock.
+// goroutine; its keepers are goroutines that it starts and joins. They may still be ending while finish works, because one of
+// them may wait for a frozen Redis. Even then localredis makes one change of our Redis at a time. The controller joins what the
+// takeover still does for other members, and the history. Both change neither our Redis nor the lock.
 type leaderTerm struct {
 	a       *Agent
 	c       *controller
@@ -34,9 +34,9 @@ func newLeaderTerm(c *controller, k known.Snapshot) *leaderTerm {
 	return &leaderTerm{a: c.a, c: c, session: k.Session, replicaLost: make(chan struct{}, 1)}
 }
 
-// run takes over, keeps what a master needs until something ends the term, and does what its end needs. won is nil if the lock
-// was not won by contending just now. It returns lock.ErrNotHolder if the lock is not ours, and the takeover's error, which is
-// logged. When it returns its keepers have ended.
+// run takes over, keeps what a master needs until something ends the term, and does what its end needs. A nil won says that the
+// lock was not won by contending just now. It returns lock.ErrNotHolder if the lock is not ours, and the takeover's error, which
+// is logged. When it returns its keepers have ended.
 func (t *leaderTerm) run(ctx context.Context, k known.Snapshot, won *contend.Won) error {
 	var keepers errgroup.Group
 	defer func() { _ = keepers.Wait() }() // keepers return no error; joined last, after release has ended their context
@@ -207,8 +207,8 @@ func (t *leaderTerm) lostUnguarded(k known.Snapshot, why cluster.EndReason) bool
 	return t.a.Guard.Replicas == cluster.GuardOff && !k.Paused
 }
 
-// sendEmergencyFence writes fence and park to a frozen Redis's socket, and returns why the lock is to be released: another
-// member counts on WhyFrozen, and must not if it could not be sent.
+// sendEmergencyFence writes fence and park to a frozen Redis's socket, and returns why the lock is to be released. Another member
+// relies on WhyFrozen, so that is returned only if both were sent.
 func (t *leaderTerm) sendEmergencyFence(ctx context.Context, why cluster.EndReason) (release string) {
 	failpoint.Hit("frozen")
 	defer failpoint.Hit("blind")

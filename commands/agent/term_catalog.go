@@ -18,7 +18,7 @@ func (t *leaderTerm) readDemotions(ctx context.Context) (api.TxnOps, error) {
 	return t.a.Registrar.Naming.ReadDemoteOps(ctx, t.a.Lock.Client, t.a.Me.Node, t.a.Me.ServiceID)
 }
 
-// demoteListed turns other members' master entries into replica entries, if that could not be done as we were published.
+// demoteListed turns other members' master entries into replica entries, if the publishing transaction did not.
 func (t *leaderTerm) demoteListed(ctx context.Context) {
 	err := t.a.Registrar.Naming.Demote(ctx, t.a.Lock.Client, t.a.Me.Node, t.a.Me.ServiceID)
 	if err != nil && ctx.Err() == nil {
@@ -28,8 +28,8 @@ func (t *leaderTerm) demoteListed(ctx context.Context) {
 }
 
 // watchStaleMasters demotes other members that the catalogue lists as master, for as long as the term lasts. The previous
-// master's entry was demoted as we were published; but the Consul agent of its node, which registered a master last, sends
-// that to its servers again when it syncs, and a dead resec takes nothing back.
+// master's entry was demoted in the publishing transaction. The Consul agent of its node may send the old entry again when it
+// syncs. A dead resec does not correct it.
 func (t *leaderTerm) watchStaleMasters(ctx context.Context) {
 	params := map[string]any{"type": "service", "service": t.a.masterService(), "passingonly": true}
 	err := watch.Run(ctx, t.a.Lock.Client, params, func(_ uint64, answer any) {

@@ -124,8 +124,8 @@ func (g *guardKeeper) publish(ctx context.Context, k known.Snapshot, s cluster.S
 	return err
 }
 
-// set sets the guard on Redis. Before it ends a fence Consul must confirm that the lock is ours: a challenger that holds it has
-// fenced our Redis rightly.
+// set sets the guard on Redis. Before it unfences our Redis, Consul must confirm that the lock is ours: a challenger that holds
+// it has fenced our Redis rightly.
 func (g *guardKeeper) set(ctx context.Context, k known.Snapshot, st redis.Status, to cluster.MinReplicas,
 	was cluster.GuardState) (bool, error) {
 	a := g.t.a

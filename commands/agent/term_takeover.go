@@ -165,8 +165,9 @@ func (t *leaderTerm) appendHistory(ctx context.Context, c cluster.Change) {
 	}
 }
 
-// mastershipChange is what a takeover, done just now, has changed; moved is false if our Redis was the master before. since is
-// when the cluster became leaderless; zero: the lock was transferred, or lost while the master went on.
+// mastershipChange is what a takeover, done just now, has changed. It reports moved as false if our Redis was the master before.
+// The argument since is when the cluster became leaderless. It is zero if the lock was transferred, or lost while the master went
+// on.
 func mastershipChange(before known.Snapshot, after cluster.View, since, began time.Time, steps []cluster.Step) (
 	c cluster.Change, moved bool) {
 	old, now := before.View.State.Master, after.State.Master

@@ -17,9 +17,9 @@ import (
 // Consul has lost its data.
 const rewriteAfter = time.Second
 
-// KeepMemberKey writes in Consul, under our session, which instance of Redis this agent manages and where: so the master's
-// agent knows which member to record, and a holder knows to which session the lock can be transferred. It also
-// keeps what the operator had set before we changed anything, for the next agent of this member.
+// KeepMemberKey writes in Consul, under our session, which instance of Redis this agent manages, and its address. The master's
+// agent learns from it which member to record. A holder learns to which session the lock can be transferred. The key also keeps
+// what the operator had set before we changed anything, for the next agent of this member.
 func (a *Announcer) KeepMemberKey(ctx context.Context) {
 	var written cluster.MemberKey
 	var at time.Time
@@ -73,7 +73,7 @@ func (a *Announcer) deleteMemberKey(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.FinalCallTimeout())
 	defer cancel()
 	if err := a.Lock.DeleteMember(ctx, a.Me.ID); err != nil {
-		a.Log.Warn("cannot delete the member key; it stays without a session, and shows that no agent is alive", "event", "member_key_left",
-			"member", a.Me.ID, "err", err)
+		a.Log.Warn("cannot delete the member key; it stays without a session, and shows that no agent is alive",
+			"event", "member_key_left", "member", a.Me.ID, "err", err)
 	}
 }

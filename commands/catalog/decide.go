@@ -18,9 +18,9 @@ const (
 	// received is executed when the agent continues. So long the registration is read back at each retryInterval.
 	lateWriteWindow = 10 * time.Second
 
-	// replicaUpdateDelay bounds how long a replica's update is held back. A Consul agent executes one write after the other: during
-	// a failover the updates of the replicas (link down, then the new term) would queue in front of the new master's registration.
-	// An undisturbed takeover takes less than this.
+	// replicaUpdateDelay bounds how long a replica's update is held back. A Consul agent executes one write after the other. During
+	// a failover the updates of the replicas (link down, then the new term) would delay the new master's registration. An
+	// undisturbed takeover takes less than this.
 	replicaUpdateDelay = 300 * time.Millisecond
 )
 
@@ -52,10 +52,10 @@ func (s registration) lateWritesPossible(now time.Time) bool {
 func (s registration) registeredBefore() bool { return s.failing && !s.lastUpdate.IsZero() }
 
 // callTimeout returns the time of one read and update together. While the check must be kept it is a third of an interval at
-// most, so that an update and two retries fit into the TTL of two intervals: half an interval until the update, a third for it,
-// a quarter until the next one: ½ + ⅓ + ¼ + ⅓ + ¼ + ⅓ = 2. A registration comes on top, if one is due.
-// Before the first update, and after the TTL, no deadline has to be met, and the call gets more time: Consul would carry out
-// a call that was given up all the same, and the next call would wait behind it.
+// most, so that an update and two retries fit into the TTL of two intervals. Half an interval passes until the update. Each of
+// the three calls takes a third, and a quarter passes before each retry: ½ + ⅓ + ¼ + ⅓ + ¼ + ⅓ = 2. A registration comes on top,
+// if one is due. Before the first update, and after the TTL, no deadline has to be met, and the call gets more time. Consul would
+// carry out a call that was given up all the same, and the next call would wait behind it.
 func (s registration) callTimeout(now time.Time) time.Duration {
 	if s.checkExpired(now) {
 		return callTimeout
@@ -125,8 +125,9 @@ type publication struct {
 }
 
 // plan returns how want is published. The service is read back once an interval, because an update of the check does not show
-// that another client changed or removed the service; and after a failed call, because Consul may have carried it out or may
-// still do so. After a failure the read has more time: a slow Consul that still answers is not sent the same write again.
+// that another client changed or removed the service. It is also read back after a failed call, because Consul may have carried
+// it out or may still do so. After a failure the read has more time: a slow Consul that still answers is not sent the same write
+// again.
 func (s registration) plan(want Entry, now time.Time) publication {
 	p := publication{registered: s.listed != nil && s.listed.sameService(want), readTimeout: s.callTimeout(now)}
 	lateWrites, registeredBefore := s.lateWritesPossible(now), s.registeredBefore()
@@ -151,6 +152,6 @@ func (s registration) published(e Entry) registration {
 	return s
 }
 
-// repeatDelay returns how long to wait before the second deregistration, if so much of the shutdown's time remains: no longer
-// than half of that, so that the second call has as much.
+// repeatDelay returns how long to wait before the second deregistration, if so much of the shutdown's time remains. It is no
+// longer than half of that, so that the second call has as much.
 func repeatDelay(remaining time.Duration) time.Duration { return min(retryInterval, remaining/2) }

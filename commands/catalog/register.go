@@ -12,7 +12,7 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// publish registers the service if it is new or has changed, and updates the check: a registration alone does not lift a critical
+// publish registers the service if it is new or has changed, and updates the check: a registration alone does not end a critical
 // check.
 func (r *Registrar) publish(ctx context.Context, want Entry) error {
 	now := time.Now()

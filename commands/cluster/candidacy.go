@@ -110,8 +110,8 @@ func find(candidates []Candidate, id string) (Candidate, bool) {
 	return Candidate{}, false
 }
 
-// bootstrapDelay returns how long an empty Redis waits for members with data before it founds a cluster: until no candidate is
-// loading, and for BootstrapDelay, because an agent that was started at the same time may not be ready yet.
+// bootstrapDelay returns how long an empty Redis waits for members with data before it founds a cluster. It waits until no
+// candidate is loading, and for BootstrapDelay, because an agent that was started at the same time may not be ready yet.
 func (c Candidacy) bootstrapDelay(own Candidate) AcquireDecision {
 	if c.State.Master != nil || own.Keys > 0 {
 		return AcquireDecision{}

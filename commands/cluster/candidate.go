@@ -39,8 +39,8 @@ func (c Candidate) UnusableReason() string {
 //
 //   - An unusable candidate may never lead. The incumbent may, if it is usable.
 //   - Data that were never this cluster's never lead: the members would lose theirs when they follow.
-//   - Otherwise the eligibility decides: any member; after a cold start the last master and its replicas that have data; or
-//     the members that are in sync in their recorded run.
+//   - Otherwise the eligibility decides. It allows any member, or the members that are in sync in their recorded run. After a
+//     cold start it allows the last master and its replicas that have data.
 func (c Candidate) IneligibleReason(s State, e Eligibility) string {
 	if why := c.UnusableReason(); why != "" {
 		return why

@@ -31,9 +31,9 @@ type detached struct {
 }
 
 // MaxObservationGap is the longest time between two observations of a member that still belong together. The member may have
-// followed the old master in between. But its agent parks it again only after the master was unreachable for
-// HEALTHCHECK_TIMEOUT, and Redis then counts the seconds since its link went down from 0 again, which observe notices. Whoever
-// collects evidence must observe every member more often than this, whatever the slowest of them does.
+// followed the old master in between. But its agent parks it again only after the master was unreachable for HEALTHCHECK_TIMEOUT.
+// Redis then counts the seconds since its link went down from 0 again, which observe notices. Whoever collects evidence must
+// observe every member more often than this, whatever the slowest of them does.
 const MaxObservationGap = 1500 * time.Millisecond
 
 // NewDetachTracker returns a tracker that has observed no member yet.

@@ -16,7 +16,7 @@ const (
 // Eligibility returns which members may lead, given the Redis servers that answer. quiet: no recorded run has answered for
 // long enough.
 //
-//   - A member that loads its data, or that is in sync in its recorded run, restricts the election to recorded runs: what the
+//   - A member that loads its data, or that is in sync in its recorded run, restricts the election to recorded runs. What the
 //     first one holds will be known soon.
 //   - If all members answer (or none is recorded), any member may lead.
 //   - If some do not answer, quiet holds and no answering member is in its recorded run, it is a cold start.

@@ -55,8 +55,9 @@ func (e *FailureEvidence) Observe(id string, st redis.Status, err error, at time
 	e.downSince = earliest(e.downSince, at)
 }
 
-// UntilProven returns how long to wait before the next survey; 0: it is proven that the master accepts no writes. guardCloses is
-// the time after which its guard is closed, and again the pause between two surveys of an unreachable master.
+// UntilProven returns how long to wait before the next survey. It returns 0 if it is proven that the master accepts no writes.
+// The argument guardCloses is the time after which its guard is closed; again is the pause between two surveys of an unreachable
+// master.
 func (e *FailureEvidence) UntilProven(s State, guardCloses, again time.Duration, now time.Time) time.Duration {
 	if !e.downSince.IsZero() {
 		return max(0, ConfirmDownDelay-now.Sub(e.downSince))

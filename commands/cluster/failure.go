@@ -39,8 +39,8 @@ func earliest(was, now time.Time) time.Time {
 	return was
 }
 
-// MasterFailed reports whether the published master has failed while its session still holds the lock, and our Redis may
-// replace it: the master is down, or it is unreachable and has a guard, so that its closure can be proven.
+// MasterFailed reports whether the published master has failed while its session still holds the lock, and our Redis may replace
+// it. A master has failed if it is down, or if it is unreachable and has a guard, so that its closure can be proven.
 func MasterFailed(k Snapshot, id string) bool {
 	m := k.View.State.Master
 	if m == nil || m.ID == id || m.ID != k.View.Holder || k.Failure.RunID != m.RunID {
@@ -82,8 +82,8 @@ func (k Snapshot) KnownUnresponsive(id string) bool {
 	return s.isMaster(id) && k.Failure.Unreachable && k.Failure.RunID == s.Master.RunID
 }
 
-// NetworkMayReject reports whether a master that refuses connections may be alive behind a network that rejects them: the lock
-// is free without a reason, although the master's agent, which would have reported a dead Redis, still passes its check.
+// NetworkMayReject reports whether a master that refuses connections may be alive behind a network that rejects them. It may if
+// the lock is free without a reason and the master's agent still passes its check. That agent would have reported a dead Redis.
 func NetworkMayReject(v View, m Member) bool {
 	return v.Free() && v.State.Why == "" && v.State.isMaster(m.ID) && m.InCatalog() && m.AgentAlive()
 }

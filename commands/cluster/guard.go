@@ -1,6 +1,6 @@
 package cluster
 
-// The guard is min-replicas-to-write together with min-replicas-max-lag: a master that has lost its replicas to another master
+// The guard is min-replicas-to-write together with min-replicas-max-lag. A master that has lost its replicas to another master
 // refuses writes by itself, even if its agent is dead and Consul is down. A challenger relies on the published guard. Therefore
 // the published guard is never higher than the one that is set, and the published lag never shorter, whichever process dies.
 

@@ -7,8 +7,8 @@ import (
 	"resec/handlers/redis"
 )
 
-// MemberRecord is what the state keeps of one member. A member may be elected only in its recorded run: after a restart it
-// is unknown what is left of its data, until it has caught up with the master again.
+// MemberRecord is what the state keeps of one member. A member may be elected only in its recorded run. After a restart it is
+// unknown what is left of its data, until it has caught up with the master again.
 type MemberRecord struct {
 	RunID      string `json:"run_id"`
 	Address    string `json:"address"`           // host:port

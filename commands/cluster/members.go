@@ -33,8 +33,8 @@ func (m Member) AgentAlive() bool { return m.Check != handlers.CheckCritical }
 // InCatalog reports whether the catalogue lists the member.
 func (m Member) InCatalog() bool { return m.Check != NotInCatalog }
 
-// Members returns all known members, each once: the service instances in the catalogue first, then the members that have a
-// live agent, that the state records, or that it publishes as master.
+// Members returns all known members, each once. The service instances in the catalogue come first. Then come the members that
+// have a live agent, that the state records, or that it publishes as master.
 func Members(entries []handlers.Entry, v View) []Member {
 	var out []Member
 	for _, e := range entries {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// PendingMembers returns the ids of the members whose record may have to change, sorted: members with a live agent that are not
-// recorded as they are, recorded members without an agent, and me if it is not recorded.
+// PendingMembers returns the ids of the members whose record may have to change, sorted. They are the members with a live agent
+// that are not recorded as they are, the recorded members without an agent, and me if it is not recorded.
 func PendingMembers(v View, me string) (ids []string) {
 	for id, key := range v.LiveAgents {
 		if id != me && key.Session != "" && !v.State.recordsAsIs(id, key) {

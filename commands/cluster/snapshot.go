@@ -40,8 +40,8 @@ func IsServingMaster(k Snapshot, id string) bool {
 	return m != nil && m.ID == id && m.RunID == st.RunID && st.Master && !st.Fenced()
 }
 
-// ResumesTerm reports whether our predecessor's term continues as it is: we adopted its session, our Redis is still the
-// published master, and neither an operator nor the predecessor asked for a change.
+// ResumesTerm reports whether our predecessor's term continues as it is. It does if we adopted its session, our Redis is still
+// the published master, and neither an operator nor the predecessor asked for a change.
 func ResumesTerm(k Snapshot, id string) bool {
 	unchanged := !k.View.FromLastKnown && k.View.Request == nil && k.View.State.Why == ""
 	return unchanged && k.Adopted == k.SessionID && IsServingMaster(k, id)

@@ -27,8 +27,8 @@ func DetectionTime(p redis.Probe, earlyTakeover bool) time.Duration {
 	return time.Duration(p.Failures) * p.Timeout
 }
 
-// StallLimit returns how long the process of a master may stall without a consequence. detection is how long it takes to call a
-// master unreachable; 0: there is no early takeover.
+// StallLimit returns how long the process of a master may stall without a consequence. The argument detection is how long it
+// takes to call a master unreachable. It is 0 if there is no early takeover.
 //
 // Redis closes MaxLag + 2.1 s after it was cut off. A stall delays that by its own length and by one second, because Redis
 // counts its own rounds. Another master opens no earlier than:

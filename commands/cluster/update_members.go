@@ -16,11 +16,11 @@ type MemberObservation struct {
 	Status      *redis.Status // nil: its Redis did not answer
 }
 
-// UpdateMembers returns the state with the members updated from what the master's agent observed. mark is the master's
-// position read before the observations: a replica that has reached it is in sync. The rules for each member:
+// UpdateMembers returns the state with the members updated from what the master's agent observed. The argument mark is the
+// master's position read before the observations. A replica that has reached it is in sync. The rules for each member:
 //
 //   - The master itself is always recorded.
-//   - A member that has neither a live agent nor an entry in the catalogue has deregistered: it becomes a former member, unless
+//   - A member that has neither a live agent nor an entry in the catalogue has deregistered. It becomes a former member, unless
 //     its Redis still replicates, because then the guard counts it.
 //   - A Redis that does not answer, or that is not the instance which the member's agent reports, changes nothing.
 //   - A new member is recorded before it attaches, unless its data are unrelated.

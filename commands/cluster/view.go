@@ -70,8 +70,8 @@ func (v View) IsMembers(id string, st redis.Status) bool {
 	return index >= 0
 }
 
-// MayHoldNewerData reports whether a member that does not answer may hold data that no other member has: it was in sync with a
-// master, its agent is alive, and the agent has not reported a failure of its Redis.
+// MayHoldNewerData reports whether a member that does not answer may hold data that no other member has. It may if it was in sync
+// with a master, its agent is alive, and the agent has not reported a failure of its Redis.
 func (v View) MayHoldNewerData(id string) bool {
 	r, recorded := v.State.Members[id]
 	return recorded && !r.CatchingUp && v.LiveAgents[id].Session != "" && !v.State.MasterReportedGone(id)

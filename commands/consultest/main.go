@@ -1,5 +1,5 @@
-// Package consultest has what the tests of several rooms need on a real Consul: one Consul for all tests of a package, locks and
-// sessions of their own, and a Consul that gives one answer.
+// Package consultest has what the tests of several rooms need on a real Consul. All tests of a package share one Consul, on which
+// each has locks and sessions of its own. A fake Consul gives one answer.
 package consultest
 
 import (

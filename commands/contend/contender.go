@@ -1,5 +1,5 @@
-// Package contend gets the lock for one member, in an election of all or by an early takeover. The controller's goroutine runs it,
-// and owns the Contender.
+// Package contend gets the lock for one member, in an election of all or by an early takeover. The controller's goroutine runs
+// it, and owns the Contender.
 package contend
 
 import (
@@ -88,8 +88,8 @@ func (c *Contender) Detached() *cluster.DetachTracker { return c.evidence.Detach
 // MasterCheckPassing reports whether the entry of that instance of the master in the catalogue passed its check just now.
 func (c *Contender) MasterCheckPassing(runID string) bool { return c.masterCheck.isFresh(runID) }
 
-// SlowMemberGrace bounds how long the election waits for a member that does not answer but whose agent is alive: its Redis
-// may just be slow and may hold the newest data. After that its own agent has dropped its session.
+// SlowMemberGrace bounds how long the election waits for a member that does not answer but whose agent is alive. Its Redis may
+// just be slow and may hold the newest data. After that its own agent has dropped its session.
 func (c *Contender) SlowMemberGrace() time.Duration {
 	return time.Duration(c.Probe.Failures)*c.Probe.Timeout + time.Second
 }

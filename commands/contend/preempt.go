@@ -129,8 +129,8 @@ func (c *Contender) untilViewChanges(ctx context.Context, was known.Snapshot) (c
 	return ctx, func() { cancel(); <-ended }
 }
 
-// detach parks our Redis, so that the guard of an unreachable master closes, unless one more probe reaches that master: it
-// may have been out of reach only for a moment.
+// detach parks our Redis, so that the guard of an unreachable master closes. It leaves our Redis alone if one more probe reaches
+// that master, which may have been out of reach only for a moment.
 func (c *Contender) detach(ctx context.Context, m *cluster.Master) error {
 	if st, err := c.Surveyor.Probe(ctx, m.Address, survey.ProbeTimeout); err == nil && st.RunID == m.RunID {
 		return nil

@@ -13,8 +13,8 @@ import (
 	"resec/commands/takeover"
 )
 
-// minFenceTime is the least time for fencing: a master that may have a successor must not stay writable, even if the lease is
-// over. verifyRetry is the pause after the lock's holder could not be read.
+// minFenceTime is the least time for fencing. Even after the lease, a master that may have a successor must not stay writable.
+// The pause after the lock's holder could not be read is verifyRetry.
 const minFenceTime, verifyRetry = 2 * time.Second, time.Second
 
 // holdLock promotes Redis under the lock, and serves until the lock is lost or the context ends. All that it does under the lock
@@ -60,8 +60,8 @@ func (e *Election) serve(held context.Context, s *lock.Session, v cluster.View) 
 	return reg, nil
 }
 
-// endTerm undoes what serve did, in an order that keeps clients from writing to a master that may have a successor: the check
-// stops being passing, Redis is fenced, the lock is released, the service is deregistered.
+// endTerm undoes what serve did. Its order keeps clients from writing to a master that may have a successor: the check stops
+// being passing, Redis is fenced, the lock is released, the service is deregistered.
 func (e *Election) endTerm(ctx context.Context, s *lock.Session, reg *registration, cause error) error {
 	reg.withdraw()
 	why := cluster.WhyLeaving

@@ -10,9 +10,9 @@ import (
 	"resec/handlers/redis"
 )
 
-// misconfigured returns an error if this member can never lead the cluster of this lock: the key is no lock
-// (cluster.ErrConflict), it belongs to the cluster of another service (cluster.ErrOtherCluster), or Redis is too old
-// (redis.ErrTooOld).
+// misconfigured returns an error if this member can never lead the cluster of this lock. It returns cluster.ErrConflict if the
+// key is no lock, and cluster.ErrOtherCluster if the lock belongs to the cluster of another service. It returns redis.ErrTooOld
+// if Redis is too old.
 func (k snapshot) misconfigured(service string) error {
 	if errors.Is(k.View.Err, cluster.ErrConflict) {
 		return k.View.Err

@@ -52,8 +52,8 @@ func (f *Follower) onEvent(index uint64, answer any) error {
 }
 
 // selectMaster returns which master the built-in handler makes Redis follow, and a digest of what that depends on: address, port,
-// ID, term and run ID; the digest is empty if there is no master. If the state names a master, only its entry counts, because
-// any token with service:write can register a service; for any other entry it returns handlers.ErrRefused.
+// ID, term and run ID. The digest is empty if there is no master. If the state names a master, only its entry counts, because any
+// token with service:write can register a service; for any other entry it returns handlers.ErrRefused.
 func selectMaster(entries []handlers.Entry, published *cluster.Master, tag string) (to handlers.Target, digest string,
 	err error) {
 	m, ok := handlers.MasterOf(entries, tag)

@@ -80,7 +80,7 @@ func streaming(r agent.Report) verdict {
 }
 
 // health reports whether a rolling update may go on with the next member. It may not while this member has not caught up, or
-// while the master does not answer: what this member does not have yet would be lost with the next one.
+// while the master does not answer. What this member does not have yet would be lost with the next one.
 func health(r agent.Report) verdict {
 	if r.Why == "" && r.Redis.Master {
 		return master(r)

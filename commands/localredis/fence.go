@@ -11,13 +11,13 @@ const (
 	fencedForLoss  fenceReason = "lock loss" // the lock is another member's, and there is no guard
 )
 
-// FenceAfterLoss makes the server refuse writes because another member holds the lock. It stays fenced until a change ends every
-// fence: SetGuard, RestoreSettings, Follow, ClearStallFence, or SetGuard of a takeover. Its errors are those of
+// FenceAfterLoss makes the server refuse writes because another member holds the lock. It stays fenced until a change unfences it
+// whatever the reasons: SetGuard, RestoreSettings, Follow, ClearStallFence, or SetGuard of a takeover. Its errors are those of
 // redis.Server.Fence. On an error the server may be fenced all the same.
 func (r *Redis) FenceAfterLoss(ctx context.Context) error { return r.fence(ctx, fencedForLoss) }
 
-// fence makes the server refuse writes. It stays fenced until unfence has removed every reason, or a change ends every fence: see
-// FenceAfterLoss.
+// fence makes the server refuse writes. It stays fenced until unfence has removed every reason, or a change unfences the server
+// whatever the reasons: see FenceAfterLoss.
 func (r *Redis) fence(ctx context.Context, why fenceReason) error {
 	end, err := r.begin(ctx)
 	if err != nil {

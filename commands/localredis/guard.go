@@ -14,11 +14,11 @@ import (
 // ErrChangedMeanwhile is returned if the server is no longer as it was when a change was decided.
 var ErrChangedMeanwhile = errors.New("redis has changed meanwhile")
 
-// SetGuard sets the guard that was decided by that status, and ends every fence. It returns ErrChangedMeanwhile if the guard,
-// the instance or the role is another by now: a fence that was set meanwhile must not be ended by an older decision. Before it
-// ends a fence the lease must last: lock.ErrLease. If this process stalled for longer than limit while it did so, the server is
-// fenced again, and an error is returned: another member may have become the master. Its other errors are those of
-// redis.Server.Status and redis.Server.SetGuard.
+// SetGuard sets the guard that was decided by that status, and unfences the server whatever the reasons. It returns
+// ErrChangedMeanwhile if the guard, the instance or the role is another by now: a server that was fenced meanwhile must not be
+// unfenced by an older decision. Before it unfences the server the lease must last: lock.ErrLease. If this process stalled for
+// longer than limit while it did so, the server is fenced again, and an error is returned: another member may have become the
+// master. Its other errors are those of redis.Server.Status and redis.Server.SetGuard.
 func (r *Redis) SetGuard(ctx context.Context, decided redis.Status, to cluster.MinReplicas, lease lock.Lease,
 	limit time.Duration) error {
 	began := time.Now()
@@ -50,8 +50,8 @@ func (r *Redis) SetGuard(ctx context.Context, decided redis.Status, to cluster.M
 	return nil
 }
 
-// RestoreSettings sets the operator's own min-replicas settings, and ends every fence. Its errors are those of
-// redis.Server.SetGuard.
+// RestoreSettings sets the operator's own min-replicas settings, and unfences the server whatever the reasons. Its errors are
+// those of redis.Server.SetGuard.
 func (r *Redis) RestoreSettings(ctx context.Context, o cluster.MinReplicas) error {
 	end, err := r.begin(ctx)
 	if err != nil {

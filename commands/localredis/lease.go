@@ -11,9 +11,9 @@ import (
 // leaseFenceRetry is the pause before the fence at the end of the lease is tried again, and the shortest wait for that end.
 const leaseFenceRetry = 200 * time.Millisecond
 
-// RunLease fences our Redis, while it is the master, when the last lease under which we held the lock is over, if there is no guard that
-// would close it. The guard's keeper ends the fence once the lock is ours again. RunLease returns when the context ends; with a
-// guard it returns at once.
+// RunLease fences our Redis while it is the master, when the last lease under which we held the lock is over. It does so only if
+// there is no guard that would close our Redis. The guard's keeper unfences our Redis once the lock is ours again. RunLease
+// returns when the context ends. With a guard it returns at once.
 func (f *Fencer) RunLease(ctx context.Context) {
 	if f.Guard.Replicas != cluster.GuardOff {
 		return

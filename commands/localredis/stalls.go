@@ -11,10 +11,10 @@ import (
 	"resec/handlers/redis"
 )
 
-// RunStalls fences Redis, if it is the published master, when this process has not run for longer than StallLimit: the
-// machine stalled, and Redis with it, so another member may be the master by now. If the network to the replicas is cut,
-// Redis itself does not see that they have left. The fence is tried until it is set. The guard's keeper ends it once Consul
-// confirms the lock; if Consul is down, unfenceAfterStall does. RunStalls returns when the context ends.
+// RunStalls fences Redis, if it is the published master, when this process has not run for longer than StallLimit. The machine
+// stalled, and Redis with it, so another member may be the master by now. If the network to the replicas is cut, Redis itself
+// does not see that they have left. The fence is tried until it is set. The guard's keeper unfences Redis once Consul confirms
+// the lock. If Consul is down, unfenceAfterStall does. RunStalls returns when the context ends.
 func (f *Fencer) RunStalls(ctx context.Context) {
 	var s stallWatch
 	var failure logonce.Once
@@ -96,8 +96,9 @@ func (f *Fencer) checkStall(ctx context.Context, s stallWatch, stall time.Durati
 	return s, nil
 }
 
-// unfenceAfterStall ends the fence of a stall that ended at that time, if as many members have acknowledged since as a
-// challenger would need to be detached: none can have gathered the rest. It reports whether Redis is no longer fenced.
+// unfenceAfterStall unfences Redis after a stall that ended at that time, if as many members have acknowledged since as the
+// published guard counts. Then no challenger can have gathered the detached members that it needs. It reports whether Redis is no
+// longer fenced.
 func (f *Fencer) unfenceAfterStall(ctx context.Context, k known.Snapshot, ended time.Time) (bool, error) {
 	st, err := f.Redis.Status(ctx)
 	if err != nil {

@@ -8,9 +8,9 @@ import (
 )
 
 // LastKnownState remembers the last state with a master that this process has seen. If a state vanishes or cannot be read any
-// more, it was changed by hand, or Consul has lost its data: the master that it named still accepts writes, with the same
-// guard. Without this memory the members would take the cluster for one that never had a master, and ask for no proof.
-// A nil LastKnownState remembers nothing.
+// more, it was changed by hand, or Consul has lost its data. The master that it named still accepts writes, with the same guard.
+// Without this memory the members would take the cluster for one that never had a master, and ask for no proof. A nil
+// LastKnownState remembers nothing.
 type LastKnownState struct {
 	mu    sync.Mutex
 	state cluster.State

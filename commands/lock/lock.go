@@ -60,8 +60,8 @@ func (l Lock) Parse(index uint64, pairs api.KVPairs) cluster.View {
 }
 
 // Acquire takes the lock and writes s. It returns the view with the lock held. It returns ErrChanged if the state is not the one
-// in v, if the lock is held, or if it is in a lock delay; ErrDenied if the token does not suffice. After any other error the
-// lock may be held.
+// in v, if the lock is held, or if it is in a lock delay. It returns ErrDenied if the token does not suffice. After any other
+// error the lock may be held.
 func (l Lock) Acquire(ctx context.Context, session string, v cluster.View, s cluster.State) (cluster.View, error) {
 	cas, err := l.casOp(v, s)
 	if err != nil {
@@ -76,8 +76,8 @@ func (l Lock) Acquire(ctx context.Context, session string, v cluster.View, s clu
 
 // Write replaces the state in v, provided that the session holds the lock, and carries out further operations in the same
 // transaction. It returns the view with the new state. It returns ErrChanged if the state is not the one in v, if the session
-// does not hold the lock, or if a further operation fails; ErrDenied if the token does not suffice. After any other error the
-// state may have been written.
+// does not hold the lock, or if a further operation fails. It returns ErrDenied if the token does not suffice. After any other
+// error the state may have been written.
 func (l Lock) Write(ctx context.Context, session string, v cluster.View, s cluster.State, more ...*api.TxnOp) (
 	cluster.View, error) {
 	cas, err := l.casOp(v, s)
@@ -101,7 +101,7 @@ func (l Lock) TxnIfHeld(ctx context.Context, session string, ops ...*api.TxnOp) 
 
 // Transfer hands the lock from our session to the session of another member, in one transaction: the lock is never free. It
 // returns ErrChanged if the state is not the one in v, if our session does not hold the lock, or if the member's session has
-// ended; ErrDenied if the token does not suffice. After any other error the lock may have been transferred.
+// ended. It returns ErrDenied if the token does not suffice. After any other error the lock may have been transferred.
 func (l Lock) Transfer(ctx context.Context, session string, v cluster.View, id string, s cluster.State) (cluster.View, error) {
 	to := v.LiveAgents[id].Session
 	cas, err := l.casOp(v, s)
@@ -129,8 +129,8 @@ func (l Lock) Release(ctx context.Context, session string, v cluster.View, why s
 }
 
 // ReleaseWithReason gives up the lock, and writes why into the state. It returns ErrChanged, and has changed nothing, if the
-// state is not the one in v or the session does not hold the lock; ErrDenied if the token does not suffice; and any error of
-// the call.
+// state is not the one in v or the session does not hold the lock. It returns ErrDenied if the token does not suffice, and any
+// error of the call.
 func (l Lock) ReleaseWithReason(ctx context.Context, session string, v cluster.View, why string) error {
 	v.State.Why = why
 	cas, err := l.casOp(v, v.State)

@@ -11,14 +11,14 @@ import (
 	"resec/commands/cluster"
 )
 
-// lockDelayRetries is how often Preempt tries to acquire the lock after it destroyed the holder's session: Consul keeps the lock
-// back for that session's lock delay, which is 1 ms. lockDelayPause is the time between two tries.
+// lockDelayRetries is how often Preempt tries to acquire the lock after it destroyed the holder's session. Consul keeps the lock
+// back for that session's lock delay, which is 1 ms. The time between two tries is lockDelayPause.
 const lockDelayRetries, lockDelayPause = 5, 2 * time.Millisecond
 
-// Preempt destroys the session that holds the lock in v, and acquires the lock as Acquire does. It destroys no other session: if
+// Preempt destroys the session that holds the lock in v, and acquires the lock as Acquire does. It destroys no other session. If
 // a consistent read shows that the lock or the state is not as in v, it returns that read's view and ErrChanged, and changes
-// nothing. It also returns ErrChanged if another member acquired the lock first, ErrDenied if the token does not suffice, and
-// any error of the calls; the session may be destroyed then.
+// nothing. It also returns ErrChanged if another member acquired the lock first, ErrDenied if the token does not suffice, and any
+// error of the calls; the session may be destroyed then.
 func (l Lock) Preempt(ctx context.Context, session string, v cluster.View, s cluster.State) (cluster.View, error) {
 	now, err := l.Read(ctx)
 	if err != nil {

@@ -15,8 +15,8 @@ type Once struct {
 }
 
 // Changed reports whether the summary differs from the last one, and remembers it: log if it does. The summary must be stable
-// while the condition is the same (the kind of an error, not a text that names a port); if several events share one Once it
-// begins with the event's name.
+// while the condition is the same: the kind of an error, not a text that names a port. If several events share one Once it begins
+// with the event's name.
 func (o *Once) Changed(summary string) bool {
 	if o.logged && o.last == summary {
 		return false

@@ -56,8 +56,8 @@ func (m *Monitor) Run(ctx context.Context) {
 	}
 }
 
-// target is the master to monitor: the one that our Redis follows, or, if it may be taken over from early, the one that our
-// Redis would follow if it were not parked.
+// target is the master to monitor: the one that our Redis follows. If our Redis is parked and an early takeover is allowed, it is
+// the published master.
 func (m *Monitor) target(k known.Snapshot) (cluster.Master, bool) {
 	if master, follows := cluster.FollowedMaster(k.Snapshot, m.ID); follows {
 		return master, true

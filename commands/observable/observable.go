@@ -39,8 +39,8 @@ func (v *Value[T]) Watch() (T, <-chan struct{}) {
 	return v.value, v.changed
 }
 
-// Signal wakes the goroutine that receives from c, now or when it receives next. c has a buffer of one: Signal does not block,
-// and signals that were not received yet are merged into one.
+// Signal wakes the goroutine that receives from c, now or when it receives next. The channel has a buffer of one, so Signal does
+// not block. Signals that were not received yet are merged into one.
 func Signal(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:

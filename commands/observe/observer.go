@@ -59,9 +59,9 @@ func (o *Observer) Wrote(v cluster.View) {
 	o.update(func(s *Snapshot) bool { return s.TakeWritten(v, time.Now()) })
 }
 
-// Read reads the lock with one consistent query, takes the view, and returns it. It takes a view with a lower index than the
-// known one too, unless another view was taken since the read began: then Consul has lost data, and its indexes start lower. It
-// returns the errors of lock.Lock.Read.
+// Read reads the lock with one consistent query, takes the view, and returns it. It also takes a view with a lower index than the
+// known one, unless another view was taken since the read began. A lower index then means that Consul has lost data, and that its
+// indexes start lower. It returns the errors of lock.Lock.Read.
 func (o *Observer) Read(ctx context.Context) (cluster.View, error) {
 	before := o.views.Load()
 	v, err := o.Lock.Read(ctx)

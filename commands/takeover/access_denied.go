@@ -11,8 +11,8 @@ import (
 	"resec/handlers/redis"
 )
 
-// refuseIfServing returns an error if the old master denies access (password, ACL, TLS, maxclients) while a member of the
-// cluster still streams from it: it is alive and serves clients, so no member is parked.
+// refuseIfServing returns an error if the old master denies access (password, ACL, TLS, maxclients) while a member of the cluster
+// still streams from it. It is alive and serves clients then, so no member is parked.
 func (p *run) refuseIfServing(ctx context.Context, v cluster.View, own redis.Status) error {
 	if !mayBeServing(v.State, own.RunID, p.Evidence.UnresponsiveRun, p.Operator.forced()) {
 		return nil

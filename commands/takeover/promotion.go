@@ -6,8 +6,8 @@ import (
 	"resec/handlers/redis"
 )
 
-// isMasterAlready reports whether our Redis is the master and accepts writes, so that it needs only to be published. published
-// is the state's master, listed is the catalogue's; both may be nil.
+// isMasterAlready reports whether our Redis is the master and accepts writes, so that it needs only to be published. The argument
+// published is the state's master, listed is the catalogue's; both may be nil.
 func isMasterAlready(own redis.Status, published, listed *cluster.Master) bool {
 	if !own.Master || own.Fenced() {
 		return false

@@ -191,7 +191,7 @@ const (
 	demotionFailed                 // it could not be asked: try again, or leave it to its agent
 	demotePark                     // it is a master: fence it, park it, and make it follow our Redis
 	demoteFollow                   // it is parked: make it follow our Redis
-	demoteCleanUp                  // it follows a master: only end fence, pause and client connections
+	demoteCleanUp                  // it follows a master: only unfence it, end its pause and its clients' connections
 )
 
 func demotionVerdict(st redis.Status, err error, oldRun string) demotion {

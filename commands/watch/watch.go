@@ -23,9 +23,9 @@ const retryMin, retryMax = 50 * time.Millisecond, time.Second
 // outage is what the plan gets instead of an error, because a plan's pause after an error is longer. No callback gets it.
 type outage struct{}
 
-// Run watches until the context ends. The parameters are those of `consul watch` ("type", "service", …); Run empties the map.
-// onAnswer gets each changed answer with its index, in order, one at a time, and the first answer after an outage even if it is
-// unchanged. onOutage gets the error of the first query that failed, and nil when a query succeeds again.
+// Run watches until the context ends. The parameters are those of `consul watch` ("type", "service", …); Run empties the map. The
+// callback onAnswer gets each changed answer with its index, in order, one at a time, and the first answer after an outage even
+// if it is unchanged. The callback onOutage gets the error of the first query that failed, and nil when a query succeeds again.
 // Run returns an error if the parameters are invalid, and nil at the end of the context.
 func Run(ctx context.Context, client *api.Client, params map[string]any,
 	onAnswer func(index uint64, answer any), onOutage func(error)) error {

@@ -16,9 +16,9 @@ const sinkHost, sinkPort = "127.0.0.1", "1"
 // setReadOnly makes a server refuse writes while it is a replica.
 var setReadOnly = []string{"CONFIG", "SET", "replica-read-only", "yes"}
 
-// Promote makes the server a master that is fenced; the caller lifts the fence once the master is published. A master is
-// fenced and otherwise left as it is. Promote returns the status afterwards. It returns ErrLoading for a server that is
-// loading, and an error if the server did not confirm a step.
+// Promote makes the server a master that is fenced. The caller unfences it once the master is published. A master is fenced and
+// otherwise left as it is. Promote returns the status afterwards. It returns ErrLoading for a server that is loading, and an
+// error if the server did not confirm a step.
 func (s *Server) Promote(ctx context.Context) (Status, error) {
 	if _, err := s.fence(ctx); err != nil { // not counted: a replica accepts no writes that this fence would end
 		return Status{}, err

@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// A fence is min-replicas-to-write so high that no number of replicas satisfies it. The value that it replaced is encoded in
-// it, as the distance from the maximum. So any process can lift the fence, also if the one that set it is down.
+// A fence is min-replicas-to-write so high that no number of replicas satisfies it. The value that it replaced is encoded in it,
+// as the distance from the maximum. So any process can unfence the server, even if the one that fenced it is down.
 const (
 	maxFence        = math.MaxInt32
 	fenceableValues = 1024 // values below this one survive a fence
@@ -63,8 +63,8 @@ func setMinReplicas(n int) []string {
 	return []string{"CONFIG", "SET", "min-replicas-to-write", strconv.Itoa(n)}
 }
 
-// Unfence lifts a fence: min-replicas-to-write gets the value that the fence replaced. It reports whether there was a fence.
-// It returns an error if the server did not confirm.
+// Unfence unfences the server: min-replicas-to-write gets the value that the fence replaced. It reports whether there was a
+// fence. It returns an error if the server did not confirm.
 func (s *Server) Unfence(ctx context.Context) (bool, error) {
 	st, err := s.Status(ctx)
 	if err != nil || !st.Fenced() {
@@ -74,7 +74,7 @@ func (s *Server) Unfence(ctx context.Context) (bool, error) {
 	return err == nil, err
 }
 
-// SetGuard sets min-replicas-to-write, and min-replicas-max-lag in seconds. It lifts a fence. It returns an error if the
+// SetGuard sets min-replicas-to-write, and min-replicas-max-lag in seconds. It unfences the server. It returns an error if the
 // server did not confirm.
 func (s *Server) SetGuard(ctx context.Context, replicas, lag int) error {
 	_, err := s.do(ctx, []string{"CONFIG", "SET", "min-replicas-max-lag", strconv.Itoa(lag)}, setMinReplicas(replicas))
