@@ -56,7 +56,7 @@ func TestAgent_TwoAtOnce(t *testing.T) {
 	one := func() error {
 		waiting, working := 0, 0
 		for _, p := range both {
-			if p.Said("works on this redis already") == nil || p.Said("not started yet") == nil {
+			if p.Said("manages this redis already") == nil || p.Said("not started yet") == nil {
 				waiting++
 			}
 			if p.Said("promoted") == nil {
@@ -72,7 +72,7 @@ func TestAgent_TwoAtOnce(t *testing.T) {
 	lab.Eventually(t, 10*time.Second, func() error { _, err := k.Consul.Lookup(t.Context(), k.Name+"-master"); return err })
 	other, err := k.Resec("other", 0, "agent", "-member-id=other")
 	ok(t, err)
-	lab.Eventually(t, 10*time.Second, func() error { return other.Said("is that of the living member") })
+	lab.Eventually(t, 10*time.Second, func() error { return other.Said("is that of the live member") })
 	for _, p := range append(both, other) {
 		p.Signal(syscall.SIGTERM)
 		exits(t, p, 0)
@@ -88,7 +88,7 @@ func TestAgent_TwoMembersOfOneName(t *testing.T) {
 	ok(t, err)
 	second, err := k.Start("second", append(append(k.Env, k.RedisEnv(1)...), "MEMBER_ID=m0"), bin)
 	ok(t, err)
-	lab.Eventually(t, 10*time.Second, func() error { return second.Said(`MEMBER_ID \"m0\" is also that of the living service`) })
+	lab.Eventually(t, 10*time.Second, func() error { return second.Said(`MEMBER_ID \"m0\" is also that of the live service`) })
 	second.Signal(syscall.SIGTERM)
 	exits(t, second, 0)
 	ok(t, k.Redis[0].IsMaster(0))
@@ -108,7 +108,7 @@ func TestAgent_SecondOneWaits(t *testing.T) {
 	wrongAddr, err := k.Resec("wrong-addr", 1, "agent", "-announce-addr", k.Redis[2].Addr, "-member-id=wrong-addr")
 	ok(t, err)
 	lab.Eventually(t, 10*time.Second, func() error {
-		return errors.Join(second.Said("works on this redis already"), wrongAddr.Said("leads to another redis than REDIS_ADDR"))
+		return errors.Join(second.Said("manages this redis already"), wrongAddr.Said("leads to another redis than REDIS_ADDR"))
 	})
 	for _, p := range []*lab.Process{second, wrongAddr} {
 		p.Signal(syscall.SIGTERM)
