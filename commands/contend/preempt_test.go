@@ -107,7 +107,7 @@ func TestUntilViewChanges(t *testing.T) {
 func TestPreempt(t *testing.T) {
 	t.Parallel()
 	c, own := onServers(t)
-	ok(t, own.server.Park(t.Context()))
+	ok(t, own.local.Park(t.Context()))
 	theirs, ours := session(t, c), session(t, c)
 	l := c.Lock
 	l.Member = "b"

@@ -3,17 +3,22 @@ package localredis
 import (
 	"context"
 	"log/slog"
+	"os"
 	"testing"
 	"time"
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/commands/consultest"
 	"resec/commands/known"
 	"resec/commands/lock"
 	"resec/commands/observable"
 	"resec/handlers/redis"
 	"resec/scripts/lab"
 )
+
+// TestMain fails if a goroutine is left when all tests are over.
+func TestMain(m *testing.M) { os.Exit(consultest.Main(m)) }
 
 // patience bounds the wait for what must happen.
 const patience = 40 * time.Second

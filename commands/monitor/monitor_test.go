@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -13,12 +14,17 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/commands/consultest"
 	"resec/commands/known"
+	"resec/commands/localredis"
 	"resec/commands/logonce"
 	"resec/commands/observable"
 	"resec/handlers/redis"
 	"resec/scripts/lab"
 )
+
+// TestMain fails if a goroutine is left when all tests are over.
+func TestMain(m *testing.M) { os.Exit(consultest.Main(m)) }
 
 // patience bounds the wait for a condition: the tests of other packages may run beside.
 const patience = 40 * time.Second
@@ -47,22 +53,17 @@ func bare(early bool) *Monitor {
 }
 
 // withRedis is a monitor that parks a real Redis.
-func withRedis(t *testing.T, early bool) (*Monitor, *lab.Redis, *redis.Server) {
+func withRedis(t *testing.T, early bool) (*Monitor, *lab.Redis, *localredis.Redis) {
 	t.Helper()
 	r, err := lab.ForTest(t).StartRedis("own")
 	ok(t, err)
 	m := bare(early)
 	s, err := redis.Open(t.Context(), m.Creds.At(r.Addr))
 	ok(t, err)
-	t.Cleanup(s.Close)
-	m.ParkIfFollowing = func(ctx context.Context, addr string) (bool, error) {
-		st, err := s.Status(ctx)
-		if err != nil || st.MasterAddr != addr {
-			return false, err
-		}
-		return true, s.Park(ctx)
-	}
-	return m, r, s
+	own := localredis.New(s, m.Creds.At(r.Addr), m.Log)
+	t.Cleanup(own.Close)
+	m.ParkIfFollowing = own.ParkIfFollowing
+	return m, r, own
 }
 
 // Our Redis is parked when its master is down or another instance answers there, and only then.
