@@ -2,15 +2,19 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/consul/api"
+
 	"resec/commands/cluster"
-	"resec/commands/cluster/clustertest"
 	"resec/commands/known"
+	"resec/commands/lock"
 	"resec/handlers/redis"
 )
 
@@ -97,24 +101,78 @@ func operators(runID string, replicas, maxLag int) func(*cluster.Snapshot) {
 	}
 }
 
-func TestAwaitsSuccessor(t *testing.T) {
-	c := newController(bareAgent())
-	replica := redis.Status{RunID: "run-me", MasterAddr: "10.0.0.1:6379"}
+// Why a holder releases the lock is written only if that holder was published.
+func TestRelease(t *testing.T) {
+	t.Parallel()
+	published := master("me", "run-me", 1)
 	for _, tt := range []struct {
-		name string
-		k    known.Snapshot
-		st   redis.Status
-		want bool
+		name   string
+		m      *cluster.Master
+		known  bool // the view that is known is the newest
+		want   string
+		answer bool // an operator wants us as master
 	}{
-		{"it follows the successor", situation(), replica, false},
-		{"it is a master", situation(), redis.Status{Master: true}, true},
-		{"it was a replica of that address and is a master", situation(), redis.Status{Master: true, MasterAddr: "10.0.0.1:6379"}, true},
-		{"it follows another", situation(), redis.Status{MasterAddr: "10.0.0.2:6379"}, true},
-		{"it is fenced", situation(), redis.Status{MasterAddr: replica.MasterAddr, MinReplicas: 2147483647}, true},
-		{"no master is published", situation(clustertest.NoState), redis.Status{Master: true}, false},
-		{"the lock is free", situation(clustertest.LockFree), redis.Status{Master: true}, false},
-		{"the lock is ours", situation(clustertest.HoldingLock), redis.Status{Master: true}, false},
+		{"published", published, true, cluster.WhyDead, false},
+		{"published, and the view is old", published, false, cluster.WhyDead, false},
+		{"not published", master("b", "run-b", 1), true, "", false},
+		{"none is published", nil, true, "", false},
+		{"an operator wants us", published, true, cluster.WhyDead, true},
 	} {
-		equal(t, tt.name, c.awaitsSuccessor(tt.k, tt.st), tt.want)
+		t.Run(tt.name, func(t *testing.T) {
+			a := onConsul(t)
+			s := session(t, a)
+			v := acquire(t, a, s, "me", tt.m)
+			if tt.answer {
+				end, err := a.Lock.CreateRequest(t.Context(), cluster.Request{To: "me"})
+				ok(t, err)
+				defer func() { ok(t, end(t.Context())) }()
+				v, err = a.Lock.Read(t.Context())
+				ok(t, err)
+			}
+			if !tt.known {
+				v.State.Master, v.StateIndex = nil, 1
+			}
+			a.known.Update(func(k *known.Snapshot) { k.View, k.Fresh = v, true })
+			a.release(t.Context(), lock.CallTimeout, s.ID, cluster.WhyDead, "it is down")
+			v, err := a.Lock.Read(t.Context())
+			ok(t, err)
+			equal(t, "free", v.Free(), true)
+			equal(t, "why", v.State.Why, tt.want)
+			equal(t, "known to be free", a.known.Load().View.Free(), true)
+			equal(t, "the request is answered", v.Answered != nil && v.Answered.Answer == "it is down", tt.answer)
+		})
+	}
+	a := onConsul(t)
+	s := session(t, a)
+	acquire(t, a, s, "b", published)
+	a.release(t.Context(), lock.CallTimeout, "another", cluster.WhyDead, "")
+	v, err := a.Lock.Read(t.Context())
+	ok(t, err)
+	equal(t, "another member's lock", v.Session, s.ID)
+}
+
+func TestConsulError(t *testing.T) {
+	t.Parallel()
+	a := onConsul(t)
+	ok(t, a.consulError(t.Context()))
+	failures := 2
+	a.Lock.Client = answering(t, func(w http.ResponseWriter, _ *http.Request) {
+		if failures--; failures >= 0 {
+			http.Error(w, "no leader", http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("X-Consul-Index", "1")
+		_, _ = w.Write([]byte("[]"))
+	})
+	ok(t, a.consulError(t.Context()))
+	began := time.Now()
+	client, err := api.NewClient(&api.Config{Address: "127.0.0.1:2"})
+	ok(t, err)
+	a.Lock.Client = client
+	if err := a.consulError(t.Context()); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Error(err)
+	}
+	if took := time.Since(began); took >= consulProbeTimeout {
+		t.Errorf("a consul that refuses connections was asked for %s", took)
 	}
 }

@@ -7,43 +7,25 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/known"
-	"resec/commands/lock"
 	"resec/scripts/lab"
 )
 
-// A guard that cannot be published is tried again at the next turn, not at once.
-func TestGuardKeeper_PublishFails(t *testing.T) {
-	t.Parallel()
-	a, _ := onServers(t)
-	s, other := session(t, a), session(t, a)
-	k := a.publish(t, s, "me")
-	term := newLeaderTerm(newController(a), k)
-	term.term.RunID, term.term.Session, term.term.Number = k.Health.Status.RunID, other.ID, 1
-	g := &guardKeeper{t: term, unknown: cluster.UnknownReplicas{Count: -1}}
-	moved, err := g.tryStep(t.Context(), k)
-	if moved || !errors.Is(err, lock.ErrChanged) {
-		t.Errorf("the lock is another's: %t, %v", moved, err)
-	}
-	term.term.Session = s.ID
-	for range 3 { // published, set, done
-		if moved, err = g.tryStep(t.Context(), a.known.Load()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	equal(t, "more to do", moved, false)
-	equal(t, "guard", status(t, a.local).MinReplicas, 0)
-	equal(t, "published", a.known.Load().View.State.Guard().Replicas, 0)
-	term.term.RunID = "run-old"
-	if moved, err = g.tryStep(t.Context(), a.known.Load()); moved || err != nil {
-		t.Errorf("another instance: %t, %v", moved, err)
-	}
-	ok(t, a.local.FenceAfterLoss(t.Context()))
-	term.term.RunID = k.Health.Status.RunID
-	term.session = &lock.Session{ID: s.ID, Lease: lock.Lease{&lock.RenewalDeadline{}}}
-	if moved, err = g.tryStep(t.Context(), a.known.Load()); moved || !errors.Is(err, lock.ErrLease) {
-		t.Errorf("without a lease: %t, %v", moved, err)
-	}
-	equal(t, "fenced", status(t, a.local).Fenced(), true)
+func TestReplicaLinks(t *testing.T) {
+	var l replicaLinks
+	equal(t, "nothing is watched", l.set("a", true), false)
+	probeNow, end := l.watch("a")
+	equal(t, "new", l.set("a", true), true)
+	equal(t, "known", l.set("a", true), false)
+	equal(t, "streams", l.streams("a"), true)
+	equal(t, "another does not", l.streams("b"), false)
+	l.probeAll()
+	l.probeAll()
+	equal(t, "asked for", len(probeNow), 1)
+	_, endMoved := l.watch("a") // at its new address
+	end()
+	equal(t, "still streams", l.streams("a"), true)
+	endMoved()
+	equal(t, "no longer watched", l.streams("a"), false)
 }
 
 // Only a server that streams our history, and is no member, is parked.
