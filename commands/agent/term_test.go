@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
@@ -107,5 +108,29 @@ func TestFailed(t *testing.T) {
 	equal(t, "why", v.State.Why, cluster.WhyFailed)
 	if _, err := term.readWonLock(t.Context()); !errors.Is(err, lock.ErrNotHolder) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A term that goes on is no promotion.
+func TestLeaderTerm_Begin(t *testing.T) {
+	t.Parallel()
+	a, _ := onServers(t)
+	var log logBuffer
+	a.Log = slog.New(slog.NewTextHandler(&log, nil))
+	before := a.publish(t, session(t, a), "me")
+	for _, tt := range []struct{ published, resumed, promoted int }{{1, 1, 0}, {2, 0, 1}} {
+		log.reset()
+		a.known.Update(func(k *known.Snapshot) { k.HasLed = false })
+		term := newLeaderTerm(newController(a), before)
+		v := before.View
+		v.State.Master = master("me", before.Health.Status.RunID, uint64(tt.published))
+		term.begin(before, v, time.Now(), takeover.NewTimeline())
+		equal(t, "resumed", strings.Count(log.String(), "event=term_resumed"), tt.resumed)
+		equal(t, "promoted", strings.Count(log.String(), "event=promoted"), tt.promoted)
+		equal(t, "term", term.term.Number, uint64(tt.published))
+		equal(t, "highest term", term.c.contender.HighestTerm, uint64(tt.published))
+		equal(t, "instance", term.term.RunID, before.Health.Status.RunID)
+		equal(t, "session", term.term.Session, before.SessionID)
+		equal(t, "it has led", a.known.Load().HasLed, true)
 	}
 }
