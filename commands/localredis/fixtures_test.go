@@ -52,6 +52,26 @@ func localServer(t *testing.T) (*Redis, *lab.Redis) {
 	return own, r
 }
 
+// resettable is localServer with set, which is CONFIG SET on it, and reset, which makes it again what it was at first.
+func resettable(t *testing.T) (own *Redis, r *lab.Redis, set func(t *testing.T, args ...string), reset func(t *testing.T)) {
+	t.Helper()
+	own, r = localServer(t)
+	set = func(t *testing.T, args ...string) {
+		t.Helper()
+		_, err := r.Do(append([]string{"CONFIG", "SET"}, args...)...)
+		ok(t, err)
+	}
+	return own, r, set, func(t *testing.T) {
+		t.Helper()
+		_, err := r.Do("REPLICAOF", "NO", "ONE")
+		ok(t, err)
+		set(t, "min-replicas-to-write", "0", "min-replicas-max-lag", "10")
+		own.EndLeading()
+		clear(own.fences)
+		own.probed()
+	}
+}
+
 // status asks our Redis.
 func status(t *testing.T, r *Redis) redis.Status {
 	t.Helper()
