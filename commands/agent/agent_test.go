@@ -5,10 +5,11 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/expect"
 )
 
 func TestStallLimit(t *testing.T) {
 	a := bareAgent()
 	a.EarlyTakeover = true
-	equal(t, "stalls", a.stallLimit(), cluster.StallLimit(4*time.Second, time.Second, time.Second))
+	expect.Equal(t, "stalls", a.stallLimit(), cluster.StallLimit(4*time.Second, time.Second, time.Second))
 }

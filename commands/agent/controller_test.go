@@ -10,6 +10,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/commands/expect"
 	"resec/commands/known"
 	"resec/commands/lock"
 )
@@ -26,7 +27,7 @@ func TestController_Count(t *testing.T) {
 	} {
 		c := &controller{failures: 2}
 		c.count(tt.todo, outcome{err: tt.err})
-		equal(t, fmt.Sprint(tt.todo, tt.err), c.failures, tt.want)
+		expect.Equal(t, fmt.Sprint(tt.todo, tt.err), c.failures, tt.want)
 	}
 }
 
@@ -34,22 +35,22 @@ func TestController_Count(t *testing.T) {
 func TestController_CountOfATermThatWasWon(t *testing.T) {
 	c := &controller{failures: 2}
 	c.count(cluster.Contend, outcome{ranTerm: true, err: errors.New("failed")})
-	equal(t, "after one that failed", c.failures, 3)
+	expect.Equal(t, "after one that failed", c.failures, 3)
 	c.count(cluster.Contend, outcome{ranTerm: true})
-	equal(t, "after one that did not", c.failures, 0)
+	expect.Equal(t, "after one that did not", c.failures, 0)
 }
 
 func TestController_Begin(t *testing.T) {
 	c := newController(bareAgent())
 	c.failures, c.failedTerm = 3, 4
 	c.begin(situation(clustertest.LockFree), cluster.Follow)
-	equal(t, "failures in the same term", c.failures, 3)
+	expect.Equal(t, "failures in the same term", c.failures, 3)
 	if c.contender.Leaderless.Since.IsZero() {
 		t.Error("the lock is free, and the leaderless period has not begun")
 	}
 	c.begin(leading(), cluster.Lead)
-	equal(t, "failures in another term", c.failures, 0)
-	equal(t, "the term", c.failedTerm, 5)
+	expect.Equal(t, "failures in another term", c.failures, 0)
+	expect.Equal(t, "the term", c.failedTerm, 5)
 }
 
 // After an error only a change in Consul, or a pause that doubles, leads to the next step.
@@ -82,8 +83,8 @@ func TestController_WaitForNext(t *testing.T) {
 					go func() { <-time.After(minStepRetry / 2); c.a.known.Update(tt.change) }()
 				}
 				go func() { <-time.After(time.Hour); c.a.known.Update(tt.change) }()
-				equal(t, "another step", c.waitForNext(t.Context(), k, changed, outcome{again: tt.again, err: tt.err}), true)
-				equal(t, "after", time.Since(began), tt.want)
+				expect.Equal(t, "another step", c.waitForNext(t.Context(), k, changed, outcome{again: tt.again, err: tt.err}), true)
+				expect.Equal(t, "after", time.Since(began), tt.want)
 				<-time.After(2 * time.Hour)
 			})
 		})
@@ -103,8 +104,8 @@ func TestController_WaitForNextAfterAnError(t *testing.T) {
 				k, changed := c.a.known.Watch()
 				began := time.Now()
 				go func() { <-time.After(time.Millisecond); c.a.known.Update(change) }()
-				equal(t, "another step", c.waitForNext(t.Context(), k, changed, outcome{err: errors.New("failed")}), true)
-				equal(t, "after", time.Since(began), time.Millisecond)
+				expect.Equal(t, "another step", c.waitForNext(t.Context(), k, changed, outcome{err: errors.New("failed")}), true)
+				expect.Equal(t, "after", time.Since(began), time.Millisecond)
 			})
 		})
 	}
@@ -112,7 +113,7 @@ func TestController_WaitForNextAfterAnError(t *testing.T) {
 	end()
 	c := newController(bareAgent())
 	k, changed := c.a.known.Watch()
-	equal(t, "a step after the end", c.waitForNext(ended, k, changed, outcome{}), false)
+	expect.Equal(t, "a step after the end", c.waitForNext(ended, k, changed, outcome{}), false)
 }
 
 func TestController_IsNew(t *testing.T) {
@@ -125,7 +126,7 @@ func TestController_IsNew(t *testing.T) {
 		{"park", errors.New("a"), true}, {"park", errors.New("a"), false}, {"acquire", errors.New("a"), true}, {"acquire", lock.ErrDenied, true},
 		{"acquire", lock.ErrDenied, false},
 	} {
-		equal(t, fmt.Sprint(tt.step, tt.err), c.isNew(tt.step, tt.err), tt.want)
+		expect.Equal(t, fmt.Sprint(tt.step, tt.err), c.isNew(tt.step, tt.err), tt.want)
 	}
 }
 
@@ -139,7 +140,7 @@ func TestSetReason(t *testing.T) {
 	default:
 	}
 	a.setReason("it waits")
-	equal(t, "reason", a.known.Load().Reason, "it waits")
+	expect.Equal(t, "reason", a.known.Load().Reason, "it waits")
 	a.setReason("")
-	equal(t, "reason", a.known.Load().Reason, "")
+	expect.Equal(t, "reason", a.known.Load().Reason, "")
 }

@@ -13,6 +13,7 @@ import (
 	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/commands/expect"
 	"resec/commands/known"
 	"resec/handlers/redis"
 )
@@ -68,5 +69,5 @@ func TestDumpOnSignal(t *testing.T) {
 	signals <- syscall.SIGUSR1 // the first one is done by then
 	close(ended)
 	done.Wait()
-	equal(t, "states logged", strings.Count(log.String(), "event=state "), 2)
+	expect.Equal(t, "states logged", strings.Count(log.String(), "event=state "), 2)
 }

@@ -7,10 +7,11 @@ import (
 
 	"resec/commands/catalog"
 	"resec/commands/cluster"
-	"resec/commands/cluster/clustertest"
 	"resec/commands/consultest"
+	"resec/commands/expect"
 	"resec/commands/hooks"
 	"resec/commands/known"
+	"resec/commands/known/knowntest"
 	"resec/commands/localredis"
 	"resec/commands/lock"
 	"resec/commands/observable"
@@ -21,6 +22,9 @@ import (
 	"resec/scripts/lab"
 )
 
+// The snapshots that most tests of this room begin with.
+var situation, leading, unfresh = knowntest.Situation, knowntest.Leading, knowntest.Unfresh
+
 // bareAgent is the agent of "me", with what decisions need and without any server.
 func bareAgent() *Agent {
 	return &Agent{Me: cluster.Master{Peer: handlers.Peer{ID: "me", Address: "10.0.0.9:6379"}, Node: "n", ServiceID: "redis:6379"},
@@ -30,16 +34,6 @@ func bareAgent() *Agent {
 		Guard:     cluster.GuardPolicy{Replicas: cluster.GuardAuto, MaxLag: 4},
 		Log:       slog.New(slog.DiscardHandler), known: observable.New[known.Snapshot](), verifySession: make(chan struct{}, 1)}
 }
-
-// equal fails the test if got is not want.
-func equal[T comparable](t *testing.T, what string, got, want T) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s: got %v, want %v", what, got, want)
-	}
-}
-
-func unfresh(k *cluster.Snapshot) { k.Fresh = false }
 
 // onConsul is the agent of "me" on the real Consul, with a lock of its own and without watches: a test says what it knows.
 func onConsul(t *testing.T) *Agent {
@@ -70,22 +64,14 @@ func acquire(t *testing.T, a *Agent, s *lock.Session, id string, m *cluster.Mast
 
 var master, answering = consultest.Master, consultest.Answering
 
-// ok fails the test on an error.
-func ok(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // openRedis is a real Redis, opened under the name of "me", and how it was opened.
 func openRedis(t *testing.T) (*redis.Server, redis.Options, *lab.Redis) {
 	t.Helper()
 	r, err := lab.ForTest(t).StartRedis("own")
-	ok(t, err)
+	expect.OK(t, err)
 	creds := redis.Options{Addr: r.Addr, Timeout: 10 * time.Second, Name: "resec:me"}
 	s, err := redis.Open(t.Context(), creds)
-	ok(t, err)
+	expect.OK(t, err)
 	t.Cleanup(s.Close)
 	return s, creds, r
 }
@@ -111,10 +97,7 @@ func (a *Agent) giveRedis(t *testing.T) *lab.Redis {
 // leads makes the agent know that its Redis is the published master with a guard.
 func (a *Agent) leads(t *testing.T, guard int) known.Snapshot {
 	t.Helper()
-	k := leading(func(k *cluster.Snapshot) {
-		k.Health.Status = status(t, a.local)
-		k.View.State.Master.RunID, k.View.State.Master.Guard, k.View.State.Master.MaxLag = k.Health.Status.RunID, guard, 4
-	})
+	k := knowntest.LeadingOf(status(t, a.local), guard)
 	a.known.Update(func(is *known.Snapshot) { *is = k })
 	return k
 }
@@ -123,33 +106,8 @@ func (a *Agent) leads(t *testing.T, guard int) known.Snapshot {
 func status(t *testing.T, r *localredis.Redis) redis.Status {
 	t.Helper()
 	st, err := r.Status(t.Context())
-	ok(t, err)
+	expect.OK(t, err)
 	return st
-}
-
-// lasting is a lease that lasts.
-func lasting() lock.Lease {
-	end := &lock.RenewalDeadline{}
-	end.Extend(time.Now(), time.Hour)
-	return lock.Lease{end}
-}
-
-// situation is clustertest.Situation with the session.
-func situation(change ...func(*cluster.Snapshot)) known.Snapshot {
-	return withSession(clustertest.Situation(change...))
-}
-
-// leading is clustertest.Leading with the session.
-func leading(change ...func(*cluster.Snapshot)) known.Snapshot {
-	return withSession(clustertest.Leading(change...))
-}
-
-func withSession(k cluster.Snapshot) known.Snapshot {
-	s := known.Snapshot{Snapshot: k}
-	if k.SessionID != "" {
-		s.Session = &lock.Session{ID: k.SessionID}
-	}
-	return s
 }
 
 // onServers is the agent of "me" with a real Redis and a lock of its own on the real Consul.
@@ -167,7 +125,7 @@ func (a *Agent) publish(t *testing.T, s *lock.Session, holder string) known.Snap
 	t.Helper()
 	m := master("me", status(t, a.local).RunID, 1)
 	m.Address, m.Guard, m.MaxLag = a.Me.Address, 1, 4
-	ok(t, a.local.SetGuard(t.Context(), status(t, a.local), cluster.MinReplicas{Replicas: 1, MaxLag: 4}, lasting(), time.Hour))
+	expect.OK(t, a.local.SetGuard(t.Context(), status(t, a.local), cluster.MinReplicas{Replicas: 1, MaxLag: 4}, knowntest.Lasting(), time.Hour))
 	k := known.Snapshot{}
 	k.View = acquire(t, a, s, holder, m)
 	k.Fresh, k.Probed, k.Health.Status = true, true, status(t, a.local)

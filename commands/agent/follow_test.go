@@ -11,6 +11,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/commands/expect"
 	"resec/commands/known"
 	"resec/commands/localredis"
 	"resec/commands/lock"
@@ -26,13 +27,13 @@ func TestConfirmHolder(t *testing.T) {
 	s := session(t, a)
 	k := known.Snapshot{}
 	k.View = acquire(t, a, s, "b", master("b", "run-b", 1))
-	ok(t, a.confirmHolder(t.Context(), k))
+	expect.OK(t, a.confirmHolder(t.Context(), k))
 	restarted := k
 	restarted.View.State.Master = master("b", "run-old", 1)
 	if err := a.confirmHolder(t.Context(), restarted); !errors.Is(err, lock.ErrChanged) {
 		t.Errorf("another instance: %v", err)
 	}
-	ok(t, a.Lock.Release(t.Context(), s.ID, k.View, ""))
+	expect.OK(t, a.Lock.Release(t.Context(), s.ID, k.View, ""))
 	if err := a.confirmHolder(t.Context(), k); !errors.Is(err, lock.ErrChanged) {
 		t.Errorf("the lock is free: %v", err)
 	}
@@ -45,9 +46,9 @@ func TestConfirmHolder(t *testing.T) {
 // A text that is logged once must not change from one try to the next.
 func TestFollowFailure(t *testing.T) {
 	refused := fmt.Errorf("%w: its data are newer", handlers.ErrRefused)
-	equal(t, "refused", followFailure(refused), refused.Error())
-	equal(t, "unconfirmed", followFailure(fmt.Errorf("%w: port 34567", errUnconfirmed)), errUnconfirmed.Error())
-	equal(t, "other", followFailure(context.DeadlineExceeded), "it does not answer")
+	expect.Equal(t, "refused", followFailure(refused), refused.Error())
+	expect.Equal(t, "unconfirmed", followFailure(fmt.Errorf("%w: port 34567", errUnconfirmed)), errUnconfirmed.Error())
+	expect.Equal(t, "other", followFailure(context.DeadlineExceeded), "it does not answer")
 }
 
 // Nothing is put right on a Redis that is a master, down, or whose cluster is paused: without a server any attempt panics.
@@ -88,11 +89,11 @@ func TestFollow(t *testing.T) {
 		{"a master", func(*testing.T, *lab.Redis, *known.Snapshot) {}, "", false, false},
 		{"a replica, which refuses", func(t *testing.T, published *lab.Redis, _ *known.Snapshot) {
 			_, err := published.Do("REPLICAOF", "127.0.0.1", "3")
-			ok(t, err)
+			expect.OK(t, err)
 		}, redis.Sink, true, true},
 		{"one that refuses a redis that was parked already", func(t *testing.T, published *lab.Redis, k *known.Snapshot) {
 			_, err := published.Do("REPLICAOF", "127.0.0.1", "3")
-			ok(t, err)
+			expect.OK(t, err)
 			k.Health.Status.MasterAddr = redis.Sink
 		}, elsewhere, true, true},
 		{"one that is down", func(_ *testing.T, published *lab.Redis, _ *known.Snapshot) {
@@ -103,11 +104,11 @@ func TestFollow(t *testing.T) {
 			t.Parallel()
 			a, own := onServers(t)
 			_, err := own.Do("REPLICAOF", "127.0.0.1", "2")
-			ok(t, err)
+			expect.OK(t, err)
 			published, err := lab.ForTest(t).StartRedis("published")
-			ok(t, err)
+			expect.OK(t, err)
 			run, err := published.Info("run_id")
-			ok(t, err)
+			expect.OK(t, err)
 			k := known.Snapshot{}
 			m := master("b", run, 1)
 			m.Address = published.Addr
@@ -123,8 +124,8 @@ func TestFollow(t *testing.T) {
 			if want == "" {
 				want = published.Addr
 			}
-			equal(t, "follows", status(t, a.local).MasterAddr, want)
-			equal(t, "there is a reason", a.known.Load().Reason != "", tt.fails)
+			expect.Equal(t, "follows", status(t, a.local).MasterAddr, want)
+			expect.Equal(t, "there is a reason", a.known.Load().Reason != "", tt.fails)
 		})
 	}
 }
@@ -136,13 +137,13 @@ func TestReconcile_CannotRestoreSettings(t *testing.T) {
 	do := func(args ...string) {
 		t.Helper()
 		_, err := r.Do(args...)
-		ok(t, err)
+		expect.OK(t, err)
 	}
 	do("ACL", "SETUSER", "limited", "on", ">secret", "~*", "&*", "+@all", "-config|set")
 	do("REPLICAOF", "127.0.0.1", "1")
 	a.Creds.Login = redis.StaticLogin("limited", "secret")
 	s, err := redis.Open(t.Context(), a.Creds)
-	ok(t, err)
+	expect.OK(t, err)
 	a.local = localredis.New(s, a.Creds, slog.New(slog.DiscardHandler))
 	t.Cleanup(a.local.Close)
 	var log logBuffer
@@ -157,16 +158,16 @@ func TestReconcile_CannotRestoreSettings(t *testing.T) {
 			k.View.LiveAgents = map[string]cluster.MemberKey{"me": {Session: "mine", RunID: st.RunID, OperatorGuard: operator}}
 		})
 		c.reconcile(t.Context(), k)
-		equal(t, "failures logged", strings.Count(log.String(), "event=restore_settings_failed"), logged)
+		expect.Equal(t, "failures logged", strings.Count(log.String(), "event=restore_settings_failed"), logged)
 	}
 	do("CONFIG", "SET", "min-replicas-to-write", "1", "min-replicas-max-lag", "4")
 	reconcile(1)
 	reconcile(1)
-	equal(t, "guard", status(t, a.local).MinReplicas, 1)
+	expect.Equal(t, "guard", status(t, a.local).MinReplicas, 1)
 	do("ACL", "SETUSER", "limited", "+config|set")
 	reconcile(1)
-	equal(t, "guard", status(t, a.local).MinReplicas, 0)
-	equal(t, "lag", status(t, a.local).MaxLag, 10)
+	expect.Equal(t, "guard", status(t, a.local).MinReplicas, 0)
+	expect.Equal(t, "lag", status(t, a.local).MaxLag, 10)
 	do("ACL", "SETUSER", "limited", "-config|set")
 	do("CONFIG", "SET", "min-replicas-to-write", "1")
 	reconcile(2)
@@ -175,5 +176,5 @@ func TestReconcile_CannotRestoreSettings(t *testing.T) {
 	k := situation(operators("run-me", 0, 10), persisted(0, 10), func(k *cluster.Snapshot) { k.Health.Status.MinReplicas = 1 })
 	c.reconcile(t.Context(), k)
 	c.reconcile(t.Context(), k)
-	equal(t, "another failure is logged once", strings.Count(log.String(), "event=restore_settings_failed"), 3)
+	expect.Equal(t, "another failure is logged once", strings.Count(log.String(), "event=restore_settings_failed"), 3)
 }

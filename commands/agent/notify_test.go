@@ -6,6 +6,7 @@ import (
 
 	"resec/commands/catalog"
 	"resec/commands/cluster"
+	"resec/commands/expect"
 	"resec/handlers"
 )
 
@@ -22,9 +23,7 @@ func TestMasterEntry(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			m := cluster.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Address: tt.addr, Term: 4}, Node: "n", ServiceID: "s"}
 			data, err := json.Marshal(masterEntry(m, tt.naming))
-			if err != nil {
-				t.Fatal(err)
-			}
+			expect.OK(t, err)
 			entries, err := handlers.ParseEntries(data)
 			e, ok := handlers.MasterOf(entries, tt.tag)
 			if err != nil || !ok || e.Addr() != tt.addr || e.ID() != "a" || e.Term() != 4 || e.Node.Node != "n" || !tt.naming.Matches(e, catalog.Master) {

@@ -13,6 +13,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/commands/expect"
 	"resec/commands/known"
 	"resec/handlers/redis"
 )
@@ -86,14 +87,14 @@ func TestReport_OfARedisThatHangs(t *testing.T) {
 	a.Probe.Timeout = 50 * time.Millisecond
 	a.leads(t, 1)
 	a.ready.Store(true)
-	equal(t, "it answers", a.Report(t.Context(), true).Why, "")
-	equal(t, "it leaves", a.Report(t.Context(), false).Leaving, false)
+	expect.Equal(t, "it answers", a.Report(t.Context(), true).Why, "")
+	expect.Equal(t, "it leaves", a.Report(t.Context(), false).Leaving, false)
 	a.shutdown.request()
-	equal(t, "it leaves", a.Report(t.Context(), false).Leaving, true)
+	expect.Equal(t, "it leaves", a.Report(t.Context(), false).Leaving, true)
 	r.Freeze()
 	defer r.Thaw()
 	began := time.Now()
-	equal(t, "it hangs", a.Report(t.Context(), false).Why != "", true)
+	expect.Equal(t, "it hangs", a.Report(t.Context(), false).Why != "", true)
 	if took := time.Since(began); took >= reportTimeout {
 		t.Errorf("took %s", took)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/commands/expect"
 	"resec/commands/known"
 	"resec/commands/lock"
 	"resec/handlers/redis"
@@ -27,7 +28,7 @@ func TestRestore(t *testing.T) {
 	}{
 		{"a master whose lock is lost and free", func(t *testing.T, a *Agent, s *lock.Session, _ *lab.Redis) {
 			k := a.publish(t, s, "me")
-			ok(t, a.Lock.Release(t.Context(), s.ID, k.View, ""))
+			expect.OK(t, a.Lock.Release(t.Context(), s.ID, k.View, ""))
 			a.known.Update(func(k *known.Snapshot) { k.View.Session, k.View.Holder = "", "" })
 		}, own, true, false},
 		{"a master whose lock another member holds", func(t *testing.T, a *Agent, s *lock.Session, _ *lab.Redis) {
@@ -35,12 +36,12 @@ func TestRestore(t *testing.T) {
 		}, guard, true, true},
 		{"a replica", func(t *testing.T, a *Agent, s *lock.Session, r *lab.Redis) {
 			k := a.publish(t, s, "me")
-			ok(t, a.local.Park(t.Context()))
+			expect.OK(t, a.local.Park(t.Context()))
 			a.known.Update(func(is *known.Snapshot) { *is = k; is.View.State.Master = nil })
 		}, own, false, false},
 		{"a fenced master that is not published", func(t *testing.T, a *Agent, s *lock.Session, r *lab.Redis) {
 			a.publish(t, s, "me")
-			ok(t, a.local.FenceAfterLoss(t.Context()))
+			expect.OK(t, a.local.FenceAfterLoss(t.Context()))
 			a.known.Update(func(k *known.Snapshot) { k.View.State.Master = nil })
 		}, own, false, false},
 		{"a master that is not published", func(t *testing.T, a *Agent, s *lock.Session, _ *lab.Redis) {
@@ -54,7 +55,7 @@ func TestRestore(t *testing.T) {
 		{"when all is done already", func(t *testing.T, a *Agent, s *lock.Session, r *lab.Redis) {
 			a.publish(t, s, "me")
 			_, err := r.Do("CONFIG", "SET", "min-replicas-to-write", "0", "min-replicas-max-lag", "10")
-			ok(t, err)
+			expect.OK(t, err)
 		}, own, true, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -65,9 +66,9 @@ func TestRestore(t *testing.T) {
 			c.restore(t.Context())
 			c.background.Wait()
 			st := status(t, a.local)
-			equal(t, "settings", cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}, tt.want)
-			equal(t, "master", st.Master, tt.master)
-			equal(t, "left behind", a.shutdown.guardLeftBehind.Load(), tt.left)
+			expect.Equal(t, "settings", cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}, tt.want)
+			expect.Equal(t, "master", st.Master, tt.master)
+			expect.Equal(t, "left behind", a.shutdown.guardLeftBehind.Load(), tt.left)
 		})
 	}
 	t.Run("one that is down", func(t *testing.T) {
@@ -75,7 +76,7 @@ func TestRestore(t *testing.T) {
 		a.publish(t, session(t, a), "me")
 		r.Kill()
 		newController(a).restore(t.Context())
-		equal(t, "left behind", a.shutdown.guardLeftBehind.Load(), false)
+		expect.Equal(t, "left behind", a.shutdown.guardLeftBehind.Load(), false)
 	})
 }
 
@@ -106,7 +107,7 @@ func TestReacquire(t *testing.T) {
 			s := session(t, a)
 			v := acquire(t, a, s, tt.holder+"", tt.m)
 			if tt.holder == "" {
-				ok(t, a.Lock.Release(t.Context(), s.ID, v, ""))
+				expect.OK(t, a.Lock.Release(t.Context(), s.ID, v, ""))
 			}
 			ours := s
 			if !tt.known {
@@ -119,8 +120,8 @@ func TestReacquire(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 			if tt.want {
-				equal(t, "session", got.ID, v.Session)
-				equal(t, "ours", got == s, tt.holder != "")
+				expect.Equal(t, "session", got.ID, v.Session)
+				expect.Equal(t, "ours", got == s, tt.holder != "")
 			}
 			end()
 			if v, err = a.Lock.Read(t.Context()); err != nil || v.Free() != (tt.holder == "") {
@@ -148,6 +149,6 @@ func TestAwaitsSuccessor(t *testing.T) {
 		{"the lock is free", situation(clustertest.LockFree), redis.Status{Master: true}, false},
 		{"the lock is ours", situation(clustertest.HoldingLock), redis.Status{Master: true}, false},
 	} {
-		equal(t, tt.name, c.awaitsSuccessor(tt.k, tt.st), tt.want)
+		expect.Equal(t, tt.name, c.awaitsSuccessor(tt.k, tt.st), tt.want)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/cluster"
+	"resec/commands/expect"
 	"resec/commands/known"
 	"resec/commands/lock"
 	"resec/handlers/redis"
@@ -44,9 +45,9 @@ func TestShutdown_Budget(t *testing.T) {
 				ctx, cancel := s.context(ended)
 				defer cancel()
 				deadline, _ := ctx.Deadline()
-				equal(t, "requested", s.requested(), tt.requested)
-				equal(t, "left", time.Until(deadline), tt.left)
-				equal(t, "of a last call", s.finalCallTimeout(), tt.final)
+				expect.Equal(t, "requested", s.requested(), tt.requested)
+				expect.Equal(t, "left", time.Until(deadline), tt.left)
+				expect.Equal(t, "of a last call", s.finalCallTimeout(), tt.final)
 				if ctx.Err() != nil {
 					t.Error(ctx.Err())
 				}
@@ -57,20 +58,20 @@ func TestShutdown_Budget(t *testing.T) {
 
 func TestRemaining(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		equal(t, "without a deadline", remaining(t.Context()), consulProbeTimeout)
+		expect.Equal(t, "without a deadline", remaining(t.Context()), consulProbeTimeout)
 		for left, want := range map[time.Duration]time.Duration{
 			0: minCallTimeout, 100 * time.Millisecond: minCallTimeout, 700 * time.Millisecond: 700 * time.Millisecond, time.Minute: consulProbeTimeout} {
 			ctx, cancel := context.WithTimeout(t.Context(), left)
-			equal(t, fmt.Sprintf("with %s left", left), remaining(ctx), want)
+			expect.Equal(t, fmt.Sprintf("with %s left", left), remaining(ctx), want)
 			cancel()
 		}
 	})
 }
 
 func TestStopCause(t *testing.T) {
-	equal(t, "it answers", stopCause(leading()), cluster.WhyLeaving)
-	equal(t, "it is slow", stopCause(leading(failing(context.DeadlineExceeded))), cluster.WhyLeaving)
-	equal(t, "it is down", stopCause(leading(failing(syscall.ECONNREFUSED))), cluster.WhyDead)
+	expect.Equal(t, "it answers", stopCause(leading()), cluster.WhyLeaving)
+	expect.Equal(t, "it is slow", stopCause(leading(failing(context.DeadlineExceeded))), cluster.WhyLeaving)
+	expect.Equal(t, "it is down", stopCause(leading(failing(syscall.ECONNREFUSED))), cluster.WhyDead)
 }
 
 // failing makes our Redis's last probe fail.
@@ -90,7 +91,7 @@ func TestGuardDiffers(t *testing.T) {
 		{"another lag", redis.Status{RunID: "run-me", MinReplicas: 1, MaxLag: 4}, true},
 		{"another instance", redis.Status{RunID: "run-new", MinReplicas: 2, MaxLag: 10}, false},
 	} {
-		equal(t, tt.name, guardDiffers(k, tt.st), tt.want)
+		expect.Equal(t, tt.name, guardDiffers(k, tt.st), tt.want)
 	}
 }
 
@@ -124,10 +125,10 @@ func TestRelease(t *testing.T) {
 			v := acquire(t, a, s, "me", tt.m)
 			if tt.answer {
 				end, err := a.Lock.CreateRequest(t.Context(), cluster.Request{To: "me"})
-				ok(t, err)
-				defer func() { ok(t, end(t.Context())) }()
+				expect.OK(t, err)
+				defer func() { expect.OK(t, end(t.Context())) }()
 				v, err = a.Lock.Read(t.Context())
-				ok(t, err)
+				expect.OK(t, err)
 			}
 			if !tt.known {
 				v.State.Master, v.StateIndex = nil, 1
@@ -135,11 +136,11 @@ func TestRelease(t *testing.T) {
 			a.known.Update(func(k *known.Snapshot) { k.View, k.Fresh = v, true })
 			a.release(t.Context(), lock.CallTimeout, s.ID, cluster.WhyDead, "it is down")
 			v, err := a.Lock.Read(t.Context())
-			ok(t, err)
-			equal(t, "free", v.Free(), true)
-			equal(t, "why", v.State.Why, tt.want)
-			equal(t, "known to be free", a.known.Load().View.Free(), true)
-			equal(t, "the request is answered", v.Answered != nil && v.Answered.Answer == "it is down", tt.answer)
+			expect.OK(t, err)
+			expect.Equal(t, "free", v.Free(), true)
+			expect.Equal(t, "why", v.State.Why, tt.want)
+			expect.Equal(t, "known to be free", a.known.Load().View.Free(), true)
+			expect.Equal(t, "the request is answered", v.Answered != nil && v.Answered.Answer == "it is down", tt.answer)
 		})
 	}
 	a := onConsul(t)
@@ -147,14 +148,14 @@ func TestRelease(t *testing.T) {
 	acquire(t, a, s, "b", published)
 	a.release(t.Context(), lock.CallTimeout, "another", cluster.WhyDead, "")
 	v, err := a.Lock.Read(t.Context())
-	ok(t, err)
-	equal(t, "another member's lock", v.Session, s.ID)
+	expect.OK(t, err)
+	expect.Equal(t, "another member's lock", v.Session, s.ID)
 }
 
 func TestConsulError(t *testing.T) {
 	t.Parallel()
 	a := onConsul(t)
-	ok(t, a.consulError(t.Context()))
+	expect.OK(t, a.consulError(t.Context()))
 	failures := 2
 	a.Lock.Client = answering(t, func(w http.ResponseWriter, _ *http.Request) {
 		if failures--; failures >= 0 {
@@ -164,10 +165,10 @@ func TestConsulError(t *testing.T) {
 		w.Header().Set("X-Consul-Index", "1")
 		_, _ = w.Write([]byte("[]"))
 	})
-	ok(t, a.consulError(t.Context()))
+	expect.OK(t, a.consulError(t.Context()))
 	began := time.Now()
 	client, err := api.NewClient(&api.Config{Address: "127.0.0.1:2"})
-	ok(t, err)
+	expect.OK(t, err)
 	a.Lock.Client = client
 	if err := a.consulError(t.Context()); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Error(err)

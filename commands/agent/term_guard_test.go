@@ -7,17 +7,18 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/expect"
 	"resec/commands/lock"
 )
 
 func TestGuardKeeper_Interval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		equal(t, "usually", (&guardKeeper{}).interval(), guardInterval)
-		equal(t, "with more unknown replicas", (&guardKeeper{unknown: cluster.UnknownReplicas{Since: time.Now()}}).interval(), cluster.UnknownReplicaGrace/3)
+		expect.Equal(t, "usually", (&guardKeeper{}).interval(), guardInterval)
+		expect.Equal(t, "with more unknown replicas", (&guardKeeper{unknown: cluster.UnknownReplicas{Since: time.Now()}}).interval(), cluster.UnknownReplicaGrace/3)
 		g := &guardKeeper{alert: time.Now().Add(alertPeriod), unknown: cluster.UnknownReplicas{Since: time.Now()}}
-		equal(t, "after a replica was lost", g.interval(), alertInterval)
+		expect.Equal(t, "after a replica was lost", g.interval(), alertInterval)
 		<-time.After(alertPeriod)
-		equal(t, "later", g.interval(), cluster.UnknownReplicaGrace/3)
+		expect.Equal(t, "later", g.interval(), cluster.UnknownReplicaGrace/3)
 	})
 }
 
@@ -40,18 +41,18 @@ func TestGuardKeeper_PublishFails(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	equal(t, "more to do", moved, false)
-	equal(t, "guard", status(t, a.local).MinReplicas, 0)
-	equal(t, "published", a.known.Load().View.State.Guard().Replicas, 0)
+	expect.Equal(t, "more to do", moved, false)
+	expect.Equal(t, "guard", status(t, a.local).MinReplicas, 0)
+	expect.Equal(t, "published", a.known.Load().View.State.Guard().Replicas, 0)
 	term.term.RunID = "run-old"
 	if moved, err = g.tryStep(t.Context(), a.known.Load()); moved || err != nil {
 		t.Errorf("another instance: %t, %v", moved, err)
 	}
-	ok(t, a.local.FenceAfterLoss(t.Context()))
+	expect.OK(t, a.local.FenceAfterLoss(t.Context()))
 	term.term.RunID = k.Health.Status.RunID
 	term.session = &lock.Session{ID: s.ID, Lease: lock.Lease{&lock.RenewalDeadline{}}}
 	if moved, err = g.tryStep(t.Context(), a.known.Load()); moved || !errors.Is(err, lock.ErrLease) {
 		t.Errorf("without a lease: %t, %v", moved, err)
 	}
-	equal(t, "fenced", status(t, a.local).Fenced(), true)
+	expect.Equal(t, "fenced", status(t, a.local).Fenced(), true)
 }

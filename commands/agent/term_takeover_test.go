@@ -11,6 +11,7 @@ import (
 	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/commands/expect"
 	"resec/commands/known"
 	"resec/commands/takeover"
 	"resec/handlers"
@@ -53,20 +54,20 @@ func TestFailingSince(t *testing.T) {
 		of := func(runID string, since time.Time) func(*cluster.Snapshot) {
 			return func(k *cluster.Snapshot) { k.Failure = cluster.MasterFailure{RunID: runID, Since: since} }
 		}
-		equal(t, "it fails", failingSince(situation(of("run-a", since))), since)
-		equal(t, "another instance failed", failingSince(situation(of("run-x", since))), time.Now())
-		equal(t, "it works", failingSince(situation(of("run-a", time.Time{}))), time.Now())
-		equal(t, "there is none", failingSince(situation(clustertest.NoState, of("", since))), time.Now())
+		expect.Equal(t, "it fails", failingSince(situation(of("run-a", since))), since)
+		expect.Equal(t, "another instance failed", failingSince(situation(of("run-x", since))), time.Now())
+		expect.Equal(t, "it works", failingSince(situation(of("run-a", time.Time{}))), time.Now())
+		expect.Equal(t, "there is none", failingSince(situation(clustertest.NoState, of("", since))), time.Now())
 	})
 }
 
 func TestOperatorWish(t *testing.T) {
 	planned, forced := &cluster.Request{To: "me", Session: "o", Planned: true, Accepted: true}, &cluster.Request{To: "me", Session: "o"}
-	equal(t, "none", operatorWish(nil, "me"), takeover.Operator{})
-	equal(t, "another member", operatorWish(forced, "b"), takeover.Operator{})
-	equal(t, "a switchover", operatorWish(planned, "me"), takeover.Operator{Switchover: planned})
-	equal(t, "one that is not accepted", operatorWish(&cluster.Request{To: "me", Session: "o", Planned: true}, "me"), takeover.Operator{})
-	equal(t, "by force", operatorWish(forced, "me"), takeover.Operator{ForcedFailover: forced})
+	expect.Equal(t, "none", operatorWish(nil, "me"), takeover.Operator{})
+	expect.Equal(t, "another member", operatorWish(forced, "b"), takeover.Operator{})
+	expect.Equal(t, "a switchover", operatorWish(planned, "me"), takeover.Operator{Switchover: planned})
+	expect.Equal(t, "one that is not accepted", operatorWish(&cluster.Request{To: "me", Session: "o", Planned: true}, "me"), takeover.Operator{})
+	expect.Equal(t, "by force", operatorWish(forced, "me"), takeover.Operator{ForcedFailover: forced})
 }
 
 // entry is a member's entry in the catalogue.
@@ -105,10 +106,10 @@ func TestCatalogMaster(t *testing.T) {
 		id := ""
 		if got != nil {
 			id = got.ID
-			equal(t, "term", got.Term, 3)
-			equal(t, "address", got.Address, "10.0.0.1:6379")
+			expect.Equal(t, "term", got.Term, 3)
+			expect.Equal(t, "address", got.Address, "10.0.0.1:6379")
 		}
-		equal(t, tt.name, id, tt.want)
+		expect.Equal(t, tt.name, id, tt.want)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/commands/expect"
 	"resec/commands/known"
 	"resec/commands/lock"
 	"resec/commands/takeover"
@@ -35,16 +36,16 @@ func TestFinish_WithoutAGuard(t *testing.T) {
 		a.known.Update(func(is *known.Snapshot) { *is = k })
 		term := &leaderTerm{a: a, session: &lock.Session{ID: "mine"}}
 		term.finish(t.Context(), cluster.EndReason{Text: "the lock is lost"})
-		equal(t, tt.name, status(t, a.local).Fenced(), tt.want)
-		equal(t, "the session is verified", len(a.verifySession), 1)
+		expect.Equal(t, tt.name, status(t, a.local).Fenced(), tt.want)
+		expect.Equal(t, "the session is verified", len(a.verifySession), 1)
 	}
 	a, _ := withRedis(t)
 	a.Guard.Replicas = cluster.GuardOff
 	a.known.Update(func(is *known.Snapshot) { *is = situation() })
 	term := &leaderTerm{a: a, session: &lock.Session{ID: "mine"}}
 	term.finish(t.Context(), cluster.EndReason{Text: "an operator's request", KeepLock: true})
-	equal(t, "the lock is kept: fenced", status(t, a.local).Fenced(), false)
-	equal(t, "the lock is kept: verified", len(a.verifySession), 0)
+	expect.Equal(t, "the lock is kept: fenced", status(t, a.local).Fenced(), false)
+	expect.Equal(t, "the lock is kept: verified", len(a.verifySession), 0)
 }
 
 // An agent that stops has lost its lock only if another session holds it; and it fences although its context has ended.
@@ -54,15 +55,15 @@ func TestLostUnguarded(t *testing.T) {
 	a, _ := withRedis(t)
 	a.Guard.Replicas = cluster.GuardOff
 	term := &leaderTerm{a: a, session: &lock.Session{ID: "mine"}}
-	equal(t, "a stop", term.lostUnguarded(leading(), stops), false)
-	equal(t, "a stop after a loss", term.lostUnguarded(situation(), stops), true)
-	equal(t, "a stop with a free lock", term.lostUnguarded(situation(clustertest.LockFree), stops), false)
-	equal(t, "a loss that the view does not show yet", term.lostUnguarded(leading(), cluster.EndReason{}), true)
-	equal(t, "another end", term.lostUnguarded(situation(), cluster.EndReason{Release: cluster.WhyDead}), false)
+	expect.Equal(t, "a stop", term.lostUnguarded(leading(), stops), false)
+	expect.Equal(t, "a stop after a loss", term.lostUnguarded(situation(), stops), true)
+	expect.Equal(t, "a stop with a free lock", term.lostUnguarded(situation(clustertest.LockFree), stops), false)
+	expect.Equal(t, "a loss that the view does not show yet", term.lostUnguarded(leading(), cluster.EndReason{}), true)
+	expect.Equal(t, "another end", term.lostUnguarded(situation(), cluster.EndReason{Release: cluster.WhyDead}), false)
 	ended, end := context.WithCancel(t.Context())
 	end()
 	term.fenceAfterLoss(ended, stops)
-	equal(t, "fenced", status(t, a.local).Fenced(), true)
+	expect.Equal(t, "fenced", status(t, a.local).Fenced(), true)
 }
 
 // Another member must not count on a fence that could not be sent.
@@ -71,12 +72,12 @@ func TestSendEmergencyFence(t *testing.T) {
 	a, r := withRedis(t)
 	term := &leaderTerm{a: a}
 	why := cluster.EndReason{Release: cluster.WhyFrozen}
-	ok(t, a.local.PrepareEmergencyFence(t.Context()))
-	equal(t, "sent", term.sendEmergencyFence(t.Context(), why), cluster.WhyFrozen)
-	equal(t, "fenced", status(t, a.local).Fenced(), true)
+	expect.OK(t, a.local.PrepareEmergencyFence(t.Context()))
+	expect.Equal(t, "sent", term.sendEmergencyFence(t.Context(), why), cluster.WhyFrozen)
+	expect.Equal(t, "fenced", status(t, a.local).Fenced(), true)
 	r.Kill()
 	a.local.Close()
-	equal(t, "not sent", term.sendEmergencyFence(t.Context(), why), cluster.WhyUnhealthy)
+	expect.Equal(t, "not sent", term.sendEmergencyFence(t.Context(), why), cluster.WhyUnhealthy)
 }
 
 func TestFailed(t *testing.T) {
@@ -90,22 +91,22 @@ func TestFailed(t *testing.T) {
 	term.c.failures = 2 // of other steps
 	released := 0
 	release := func() { released++ }
-	ok(t, term.failed(t.Context(), takeover.NotNeeded(k.View), release, takeover.ErrYielded))
+	expect.OK(t, term.failed(t.Context(), takeover.NotNeeded(k.View), release, takeover.ErrYielded))
 	if err := term.failed(t.Context(), nil, release, lock.ErrNotHolder); !errors.Is(err, lock.ErrNotHolder) {
 		t.Errorf("got %v", err)
 	}
-	equal(t, "ended early", released, 0)
+	expect.Equal(t, "ended early", released, 0)
 	failed := errors.New("redis refuses")
 	if err := term.failed(t.Context(), nil, release, failed); !errors.Is(err, failed) {
 		t.Errorf("got %v", err)
 	}
-	equal(t, "ended", released, 1)
+	expect.Equal(t, "ended", released, 1)
 	_ = term.failed(t.Context(), nil, release, failed)
-	equal(t, "logged", strings.Count(log.String(), "event=promotion_failed"), 1)
+	expect.Equal(t, "logged", strings.Count(log.String(), "event=promotion_failed"), 1)
 	v, err := a.Lock.Read(t.Context())
-	ok(t, err)
-	equal(t, "free", v.Free(), true)
-	equal(t, "why", v.State.Why, cluster.WhyFailed)
+	expect.OK(t, err)
+	expect.Equal(t, "free", v.Free(), true)
+	expect.Equal(t, "why", v.State.Why, cluster.WhyFailed)
 	if _, err := term.readWonLock(t.Context()); !errors.Is(err, lock.ErrNotHolder) {
 		t.Errorf("got %v", err)
 	}
@@ -125,12 +126,12 @@ func TestLeaderTerm_Begin(t *testing.T) {
 		v := before.View
 		v.State.Master = master("me", before.Health.Status.RunID, uint64(tt.published))
 		term.begin(before, v, time.Now(), takeover.NewTimeline())
-		equal(t, "resumed", strings.Count(log.String(), "event=term_resumed"), tt.resumed)
-		equal(t, "promoted", strings.Count(log.String(), "event=promoted"), tt.promoted)
-		equal(t, "term", term.term.Number, uint64(tt.published))
-		equal(t, "highest term", term.c.contender.HighestTerm, uint64(tt.published))
-		equal(t, "instance", term.term.RunID, before.Health.Status.RunID)
-		equal(t, "session", term.term.Session, before.SessionID)
-		equal(t, "it has led", a.known.Load().HasLed, true)
+		expect.Equal(t, "resumed", strings.Count(log.String(), "event=term_resumed"), tt.resumed)
+		expect.Equal(t, "promoted", strings.Count(log.String(), "event=promoted"), tt.promoted)
+		expect.Equal(t, "term", term.term.Number, uint64(tt.published))
+		expect.Equal(t, "highest term", term.c.contender.HighestTerm, uint64(tt.published))
+		expect.Equal(t, "instance", term.term.RunID, before.Health.Status.RunID)
+		expect.Equal(t, "session", term.term.Session, before.SessionID)
+		expect.Equal(t, "it has led", a.known.Load().HasLed, true)
 	}
 }

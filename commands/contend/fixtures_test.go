@@ -8,9 +8,10 @@ import (
 
 	"resec/commands/catalog"
 	"resec/commands/cluster"
-	"resec/commands/cluster/clustertest"
 	"resec/commands/consultest"
+	"resec/commands/expect"
 	"resec/commands/known"
+	"resec/commands/known/knowntest"
 	"resec/commands/localredis"
 	"resec/commands/lock"
 	"resec/commands/observable"
@@ -23,37 +24,8 @@ import (
 // TestMain fails if a goroutine is left when all tests are over.
 func TestMain(m *testing.M) { os.Exit(consultest.Main(m)) }
 
-// patience bounds the wait for a condition: the tests of other packages may run beside.
-const patience = 40 * time.Second
-
-// ok fails the test on an error.
-func ok(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// equal fails the test if got is not want.
-func equal[T comparable](t *testing.T, what string, got, want T) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s: got %v, want %v", what, got, want)
-	}
-}
-
-// situation is clustertest.Situation without a lease.
-func situation(change ...func(*cluster.Snapshot)) known.Snapshot {
-	return known.Snapshot{Snapshot: clustertest.Situation(change...)}
-}
-
-// leased gives a snapshot's session a lease that lasts for d from now.
-func leased(k known.Snapshot, d time.Duration) known.Snapshot {
-	deadline := &lock.RenewalDeadline{}
-	deadline.Extend(time.Now(), d)
-	k.Session = &lock.Session{ID: k.SessionID, Lease: lock.Lease{deadline}}
-	return k
-}
+// The snapshots that most tests of this room begin with.
+var situation, unfresh = knowntest.Situation, knowntest.Unfresh
 
 // bare is the contender of "me", with what decisions need and without any server.
 func bare() *Contender {
@@ -66,12 +38,12 @@ func bare() *Contender {
 func onServers(t *testing.T) (*Contender, *ownRedis) {
 	t.Helper()
 	r, err := lab.ForTest(t).StartRedis("own")
-	ok(t, err)
+	expect.OK(t, err)
 	c := bare()
 	c.Lock = consultest.Lock(t)
 	creds := redis.Options{Addr: r.Addr, Timeout: 10 * time.Second, Name: "resec:me"}
 	s, err := redis.Open(t.Context(), creds)
-	ok(t, err)
+	expect.OK(t, err)
 	own := &ownRedis{Redis: r, local: localredis.New(s, creds, c.Log)}
 	t.Cleanup(own.local.Close)
 	c.Surveyor = &survey.Surveyor{ID: "me", Lock: c.Lock, Naming: catalog.Naming{Prefix: "redis"}, Creds: creds,
@@ -90,7 +62,7 @@ type ownRedis struct {
 func (o *ownRedis) now(t *testing.T) redis.Status {
 	t.Helper()
 	st, err := o.local.Status(t.Context())
-	ok(t, err)
+	expect.OK(t, err)
 	return st
 }
 
@@ -103,5 +75,3 @@ func session(t *testing.T, c *Contender) *lock.Session {
 func master(id, runID, addr string) *cluster.Master {
 	return &cluster.Master{Peer: handlers.Peer{ID: id, RunID: runID, Address: addr, Term: 1}}
 }
-
-func unfresh(k *cluster.Snapshot) { k.Fresh = false }

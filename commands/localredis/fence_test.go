@@ -3,6 +3,8 @@ package localredis
 import (
 	"context"
 	"testing"
+
+	"resec/commands/expect"
 )
 
 func TestRedis_Fence(t *testing.T) {
@@ -10,29 +12,29 @@ func TestRedis_Fence(t *testing.T) {
 	own, _, _, reset := resettable(t)
 	t.Run("a fence is lifted with its last reason", func(t *testing.T) {
 		reset(t)
-		ok(t, own.fence(t.Context(), fencedForStall))
-		equal(t, "probed", own.probed(), true)
-		ok(t, own.fence(t.Context(), fencedForLease))
-		equal(t, "fenced", status(t, own).Fenced(), true)
-		equal(t, "for a stall", own.fencedFor(fencedForStall), true)
-		equal(t, "for a loss", own.fencedFor(fencedForLoss), false)
+		expect.OK(t, own.fence(t.Context(), fencedForStall))
+		expect.Equal(t, "probed", own.probed(), true)
+		expect.OK(t, own.fence(t.Context(), fencedForLease))
+		expect.Equal(t, "fenced", status(t, own).Fenced(), true)
+		expect.Equal(t, "for a stall", own.fencedFor(fencedForStall), true)
+		expect.Equal(t, "for a loss", own.fencedFor(fencedForLoss), false)
 		own.probed()
 		unfence(t, own, fencedForStall)
-		equal(t, "fenced for its lease", status(t, own).Fenced(), true)
-		equal(t, "probed", own.probed(), false)
+		expect.Equal(t, "fenced for its lease", status(t, own).Fenced(), true)
+		expect.Equal(t, "probed", own.probed(), false)
 		unfence(t, own, fencedForStall) // for which it is not fenced any more
-		equal(t, "fenced for its lease", status(t, own).Fenced(), true)
+		expect.Equal(t, "fenced for its lease", status(t, own).Fenced(), true)
 		unfence(t, own, fencedForLease)
-		equal(t, "fenced", status(t, own).Fenced(), false)
-		equal(t, "probed", own.probed(), true)
-		equal(t, "as before", status(t, own).MinReplicas, 0)
+		expect.Equal(t, "fenced", status(t, own).Fenced(), false)
+		expect.Equal(t, "probed", own.probed(), true)
+		expect.Equal(t, "as before", status(t, own).MinReplicas, 0)
 	})
 	t.Run("a fence of another process is not lifted", func(t *testing.T) {
 		reset(t)
-		ok(t, own.fence(t.Context(), fencedForStall))
-		ok(t, own.forgetFence(t.Context(), fencedForStall))
+		expect.OK(t, own.fence(t.Context(), fencedForStall))
+		expect.OK(t, own.forgetFence(t.Context(), fencedForStall))
 		unfence(t, own, fencedForStall)
-		equal(t, "fenced", status(t, own).Fenced(), true)
+		expect.Equal(t, "fenced", status(t, own).Fenced(), true)
 	})
 	t.Run("a fence whose answer is lost keeps its reason", func(t *testing.T) {
 		reset(t)
@@ -41,11 +43,11 @@ func TestRedis_Fence(t *testing.T) {
 		if err := own.fence(ended, fencedForLoss); err == nil {
 			t.Error("there is no error")
 		}
-		equal(t, "fenced for a loss", own.fencedFor(fencedForLoss), true)
-		ok(t, own.fence(t.Context(), fencedForLoss))
+		expect.Equal(t, "fenced for a loss", own.fencedFor(fencedForLoss), true)
+		expect.OK(t, own.fence(t.Context(), fencedForLoss))
 		if _, err := own.unfence(ended, fencedForLoss); err == nil {
 			t.Error("there is no error")
 		}
-		equal(t, "fenced for a loss", own.fencedFor(fencedForLoss), true)
+		expect.Equal(t, "fenced for a loss", own.fencedFor(fencedForLoss), true)
 	})
 }

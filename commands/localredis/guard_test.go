@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/expect"
+	"resec/commands/known/knowntest"
 )
 
 func TestRedis_Guard(t *testing.T) {
@@ -14,19 +16,19 @@ func TestRedis_Guard(t *testing.T) {
 	guard := cluster.MinReplicas{Replicas: 1, MaxLag: 4}
 	t.Run("a guard ends every fence", func(t *testing.T) {
 		reset(t)
-		ok(t, own.fence(t.Context(), fencedForStall))
+		expect.OK(t, own.fence(t.Context(), fencedForStall))
 		own.probed()
-		ok(t, own.SetGuard(t.Context(), status(t, own), guard, lasting(), time.Hour))
+		expect.OK(t, own.SetGuard(t.Context(), status(t, own), guard, knowntest.Lasting(), time.Hour))
 		st := status(t, own)
-		equal(t, "guard", cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}, guard)
-		equal(t, "fenced for a stall", own.fencedFor(fencedForStall), false)
-		equal(t, "probed", own.probed(), true)
+		expect.Equal(t, "guard", cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}, guard)
+		expect.Equal(t, "fenced for a stall", own.fencedFor(fencedForStall), false)
+		expect.Equal(t, "probed", own.probed(), true)
 	})
 	for name, change := range map[string]func(*testing.T){
-		"a fence":      func(t *testing.T) { ok(t, own.fence(t.Context(), fencedForStall)) },
+		"a fence":      func(t *testing.T) { expect.OK(t, own.fence(t.Context(), fencedForStall)) },
 		"its guard":    func(t *testing.T) { set(t, "min-replicas-to-write", "2") },
 		"its lag":      func(t *testing.T) { set(t, "min-replicas-max-lag", "7") },
-		"its role":     func(t *testing.T) { ok(t, own.Park(t.Context())) },
+		"its role":     func(t *testing.T) { expect.OK(t, own.Park(t.Context())) },
 		"its instance": func(t *testing.T) {},
 	} {
 		t.Run("a guard that was decided before a change of "+name, func(t *testing.T) {
@@ -37,58 +39,58 @@ func TestRedis_Guard(t *testing.T) {
 				decided.RunID = "run-old"
 			}
 			before := status(t, own)
-			if err := own.SetGuard(t.Context(), decided, guard, lasting(), time.Hour); !errors.Is(err, ErrChangedMeanwhile) {
+			if err := own.SetGuard(t.Context(), decided, guard, knowntest.Lasting(), time.Hour); !errors.Is(err, ErrChangedMeanwhile) {
 				t.Errorf("got %v", err)
 			}
 			after := status(t, own)
-			equal(t, "min-replicas-to-write", after.MinReplicas, before.MinReplicas)
-			equal(t, "min-replicas-max-lag", after.MaxLag, before.MaxLag)
-			equal(t, "fenced for a stall", own.fencedFor(fencedForStall), name == "a fence")
+			expect.Equal(t, "min-replicas-to-write", after.MinReplicas, before.MinReplicas)
+			expect.Equal(t, "min-replicas-max-lag", after.MaxLag, before.MaxLag)
+			expect.Equal(t, "fenced for a stall", own.fencedFor(fencedForStall), name == "a fence")
 		})
 	}
 	t.Run("a process that stalls while it ends a fence sets it again", func(t *testing.T) {
 		reset(t)
-		ok(t, own.SetGuard(t.Context(), status(t, own), guard, lasting(), 0)) // without a fence that is no matter
-		ok(t, own.fence(t.Context(), fencedForLoss))
-		if err := own.SetGuard(t.Context(), status(t, own), guard, lasting(), 0); err == nil {
+		expect.OK(t, own.SetGuard(t.Context(), status(t, own), guard, knowntest.Lasting(), 0)) // without a fence that is no matter
+		expect.OK(t, own.fence(t.Context(), fencedForLoss))
+		if err := own.SetGuard(t.Context(), status(t, own), guard, knowntest.Lasting(), 0); err == nil {
 			t.Error("there is no error")
 		}
-		equal(t, "fenced", status(t, own).Fenced(), true)
-		equal(t, "for a stall", own.fencedFor(fencedForStall), true)
-		equal(t, "for a loss", own.fencedFor(fencedForLoss), false)
+		expect.Equal(t, "fenced", status(t, own).Fenced(), true)
+		expect.Equal(t, "for a stall", own.fencedFor(fencedForStall), true)
+		expect.Equal(t, "for a loss", own.fencedFor(fencedForLoss), false)
 	})
 	t.Run("the operator's settings end every fence", func(t *testing.T) {
 		reset(t)
-		ok(t, own.fence(t.Context(), fencedForStall))
+		expect.OK(t, own.fence(t.Context(), fencedForStall))
 		own.probed()
-		ok(t, own.RestoreSettings(t.Context(), cluster.MinReplicas{Replicas: 2, MaxLag: 9}))
+		expect.OK(t, own.RestoreSettings(t.Context(), cluster.MinReplicas{Replicas: 2, MaxLag: 9}))
 		st := status(t, own)
 		set := cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}
-		equal(t, "settings", set, cluster.MinReplicas{Replicas: 2, MaxLag: 9})
-		equal(t, "fenced for a stall", own.fencedFor(fencedForStall), false)
-		equal(t, "probed", own.probed(), true)
+		expect.Equal(t, "settings", set, cluster.MinReplicas{Replicas: 2, MaxLag: 9})
+		expect.Equal(t, "fenced for a stall", own.fencedFor(fencedForStall), false)
+		expect.Equal(t, "probed", own.probed(), true)
 	})
 	t.Run("the fence of a stall is cleared on a fenced master alone", func(t *testing.T) {
 		reset(t)
-		ok(t, own.fence(t.Context(), fencedForLoss))
-		clear := func(runID string) { ok(t, own.ClearStallFence(t.Context(), runID, guard)) }
+		expect.OK(t, own.fence(t.Context(), fencedForLoss))
+		clear := func(runID string) { expect.OK(t, own.ClearStallFence(t.Context(), runID, guard)) }
 		run := status(t, own).RunID
 		clear(run)
-		equal(t, "fenced for a loss", status(t, own).Fenced(), true)
-		ok(t, own.fence(t.Context(), fencedForStall))
+		expect.Equal(t, "fenced for a loss", status(t, own).Fenced(), true)
+		expect.OK(t, own.fence(t.Context(), fencedForStall))
 		clear("run-old")
-		equal(t, "another instance", status(t, own).Fenced(), true)
-		ok(t, own.Park(t.Context()))
+		expect.Equal(t, "another instance", status(t, own).Fenced(), true)
+		expect.OK(t, own.Park(t.Context()))
 		clear(run)
-		equal(t, "a replica", status(t, own).Fenced(), true)
+		expect.Equal(t, "a replica", status(t, own).Fenced(), true)
 		_, err := r.Do("REPLICAOF", "NO", "ONE")
-		ok(t, err)
+		expect.OK(t, err)
 		set(t, "min-replicas-to-write", "3")
 		clear(run)
-		equal(t, "an unfenced one", status(t, own).MinReplicas, 3)
-		ok(t, own.fence(t.Context(), fencedForStall))
+		expect.Equal(t, "an unfenced one", status(t, own).MinReplicas, 3)
+		expect.OK(t, own.fence(t.Context(), fencedForStall))
 		clear(run)
-		equal(t, "guard", status(t, own).MinReplicas, 1)
-		equal(t, "fenced for a stall", own.fencedFor(fencedForStall), false)
+		expect.Equal(t, "guard", status(t, own).MinReplicas, 1)
+		expect.Equal(t, "fenced for a stall", own.fencedFor(fencedForStall), false)
 	})
 }

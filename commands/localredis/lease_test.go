@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/expect"
 	"resec/commands/known"
+	"resec/commands/known/knowntest"
 	"resec/scripts/lab"
 )
 
@@ -17,24 +19,24 @@ func TestFenceMaster(t *testing.T) {
 	f, r := testFencer(t)
 	ended, end := context.WithCancel(t.Context())
 	end()
-	equal(t, "it does not answer", f.fenceMaster(ended), false)
-	equal(t, "a master", f.fenceMaster(t.Context()), true)
-	equal(t, "fenced", status(t, f.Redis).Fenced(), true)
-	equal(t, "for its lease", f.Redis.fencedFor(fencedForLease), true)
-	ok(t, f.Redis.forgetFence(t.Context(), fencedForLease))
-	equal(t, "a fenced one", f.fenceMaster(t.Context()), true)
-	equal(t, "for its lease", f.Redis.fencedFor(fencedForLease), false)
+	expect.Equal(t, "it does not answer", f.fenceMaster(ended), false)
+	expect.Equal(t, "a master", f.fenceMaster(t.Context()), true)
+	expect.Equal(t, "fenced", status(t, f.Redis).Fenced(), true)
+	expect.Equal(t, "for its lease", f.Redis.fencedFor(fencedForLease), true)
+	expect.OK(t, f.Redis.forgetFence(t.Context(), fencedForLease))
+	expect.Equal(t, "a fenced one", f.fenceMaster(t.Context()), true)
+	expect.Equal(t, "for its lease", f.Redis.fencedFor(fencedForLease), false)
 	_, err := r.Do("CONFIG", "SET", "min-replicas-to-write", "0")
-	ok(t, err)
-	ok(t, f.Redis.Park(t.Context()))
-	equal(t, "a replica", f.fenceMaster(t.Context()), true)
-	equal(t, "fenced", status(t, f.Redis).Fenced(), false)
+	expect.OK(t, err)
+	expect.OK(t, f.Redis.Park(t.Context()))
+	expect.Equal(t, "a replica", f.fenceMaster(t.Context()), true)
+	expect.Equal(t, "fenced", status(t, f.Redis).Fenced(), false)
 }
 
 // The end of a lease is due once it is over, unless it never began or the cluster is paused.
 func TestLeaseWatch(t *testing.T) {
 	now := time.Now()
-	mine := leased(leading(), time.Hour)
+	mine := knowntest.Leased(leading(), time.Hour)
 	for _, tt := range []struct {
 		name string
 		k    known.Snapshot // seen first
@@ -43,7 +45,7 @@ func TestLeaseWatch(t *testing.T) {
 		want bool
 	}{
 		{"it never began", leading(), leading(), 2 * time.Hour, false},
-		{"the lock was another member's", leased(situation(), time.Hour), situation(), 2 * time.Hour, false},
+		{"the lock was another member's", knowntest.Leased(situation(), time.Hour), situation(), 2 * time.Hour, false},
 		{"it lasts", mine, mine, time.Minute, false},
 		{"it is over", mine, mine, 2 * time.Hour, true},
 		{"the session is lost, and its lease lasts", mine, situation(), time.Minute, false},
@@ -52,7 +54,7 @@ func TestLeaseWatch(t *testing.T) {
 	} {
 		w, _ := leaseWatch{}.next(tt.k, now)
 		w, left := w.next(tt.then, now.Add(tt.at))
-		equal(t, tt.name, w.due(left, tt.then), tt.want)
+		expect.Equal(t, tt.name, w.due(left, tt.then), tt.want)
 	}
 }
 
@@ -66,8 +68,8 @@ func TestRunLease(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var done sync.WaitGroup
 	done.Go(func() { f.RunLease(ctx) })
-	f.Known.Update(func(is *known.Snapshot) { *is = leased(k, 50*time.Millisecond) })
-	lab.Eventually(t, patience, func() error {
+	f.Known.Update(func(is *known.Snapshot) { *is = knowntest.Leased(k, 50*time.Millisecond) })
+	lab.Eventually(t, expect.Patience, func() error {
 		if !status(t, f.Redis).Fenced() {
 			return errors.New("it is not fenced")
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"testing"
+
+	"resec/commands/expect"
 )
 
 func TestRedis(t *testing.T) {
@@ -12,7 +14,7 @@ func TestRedis(t *testing.T) {
 	t.Run("a change waits for the one that is under way, until its context ends", func(t *testing.T) {
 		reset(t)
 		end, err := own.begin(t.Context())
-		ok(t, err)
+		expect.OK(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
 		waiting := make(chan error, 1)
 		go func() { waiting <- own.Park(ctx) }()
@@ -26,18 +28,18 @@ func TestRedis(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		end()
-		equal(t, "parked", status(t, own).Parked(), false)
-		ok(t, own.Park(t.Context()))
+		expect.Equal(t, "parked", status(t, own).Parked(), false)
+		expect.OK(t, own.Park(t.Context()))
 	})
 	t.Run("a takeover's guard ends every fence", func(t *testing.T) {
 		reset(t)
-		ok(t, own.fence(t.Context(), fencedForStall))
-		ok(t, own.ForTakeover().SetGuard(t.Context(), 1, 4))
-		equal(t, "guard", status(t, own).MinReplicas, 1)
-		equal(t, "fenced for a stall", own.fencedFor(fencedForStall), false)
+		expect.OK(t, own.fence(t.Context(), fencedForStall))
+		expect.OK(t, own.ForTakeover().SetGuard(t.Context(), 1, 4))
+		expect.Equal(t, "guard", status(t, own).MinReplicas, 1)
+		expect.Equal(t, "fenced for a stall", own.fencedFor(fencedForStall), false)
 		_, err := own.ForTakeover().Promote(t.Context())
-		ok(t, err)
-		ok(t, own.ForTakeover().Park(t.Context()))
-		equal(t, "parked", status(t, own).Parked(), true)
+		expect.OK(t, err)
+		expect.OK(t, own.ForTakeover().Park(t.Context()))
+		expect.Equal(t, "parked", status(t, own).Parked(), true)
 	})
 }

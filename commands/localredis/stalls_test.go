@@ -11,6 +11,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/commands/expect"
 	"resec/commands/known"
 	"resec/scripts/lab"
 )
@@ -33,7 +34,7 @@ func TestStallWatch_Next(t *testing.T) {
 		{"of a replica", stallWatch{stalled: at}, situation(guarded), forgetStall},
 		{"without a master", stallWatch{stalled: at}, situation(clustertest.NoState), forgetStall},
 	} {
-		equal(t, tt.name, tt.s.next(tt.k), tt.want)
+		expect.Equal(t, tt.name, tt.s.next(tt.k), tt.want)
 	}
 }
 
@@ -41,7 +42,7 @@ func TestStallWatch_Next(t *testing.T) {
 func (f *Fencer) checked(t *testing.T, s stallWatch, stall time.Duration) stallWatch {
 	t.Helper()
 	s, err := f.checkStall(t.Context(), s, stall)
-	ok(t, err)
+	expect.OK(t, err)
 	return s
 }
 
@@ -53,47 +54,47 @@ func TestCheckStall(t *testing.T) {
 	var fenced []string
 	f.Fenced = func(term uint64, reason string) { fenced = append(fenced, fmt.Sprint(term, " ", reason)) }
 	s := f.checked(t, stallWatch{}, limit-1)
-	equal(t, "below the limit", s, stallWatch{})
+	expect.Equal(t, "below the limit", s, stallWatch{})
 	ended, end := context.WithCancel(t.Context())
 	end()
 	s, err := f.checkStall(ended, s, limit)
 	if err == nil {
 		t.Error("the fence failed without an error")
 	}
-	equal(t, "the fence is still due", s.stalled.IsZero(), false)
-	equal(t, "fenced", status(t, f.Redis).Fenced(), false)
+	expect.Equal(t, "the fence is still due", s.stalled.IsZero(), false)
+	expect.Equal(t, "fenced", status(t, f.Redis).Fenced(), false)
 	s = f.checked(t, s, 0)
-	equal(t, "the fence is set", status(t, f.Redis).Fenced(), true)
-	equal(t, "hooks are notified", strings.Join(fenced, ", "), "5 this process stalled")
-	equal(t, "the fence is not due", s.stalled.IsZero(), true)
-	equal(t, "it is known", s.fenced.IsZero(), false)
+	expect.Equal(t, "the fence is set", status(t, f.Redis).Fenced(), true)
+	expect.Equal(t, "hooks are notified", strings.Join(fenced, ", "), "5 this process stalled")
+	expect.Equal(t, "the fence is not due", s.stalled.IsZero(), true)
+	expect.Equal(t, "it is known", s.fenced.IsZero(), false)
 	s = f.checked(t, s, 0) // no replica has acknowledged
-	equal(t, "still fenced", status(t, f.Redis).Fenced(), true)
-	equal(t, "still known", s.fenced.IsZero(), false)
+	expect.Equal(t, "still fenced", status(t, f.Redis).Fenced(), true)
+	expect.Equal(t, "still known", s.fenced.IsZero(), false)
 
 	f.Known.Update(func(is *known.Snapshot) { is.Paused = true })
-	equal(t, "in a pause", f.checked(t, stallWatch{fenced: s.fenced}, limit), s)
+	expect.Equal(t, "in a pause", f.checked(t, stallWatch{fenced: s.fenced}, limit), s)
 	f.Known.Update(func(is *known.Snapshot) { is.Paused = false })
 	_, err = r.Do("CONFIG", "SET", "min-replicas-to-write", "1") // the guard's keeper has ended it
-	ok(t, err)
-	equal(t, "it was lifted", f.checked(t, s, 0), stallWatch{})
-	equal(t, "for a stall", f.Redis.fencedFor(fencedForStall), false)
+	expect.OK(t, err)
+	expect.Equal(t, "it was lifted", f.checked(t, s, 0), stallWatch{})
+	expect.Equal(t, "for a stall", f.Redis.fencedFor(fencedForStall), false)
 
 	f.Known.Update(func(is *known.Snapshot) { *is = k; is.View.State = cluster.State{} })
-	ok(t, f.Redis.fence(t.Context(), fencedForStall))
-	equal(t, "without a master", f.checked(t, s, limit), stallWatch{})
-	equal(t, "for a stall", f.Redis.fencedFor(fencedForStall), false)
+	expect.OK(t, f.Redis.fence(t.Context(), fencedForStall))
+	expect.Equal(t, "without a master", f.checked(t, s, limit), stallWatch{})
+	expect.Equal(t, "for a stall", f.Redis.fencedFor(fencedForStall), false)
 }
 
 // The watch of stalls runs until its context ends.
 func TestRunStalls(t *testing.T) {
 	t.Parallel()
 	f, _ := testFencer(t)
-	ok(t, f.Redis.fence(t.Context(), fencedForStall))
+	expect.OK(t, f.Redis.fence(t.Context(), fencedForStall))
 	ctx, cancel := context.WithCancel(t.Context())
 	var done sync.WaitGroup
 	done.Go(func() { f.RunStalls(ctx) })
-	lab.Eventually(t, patience, func() error {
+	lab.Eventually(t, expect.Patience, func() error {
 		if f.Redis.fencedFor(fencedForStall) {
 			return errors.New("no check was made")
 		}
@@ -109,26 +110,26 @@ func TestUnfenceAfterStall(t *testing.T) {
 	f, own := testFencer(t)
 	host := lab.Host()
 	r, err := lab.ForTest(t).StartRedisAt("replica", host+":6379", "--replica-announce-ip", host, "--replicaof", own.Host+" 6379")
-	ok(t, err)
-	lab.Eventually(t, patience, func() error { return r.Follows(own) })
+	expect.OK(t, err)
+	lab.Eventually(t, expect.Patience, func() error { return r.Follows(own) })
 	k := f.leads(t, 1)
 	k.View.State.Members["b"] = cluster.MemberRecord{RunID: "run-b", Address: r.Addr}
-	ok(t, f.Redis.fence(t.Context(), fencedForStall))
+	expect.OK(t, f.Redis.fence(t.Context(), fencedForStall))
 	unfenced, err := f.unfenceAfterStall(t.Context(), k, time.Now())
-	ok(t, err)
-	equal(t, "just now", unfenced, false)
-	equal(t, "fenced", status(t, f.Redis).Fenced(), true)
+	expect.OK(t, err)
+	expect.Equal(t, "just now", unfenced, false)
+	expect.Equal(t, "fenced", status(t, f.Redis).Fenced(), true)
 	ended, end := context.WithCancel(t.Context())
 	end()
 	if unfenced, err := f.unfenceAfterStall(ended, k, time.Now().Add(-time.Minute)); unfenced || err == nil {
 		t.Errorf("redis does not answer: %t, %v", unfenced, err)
 	}
-	lab.Eventually(t, patience, func() error { // once the replica is online
+	lab.Eventually(t, expect.Patience, func() error { // once the replica is online
 		unfenced, err := f.unfenceAfterStall(t.Context(), k, time.Now().Add(-time.Minute))
 		if err == nil && !unfenced {
 			err = errors.New("it is still fenced")
 		}
 		return err
 	})
-	equal(t, "fenced", status(t, f.Redis).Fenced(), false)
+	expect.Equal(t, "fenced", status(t, f.Redis).Fenced(), false)
 }

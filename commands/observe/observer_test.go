@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/cluster"
+	"resec/commands/expect"
 	"resec/commands/lock"
 	"resec/commands/observable"
 	"resec/handlers/redis"
@@ -35,9 +36,7 @@ func newObserving(t *testing.T, consul http.HandlerFunc) *observing {
 	s := httptest.NewServer(consul)
 	t.Cleanup(s.Close)
 	client, err := api.NewClient(&api.Config{Address: s.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
+	expect.OK(t, err)
 	o := &observing{known: observable.New[Snapshot]()}
 	o.Observer = &Observer{Lock: lock.Lock{Client: client, Key: "k"}, Log: slog.New(slog.NewTextHandler(&o.log, nil)),
 		Update: func(change func(*Snapshot)) {
@@ -215,9 +214,7 @@ func TestObserver_Outage(t *testing.T) {
 
 func TestObserver_LogsHealth(t *testing.T) {
 	server, err := redis.Open(t.Context(), redis.Options{Addr: "127.0.0.1:1", Timeout: 100 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
+	expect.OK(t, err)
 	defer server.Close()
 	o := newObserving(t, http.NotFound)
 	o.Redis = server
@@ -236,9 +233,7 @@ func TestObserver_LogsHealth(t *testing.T) {
 // The health of a Redis that is down is logged once, however often it is probed.
 func TestObserver_WatchesRedis(t *testing.T) {
 	server, err := redis.Open(t.Context(), redis.Options{Addr: "127.0.0.1:1", Timeout: 100 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
+	expect.OK(t, err)
 	defer server.Close()
 	c := &watching{}
 	o := newObserving(t, c.ServeHTTP)

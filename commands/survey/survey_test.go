@@ -19,18 +19,12 @@ import (
 
 	"resec/commands/catalog"
 	"resec/commands/cluster"
+	"resec/commands/expect"
 	"resec/commands/lock"
 	"resec/handlers"
 	"resec/handlers/redis"
 	"resec/scripts/lab"
 )
-
-func ok(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
 
 // known is what "me" knows of a cluster in which "a" was the master.
 func known(change ...func(*cluster.Snapshot)) cluster.Snapshot {
@@ -112,7 +106,7 @@ func surveyor(t *testing.T, own redis.Status, catalogue http.HandlerFunc) *Surve
 	c := httptest.NewServer(catalogue)
 	t.Cleanup(c.Close)
 	client, err := api.NewClient(&api.Config{Address: c.URL})
-	ok(t, err)
+	expect.OK(t, err)
 	return &Surveyor{ID: "me", Lock: lock.Lock{Client: client}, Naming: catalog.Naming{Prefix: "redis"}, Creds: redis.Options{Timeout: 10 * time.Second},
 		Own: func(context.Context) (redis.Status, error) { return own, nil }, Log: slog.New(slog.DiscardHandler)}
 }
@@ -140,9 +134,9 @@ func broken(w http.ResponseWriter, _ *http.Request) {
 
 func TestSurveyor_Survey(t *testing.T) {
 	r, err := lab.ForTest(t).StartRedis("b")
-	ok(t, err)
+	expect.OK(t, err)
 	runID, err := r.Info("run_id")
-	ok(t, err)
+	expect.OK(t, err)
 	own := known().Health.Status
 	with := func(run string) cluster.Snapshot {
 		return known(func(k *cluster.Snapshot) {
@@ -151,7 +145,7 @@ func TestSurveyor_Survey(t *testing.T) {
 		})
 	}
 	found, err := surveyor(t, own, empty).Survey(t.Context(), with(runID))
-	ok(t, err)
+	expect.OK(t, err)
 	if len(found.Candidates) != 2 || found.Candidates[0].ID != "me" || found.Candidates[1].ID != "b" || found.Candidates[1].RunID != runID {
 		t.Errorf("candidates are %+v", found.Candidates)
 	}
@@ -159,13 +153,13 @@ func TestSurveyor_Survey(t *testing.T) {
 		t.Errorf("answers are %+v", found.Answers)
 	}
 	found, err = surveyor(t, own, empty).Survey(t.Context(), with("run-b"))
-	ok(t, err)
+	expect.OK(t, err)
 	isOther := func(is Answer) bool { return is.Member.ID == "b" && errors.Is(is.Err, cluster.ErrOtherInstance) }
 	if len(found.Candidates) != 1 || !slices.ContainsFunc(found.Answers, isOther) {
 		t.Errorf("another instance at its address: %+v", found)
 	}
 	found, err = surveyor(t, own, listing("0", "z")).Survey(t.Context(), with(runID))
-	ok(t, err)
+	expect.OK(t, err)
 	if len(found.Answers) != 5 || len(found.Candidates) != 2 {
 		t.Errorf("with members that the catalogue alone names: %+v", found)
 	}
@@ -195,7 +189,7 @@ func TestSurveyor_Survey(t *testing.T) {
 // A member that hangs is waited for for a short time, and one that is known to hang for a shorter one.
 func TestSurveyor_ProbeIsBounded(t *testing.T) {
 	hanging, err := net.Listen("tcp", "127.0.0.1:0")
-	ok(t, err)
+	expect.OK(t, err)
 	defer hanging.Close()
 	s := surveyor(t, redis.Status{}, empty)
 	for _, d := range []time.Duration{10 * time.Second, 20 * time.Millisecond} {
