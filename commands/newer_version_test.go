@@ -11,7 +11,8 @@ import (
 	"resec/scripts/lab"
 )
 
-const newerVersionText = "the state was written by a newer resec: its version is 2, this resec knows version 1; upgrade resec on this host"
+const newerVersionText = "the state was written by a newer resec: its version is 2, this resec knows version 1; " +
+	"upgrade resec on this host"
 
 // A state of a newer version is left alone by every program: by agents that run, which keep their Redis as it is, by one that
 // starts, by elect, and by an operator's commands. Once the state can be read again the agents continue.

@@ -43,7 +43,8 @@ func TestAgents_Lifecycle(t *testing.T) {
 	expect.Equal(t, "the former master follows", second.status().MasterAddr, third.redis.Addr)
 	changes, err := g.lock.History(t.Context())
 	expect.OK(t, err)
-	for i, want := range []struct{ cause, to string }{{"the first master", first.id}, {cluster.WhyDead, second.id}, {cluster.WhyLeaving, third.id}} {
+	for i, want := range []struct{ cause, to string }{{"the first master", first.id}, {cluster.WhyDead, second.id},
+		{cluster.WhyLeaving, third.id}} {
 		if i >= len(changes) || changes[i].Cause != want.cause || changes[i].To != want.to || changes[i].Term != uint64(i+1) {
 			t.Errorf("change %d of %+v", i, changes)
 		}

@@ -22,7 +22,8 @@ func TestController_Count(t *testing.T) {
 		err  error
 		want int
 	}{
-		{cluster.Follow, failed, 3}, {cluster.Contend, failed, 3}, {cluster.Follow, nil, 0}, {cluster.Lead, nil, 0}, {cluster.Park, nil, 0},
+		{cluster.Follow, failed, 3}, {cluster.Contend, failed, 3}, {cluster.Follow, nil, 0}, {cluster.Lead, nil, 0},
+		{cluster.Park, nil, 0},
 		{cluster.Wait, nil, 2}, {cluster.Ineligible, nil, 2}, {cluster.Contend, nil, 2},
 	} {
 		c := &controller{failures: 2}
@@ -123,7 +124,8 @@ func TestController_IsNew(t *testing.T) {
 		err  error
 		want bool
 	}{
-		{"park", errors.New("a"), true}, {"park", errors.New("a"), false}, {"acquire", errors.New("a"), true}, {"acquire", lock.ErrDenied, true},
+		{"park", errors.New("a"), true}, {"park", errors.New("a"), false}, {"acquire", errors.New("a"), true},
+		{"acquire", lock.ErrDenied, true},
 		{"acquire", lock.ErrDenied, false},
 	} {
 		expect.Equal(t, fmt.Sprint(tt.step, tt.err), c.isNew(tt.step, tt.err), tt.want)

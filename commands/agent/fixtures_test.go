@@ -125,7 +125,8 @@ func (a *Agent) publish(t *testing.T, s *lock.Session, holder string) known.Snap
 	t.Helper()
 	m := master("me", status(t, a.local).RunID, 1)
 	m.Address, m.Guard, m.MaxLag = a.Me.Address, 1, 4
-	expect.OK(t, a.local.SetGuard(t.Context(), status(t, a.local), cluster.MinReplicas{Replicas: 1, MaxLag: 4}, knowntest.Lasting(), time.Hour))
+	expect.OK(t, a.local.SetGuard(t.Context(), status(t, a.local), cluster.MinReplicas{Replicas: 1, MaxLag: 4}, knowntest.Lasting(),
+		time.Hour))
 	k := known.Snapshot{}
 	k.View = acquire(t, a, s, holder, m)
 	k.Fresh, k.Probed, k.Health.Status = true, true, status(t, a.local)

@@ -71,7 +71,8 @@ func TestReconcile_LeavesAlone(t *testing.T) {
 // persisted sets the operator's settings as our member key in Consul has them.
 func persisted(replicas, maxLag int) func(*cluster.Snapshot) {
 	return func(k *cluster.Snapshot) {
-		k.View.LiveAgents = map[string]cluster.MemberKey{"me": {Session: "mine", RunID: "run-me", OperatorGuard: cluster.MinReplicas{Replicas: replicas, MaxLag: maxLag}}}
+		k.View.LiveAgents = map[string]cluster.MemberKey{"me": {Session: "mine", RunID: "run-me",
+			OperatorGuard: cluster.MinReplicas{Replicas: replicas, MaxLag: maxLag}}}
 	}
 }
 

@@ -85,8 +85,8 @@ func (m *groupMember) start(change ...func(*Agent)) {
 	expect.OK(m.g.t, err)
 	log := slog.New(slog.NewTextHandler(&m.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	service := m.g.name() + "-" + m.id
-	registrar := &catalog.Registrar{Client: client, Naming: catalog.Naming{Prefix: m.g.name()}, ID: service, Host: m.redis.Host, Port: 6379,
-		Interval: 2 * time.Second, DeregisterAfter: time.Hour, Log: log}
+	registrar := &catalog.Registrar{Client: client, Naming: catalog.Naming{Prefix: m.g.name()}, ID: service,
+		Host: m.redis.Host, Port: 6379, Interval: 2 * time.Second, DeregisterAfter: time.Hour, Log: log}
 	a := &Agent{Lock: lock.Lock{Client: client, Key: m.g.lock.Key, Member: m.id, LastKnown: &lock.LastKnownState{}},
 		Session:   lock.SessionOptions{Name: m.g.name(), TTL: 10 * time.Second, Check: registrar.CheckID()},
 		Me:        cluster.Master{Peer: handlers.Peer{ID: m.id, Address: m.redis.Addr}, Node: "agents", ServiceID: service},

@@ -142,7 +142,8 @@ func TestAwaitsSuccessor(t *testing.T) {
 	}{
 		{"it follows the successor", situation(), replica, false},
 		{"it is a master", situation(), redis.Status{Master: true}, true},
-		{"it was a replica of that address and is a master", situation(), redis.Status{Master: true, MasterAddr: "10.0.0.1:6379"}, true},
+		{"it was a replica of that address and is a master", situation(), redis.Status{Master: true, MasterAddr: "10.0.0.1:6379"},
+			true},
 		{"it follows another", situation(), redis.Status{MasterAddr: "10.0.0.2:6379"}, true},
 		{"it is fenced", situation(), redis.Status{MasterAddr: replica.MasterAddr, MinReplicas: 2147483647}, true},
 		{"no master is published", situation(clustertest.NoState), redis.Status{Master: true}, false},

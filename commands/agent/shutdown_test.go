@@ -30,7 +30,8 @@ func TestShutdown_Budget(t *testing.T) {
 		{"not requested", false, time.Second, shutdownBudget, finalCallTimeout},
 		{"just requested", true, 0, shutdownBudget, shutdownBudget + finalCallTimeout},
 		{"while it hands over", true, time.Second, shutdownBudget - time.Second, shutdownBudget + finalCallTimeout - time.Second},
-		{"with less left than one call takes", true, shutdownBudget - minCallTimeout/2, minCallTimeout, finalCallTimeout + minCallTimeout/2},
+		{"with less left than one call takes", true, shutdownBudget - minCallTimeout/2, minCallTimeout,
+			finalCallTimeout + minCallTimeout/2},
 		{"when the budget is over", true, shutdownBudget + time.Second, minCallTimeout, finalCallTimeout},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -60,7 +61,8 @@ func TestRemaining(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		expect.Equal(t, "without a deadline", remaining(t.Context()), consulProbeTimeout)
 		for left, want := range map[time.Duration]time.Duration{
-			0: minCallTimeout, 100 * time.Millisecond: minCallTimeout, 700 * time.Millisecond: 700 * time.Millisecond, time.Minute: consulProbeTimeout} {
+			0: minCallTimeout, 100 * time.Millisecond: minCallTimeout, 700 * time.Millisecond: 700 * time.Millisecond,
+			time.Minute: consulProbeTimeout} {
 			ctx, cancel := context.WithTimeout(t.Context(), left)
 			expect.Equal(t, fmt.Sprintf("with %s left", left), remaining(ctx), want)
 			cancel()

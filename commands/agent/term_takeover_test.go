@@ -31,10 +31,15 @@ func TestMastershipChange(t *testing.T) {
 		cause  string
 		outage time.Duration
 	}{
-		{"since the lock is free", situation(func(k *cluster.Snapshot) { k.View.State.Why = cluster.WhyDead }), began.Add(-time.Second), steps, true, "dead", time.Second + 5*time.Millisecond},
-		{"since it was transferred", situation(func(k *cluster.Snapshot) { k.View.State.Why = cluster.WhyLeaving }), time.Time{}, drained, true, "leaving", 7 * time.Millisecond},
-		{"while the old master continues", situation(), began.Add(-time.Second), drained, true, "the lock was lost", 7 * time.Millisecond},
-		{"by a switchover", situation(clustertest.Requested("me"), func(k *cluster.Snapshot) { k.View.Request.Planned, k.View.Request.Accepted = true, true }), time.Time{}, drained, true, "switchover", 7 * time.Millisecond},
+		{"since the lock is free", situation(func(k *cluster.Snapshot) { k.View.State.Why = cluster.WhyDead }), began.Add(-time.Second),
+			steps, true, "dead", time.Second + 5*time.Millisecond},
+		{"since it was transferred", situation(func(k *cluster.Snapshot) { k.View.State.Why = cluster.WhyLeaving }), time.Time{},
+			drained, true, "leaving", 7 * time.Millisecond},
+		{"while the old master continues", situation(), began.Add(-time.Second), drained, true, "the lock was lost",
+			7 * time.Millisecond},
+		{"by a switchover", situation(clustertest.Requested("me"),
+			func(k *cluster.Snapshot) { k.View.Request.Planned, k.View.Request.Accepted = true, true }), time.Time{}, drained, true,
+			"switchover", 7 * time.Millisecond},
 		{"by force", situation(clustertest.Requested("me")), time.Time{}, drained, true, "failover by force", 7 * time.Millisecond},
 		{"without a master before", situation(clustertest.NoState), began, steps, true, "the first master", 0},
 		{"from itself", leading(), began, steps, false, "the lock was lost", 5 * time.Millisecond},
@@ -62,11 +67,13 @@ func TestFailingSince(t *testing.T) {
 }
 
 func TestOperatorWish(t *testing.T) {
-	planned, forced := &cluster.Request{To: "me", Session: "o", Planned: true, Accepted: true}, &cluster.Request{To: "me", Session: "o"}
+	planned, forced := &cluster.Request{To: "me", Session: "o", Planned: true, Accepted: true},
+		&cluster.Request{To: "me", Session: "o"}
 	expect.Equal(t, "none", operatorWish(nil, "me"), takeover.Operator{})
 	expect.Equal(t, "another member", operatorWish(forced, "b"), takeover.Operator{})
 	expect.Equal(t, "a switchover", operatorWish(planned, "me"), takeover.Operator{Switchover: planned})
-	expect.Equal(t, "one that is not accepted", operatorWish(&cluster.Request{To: "me", Session: "o", Planned: true}, "me"), takeover.Operator{})
+	expect.Equal(t, "one that is not accepted", operatorWish(&cluster.Request{To: "me", Session: "o", Planned: true}, "me"),
+		takeover.Operator{})
 	expect.Equal(t, "by force", operatorWish(forced, "me"), takeover.Operator{ForcedFailover: forced})
 }
 
@@ -96,7 +103,8 @@ func TestCatalogMaster(t *testing.T) {
 		{"one without an id", agentless, []handlers.Entry{entry("", "n", "s", catalog.Master, 3, api.HealthPassing)}, "", false},
 		{"a replica", alive, []handlers.Entry{entry("a", "n", "s", catalog.Replica, 3, api.HealthPassing)}, "", false},
 		{"one under this lock", alive, []handlers.Entry{entry("a", "n", "s", catalog.Master, 3, api.HealthPassing)}, "a", false},
-		{"one whose agent is dead", agentless, []handlers.Entry{entry("a", "n", "s", catalog.Master, 3, api.HealthCritical)}, "a", false},
+		{"one whose agent is dead", agentless, []handlers.Entry{entry("a", "n", "s", catalog.Master, 3, api.HealthCritical)}, "a",
+			false},
 		{"another cluster's", agentless, []handlers.Entry{entry("a", "n", "s", catalog.Master, 3, api.HealthPassing)}, "", true},
 	} {
 		got, err := bareAgent().catalogMaster(tt.v, tt.entries)
@@ -115,9 +123,12 @@ func TestCatalogMaster(t *testing.T) {
 
 // Who is asked are the recorded members but us, where their agents say that they are.
 func TestRecordedPeers(t *testing.T) {
-	v := cluster.View{State: cluster.State{Master: &cluster.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a"}}, Members: map[string]cluster.MemberRecord{
-		"a": {RunID: "run-a", Address: "a:1"}, "me": {RunID: "run-me", Address: "me:1"}, "b": {RunID: "run-b", Address: "b:1"}, "c": {RunID: "run-c", Address: "c:1"}}},
-		LiveAgents: map[string]cluster.MemberKey{"b": {Session: "b's", RunID: "run-new", Address: "new:1"}, "x": {Session: "x's", RunID: "run-x", Address: "x:1"}}}
+	v := cluster.View{State: cluster.State{Master: &cluster.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a"}},
+		Members: map[string]cluster.MemberRecord{
+			"a": {RunID: "run-a", Address: "a:1"}, "me": {RunID: "run-me", Address: "me:1"}, "b": {RunID: "run-b", Address: "b:1"},
+			"c": {RunID: "run-c", Address: "c:1"}}},
+		LiveAgents: map[string]cluster.MemberKey{"b": {Session: "b's", RunID: "run-new", Address: "new:1"},
+			"x": {Session: "x's", RunID: "run-x", Address: "x:1"}}}
 	want := []takeover.RecordedPeer{ // the recorded ones but us, where their agents say that they are
 		{ID: "a", Address: "a:1"},
 		{ID: "b", Address: "new:1", Session: "b's"},

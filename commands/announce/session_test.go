@@ -122,7 +122,8 @@ func TestPriorSession(t *testing.T) {
 		{"it holds the lock", clustertest.Situation(), "a", "a's", true},
 		{"it has a key", clustertest.Situation(), "me", "mine", false},
 		{"it has neither", clustertest.Situation(), "b", "", false},
-		{"the lock is free", clustertest.Situation(clustertest.LockFree, func(k *cluster.Snapshot) { k.View.Holder = "a" }), "a", "a's", false},
+		{"the lock is free", clustertest.Situation(clustertest.LockFree, func(k *cluster.Snapshot) { k.View.Holder = "a" }), "a", "a's",
+			false},
 	} {
 		session, holds := priorSession(tt.k.View, tt.id)
 		expect.Equal(t, tt.name, session, tt.want)

@@ -34,12 +34,17 @@ func TestElectionDelay_StillValid(t *testing.T) {
 		want bool
 	}{
 		{"nothing has changed", electionDelay{situation(clustertest.LockFree), begun}, situation(clustertest.LockFree), true},
-		{"another probe", electionDelay{situation(clustertest.LockFree), begun}, situation(clustertest.LockFree, func(k *cluster.Snapshot) { k.Health.Status.Position.Offset = 99 }), true},
+		{"another probe", electionDelay{situation(clustertest.LockFree), begun},
+			situation(clustertest.LockFree, func(k *cluster.Snapshot) { k.Health.Status.Position.Offset = 99 }), true},
 		{"none was begun", electionDelay{}, known.Snapshot{}, false},
-		{"the lock was taken meanwhile", electionDelay{situation(clustertest.LockFree), begun}, situation(clustertest.LockFree, func(k *cluster.Snapshot) { k.View.LockIndex++ }), false},
-		{"our redis was parked", electionDelay{situation(clustertest.LockFree), begun}, situation(clustertest.LockFree, clustertest.ParkedRedis), false},
-		{"the master's agent is back", electionDelay{situation(clustertest.LockFree, left), begun}, situation(clustertest.LockFree, returned), false},
-		{"after an outage of consul", electionDelay{situation(clustertest.LockFree), begun}, situation(clustertest.LockFree, unfresh), false},
+		{"the lock was taken meanwhile", electionDelay{situation(clustertest.LockFree), begun},
+			situation(clustertest.LockFree, func(k *cluster.Snapshot) { k.View.LockIndex++ }), false},
+		{"our redis was parked", electionDelay{situation(clustertest.LockFree), begun},
+			situation(clustertest.LockFree, clustertest.ParkedRedis), false},
+		{"the master's agent is back", electionDelay{situation(clustertest.LockFree, left), begun},
+			situation(clustertest.LockFree, returned), false},
+		{"after an outage of consul", electionDelay{situation(clustertest.LockFree), begun}, situation(clustertest.LockFree, unfresh),
+			false},
 	} {
 		expect.Equal(t, tt.name, tt.of.stillValid(tt.k), tt.want)
 	}
@@ -85,7 +90,8 @@ func TestContender_Turn(t *testing.T) {
 	expect.Equal(t, "just before its turn", c.turn(k, 1, now.Add(cluster.Stagger-1)), 1)
 	expect.Equal(t, "after it", c.turn(k, 1, now.Add(cluster.Stagger+1)), 0)
 	expect.Equal(t, "one of a far rank looks again before", bare().turn(k, 100, now), takeover.ProbeInterval)
-	expect.Equal(t, "another lock begins another wait", c.turn(situation(clustertest.LockFree), 1, now.Add(time.Hour)), min(cluster.Stagger, takeover.ProbeInterval))
+	expect.Equal(t, "another lock begins another wait", c.turn(situation(clustertest.LockFree), 1, now.Add(time.Hour)),
+		min(cluster.Stagger, takeover.ProbeInterval))
 }
 
 func TestContender_Candidacy(t *testing.T) {
@@ -106,7 +112,8 @@ func TestContender_Candidacy(t *testing.T) {
 		expect.Equal(t, "before a cluster is founded", got.BootstrapDelay, 2*time.Second)
 		expect.Equal(t, "eligible", got.Eligibility, cluster.RecordedOnly)
 		<-time.After(1)
-		got = c.candidacy(situation(clustertest.LockFree, returned, func(s *cluster.Snapshot) { s.ConsulUpSince = k.ConsulUpSince }), survey.Result{})
+		got = c.candidacy(situation(clustertest.LockFree, returned, func(s *cluster.Snapshot) { s.ConsulUpSince = k.ConsulUpSince }),
+			survey.Result{})
 		expect.Equal(t, "the master's agent is back", got.MasterReturned, true)
 		expect.Equal(t, "long after consul's outage", got.ConsulSettling, false)
 		got = c.candidacy(situation(clustertest.LockFree, func(k *cluster.Snapshot) { k.ConsulDown = true }), survey.Result{})

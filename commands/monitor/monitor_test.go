@@ -124,7 +124,8 @@ func TestMonitor_Target(t *testing.T) {
 		{"the master that it follows", false, clustertest.Situation(), "a"},
 		{"parked", false, clustertest.Situation(clustertest.ParkedRedis), ""},
 		{"parked, with early takeover", true, clustertest.Situation(clustertest.ParkedRedis), "a"},
-		{"of another, with early takeover", true, clustertest.Situation(func(k *cluster.Snapshot) { k.Health.Status.MasterAddr = "10.0.0.7:6379" }), ""},
+		{"of another, with early takeover", true,
+			clustertest.Situation(func(k *cluster.Snapshot) { k.Health.Status.MasterAddr = "10.0.0.7:6379" }), ""},
 		{"no master is published", true, clustertest.Situation(clustertest.NoState, clustertest.ParkedRedis), ""},
 		{"we are published", true, clustertest.Situation(clustertest.PublishedOwn, clustertest.ParkedRedis), ""},
 	} {
