@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"resec/commands/expect"
 	"resec/scripts/lab"
 )
 
@@ -15,34 +16,34 @@ import (
 func TestAgent_UnderACLs(t *testing.T) {
 	t.Parallel()
 	c, err := lab.ForTest(t).StartConsul("own", lab.Deny)
-	ok(t, err)
+	expect.OK(t, err)
 	k := clusterOn(t, c, 2)
 	policy := strings.NewReplacer(`"resec/`, `"`+k.Name+`/`, `"redis-`, `"`+k.Name+`-`).Replace(lab.Readme(t, "hcl policy"))
 	token := func(name, rules string) string {
 		_, _, err := c.Client.ACL().PolicyCreate(&api.ACLPolicy{Name: name, Rules: rules}, nil)
-		ok(t, err)
+		expect.OK(t, err)
 		tok, _, err := c.Client.ACL().TokenCreate(&api.ACLToken{Policies: []*api.ACLTokenPolicyLink{{Name: name}}}, nil)
-		ok(t, err)
+		expect.OK(t, err)
 		return tok.SecretID
 	}
 	k.Env = append(k.Env, "CONSUL_HTTP_TOKEN="+token("whole", policy))
-	ok(t, k.Go())
+	expect.OK(t, k.Go())
 	m, err := k.Master()
-	ok(t, err)
+	expect.OK(t, err)
 	k.Redis[m].Kill()
-	ok(t, k.Settled(10*time.Second))
-	ok(t, k.Redis[m].Restart())
-	ok(t, k.Settled(10*time.Second))
+	expect.OK(t, k.Settled(10*time.Second))
+	expect.OK(t, k.Redis[m].Restart())
+	expect.OK(t, k.Settled(10*time.Second))
 	out, stderr, code, err := k.Run(0, "", "status")
 	if err != nil || code != 0 {
 		t.Errorf("status: exit %d: %v\n%s%s", code, err, out, stderr)
 	}
-	ok(t, k.Stop())
+	expect.OK(t, k.Stop())
 
 	k.Env[len(k.Env)-1] = "CONSUL_HTTP_TOKEN=" + token("no-key", strings.NewReplacer("key_prefix", "event_prefix", "key ",
 		"event ").Replace(policy))
 	p, err := k.Resec("denied", 0, "agent")
-	ok(t, err)
+	expect.OK(t, err)
 	lab.Eventually(t, 10*time.Second, func() error { return p.Said("lacks permission 'key:") })
 	p.Signal(syscall.SIGTERM)
 	exits(t, p, 0)
@@ -52,9 +53,9 @@ func TestAgent_UnderACLs(t *testing.T) {
 func TestAgent_FailedStepIsLogged(t *testing.T) {
 	t.Parallel()
 	k := cluster(t, 2, "--user", "default", "on", "nopass", "~*", "&*", "+@all", "-replicaof", "-slaveof")
-	ok(t, k.Agent(0))
+	expect.OK(t, k.Agent(0))
 	lab.Eventually(t, 10*time.Second, func() error { return k.Agents[0].Said("event=promoted") })
-	ok(t, k.Agent(1))
+	expect.OK(t, k.Agent(1))
 	lab.Eventually(t, 10*time.Second, func() error { return k.Agents[1].Said("event=park_own_failed") })
 	lab.Eventually(t, 10*time.Second, func() error { return k.Agents[1].Said("event=redis_waits") })
 	if n := strings.Count(k.Agents[1].Output(), "event=park_own_failed"); n != 1 {

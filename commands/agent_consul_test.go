@@ -11,13 +11,14 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"resec/commands/expect"
 	"resec/scripts/lab"
 )
 
 func TestAgent_ConsulStoppedAndBack(t *testing.T) {
 	t.Parallel()
 	c, err := lab.ForTest(t).StartConsul("own", nil)
-	ok(t, err)
+	expect.OK(t, err)
 	k, m := started(t, clusterOn(t, c, 2))
 	c.Kill()
 	back := time.Now().Add(10 * time.Second)
@@ -30,49 +31,49 @@ func TestAgent_ConsulStoppedAndBack(t *testing.T) {
 		}
 		return nil
 	})
-	ok(t, c.Start())
-	ok(t, c.Ready(t.Context()))
-	ok(t, k.Settled(15*time.Second))
+	expect.OK(t, c.Start())
+	expect.OK(t, c.Ready(t.Context()))
+	expect.OK(t, k.Settled(15*time.Second))
 	if n, err := k.Master(); err != nil || n != m {
 		t.Errorf("an outage of consul changed the master from m%d to m%d: %v", m, n, err)
 	}
-	ok(t, k.Stop())
+	expect.OK(t, k.Stop())
 }
 
 func TestAgent_LeavesWhileConsulIsDown(t *testing.T) {
 	t.Parallel()
 	c, err := lab.ForTest(t).StartConsul("own", nil)
-	ok(t, err)
+	expect.OK(t, err)
 	k := clusterOn(t, c, 1)
-	ok(t, k.Go())
+	expect.OK(t, k.Go())
 	c.Kill()
-	ok(t, k.Stop())
-	ok(t, k.Redis[0].IsMaster(0))
+	expect.OK(t, k.Stop())
+	expect.OK(t, k.Redis[0].IsMaster(0))
 }
 
 func TestAgent_StartedWhileConsulIsDown(t *testing.T) {
 	t.Parallel()
 	c, err := lab.ForTest(t).StartConsul("own", nil)
-	ok(t, err)
+	expect.OK(t, err)
 	k := clusterOn(t, c, 1)
 	if _, err := k.Redis[0].Do("SET", "k", "v"); err != nil {
 		t.Fatal(err)
 	}
 	before, err := k.Redis[0].Do("INFO", "commandstats")
-	ok(t, err)
+	expect.OK(t, err)
 	c.Kill()
-	ok(t, k.Agent(0))
+	expect.OK(t, k.Agent(0))
 	lab.Eventually(t, 5*time.Second, func() error { return k.Agents[0].Said("cannot read the node name from the consul agent") })
 	after, err := k.Redis[0].Do("INFO", "commandstats")
-	ok(t, err)
+	expect.OK(t, err)
 	for _, cmd := range []string{"cmdstat_replicaof", "cmdstat_config|set", "cmdstat_slaveof"} {
 		if strings.Contains(after, cmd) && !strings.Contains(before, cmd) {
 			t.Errorf("the agent ran %s while Consul was down", cmd)
 		}
 	}
-	ok(t, c.Start())
-	ok(t, k.Settled(15*time.Second))
-	ok(t, k.Stop())
+	expect.OK(t, c.Start())
+	expect.OK(t, k.Settled(15*time.Second))
+	expect.OK(t, k.Stop())
 }
 
 // Consul loses all its data, with sessions, lock and state, and its index falls.
@@ -80,17 +81,17 @@ func TestAgent_ConsulLosesItsData(t *testing.T) {
 	t.Parallel()
 	l := lab.ForTest(t)
 	c, err := l.StartConsul("own", nil)
-	ok(t, err)
+	expect.OK(t, err)
 	for i := range 200 {
 		_, err := c.Client.KV().Put(kvPair(fmt.Sprint("lab/", i), ""), nil)
-		ok(t, err)
+		expect.OK(t, err)
 	}
 	k, m := started(t, clusterOn(t, c, 2))
 	c.Kill()
-	ok(t, os.RemoveAll(filepath.Join(l.Dir, "own")))
-	ok(t, c.Start())
-	ok(t, c.Ready(t.Context()))
-	ok(t, k.Settled(15*time.Second))
+	expect.OK(t, os.RemoveAll(filepath.Join(l.Dir, "own")))
+	expect.OK(t, c.Start())
+	expect.OK(t, c.Ready(t.Context()))
+	expect.OK(t, k.Settled(15*time.Second))
 	if n, err := k.Master(); err != nil || n != m {
 		t.Errorf("the master changed from m%d to m%d: %v", m, n, err)
 	}
@@ -99,7 +100,7 @@ func TestAgent_ConsulLosesItsData(t *testing.T) {
 			t.Errorf("agent %d adopted its lost session %d times", i, n)
 		}
 	}
-	ok(t, k.Stop())
+	expect.OK(t, k.Stop())
 }
 
 // An operator deletes the state, deletes the lock, overwrites the lock, and deletes both. Consul's index of the keys falls.
@@ -114,7 +115,7 @@ func TestAgent_KeysDeletedByHand(t *testing.T) {
 		// Consul wakes no query for this: it is seen when the blocking query returns, after 10 s to 10.6 s.
 		func() error { _, err := kv.DeleteTree(k.Name+"/", nil); return err },
 	} {
-		ok(t, del())
+		expect.OK(t, del())
 		lab.Eventually(t, 20*time.Second, func() error {
 			out, _, code, err := k.Run(m, "", "status")
 			if err == nil && code != 0 {
@@ -123,11 +124,11 @@ func TestAgent_KeysDeletedByHand(t *testing.T) {
 			return err
 		})
 	}
-	ok(t, k.Settled(5*time.Second))
+	expect.OK(t, k.Settled(5*time.Second))
 	if n, err := k.Master(); err != nil || n != m {
 		t.Errorf("the master changed from m%d to m%d: %v", m, n, err)
 	}
-	ok(t, k.Stop())
+	expect.OK(t, k.Stop())
 }
 
 // A master whose session is destroyed acquires the lock again. Nothing changes in Redis or in the catalogue.
@@ -146,8 +147,8 @@ func TestAgent_LostSessionMovesNothing(t *testing.T) {
 		}
 		return k.Agents[m].Said("term=2")
 	})
-	ok(t, k.Settled(5*time.Second))
-	ok(t, k.Stop())
+	expect.OK(t, k.Settled(5*time.Second))
+	expect.OK(t, k.Stop())
 }
 
 // A late registration lists the master as a replica, after Consul or the network hung.
@@ -155,9 +156,9 @@ func TestAgent_OldRegistrationComesLate(t *testing.T) {
 	t.Parallel()
 	k, m := started(t, cluster(t, 2))
 	entries, err := k.Entries(k.Name+"-master", "")
-	ok(t, err)
+	expect.OK(t, err)
 	s := entries[0].Service
-	ok(t, k.Consul.Client.Agent().ServiceRegister(&api.AgentServiceRegistration{ID: s.ID, Name: k.Name + "-slave",
+	expect.OK(t, k.Consul.Client.Agent().ServiceRegister(&api.AgentServiceRegistration{ID: s.ID, Name: k.Name + "-slave",
 		Address: s.Address, Port: s.Port,
 		Meta: map[string]string{"id": fmt.Sprint("m", m), "term": "0"}}))
 	lab.Eventually(t, 10*time.Second, func() error {
@@ -167,6 +168,6 @@ func TestAgent_OldRegistrationComesLate(t *testing.T) {
 		}
 		return err
 	})
-	ok(t, k.Settled(5*time.Second))
-	ok(t, k.Stop())
+	expect.OK(t, k.Settled(5*time.Second))
+	expect.OK(t, k.Stop())
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"resec/commands/expect"
 	"resec/scripts/lab"
 )
 
@@ -14,20 +15,20 @@ func TestAgent_MasterKilled(t *testing.T) {
 	t.Parallel()
 	k, m := started(t, cluster(t, 3))
 	k.Redis[m].Kill()
-	ok(t, k.Settled(10*time.Second))
-	ok(t, k.Redis[m].Restart())
-	ok(t, k.Settled(10*time.Second))
-	ok(t, k.Stop())
+	expect.OK(t, k.Settled(10*time.Second))
+	expect.OK(t, k.Redis[m].Restart())
+	expect.OK(t, k.Settled(10*time.Second))
+	expect.OK(t, k.Stop())
 }
 
 // A supervisor restarts a master at once, without its data. The replicas keep theirs.
 func TestAgent_MasterRestartedEmptyAtOnce(t *testing.T) {
 	t.Parallel()
 	k := cluster(t, 3)
-	ok(t, k.Go())
+	expect.OK(t, k.Go())
 	for round := range 3 {
 		m, err := k.Master()
-		ok(t, err)
+		expect.OK(t, err)
 		for i := range 100 {
 			if _, err := k.Redis[m].Do("SET", fmt.Sprint("k", round, "-", i), "v"); err != nil {
 				t.Fatal(err)
@@ -37,15 +38,15 @@ func TestAgent_MasterRestartedEmptyAtOnce(t *testing.T) {
 			t.Fatalf("%s replicas have acknowledged the keys: %v", n, err)
 		}
 		k.Redis[m].Kill()
-		ok(t, k.Redis[m].Restart())
-		ok(t, k.Settled(10*time.Second))
+		expect.OK(t, k.Redis[m].Restart())
+		expect.OK(t, k.Settled(10*time.Second))
 		for _, r := range k.Redis {
 			if n, err := r.Do("DBSIZE"); err != nil || n != fmt.Sprint(100*(round+1)+1) { // and the key of the lab
 				t.Fatalf("round %d: %s has %s keys: %v", round, r.Name, n, err)
 			}
 		}
 	}
-	ok(t, k.Stop())
+	expect.OK(t, k.Stop())
 }
 
 func TestAgent_MasterKilledWithItsAgent(t *testing.T) {
@@ -53,11 +54,11 @@ func TestAgent_MasterKilledWithItsAgent(t *testing.T) {
 	k, m := started(t, cluster(t, 3))
 	k.Agents[m].Kill()
 	k.Redis[m].Kill()
-	ok(t, k.Settled(15*time.Second))
-	ok(t, k.Redis[m].Restart())
-	ok(t, k.Agent(m))
-	ok(t, k.Settled(10*time.Second))
-	ok(t, k.Stop())
+	expect.OK(t, k.Settled(15*time.Second))
+	expect.OK(t, k.Redis[m].Restart())
+	expect.OK(t, k.Agent(m))
+	expect.OK(t, k.Settled(10*time.Second))
+	expect.OK(t, k.Stop())
 }
 
 func TestAgent_MastersAgentLeaves(t *testing.T) {
@@ -70,7 +71,7 @@ func TestAgent_MastersAgentLeaves(t *testing.T) {
 	lab.Eventually(t, 10*time.Second, func() error {
 		return errors.Join(k.Redis[1-m].IsMaster(1), k.Redis[m].Follows(k.Redis[1-m]))
 	})
-	ok(t, k.Stop())
+	expect.OK(t, k.Stop())
 }
 
 // After a planned restart of agent and Redis the member is deregistered, and its AOF starts an unknown replication ID. It is
@@ -88,12 +89,12 @@ func TestAgent_LeavesAndComesBackWithItsAOF(t *testing.T) {
 				t.Fatalf("the agent exited with %d: %v", code, err)
 			}
 			_, err := k.Redis[i].Stop(syscall.SIGTERM)
-			ok(t, err)
-			ok(t, k.Settled(10*time.Second))
-			ok(t, k.Redis[i].Restart())
-			ok(t, k.Agent(i))
-			ok(t, k.Settled(15*time.Second))
-			ok(t, k.Stop())
+			expect.OK(t, err)
+			expect.OK(t, k.Settled(10*time.Second))
+			expect.OK(t, k.Redis[i].Restart())
+			expect.OK(t, k.Agent(i))
+			expect.OK(t, k.Settled(15*time.Second))
+			expect.OK(t, k.Stop())
 		})
 	}
 }
@@ -102,11 +103,11 @@ func TestAgent_KilledAndRestarted(t *testing.T) {
 	t.Parallel()
 	k, m := started(t, cluster(t, 2))
 	k.Agents[m].Kill()
-	ok(t, k.Agent(m))
+	expect.OK(t, k.Agent(m))
 	lab.Eventually(t, 5*time.Second, func() error { return k.Agents[m].Said("adopted the predecessor's session") })
-	ok(t, k.Settled(5*time.Second))
+	expect.OK(t, k.Settled(5*time.Second))
 	if n, err := k.Master(); err != nil || n != m {
 		t.Errorf("the master changed from m%d to m%d: %v", m, n, err)
 	}
-	ok(t, k.Stop())
+	expect.OK(t, k.Stop())
 }

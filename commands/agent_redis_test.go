@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"resec/commands/expect"
 	"resec/scripts/lab"
 )
 
@@ -23,11 +24,11 @@ func TestAgent_RedisUnhealthyAndBack(t *testing.T) {
 		}
 		return err
 	})
-	ok(t, k.Agents[m].Said("redis is unhealthy"))
+	expect.OK(t, k.Agents[m].Said("redis is unhealthy"))
 	k.Redis[m].Thaw()
-	ok(t, k.Settled(10*time.Second))
-	ok(t, k.Agents[m].Said("redis is healthy"))
-	ok(t, k.Stop())
+	expect.OK(t, k.Settled(10*time.Second))
+	expect.OK(t, k.Agents[m].Said("redis is healthy"))
+	expect.OK(t, k.Stop())
 }
 
 // A Redis that is busy with a script answers BUSY, so its agent keeps the lock.
@@ -45,22 +46,22 @@ func TestAgent_RedisBusy(t *testing.T) {
 	if err := <-script; err == nil {
 		t.Error("the script was not killed")
 	}
-	ok(t, k.Settled(5*time.Second))
+	expect.OK(t, k.Settled(5*time.Second))
 	if n, err := k.Master(); err != nil || n != m || strings.Contains(k.Agents[m].Output(), "unhealthy") {
 		t.Errorf("m%d is master instead of the busy redis, or that was called unhealthy: %v", n, err)
 	}
-	ok(t, k.Stop())
+	expect.OK(t, k.Stop())
 }
 
 func TestAgent_RedisAbsentAtStart(t *testing.T) {
 	t.Parallel()
 	k := cluster(t, 1)
 	k.Redis[0].Kill()
-	ok(t, k.Agent(0))
+	expect.OK(t, k.Agent(0))
 	lab.Eventually(t, 5*time.Second, func() error { return k.Agents[0].Said("redis is unhealthy") })
-	ok(t, k.Redis[0].Restart())
-	ok(t, k.Settled(10*time.Second))
-	ok(t, k.Stop())
+	expect.OK(t, k.Redis[0].Restart())
+	expect.OK(t, k.Settled(10*time.Second))
+	expect.OK(t, k.Stop())
 }
 
 // A connection that is closed is no proof that Redis is down.
@@ -75,7 +76,7 @@ func TestAgent_ConnectionsKilled(t *testing.T) {
 				}
 			}
 		}
-		ok(t, k.Redis[m].IsMaster(1))
+		expect.OK(t, k.Redis[m].IsMaster(1))
 	}
 	for _, r := range k.Redis {
 		if _, err := r.Do("CONFIG", "SET", "timeout", "1"); err != nil {
@@ -92,7 +93,7 @@ func TestAgent_ConnectionsKilled(t *testing.T) {
 		}
 		return nil
 	})
-	ok(t, k.Settled(5*time.Second))
+	expect.OK(t, k.Settled(5*time.Second))
 	for _, p := range k.Agents {
 		for _, moved := range []string{"no longer master", "the master is gone", "unhealthy"} {
 			if strings.Contains(p.Output(), moved) {
@@ -100,7 +101,7 @@ func TestAgent_ConnectionsKilled(t *testing.T) {
 			}
 		}
 	}
-	ok(t, k.Stop())
+	expect.OK(t, k.Stop())
 }
 
 // Agents and replicas authenticate with a password. A wrong one is logged, and changes nothing. No log shows the password.
@@ -108,7 +109,7 @@ func TestAgent_Password(t *testing.T) {
 	t.Parallel()
 	k := cluster(t, 2, "--requirepass", "secret")
 	k.Env = append(k.Env, "REDIS_PASSWORD=wrong")
-	ok(t, k.Agent(0))
+	expect.OK(t, k.Agent(0))
 	lab.Eventually(t, 10*time.Second, func() error { return k.Agents[0].Said("WRONGPASS") })
 	if code, err := k.Agents[0].Stop(syscall.SIGTERM); err != nil || code != 0 {
 		t.Fatalf("exit %d: %v", code, err)
@@ -117,15 +118,15 @@ func TestAgent_Password(t *testing.T) {
 	k.Env[len(k.Env)-1] = "REDIS_PASSWORD=secret"
 	_, m := started(t, k)
 	k.Redis[m].Kill()
-	ok(t, k.Settled(10*time.Second))
-	ok(t, k.Redis[m].Restart())
-	ok(t, k.Settled(10*time.Second))
+	expect.OK(t, k.Settled(10*time.Second))
+	expect.OK(t, k.Redis[m].Restart())
+	expect.OK(t, k.Settled(10*time.Second))
 	for _, p := range k.Agents {
 		if strings.Contains(p.Output(), "secret") {
 			t.Errorf("%s logs the password:\n%s", p.Name, p.Output())
 		}
 	}
-	ok(t, k.Stop())
+	expect.OK(t, k.Stop())
 }
 
 // If the password is changed and the agents do not have it, the master stays master.
@@ -135,31 +136,31 @@ func TestAgent_RedisLetsNobodyIn(t *testing.T) {
 	until := time.Now().Add(4 * time.Second) // longer than the TTL of a check
 	for _, r := range k.Redis {
 		_, err := r.Do("CONFIG", "SET", "requirepass", "changed") // the connection of the test stays open
-		ok(t, err)
+		expect.OK(t, err)
 		_, err = r.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-		ok(t, err)
+		expect.OK(t, err)
 	}
 	lab.Eventually(t, 10*time.Second, func() error {
-		ok(t, k.Redis[m].Is("role", "master"))
+		expect.OK(t, k.Redis[m].Is("role", "master"))
 		_, err := k.Redis[m].Do("SET", "k", "v")
-		ok(t, err)
+		expect.OK(t, err)
 		if time.Now().Before(until) {
 			return errors.New("the agents are denied access")
 		}
 		return nil
 	})
-	ok(t, k.Agents[m].Said("event=redis_access_denied"))
+	expect.OK(t, k.Agents[m].Said("event=redis_access_denied"))
 	e, err := k.Consul.Entries(k.Name+"-master", "")
 	if err != nil || len(e) != 1 || e[0].Checks.AggregatedStatus() != "passing" {
 		t.Errorf("the master is not listed: %d entries, %v", len(e), err)
 	}
 	for _, r := range k.Redis {
 		_, err := r.Do("CONFIG", "SET", "requirepass", "")
-		ok(t, err)
+		expect.OK(t, err)
 	}
-	ok(t, k.Settled(15*time.Second))
+	expect.OK(t, k.Settled(15*time.Second))
 	if n, err := k.Master(); err != nil || n != m {
 		t.Errorf("the master changed from m%d to m%d: %v", m, n, err)
 	}
-	ok(t, k.Stop())
+	expect.OK(t, k.Stop())
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"resec/commands/expect"
 	"resec/scripts/lab"
 )
 
@@ -16,8 +17,8 @@ func TestAgent_OneMasterAndTheOthersFollow(t *testing.T) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()
 			k := cluster(t, n)
-			ok(t, k.Go())
-			ok(t, k.Stop())
+			expect.OK(t, k.Go())
+			expect.OK(t, k.Stop())
 			for _, role := range []string{"-master", "-slave"} {
 				if e, err := k.Consul.Entries(k.Name+role, ""); err != nil || len(e) != 0 {
 					t.Errorf("still in the catalogue: %v %v", e, err)
@@ -35,7 +36,7 @@ func TestAgent_OneServiceWithTags(t *testing.T) {
 	k := cluster(t, 2)
 	k.Env = append(k.Env, "CONSUL_SERVICE_NAME="+k.Name, "MASTER_TAGS=primary,rw", "SLAVE_TAGS=replica,ro")
 	for i := range k.Redis {
-		ok(t, k.Agent(i))
+		expect.OK(t, k.Agent(i))
 	}
 	tagged := func(tag, addr string) error {
 		e, err := k.Consul.Entries(k.Name, tag)
@@ -55,14 +56,14 @@ func TestAgent_OneServiceWithTags(t *testing.T) {
 	}
 	lab.Eventually(t, 15*time.Second, func() error { return errors.Join(settled(), k.Recorded()) })
 	m, err := k.Master()
-	ok(t, err)
+	expect.OK(t, err)
 	k.Redis[m].Kill()
 	lab.Eventually(t, 10*time.Second, func() error {
 		return errors.Join(k.Redis[1-m].Is("role", "master"), tagged("primary", k.Redis[1-m].Addr))
 	})
-	ok(t, k.Redis[m].Restart())
+	expect.OK(t, k.Redis[m].Restart())
 	lab.Eventually(t, 10*time.Second, settled)
-	ok(t, k.Stop())
+	expect.OK(t, k.Stop())
 }
 
 // Each form of an announced address is that of the master once.
@@ -72,7 +73,7 @@ func TestAgent_AnnounceAddresses(t *testing.T) {
 	k := cluster(t, 0)
 	port := func(host string) int {
 		p, err := lab.FreePort(host)
-		ok(t, err)
+		expect.OK(t, err)
 		return p
 	}
 	p0, p1, p2 := port(c.Host), port("127.0.0.1"), port("::1")
@@ -82,30 +83,30 @@ func TestAgent_AnnounceAddresses(t *testing.T) {
 		{fmt.Sprintf("[::1]:%d", p2), fmt.Sprintf("[::1]:%d", p2)},         // IPv6
 	} {
 		r, err := k.StartRedisAt(fmt.Sprintf("r%d", i), a.redis)
-		ok(t, err)
+		expect.OK(t, err)
 		if strings.Contains(a.announce, ":") {
 			r.Announced = a.announce
 		}
 		k.Redis = append(k.Redis, r)
 		k.Agents = append(k.Agents, nil)
 		bin, err := lab.Resec()
-		ok(t, err)
+		expect.OK(t, err)
 		// Without a subcommand resec runs the agent.
 		k.Agents[i], err = k.Start(fmt.Sprintf("agent%d", i), append(k.Env, "REDIS_ADDR="+a.redis, "ANNOUNCE_ADDR="+a.announce),
 			bin)
-		ok(t, err)
+		expect.OK(t, err)
 	}
 	linked := func() error { _, err := k.Linked(); return errors.Join(err, k.Recorded()) }
 	for range k.Redis {
 		lab.Eventually(t, 15*time.Second, linked)
 		m, err := k.Master()
-		ok(t, err)
+		expect.OK(t, err)
 		k.Redis[m].Kill()
 		lab.Eventually(t, 10*time.Second, linked)
-		ok(t, k.Redis[m].Restart())
+		expect.OK(t, k.Redis[m].Restart())
 	}
 	lab.Eventually(t, 10*time.Second, linked)
-	ok(t, k.Stop())
+	expect.OK(t, k.Stop())
 }
 
 // A Redis with replica-priority 0 replicates, and is never promoted.
@@ -121,9 +122,9 @@ func TestAgent_PriorityZero(t *testing.T) {
 	}
 	k.Redis[1].Kill()
 	lab.Eventually(t, 5*time.Second, func() error { return k.Agents[0].Said("its replica-priority is 0") })
-	ok(t, k.Redis[0].Is("role", "slave"))
-	ok(t, k.Redis[1].Restart())
-	ok(t, k.Stop())
+	expect.OK(t, k.Redis[0].Is("role", "slave"))
+	expect.OK(t, k.Redis[1].Restart())
+	expect.OK(t, k.Stop())
 }
 
 // A master that an operator makes a replica becomes master again.
@@ -133,6 +134,6 @@ func TestAgent_DemotedByHand(t *testing.T) {
 	if _, err := k.Redis[m].Do("REPLICAOF", "127.0.0.1", "1"); err != nil {
 		t.Fatal(err)
 	}
-	ok(t, k.Settled(10*time.Second))
-	ok(t, k.Stop())
+	expect.OK(t, k.Settled(10*time.Second))
+	expect.OK(t, k.Stop())
 }

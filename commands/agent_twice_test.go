@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"resec/commands/expect"
 	"resec/scripts/lab"
 )
 
@@ -15,31 +16,31 @@ func TestAgent_TwoClustersOnOneConsulAgent(t *testing.T) {
 	t.Parallel()
 	a := cluster(t, 2)
 	b, err := lab.ForTest(t).NewCluster(a.Consul, a.Name+"-b", 2)
-	ok(t, err)
-	ok(t, a.Go())
-	ok(t, b.Go())
-	ok(t, a.Settled(5*time.Second))
-	ok(t, a.Stop())
-	ok(t, b.Settled(5*time.Second))
-	ok(t, b.Stop())
+	expect.OK(t, err)
+	expect.OK(t, a.Go())
+	expect.OK(t, b.Go())
+	expect.OK(t, a.Settled(5*time.Second))
+	expect.OK(t, a.Stop())
+	expect.OK(t, b.Settled(5*time.Second))
+	expect.OK(t, b.Stop())
 }
 
 func TestAgent_TwoClustersOnOneLockKey(t *testing.T) {
 	t.Parallel()
 	a := cluster(t, 1)
-	ok(t, a.Go())
+	expect.OK(t, a.Go())
 	b, err := lab.ForTest(t).NewCluster(a.Consul, a.Name+"-b", 1)
-	ok(t, err)
+	expect.OK(t, err)
 	b.Env = append(b.Env, "CONSUL_LOCK_KEY="+a.Name+"/.lock")
-	ok(t, b.Agent(0))
+	expect.OK(t, b.Agent(0))
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if code, err := b.Agents[0].Wait(ctx); err != nil || code != 1 {
 		t.Errorf("exit code %d: %v\n%s", code, err, b.Agents[0].Output())
 	}
-	ok(t, b.Agents[0].Said("two clusters need two CONSUL_LOCK_KEYs"))
-	ok(t, a.Settled(5*time.Second))
-	ok(t, a.Stop())
+	expect.OK(t, b.Agents[0].Said("two clusters need two CONSUL_LOCK_KEYs"))
+	expect.OK(t, a.Settled(5*time.Second))
+	expect.OK(t, a.Stop())
 }
 
 // Two agents for one Redis start at the same time: one works, the other waits. An agent with another id for that Redis waits,
@@ -50,7 +51,7 @@ func TestAgent_TwoAtOnce(t *testing.T) {
 	var both []*lab.Process
 	for i := range 2 {
 		p, err := k.Resec(fmt.Sprint("twin", i), 0, "agent")
-		ok(t, err)
+		expect.OK(t, err)
 		both = append(both, p)
 	}
 	one := func() error {
@@ -71,7 +72,7 @@ func TestAgent_TwoAtOnce(t *testing.T) {
 	lab.Eventually(t, 10*time.Second, one)
 	lab.Eventually(t, 10*time.Second, func() error { _, err := k.Consul.Lookup(t.Context(), k.Name+"-master"); return err })
 	other, err := k.Resec("other", 0, "agent", "-member-id=other")
-	ok(t, err)
+	expect.OK(t, err)
 	lab.Eventually(t, 10*time.Second, func() error { return other.Said("is that of the live member") })
 	for _, p := range append(both, other) {
 		p.Signal(syscall.SIGTERM)
@@ -82,18 +83,18 @@ func TestAgent_TwoAtOnce(t *testing.T) {
 func TestAgent_TwoMembersOfOneName(t *testing.T) {
 	t.Parallel()
 	k := cluster(t, 2)
-	ok(t, k.Agent(0))
+	expect.OK(t, k.Agent(0))
 	lab.Eventually(t, 10*time.Second, func() error { _, err := k.Consul.Lookup(t.Context(), k.Name+"-master"); return err })
 	bin, err := lab.Resec()
-	ok(t, err)
+	expect.OK(t, err)
 	second, err := k.Start("second", append(append(k.Env, k.RedisEnv(1)...), "MEMBER_ID=m0"), bin)
-	ok(t, err)
+	expect.OK(t, err)
 	lab.Eventually(t, 10*time.Second, func() error { return second.Said(`MEMBER_ID \"m0\" is also that of the live service`) })
 	second.Signal(syscall.SIGTERM)
 	exits(t, second, 0)
-	ok(t, k.Redis[0].IsMaster(0))
-	ok(t, k.Redis[1].Is("role", "master")) // not changed
-	ok(t, k.Stop())
+	expect.OK(t, k.Redis[0].IsMaster(0))
+	expect.OK(t, k.Redis[1].Is("role", "master")) // not changed
+	expect.OK(t, k.Stop())
 }
 
 // A second agent for one Redis waits, and exits without changing anything; so does one that announces the address of another
@@ -101,12 +102,12 @@ func TestAgent_TwoMembersOfOneName(t *testing.T) {
 func TestAgent_SecondOneWaits(t *testing.T) {
 	t.Parallel()
 	k := cluster(t, 3)
-	ok(t, k.Agent(0))
+	expect.OK(t, k.Agent(0))
 	lab.Eventually(t, 10*time.Second, func() error { _, err := k.Consul.Lookup(t.Context(), k.Name+"-master"); return err })
 	second, err := k.Resec("again", 0, "agent")
-	ok(t, err)
+	expect.OK(t, err)
 	wrongAddr, err := k.Resec("wrong-addr", 1, "agent", "-announce-addr", k.Redis[2].Addr, "-member-id=wrong-addr")
-	ok(t, err)
+	expect.OK(t, err)
 	lab.Eventually(t, 10*time.Second, func() error {
 		return errors.Join(second.Said("manages this redis already"), wrongAddr.Said("leads to another redis than REDIS_ADDR"))
 	})
@@ -118,5 +119,5 @@ func TestAgent_SecondOneWaits(t *testing.T) {
 	if err != nil || addr != k.Redis[0].Addr {
 		t.Errorf("the master is at %s: %v", addr, err)
 	}
-	ok(t, k.Stop())
+	expect.OK(t, k.Stop())
 }

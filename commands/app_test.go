@@ -12,13 +12,14 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"resec/commands"
+	"resec/commands/expect"
 	"resec/scripts/lab"
 )
 
 func TestCommandLine(t *testing.T) {
 	t.Parallel()
 	bin, err := lab.Resec()
-	ok(t, err)
+	expect.OK(t, err)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
@@ -33,7 +34,7 @@ func TestCommandLine(t *testing.T) {
 func TestREADME_ListsTheVariables(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile(filepath.Join(lab.Root(), "README.md"))
-	ok(t, err)
+	expect.OK(t, err)
 	var listed []string
 	row := regexp.MustCompile("(?m)^\\| `-([a-z-]+)` \\| (?:`([A-Z_]+)`|–) \\| (?:`([^`]+)`|–) \\|")
 	for _, m := range row.FindAllStringSubmatch(string(data), -1) {
@@ -68,7 +69,7 @@ func TestREADME_ListsTheVariables(t *testing.T) {
 func TestREADME_ListsTheExitCodes(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile(filepath.Join(lab.Root(), "README.md"))
-	ok(t, err)
+	expect.OK(t, err)
 	for _, line := range []string{"| 0 | done", "| 1 | bad usage", "| 2 | the handler", "| 3 | the lock",
 		"| 4 | `elect -timeout`"} {
 		if !strings.Contains(string(data), "\n"+line) {

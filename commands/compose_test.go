@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"resec/commands/expect"
 	"resec/handlers"
 	"resec/scripts/lab"
 )
@@ -18,7 +19,7 @@ func TestCompose_ShellScriptSurvivesTheMastersDeath(t *testing.T) {
 	script := lab.Readme(t, "sh compose")
 	for i := range k.Redis {
 		p, err := k.Script(fmt.Sprintf("compose%d", i), i, script)
-		ok(t, err)
+		expect.OK(t, err)
 		k.Agents[i] = p
 	}
 	settled := func() error {
@@ -34,36 +35,36 @@ func TestCompose_ShellScriptSurvivesTheMastersDeath(t *testing.T) {
 	}
 	lab.Eventually(t, 15*time.Second, settled)
 	m, err := k.Master()
-	ok(t, err)
+	expect.OK(t, err)
 	k.Redis[m].Kill()
 	lab.Eventually(t, 15*time.Second, settled)
-	ok(t, k.Redis[m].Restart())
+	expect.OK(t, k.Redis[m].Restart())
 	lab.Eventually(t, 15*time.Second, settled)
 	for _, p := range k.Agents {
 		if code, err := p.Stop(syscall.SIGTERM); err != nil || code != 0 {
 			t.Errorf("%s ended with %d: %v", p.Name, code, err)
 		}
-		ok(t, p.Sane())
+		expect.OK(t, p.Sane())
 	}
 }
 
 func TestCompose_StockConsulLockAndWatch(t *testing.T) {
 	t.Parallel()
 	k := cluster(t, 2)
-	ok(t, k.Redis[1].Is("role", "master"))
+	expect.OK(t, k.Redis[1].Is("role", "master"))
 	w, err := k.Script("watch", 1, "exec consul watch -type=service -service="+k.Name+"-master 'resec replicate'")
-	ok(t, err)
+	expect.OK(t, err)
 	_, err = k.Redis[0].Do("REPLICAOF", "127.0.0.1", "1")
-	ok(t, err)
+	expect.OK(t, err)
 	l, err := k.Script("lock", 0, "exec consul lock "+k.Name+" 'resec promote && echo promoted && sleep 1000'")
-	ok(t, err)
+	expect.OK(t, err)
 	lab.Eventually(t, 10*time.Second, func() error { return l.Said("promoted") })
-	ok(t, k.Redis[0].IsMaster(0))
+	expect.OK(t, k.Redis[0].IsMaster(0))
 	register(t, k, k.Redis[0], "1", "")
 	lab.Eventually(t, 10*time.Second, func() error { return k.Redis[1].Follows(k.Redis[0]) })
 	var r handlers.Result
 	out, _, code, err := k.Run(0, "", "promote")
-	ok(t, err)
+	expect.OK(t, err)
 	if err := json.Unmarshal([]byte(out), &r); err != nil || code != 0 || r.Role != "master" || r.Changed {
 		t.Errorf("promote again: exit %d, %s: %v", code, out, err)
 	}

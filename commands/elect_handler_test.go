@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"resec/commands/expect"
 	"resec/scripts/lab"
 )
 
@@ -22,9 +23,9 @@ func TestElect_CustomHandlerGetsPromoteAndFence(t *testing.T) {
 	t.Parallel()
 	k := cluster(t, 1)
 	h := filepath.Join(k.Dir, "handler")
-	ok(t, os.WriteFile(h, fmt.Appendf(nil, recording, k.Dir), 0o755))
+	expect.OK(t, os.WriteFile(h, fmt.Appendf(nil, recording, k.Dir), 0o755))
 	e, err := k.Resec("elect", 0, "elect", h)
-	ok(t, err)
+	expect.OK(t, err)
 	events := func(want string) func() error {
 		return func() error {
 			data, _ := os.ReadFile(filepath.Join(k.Dir, "events"))
@@ -38,19 +39,19 @@ func TestElect_CustomHandlerGetsPromoteAndFence(t *testing.T) {
 	lab.Eventually(t, 10*time.Second, func() error { _, err := k.Consul.Lookup(t.Context(), k.Name+"-master"); return err })
 	destroySession(t, k)
 	exits(t, e, 3)
-	ok(t, events(`{"type":"fence","term":1,"reason":"the lock is lost: `)())
+	expect.OK(t, events(`{"type":"fence","term":1,"reason":"the lock is lost: `)())
 	if entries, err := k.Consul.Entries(k.Name+"-master", ""); err != nil || len(entries) > 0 {
 		t.Errorf("%d entries are still in the catalogue: %v", len(entries), err)
 	}
 	pids, err := os.ReadFile(filepath.Join(k.Dir, "pids"))
-	ok(t, err)
+	expect.OK(t, err)
 	grandchildren := strings.Fields(string(pids))
 	if len(grandchildren) != 2 {
 		t.Fatalf("grandchildren: %q", grandchildren)
 	}
 	for _, p := range grandchildren {
 		pid, err := strconv.Atoi(p)
-		ok(t, err)
+		expect.OK(t, err)
 		lab.Eventually(t, 2*time.Second, func() error {
 			if alive(pid) {
 				return fmt.Errorf("grandchild %d is alive", pid)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"resec/commands/expect"
 	"resec/commands/lock"
 	"resec/scripts/lab"
 )
@@ -20,7 +21,7 @@ func TestElect_BuiltinPromotesAndRegisters(t *testing.T) {
 	t.Parallel()
 	k := cluster(t, 2)
 	e, err := k.Resec("elect0", 0, "elect")
-	ok(t, err)
+	expect.OK(t, err)
 	master := func(addr string) func() error {
 		return func() error {
 			got, err := k.Consul.Lookup(t.Context(), k.Name+"-master")
@@ -32,7 +33,7 @@ func TestElect_BuiltinPromotesAndRegisters(t *testing.T) {
 	}
 	lab.Eventually(t, 10*time.Second, master(k.Redis[0].Addr))
 	pair, _, err := k.Consul.Client.KV().Get(k.Name+"/.lock", nil)
-	ok(t, err)
+	expect.OK(t, err)
 	if pair.Flags != lock.Flag || string(pair.Value) != "m0" {
 		t.Errorf("the lock has flags %#x and value %q", pair.Flags, pair.Value)
 	}
@@ -41,7 +42,7 @@ func TestElect_BuiltinPromotesAndRegisters(t *testing.T) {
 	}
 	// The second member takes over with the data of the first, which is fenced when its elect exits.
 	e2, err := k.Resec("elect1", 1, "elect")
-	ok(t, err)
+	expect.OK(t, err)
 	lab.Eventually(t, 5*time.Second, func() error { return e2.Said("the lock is held by m0") })
 	e.Signal(syscall.SIGTERM)
 	exits(t, e, 0)
@@ -60,7 +61,7 @@ func TestElect_LeavesWhenRedisDies(t *testing.T) {
 	t.Parallel()
 	k := cluster(t, 1)
 	e, err := k.Resec("elect", 0, "elect")
-	ok(t, err)
+	expect.OK(t, err)
 	lab.Eventually(t, 10*time.Second, func() error { return k.Redis[0].IsMaster(0) })
 	lab.Eventually(t, 10*time.Second, func() error { return e.Said("promoted") })
 	k.Redis[0].Kill()
@@ -76,9 +77,9 @@ func TestElect_LeavesWhenRedisIsNoLongerItsMaster(t *testing.T) {
 		func() error { _, err := k.Redis[1].Do("REPLICAOF", "127.0.0.1", "1"); return err },
 	} {
 		e, err := k.Resec(fmt.Sprintf("elect%d", i), i, "elect", "-consul-lock-key="+fmt.Sprint(k.Name, i))
-		ok(t, err)
+		expect.OK(t, err)
 		lab.Eventually(t, 10*time.Second, func() error { return e.Said("promoted") })
-		ok(t, demote())
+		expect.OK(t, demote())
 		exits(t, e, 3)
 	}
 }
@@ -86,10 +87,10 @@ func TestElect_LeavesWhenRedisIsNoLongerItsMaster(t *testing.T) {
 func TestElect_FencesAtTheEndOfTheLease(t *testing.T) {
 	t.Parallel()
 	c, err := lab.ForTest(t).StartConsul("own", nil)
-	ok(t, err)
+	expect.OK(t, err)
 	k := clusterOn(t, c, 1)
 	e, err := k.Resec("elect", 0, "elect")
-	ok(t, err)
+	expect.OK(t, err)
 	lab.Eventually(t, 10*time.Second, func() error { return e.Said("promoted") })
 	c.Freeze()
 	defer c.Thaw()
@@ -101,7 +102,7 @@ func TestElect_FencesAtTheEndOfTheLease(t *testing.T) {
 		return nil
 	})
 	exits(t, e, 3)
-	ok(t, e.Said("the lease is over"))
+	expect.OK(t, e.Said("the lease is over"))
 }
 
 // From the loss of the lock on the check is not passing, however long the fence takes.
@@ -110,7 +111,7 @@ func TestElect_CheckIsNotPassingDuringTheFence(t *testing.T) {
 	k := cluster(t, 1)
 	fencing := filepath.Join(k.Dir, "fencing")
 	e, err := k.Resec("elect", 0, "elect", "grep -q promote || { touch "+fencing+"; sleep 3; }")
-	ok(t, err)
+	expect.OK(t, err)
 	lab.Eventually(t, 10*time.Second, func() error { _, err := k.Consul.Lookup(t.Context(), k.Name+"-master"); return err })
 	destroySession(t, k)
 	lab.Eventually(t, 10*time.Second, func() error { _, err := os.Stat(fencing); return err })
@@ -135,7 +136,7 @@ func TestElect_Flags(t *testing.T) {
 	k := cluster(t, 1)
 	name := k.Name + "-named"
 	e, err := k.Resec("elect", 0, "elect", "-register=false", "-name="+name, "-log-level=ERROR", "-verbose")
-	ok(t, err)
+	expect.OK(t, err)
 	lab.Eventually(t, 10*time.Second, func() error { return e.Said("promoted") }) // a message at DEBUG or INFO, which -verbose shows
 	sessions, _, err := k.Consul.Client.Session().List(nil)
 	if err != nil || !strings.Contains(fmt.Sprint(names(sessions)), name) {

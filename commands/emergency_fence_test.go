@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"resec/commands/expect"
 	"resec/handlers/redis"
 	"resec/scripts/lab"
 )
@@ -18,14 +19,14 @@ func TestEmergencyFence(t *testing.T) {
 		end  func(*testing.T, *lab.Redis)
 	}{
 		{"on the open connection", true, func(*testing.T, *lab.Redis) {}},
-		{"on a new connection", false, func(t *testing.T, r *lab.Redis) { ok(t, do(r, "CLIENT", "KILL", "TYPE", "normal")) }},
+		{"on a new connection", false, func(t *testing.T, r *lab.Redis) { expect.OK(t, do(r, "CLIENT", "KILL", "TYPE", "normal")) }},
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			r, err := lab.ForTest(t).StartRedis("frozen", "--requirepass", "secret")
-			ok(t, err)
+			expect.OK(t, err)
 			opt := redis.Options{Addr: r.Addr, Login: redis.StaticLogin("", "secret"), Name: "resec:test", Timeout: time.Second}
 			fence := redis.NewEmergencyFence(opt)
-			ok(t, fence.Connect(t.Context()))
+			expect.OK(t, fence.Connect(t.Context()))
 			v.end(t, r)
 			r.Freeze()
 			if err := fence.Send(t.Context()); (err == nil) != v.want {
@@ -34,7 +35,7 @@ func TestEmergencyFence(t *testing.T) {
 			fence.Close()
 			r.Thaw()
 			s, err := redis.Open(t.Context(), opt)
-			ok(t, err)
+			expect.OK(t, err)
 			defer s.Close()
 			lab.Eventually(t, 5*time.Second, func() error {
 				st, err := s.Status(context.Background())

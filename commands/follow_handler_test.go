@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"resec/commands/expect"
 	"resec/handlers"
 	"resec/scripts/lab"
 )
@@ -20,7 +21,7 @@ func TestFollow_CustomHandler(t *testing.T) {
 	k := cluster(t, 2)
 	h := filepath.Join(k.Dir, "handler")
 	// Its second call fails, and its fourth starts a grandchild and does not return.
-	ok(t, os.WriteFile(h, []byte(`#!/bin/sh
+	expect.OK(t, os.WriteFile(h, []byte(`#!/bin/sh
 n=$(cat n 2>/dev/null || echo 0); n=$((n + 1)); echo $n > n
 cat > event.$n; echo "$CONSUL_INDEX" > index.$n
 [ $n = 2 ] && exit 1
@@ -28,7 +29,7 @@ cat > event.$n; echo "$CONSUL_INDEX" > index.$n
 exit 0
 `), 0o755))
 	f, err := k.Resec("follow", 1, "follow", h)
-	ok(t, err)
+	expect.OK(t, err)
 	entries := func(n int) ([]handlers.Entry, error) {
 		data, err := os.ReadFile(fmt.Sprintf("%s/event.%d", k.Dir, n))
 		if err != nil {
@@ -81,7 +82,7 @@ func TestFollow_LeavesNothingRunning(t *testing.T) {
 	t.Parallel()
 	k := cluster(t, 1)
 	f, err := k.Resec("follow", 0, "follow", "sleep 1000 & echo $! >> pids")
-	ok(t, err)
+	expect.OK(t, err)
 	var pids []string
 	for n := 1; n <= 3; n++ {
 		register(t, k, k.Redis[0], fmt.Sprint(n), "")
@@ -108,10 +109,10 @@ func TestFollow_GivesWhatConsulWatchGives(t *testing.T) {
 	k := cluster(t, 1)
 	register(t, k, k.Redis[0], "1", "an output")
 	f, err := k.Resec("follow", 0, "follow", "cat > ours.new && mv ours.new ours")
-	ok(t, err)
+	expect.OK(t, err)
 	w, err := k.Script("watch", 0,
 		"exec consul watch -type=service -service="+k.Name+"-master 'cat > theirs.new && mv theirs.new theirs'")
-	ok(t, err)
+	expect.OK(t, err)
 	lab.Eventually(t, 10*time.Second, func() error {
 		ours, err1 := os.ReadFile(k.Dir + "/ours")
 		theirs, err2 := os.ReadFile(k.Dir + "/theirs")
@@ -126,5 +127,5 @@ func TestFollow_GivesWhatConsulWatchGives(t *testing.T) {
 	f.Signal(syscall.SIGTERM)
 	exits(t, f, 0)
 	_, err = w.Stop(syscall.SIGINT)
-	ok(t, err)
+	expect.OK(t, err)
 }

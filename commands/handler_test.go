@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"resec/commands/expect"
 	"resec/handlers"
 	"resec/scripts/lab"
 )
@@ -20,7 +21,7 @@ func TestHandlers_OneByOne(t *testing.T) {
 	handle := func(stdin string, args ...string) handlers.Result {
 		t.Helper()
 		out, stderr, code, err := k.Run(0, stdin, args...)
-		ok(t, err)
+		expect.OK(t, err)
 		var r handlers.Result
 		if err := json.Unmarshal([]byte(out), &r); err != nil || code != 0 {
 			t.Fatalf("%v: exit %d, %q: %v\n%s", args, code, out, err, stderr)
@@ -28,7 +29,7 @@ func TestHandlers_OneByOne(t *testing.T) {
 		return r
 	}
 	run, err := a.Info("run_id")
-	ok(t, err)
+	expect.OK(t, err)
 	same := func(what string, got, want handlers.Result) {
 		t.Helper()
 		want.Redis, want.RunID = a.Addr, run
@@ -43,14 +44,14 @@ func TestHandlers_OneByOne(t *testing.T) {
 		Master: b.Addr})
 	same("promote", handle(`{"type":"promote","term":3}`, "promote"), handlers.Result{Handler: "promote", Role: "master",
 		Changed: true})
-	ok(t, a.IsMaster(0))
+	expect.OK(t, a.IsMaster(0))
 	same("fence", handle("", "fence"), handlers.Result{Handler: "fence", Role: "master", Changed: true})
 	if _, err := a.Do("SET", "k", "v"); err == nil || !strings.HasPrefix(err.Error(), "NOREPLICAS") {
 		t.Errorf("a write on a fenced redis got %v", err)
 	}
 	same("fence again", handle("", "fence"), handlers.Result{Handler: "fence", Role: "master"})
 	same("promote a fenced one", handle("", "promote"), handlers.Result{Handler: "promote", Role: "master", Changed: true})
-	ok(t, a.IsMaster(0))
+	expect.OK(t, a.IsMaster(0))
 	same("replicate itself", handle("", "replicate", a.Addr), handlers.Result{Handler: "replicate", Role: "master",
 		Reason: "it is the master itself"})
 	if r := handle("[]", "replicate"); r.Changed || r.Reason != "there is no master" {
@@ -68,7 +69,7 @@ func TestHandlers_OpenPipe(t *testing.T) {
 		{`echo`, `"handler":"promote"`},
 	} {
 		p, err := k.Script(fmt.Sprintf("pipe%d", len(c.stdin)), 0, "{ "+c.stdin+"; } | resec promote")
-		ok(t, err)
+		expect.OK(t, err)
 		lab.Eventually(t, 4*time.Second, func() error { return p.Said(c.want) })
 		p.Kill()
 	}
@@ -84,7 +85,7 @@ func TestHandlers_FenceKeepsTheOperatorsValue(t *testing.T) {
 		}
 	}
 	out, err := k.Redis[0].Do("INFO", "replication")
-	ok(t, err)
+	expect.OK(t, err)
 	if !strings.Contains(out, "min_slaves_good_slaves") {
 		t.Errorf("min-replicas-to-write is not restored:\n%s", out)
 	}
@@ -102,7 +103,7 @@ func TestHandlers_RefuseAndFail(t *testing.T) {
 		}
 	}
 	_, err := k.Redis[2].Do("REPLICAOF", "127.0.0.1", "1")
-	ok(t, err)
+	expect.OK(t, err)
 	dead := lab.Host() + ":6379"
 	for _, c := range []struct {
 		name, stdin string
@@ -127,7 +128,7 @@ func TestHandlers_RefuseAndFail(t *testing.T) {
 			t.Errorf("%s: exit %d, want %d: %v\n%s%s", c.name, code, c.code, err, stdout, stderr)
 		}
 	}
-	ok(t, k.Redis[0].Is("role", "master"))
+	expect.OK(t, k.Redis[0].Is("role", "master"))
 	if n, err := k.Redis[0].Do("GET", "k3"); err != nil || n != "v" {
 		t.Errorf("a key was lost: %v", err)
 	}
@@ -149,9 +150,9 @@ func TestStatus(t *testing.T) {
 		}
 	}
 	status(2, "no master: none was ever published")
-	ok(t, k.Go())
+	expect.OK(t, k.Go())
 	m, err := k.Master()
-	ok(t, err)
+	expect.OK(t, err)
 	status(0, "healthy: master m"+string(rune('0'+m))+", term 1, 1 streaming replicas", "held", "up", "passing")
 	k.Agents[1-m].Kill()
 	k.Redis[1-m].Kill()
@@ -168,7 +169,7 @@ func TestStatus(t *testing.T) {
 		r.Members[0].Role != "unknown" {
 		t.Errorf("exit %d, %+v: %v", code, r, err)
 	}
-	ok(t, err)
+	expect.OK(t, err)
 	if _, stderr, code, err := k.Run(0, "", "status", "-http-addr", lab.Host()+":8500"); err != nil || code != 3 ||
 		!strings.Contains(stderr, "connection refused") {
 		t.Errorf("without consul: exit %d: %v\n%s", code, err, stderr)

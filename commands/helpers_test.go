@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"resec/commands/expect"
 	"resec/scripts/lab"
 )
 
@@ -21,19 +22,19 @@ func exits(t *testing.T, p *lab.Process, want int) {
 	if code, err := p.Wait(ctx); err != nil || code != want {
 		t.Fatalf("%s exited with %d, want %d: %v\n%s", p.Name, code, want, err, p.Output())
 	}
-	ok(t, p.Sane())
+	expect.OK(t, p.Sane())
 }
 
 // destroySession destroys the session that holds the cluster's lock.
 func destroySession(t *testing.T, k *lab.Cluster) {
 	t.Helper()
 	pair, _, err := k.Consul.Client.KV().Get(k.Name+"/.lock", nil)
-	ok(t, err)
+	expect.OK(t, err)
 	if pair == nil || pair.Session == "" {
 		t.Fatal("the lock is free")
 	}
 	_, err = k.Consul.Client.Session().Destroy(pair.Session, nil)
-	ok(t, err)
+	expect.OK(t, err)
 }
 
 // alive reports whether a process exists and is no zombie.

@@ -7,27 +7,29 @@ import (
 	"testing"
 	"time"
 
+	"resec/commands/expect"
 	"resec/scripts/lab"
 )
 
-const newerVersionText = "the state was written by a newer resec: its version is 2, this resec knows version 1; upgrade resec on this host"
+const newerVersionText = "the state was written by a newer resec: its version is 2, this resec knows version 1; " +
+	"upgrade resec on this host"
 
 // A state of a newer version is left alone by every program: by agents that run, which keep their Redis as it is, by one that
 // starts, by elect, and by an operator's commands. Once the state can be read again the agents continue.
 func TestNewerVersion_IsLeftAlone(t *testing.T) {
 	t.Parallel()
 	k := cluster(t, 2)
-	ok(t, k.Agent(0))
-	ok(t, k.Agent(1))
-	ok(t, k.Settled(15*time.Second))
+	expect.OK(t, k.Agent(0))
+	expect.OK(t, k.Agent(1))
+	expect.OK(t, k.Settled(15*time.Second))
 	m, err := k.Master()
-	ok(t, err)
+	expect.OK(t, err)
 	kv, key := k.Consul.Client.KV(), k.Name+"/.lock"+"/state"
 	before, _, err := kv.Get(key, nil)
-	ok(t, err)
+	expect.OK(t, err)
 	newer := strings.Replace(string(before.Value), `"version":1`, `"version":2`, 1)
 	_, err = kv.Put(kvPair(key, newer), nil)
-	ok(t, err)
+	expect.OK(t, err)
 	replica := 1 - m
 	lab.Eventually(t, 5*time.Second, func() error { return k.Agents[replica].Said(newerVersionText) })
 	for _, args := range [][]string{{"elect", "-timeout=5s"}, {"failover", "-to", "m1", "-force"}, {"switchover"},
@@ -37,60 +39,60 @@ func TestNewerVersion_IsLeftAlone(t *testing.T) {
 		}
 	}
 	k.Agents[replica].Kill()
-	ok(t, k.Agent(replica))
+	expect.OK(t, k.Agent(replica))
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if code, err := k.Agents[replica].Wait(ctx); err != nil || code != 1 {
 		t.Errorf("an agent that starts exits with %d: %v", code, err)
 	}
-	ok(t, k.Agents[replica].Said(newerVersionText))
+	expect.OK(t, k.Agents[replica].Said(newerVersionText))
 	if _, err := k.Redis[m].Do("SET", "k", "v"); err != nil {
 		t.Errorf("the master refuses writes: %v", err)
 	}
-	ok(t, k.Redis[replica].Is("role", "slave"))
+	expect.OK(t, k.Redis[replica].Is("role", "slave"))
 	if after, _, err := kv.Get(key, nil); err != nil || string(after.Value) != newer {
 		t.Errorf("the state is now %s: %v", after.Value, err)
 	}
 	_, err = kv.Put(kvPair(key, string(before.Value)), nil)
-	ok(t, err)
+	expect.OK(t, err)
 	healthy := func() int { return strings.Count(k.Agents[replica].Output(), "event=redis_healthy") }
 	were := healthy()
-	ok(t, k.Agent(replica))
+	expect.OK(t, k.Agent(replica))
 	lab.Eventually(t, 15*time.Second, func() error { // it streamed without its agent, too
 		if healthy() == were {
 			return errors.New("the agent has not started")
 		}
 		return nil
 	})
-	ok(t, k.Settled(15*time.Second))
-	ok(t, k.Stop())
+	expect.OK(t, k.Settled(15*time.Second))
+	expect.OK(t, k.Stop())
 }
 
 // A Redis that restarts as a master while the state is of a newer version is parked, although nothing is written to Consul.
 func TestNewerVersion_ParksUnelectedMaster(t *testing.T) {
 	t.Parallel()
 	k := cluster(t, 2)
-	ok(t, k.Agent(0))
-	ok(t, k.Agent(1))
-	ok(t, k.Settled(15*time.Second))
+	expect.OK(t, k.Agent(0))
+	expect.OK(t, k.Agent(1))
+	expect.OK(t, k.Settled(15*time.Second))
 	m, err := k.Master()
-	ok(t, err)
+	expect.OK(t, err)
 	kv, key := k.Consul.Client.KV(), k.Name+"/.lock"+"/state"
 	before, _, err := kv.Get(key, nil)
-	ok(t, err)
+	expect.OK(t, err)
 	newer := strings.Replace(string(before.Value), `"version":1`, `"version":2`, 1)
 	_, err = kv.Put(kvPair(key, newer), nil)
-	ok(t, err)
+	expect.OK(t, err)
 	replica := 1 - m
 	lab.Eventually(t, 5*time.Second, func() error { return k.Agents[replica].Said(newerVersionText) })
 	k.Redis[replica].Kill()
-	ok(t, k.Redis[replica].Start())
+	expect.OK(t, k.Redis[replica].Start())
 	lab.Eventually(t, 15*time.Second, func() error { return k.Redis[replica].Is("role", "slave", "master_port", "1") })
 	if after, _, err := kv.Get(key, nil); err != nil || string(after.Value) != newer {
 		t.Errorf("the state is now %s: %v", after.Value, err)
 	}
 	_, err = kv.Put(kvPair(key, string(before.Value)), nil)
-	ok(t, err)
-	ok(t, k.Settled(15*time.Second))
-	ok(t, k.Stop())
+	expect.OK(t, err)
+	expect.OK(t, k.Settled(15*time.Second))
+	expect.OK(t, k.Stop())
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"resec/commands"
+	"resec/commands/expect"
 	"resec/scripts/lab"
 )
 
@@ -44,10 +45,10 @@ func TestStatus_WatchWithoutConsul(t *testing.T) {
 	t.Parallel()
 	t.Run("through a pipe", func(t *testing.T) {
 		r, w, err := os.Pipe()
-		ok(t, err)
+		expect.OK(t, err)
 		defer r.Close()
 		defer w.Close()
-		ok(t, r.SetReadDeadline(time.Now().Add(20*time.Second)))
+		expect.OK(t, r.SetReadDeadline(time.Now().Add(20*time.Second)))
 		lines := bufio.NewReader(r)
 		watchStatus(t, w, func() {
 			for _, want := range []string{"unknown: cannot read the cluster from consul: ", "",
@@ -60,10 +61,10 @@ func TestStatus_WatchWithoutConsul(t *testing.T) {
 	})
 	t.Run("as JSON, one document a line", func(t *testing.T) {
 		r, w, err := os.Pipe()
-		ok(t, err)
+		expect.OK(t, err)
 		defer r.Close()
 		defer w.Close()
-		ok(t, r.SetReadDeadline(time.Now().Add(20*time.Second)))
+		expect.OK(t, r.SetReadDeadline(time.Now().Add(20*time.Second)))
 		lines := bufio.NewReader(r)
 		watchStatus(t, w, func() {
 			for range 2 {
@@ -72,7 +73,7 @@ func TestStatus_WatchWithoutConsul(t *testing.T) {
 					Verdict string
 				}
 				l, err := lines.ReadString('\n')
-				ok(t, err)
+				expect.OK(t, err)
 				if err := json.Unmarshal([]byte(l), &doc); err != nil || doc.Code != 3 ||
 					!strings.Contains(doc.Verdict, "connection refused") {
 					t.Errorf("got %q: %v", l, err)
@@ -86,7 +87,7 @@ func TestStatus_WatchWithoutConsul(t *testing.T) {
 			got := make([]byte, 0, 4096)
 			for strings.Count(string(got), "\x1b[H\x1b[2Junknown: ") < 2 {
 				n, err := screen.Read(got[len(got):cap(got)])
-				ok(t, err)
+				expect.OK(t, err)
 				got = got[:len(got)+n]
 			}
 		})
@@ -98,15 +99,15 @@ func terminal(t *testing.T) (screen io.Reader, shell *os.File) {
 	t.Helper()
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC,
 		0) // non-blocking, so that a read has a deadline
-	ok(t, err)
-	ok(t, unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0))
+	expect.OK(t, err)
+	expect.OK(t, unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0))
 	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	ok(t, err)
+	expect.OK(t, err)
 	master := os.NewFile(uintptr(fd), "ptmx")
 	t.Cleanup(func() { _ = master.Close() })
-	ok(t, master.SetReadDeadline(time.Now().Add(20*time.Second)))
+	expect.OK(t, master.SetReadDeadline(time.Now().Add(20*time.Second)))
 	shell, err = os.OpenFile(fmt.Sprint("/dev/pts/", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	ok(t, err)
+	expect.OK(t, err)
 	t.Cleanup(func() { _ = shell.Close() })
 	return master, shell
 }

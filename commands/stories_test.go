@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"resec/commands/expect"
 	"resec/scripts/lab"
 )
 
@@ -60,7 +61,7 @@ func clusterOn(t *testing.T, c *lab.Consul, n int, redisArgs ...string) *lab.Clu
 	t.Helper()
 	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
 	k, err := lab.ForTest(t).NewCluster(c, name, n, redisArgs...)
-	ok(t, err)
+	expect.OK(t, err)
 	t.Cleanup(func() {
 		for _, a := range k.Agents {
 			if t.Failed() && a != nil {
@@ -71,18 +72,11 @@ func clusterOn(t *testing.T, c *lab.Consul, n int, redisArgs ...string) *lab.Clu
 	return k
 }
 
-func ok(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // started starts the agents of a cluster, and waits until one Redis is master; m is its index.
 func started(t *testing.T, k *lab.Cluster) (_ *lab.Cluster, m int) {
 	t.Helper()
-	ok(t, k.Go())
+	expect.OK(t, k.Go())
 	m, err := k.Master()
-	ok(t, err)
+	expect.OK(t, err)
 	return k, m
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/expect"
 	"resec/commands/lock"
 )
 
@@ -20,10 +21,10 @@ func TestAgents_ConsulIsDown(t *testing.T) {
 	master, _ := g.settled()
 	term := g.view().State.Term()
 	master.link.cut()
-	ok(t, master.stop())
-	ok(t, master.said("handover_impossible"))
-	ok(t, master.said("guard_left_behind"))
-	equal(t, "guard", master.status().MinReplicas, 1)
+	expect.OK(t, master.stop())
+	expect.OK(t, master.said("handover_impossible"))
+	expect.OK(t, master.said("guard_left_behind"))
+	expect.Equal(t, "guard", master.status().MinReplicas, 1)
 	master.link.mend()
 	master.log.reset()
 	master.start()
@@ -31,8 +32,8 @@ func TestAgents_ConsulIsDown(t *testing.T) {
 	if m, _ := g.settled(); m != master {
 		t.Fatalf("%s is the master", m.id)
 	}
-	equal(t, "term", g.view().State.Term(), term)
-	ok(t, master.stop())
+	expect.Equal(t, "term", g.view().State.Term(), term)
+	expect.OK(t, master.stop())
 	g.leavesNothing(master)
 }
 
@@ -55,13 +56,13 @@ func TestAgents_EarlyTakeover(t *testing.T) {
 	next := g.view().State.Master.ID
 	for _, m := range g.members {
 		if m.id == next {
-			ok(t, m.said("elected_early"))
+			expect.OK(t, m.said("elected_early"))
 		} else if m != master {
-			ok(t, m.said("master_down"))
+			expect.OK(t, m.said("master_down"))
 		}
 	}
 	master.link.mend()
-	ok(t, master.redis.Restart())
+	expect.OK(t, master.redis.Restart())
 	g.settled()
 }
 
@@ -98,10 +99,10 @@ func TestAgents_WithoutAGuard(t *testing.T) {
 	g.settled()
 	m.link.cut()
 	m.saying("lease_over_fenced")
-	equal(t, "fenced", m.status().Fenced(), true)
+	expect.Equal(t, "fenced", m.status().Fenced(), true)
 	m.link.mend()
 	g.settled()
-	ok(t, m.stop())
+	expect.OK(t, m.stop())
 	g.leavesNothing(m)
 }
 
@@ -118,10 +119,10 @@ func TestAgents_SuccessorThatHangs(t *testing.T) {
 			master.start()
 			g.settled()
 			s, err := lock.NewSession(t.Context(), g.consul.Client, lock.SessionOptions{Name: "hangs", TTL: time.Minute})
-			ok(t, err)
+			expect.OK(t, err)
 			l := g.lock
 			l.Member = dead.id
-			ok(t, l.PutMember(t.Context(), cluster.MemberKey{Session: s.ID, RunID: dead.status().RunID, Address: dead.redis.Addr}))
+			expect.OK(t, l.PutMember(t.Context(), cluster.MemberKey{Session: s.ID, RunID: dead.status().RunID, Address: dead.redis.Addr}))
 			g.eventually(func() error { // an agent waits for that, too, before its Redis follows
 				if _, recorded := master.known.Load().View.State.Members[dead.id]; !recorded {
 					return fmt.Errorf("%s is not recorded", dead.id)
@@ -143,19 +144,19 @@ func TestAgents_SuccessorThatHangs(t *testing.T) {
 				master.saying("lock_transferred")
 				master.do("CONFIG", "SET", "min-replicas-to-write", "2147483647")
 			}
-			ok(t, <-stopped)
+			expect.OK(t, <-stopped)
 			if tt.begins {
-				ok(t, master.said("handover_failed"))
-				equal(t, "holder", g.view().Holder, dead.id)
-				ok(t, s.Destroy(t.Context()))
+				expect.OK(t, master.said("handover_failed"))
+				expect.Equal(t, "holder", g.view().Holder, dead.id)
+				expect.OK(t, s.Destroy(t.Context()))
 				return
 			}
-			ok(t, master.said("lock_reclaimed"))
-			ok(t, master.said("no_successor"))
-			equal(t, "free", g.view().Free(), true)
-			equal(t, "it is writable", master.status().MinReplicas, 0)
-			equal(t, "it is the master", master.status().Master, true)
-			ok(t, s.Destroy(t.Context()))
+			expect.OK(t, master.said("lock_reclaimed"))
+			expect.OK(t, master.said("no_successor"))
+			expect.Equal(t, "free", g.view().Free(), true)
+			expect.Equal(t, "it is writable", master.status().MinReplicas, 0)
+			expect.Equal(t, "it is the master", master.status().Master, true)
+			expect.OK(t, s.Destroy(t.Context()))
 		})
 	}
 }
@@ -184,8 +185,8 @@ func TestAgents_UnreachableMaster(t *testing.T) {
 		}
 		return nil
 	})
-	ok(t, replica.said("master_unreachable"))
-	equal(t, "the session still held the lock", g.view().State.Why, "")
+	expect.OK(t, replica.said("master_unreachable"))
+	expect.Equal(t, "the session still held the lock", g.view().State.Why, "")
 	master.redis.Thaw()
 	master.link.mend()
 	g.settled()

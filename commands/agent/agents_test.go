@@ -11,6 +11,7 @@ import (
 
 	"resec/commands/catalog"
 	"resec/commands/cluster"
+	"resec/commands/expect"
 )
 
 // The first agent is elected and the others follow; then its Redis dies, and its successor's agent stops, and all of them.
@@ -30,19 +31,20 @@ func TestAgents_Lifecycle(t *testing.T) {
 	if second == first {
 		t.Fatal("a redis that was killed is the master")
 	}
-	ok(t, first.redis.Restart())
+	expect.OK(t, first.redis.Restart())
 	if m, _ := g.settled(); m != second {
 		t.Fatalf("%s is the master", m.id)
 	}
 
-	ok(t, second.stop())
-	ok(t, second.said("handed_over"))
+	expect.OK(t, second.stop())
+	expect.OK(t, second.said("handed_over"))
 	g.leavesNothing(second)
 	third, _ := g.settled()
-	equal(t, "the former master follows", second.status().MasterAddr, third.redis.Addr)
+	expect.Equal(t, "the former master follows", second.status().MasterAddr, third.redis.Addr)
 	changes, err := g.lock.History(t.Context())
-	ok(t, err)
-	for i, want := range []struct{ cause, to string }{{"the first master", first.id}, {cluster.WhyDead, second.id}, {cluster.WhyLeaving, third.id}} {
+	expect.OK(t, err)
+	for i, want := range []struct{ cause, to string }{{"the first master", first.id}, {cluster.WhyDead, second.id},
+		{cluster.WhyLeaving, third.id}} {
 		if i >= len(changes) || changes[i].Cause != want.cause || changes[i].To != want.to || changes[i].Term != uint64(i+1) {
 			t.Errorf("change %d of %+v", i, changes)
 		}
@@ -54,18 +56,18 @@ func TestAgents_Lifecycle(t *testing.T) {
 
 	for _, m := range g.members {
 		if m != third {
-			ok(t, m.stop())
+			expect.OK(t, m.stop())
 			g.leavesNothing(m)
 		}
 	}
-	ok(t, third.stop())
+	expect.OK(t, third.stop())
 	g.leavesNothing(third)
-	ok(t, third.said("no_successor"))
-	equal(t, "the last one stays master", third.status().Master, true)
+	expect.OK(t, third.said("no_successor"))
+	expect.Equal(t, "the last one stays master", third.status().Master, true)
 	v := g.view()
-	equal(t, "the lock is free", v.Free(), true)
-	equal(t, "published guard", v.State.Guard().Replicas, 0)
-	equal(t, "why", v.State.Why, cluster.WhyLeaving)
+	expect.Equal(t, "the lock is free", v.Free(), true)
+	expect.Equal(t, "published guard", v.State.Guard().Replicas, 0)
+	expect.Equal(t, "why", v.State.Why, cluster.WhyLeaving)
 	for _, m := range g.members {
 		m.start()
 	}
@@ -96,16 +98,16 @@ func TestAgents_ChangesByHand(t *testing.T) {
 	master.saying("master_unfenced")
 	unknown.do("REPLICAOF", master.redis.Host, "6379")
 	master.saying("unknown_replica_parked")
-	equal(t, "the unknown one is parked", unknown.status().Parked(), true)
+	expect.Equal(t, "the unknown one is parked", unknown.status().Parked(), true)
 	if m, _ := g.settled(); m != master {
 		t.Fatalf("%s is the master", m.id)
 	}
 
 	service := g.name() + "-master"
 	registration := &api.AgentServiceRegistration{ID: "stale", Name: service, Port: 6379, Meta: catalog.Meta(replica.id, 0, "")}
-	ok(t, g.consul.Client.Agent().ServiceRegister(registration))
+	expect.OK(t, g.consul.Client.Agent().ServiceRegister(registration))
 	master.saying("stale_master_demoted")
-	ok(t, g.consul.Client.Agent().ServiceDeregister("stale"))
+	expect.OK(t, g.consul.Client.Agent().ServiceDeregister("stale"))
 
 	other := g.members[3]
 	other.do("SET", "of", "another cluster")
@@ -116,7 +118,7 @@ func TestAgents_ChangesByHand(t *testing.T) {
 		}
 		return nil
 	})
-	ok(t, other.stop())
+	expect.OK(t, other.stop())
 
 	replica.do("REPLICAOF", "NO", "ONE")
 	replica.saying("started_as_master")
@@ -142,7 +144,7 @@ func TestAgents_Operator(t *testing.T) {
 	ask := func(r cluster.Request) cluster.View {
 		t.Helper()
 		end, err := g.lock.CreateRequest(t.Context(), r)
-		ok(t, err)
+		expect.OK(t, err)
 		var v cluster.View
 		g.eventually(func() error {
 			if v = g.view(); v.Request != nil {
@@ -150,7 +152,7 @@ func TestAgents_Operator(t *testing.T) {
 			}
 			return nil
 		})
-		ok(t, end(t.Context()))
+		expect.OK(t, end(t.Context()))
 		return v
 	}
 	answer := ask(cluster.Request{To: replica.id, Planned: true, DryRun: true}).Answered
@@ -161,20 +163,20 @@ func TestAgents_Operator(t *testing.T) {
 	if answer == nil || answer.Accepted {
 		t.Errorf("the answer is %+v", answer)
 	}
-	equal(t, "new master", ask(cluster.Request{To: replica.id, Planned: true}).State.Master.ID, replica.id)
+	expect.Equal(t, "new master", ask(cluster.Request{To: replica.id, Planned: true}).State.Master.ID, replica.id)
 	if m, _ := g.settled(); m != replica {
 		t.Fatalf("%s is the master", m.id)
 	}
-	equal(t, "new master", ask(cluster.Request{To: master.id}).State.Master.ID, master.id)
+	expect.Equal(t, "new master", ask(cluster.Request{To: master.id}).State.Master.ID, master.id)
 	if m, _ := g.settled(); m != master {
 		t.Fatalf("%s is the master", m.id)
 	}
-	ok(t, replica.said("lock_transferred_for_operator"))
+	expect.OK(t, replica.said("lock_transferred_for_operator"))
 
-	ok(t, g.lock.Pause(t.Context(), cluster.Pause{Until: time.Now().Add(time.Hour), Since: time.Now()}))
+	expect.OK(t, g.lock.Pause(t.Context(), cluster.Pause{Until: time.Now().Add(time.Hour), Since: time.Now()}))
 	master.saying("cluster_paused")
 	unknown, err := g.StartRedis("unknown", "--replicaof", master.redis.Host+" 6379")
-	ok(t, err)
+	expect.OK(t, err)
 	g.eventually(func() error {
 		if n := len(master.report().Redis.Replicas); n != 2 {
 			return fmt.Errorf("%d replicas", n)
@@ -183,12 +185,12 @@ func TestAgents_Operator(t *testing.T) {
 	})
 	g.eventually(func() error { return unknown.Follows(master.redis) }) // nothing is parked in a pause
 	unknown.Kill()
-	ok(t, master.stop())
-	ok(t, master.said("handover_paused"))
+	expect.OK(t, master.stop())
+	expect.OK(t, master.said("handover_paused"))
 	g.leavesNothing(master)
-	equal(t, "it stays master", master.status().Master, true)
-	equal(t, "master", g.view().State.Master.ID, master.id)
-	ok(t, g.lock.Resume(t.Context()))
+	expect.Equal(t, "it stays master", master.status().Master, true)
+	expect.Equal(t, "master", g.view().State.Master.ID, master.id)
+	expect.OK(t, g.lock.Resume(t.Context()))
 	replica.saying("cluster_resumed")
 	if m, _ := g.settled(); m != replica {
 		t.Fatalf("%s is the master", m.id)
@@ -205,12 +207,12 @@ func TestAgents_Twice(t *testing.T) {
 	second := &groupMember{g: g, id: first.id, redis: first.redis}
 	second.start()
 	second.saying("not_started")
-	equal(t, "ready", second.report().Why, notReady)
-	ok(t, second.stop())
+	expect.Equal(t, "ready", second.report().Why, notReady)
+	expect.OK(t, second.stop())
 	if m, _ := g.settled(); m != first {
 		t.Fatalf("%s is the master", m.id)
 	}
-	ok(t, first.stop())
+	expect.OK(t, first.stop())
 	g.leavesNothing(first)
 }
 

@@ -10,9 +10,9 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/commands/expect"
 	"resec/commands/known"
 	"resec/commands/lock"
-	"resec/handlers"
 )
 
 func TestController_Count(t *testing.T) {
@@ -22,12 +22,13 @@ func TestController_Count(t *testing.T) {
 		err  error
 		want int
 	}{
-		{cluster.Follow, failed, 3}, {cluster.Contend, failed, 3}, {cluster.Follow, nil, 0}, {cluster.Lead, nil, 0}, {cluster.Park, nil, 0},
+		{cluster.Follow, failed, 3}, {cluster.Contend, failed, 3}, {cluster.Follow, nil, 0}, {cluster.Lead, nil, 0},
+		{cluster.Park, nil, 0},
 		{cluster.Wait, nil, 2}, {cluster.Ineligible, nil, 2}, {cluster.Contend, nil, 2},
 	} {
 		c := &controller{failures: 2}
 		c.count(tt.todo, outcome{err: tt.err})
-		equal(t, fmt.Sprint(tt.todo, tt.err), c.failures, tt.want)
+		expect.Equal(t, fmt.Sprint(tt.todo, tt.err), c.failures, tt.want)
 	}
 }
 
@@ -35,22 +36,22 @@ func TestController_Count(t *testing.T) {
 func TestController_CountOfATermThatWasWon(t *testing.T) {
 	c := &controller{failures: 2}
 	c.count(cluster.Contend, outcome{ranTerm: true, err: errors.New("failed")})
-	equal(t, "after one that failed", c.failures, 3)
+	expect.Equal(t, "after one that failed", c.failures, 3)
 	c.count(cluster.Contend, outcome{ranTerm: true})
-	equal(t, "after one that did not", c.failures, 0)
+	expect.Equal(t, "after one that did not", c.failures, 0)
 }
 
 func TestController_Begin(t *testing.T) {
 	c := newController(bareAgent())
 	c.failures, c.failedTerm = 3, 4
 	c.begin(situation(clustertest.LockFree), cluster.Follow)
-	equal(t, "failures in the same term", c.failures, 3)
+	expect.Equal(t, "failures in the same term", c.failures, 3)
 	if c.contender.Leaderless.Since.IsZero() {
 		t.Error("the lock is free, and the leaderless period has not begun")
 	}
 	c.begin(leading(), cluster.Lead)
-	equal(t, "failures in another term", c.failures, 0)
-	equal(t, "the term", c.failedTerm, 5)
+	expect.Equal(t, "failures in another term", c.failures, 0)
+	expect.Equal(t, "the term", c.failedTerm, 5)
 }
 
 // After an error only a change in Consul, or a pause that doubles, leads to the next step.
@@ -83,8 +84,8 @@ func TestController_WaitForNext(t *testing.T) {
 					go func() { <-time.After(minStepRetry / 2); c.a.known.Update(tt.change) }()
 				}
 				go func() { <-time.After(time.Hour); c.a.known.Update(tt.change) }()
-				equal(t, "another step", c.waitForNext(t.Context(), k, changed, outcome{again: tt.again, err: tt.err}), true)
-				equal(t, "after", time.Since(began), tt.want)
+				expect.Equal(t, "another step", c.waitForNext(t.Context(), k, changed, outcome{again: tt.again, err: tt.err}), true)
+				expect.Equal(t, "after", time.Since(began), tt.want)
 				<-time.After(2 * time.Hour)
 			})
 		})
@@ -104,8 +105,8 @@ func TestController_WaitForNextAfterAnError(t *testing.T) {
 				k, changed := c.a.known.Watch()
 				began := time.Now()
 				go func() { <-time.After(time.Millisecond); c.a.known.Update(change) }()
-				equal(t, "another step", c.waitForNext(t.Context(), k, changed, outcome{err: errors.New("failed")}), true)
-				equal(t, "after", time.Since(began), time.Millisecond)
+				expect.Equal(t, "another step", c.waitForNext(t.Context(), k, changed, outcome{err: errors.New("failed")}), true)
+				expect.Equal(t, "after", time.Since(began), time.Millisecond)
 			})
 		})
 	}
@@ -113,7 +114,7 @@ func TestController_WaitForNextAfterAnError(t *testing.T) {
 	end()
 	c := newController(bareAgent())
 	k, changed := c.a.known.Watch()
-	equal(t, "a step after the end", c.waitForNext(ended, k, changed, outcome{}), false)
+	expect.Equal(t, "a step after the end", c.waitForNext(ended, k, changed, outcome{}), false)
 }
 
 func TestController_IsNew(t *testing.T) {
@@ -123,10 +124,11 @@ func TestController_IsNew(t *testing.T) {
 		err  error
 		want bool
 	}{
-		{"park", errors.New("a"), true}, {"park", errors.New("a"), false}, {"acquire", errors.New("a"), true}, {"acquire", lock.ErrDenied, true},
+		{"park", errors.New("a"), true}, {"park", errors.New("a"), false}, {"acquire", errors.New("a"), true},
+		{"acquire", lock.ErrDenied, true},
 		{"acquire", lock.ErrDenied, false},
 	} {
-		equal(t, fmt.Sprint(tt.step, tt.err), c.isNew(tt.step, tt.err), tt.want)
+		expect.Equal(t, fmt.Sprint(tt.step, tt.err), c.isNew(tt.step, tt.err), tt.want)
 	}
 }
 
@@ -140,39 +142,7 @@ func TestSetReason(t *testing.T) {
 	default:
 	}
 	a.setReason("it waits")
-	equal(t, "reason", a.known.Load().Reason, "it waits")
+	expect.Equal(t, "reason", a.known.Load().Reason, "it waits")
 	a.setReason("")
-	equal(t, "reason", a.known.Load().Reason, "")
-}
-
-// A text that is logged once must not change from one try to the next.
-func TestFollowFailure(t *testing.T) {
-	refused := fmt.Errorf("%w: its data are newer", handlers.ErrRefused)
-	equal(t, "refused", followFailure(refused), refused.Error())
-	equal(t, "unconfirmed", followFailure(fmt.Errorf("%w: port 34567", errUnconfirmed)), errUnconfirmed.Error())
-	equal(t, "other", followFailure(context.DeadlineExceeded), "it does not answer")
-}
-
-// Nothing is put right on a Redis that is a master, down, or whose cluster is paused: without a server any attempt panics.
-func TestReconcile_LeavesAlone(t *testing.T) {
-	writable := func(k *cluster.Snapshot) { k.Health.Status.ReplicaWritable = true }
-	for name, k := range map[string]known.Snapshot{
-		"a replica as it should be": situation(operators("run-me", 0, 0)),
-		"a master":                  leading(writable),
-		"one that is down":          situation(writable, failing(errors.New("down"))),
-		"one not probed yet":        situation(writable, func(k *cluster.Snapshot) { k.Probed = false }),
-		"in a pause":                situation(writable, func(k *cluster.Snapshot) { k.Paused = true }),
-		"settings not persisted":    situation(operators("run-me", 1, 10)),
-		"a fenced one":              situation(operators("run-me", 1, 10), persisted(1, 10), clustertest.FencedRedis),
-		"another instance":          situation(operators("run-old", 1, 10), persisted(1, 10)),
-	} {
-		t.Run(name, func(*testing.T) { newController(bareAgent()).reconcile(t.Context(), k) })
-	}
-}
-
-// persisted sets the operator's settings as our member key in Consul has them.
-func persisted(replicas, maxLag int) func(*cluster.Snapshot) {
-	return func(k *cluster.Snapshot) {
-		k.View.LiveAgents = map[string]cluster.MemberKey{"me": {Session: "mine", RunID: "run-me", OperatorGuard: cluster.MinReplicas{Replicas: replicas, MaxLag: maxLag}}}
-	}
+	expect.Equal(t, "reason", a.known.Load().Reason, "")
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/expect"
 	"resec/handlers"
 	"resec/handlers/redis"
 	"resec/scripts/lab"
@@ -27,7 +28,7 @@ func (m *groupMember) said(event string) error {
 // eventually waits until the condition holds.
 func (g *group) eventually(look func() error) {
 	g.t.Helper()
-	lab.Eventually(g.t, patience, look)
+	lab.Eventually(g.t, expect.Patience, look)
 }
 
 // saying waits until the agent has logged the event.
@@ -40,7 +41,7 @@ func (m *groupMember) saying(event string) {
 func (g *group) view() cluster.View {
 	g.t.Helper()
 	v, err := g.lock.Read(g.t.Context())
-	ok(g.t, err)
+	expect.OK(g.t, err)
 	return v
 }
 
@@ -86,7 +87,7 @@ func (g *group) look() (master, replica *groupMember, err error) {
 func (g *group) leavesNothing(m *groupMember) {
 	g.t.Helper()
 	s, _, err := g.consul.Client.Session().List(nil)
-	ok(g.t, err)
+	expect.OK(g.t, err)
 	sessions := 0
 	for _, e := range s {
 		if e.Name == g.name() {
@@ -99,7 +100,7 @@ func (g *group) leavesNothing(m *groupMember) {
 			running++
 		}
 	}
-	equal(g.t, "sessions", sessions, running)
+	expect.Equal(g.t, "sessions", sessions, running)
 	if _, _, err := g.consul.Client.Agent().Service(g.name()+"-"+m.id, nil); err == nil {
 		g.t.Errorf("%s is still registered", m.id)
 	}
@@ -110,15 +111,15 @@ func (g *group) leavesNothing(m *groupMember) {
 		return
 	}
 	st := m.status()
-	equal(g.t, "guard of "+m.id, st.MinReplicas, 0)
-	equal(g.t, "lag of "+m.id, st.MaxLag, 10)
+	expect.Equal(g.t, "guard of "+m.id, st.MinReplicas, 0)
+	expect.Equal(g.t, "lag of "+m.id, st.MaxLag, 10)
 }
 
 // status is that of a member's Redis, whether its agent runs or not.
 func (m *groupMember) status() redis.Status {
 	m.g.t.Helper()
 	st, err := handlers.Probe(context.Background(), redis.Options{Addr: m.redis.Addr, Timeout: 5 * time.Second})
-	ok(m.g.t, err)
+	expect.OK(m.g.t, err)
 	return st
 }
 
@@ -126,5 +127,5 @@ func (m *groupMember) status() redis.Status {
 func (m *groupMember) do(args ...string) {
 	m.g.t.Helper()
 	_, err := m.redis.Do(args...)
-	ok(m.g.t, err)
+	expect.OK(m.g.t, err)
 }

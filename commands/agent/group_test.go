@@ -16,6 +16,7 @@ import (
 	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/consultest"
+	"resec/commands/expect"
 	"resec/commands/lock"
 	"resec/handlers"
 	"resec/handlers/redis"
@@ -26,9 +27,6 @@ import (
 func TestMain(m *testing.M) { os.Exit(consultest.Main(m)) }
 
 var clusters atomic.Int64 // counts them, so that each has a lock of its own even if a test is run twice
-
-// patience bounds the wait for a condition: the tests of other packages may run beside.
-const patience = 40 * time.Second
 
 // group is a cluster whose agents run in this process, on a real Consul and real Redis servers.
 type group struct {
@@ -61,11 +59,11 @@ func newGroup(t *testing.T, n int) *group {
 	for i := range n {
 		host := lab.Host()
 		r, err := g.StartRedisAt(fmt.Sprintf("redis%d", i), host+":6379", "--replica-announce-ip", host)
-		ok(t, err)
+		expect.OK(t, err)
 		g.members = append(g.members, &groupMember{g: g, id: fmt.Sprintf("m%d", i), redis: r})
 	}
 	_, err := g.members[0].redis.Do("SET", "data", "1")
-	ok(t, err)
+	expect.OK(t, err)
 	t.Cleanup(func() {
 		for _, m := range g.members {
 			_ = m.stop()
@@ -84,11 +82,11 @@ func (m *groupMember) start(change ...func(*Agent)) {
 	m.g.t.Helper()
 	transport := &http.Transport{DialContext: m.link.dial, MaxIdleConnsPerHost: 16}
 	client, err := api.NewClient(&api.Config{Address: m.g.consul.HTTP(), Transport: transport})
-	ok(m.g.t, err)
+	expect.OK(m.g.t, err)
 	log := slog.New(slog.NewTextHandler(&m.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	service := m.g.name() + "-" + m.id
-	registrar := &catalog.Registrar{Client: client, Naming: catalog.Naming{Prefix: m.g.name()}, ID: service, Host: m.redis.Host, Port: 6379,
-		Interval: 2 * time.Second, DeregisterAfter: time.Hour, Log: log}
+	registrar := &catalog.Registrar{Client: client, Naming: catalog.Naming{Prefix: m.g.name()}, ID: service,
+		Host: m.redis.Host, Port: 6379, Interval: 2 * time.Second, DeregisterAfter: time.Hour, Log: log}
 	a := &Agent{Lock: lock.Lock{Client: client, Key: m.g.lock.Key, Member: m.id, LastKnown: &lock.LastKnownState{}},
 		Session:   lock.SessionOptions{Name: m.g.name(), TTL: 10 * time.Second, Check: registrar.CheckID()},
 		Me:        cluster.Master{Peer: handlers.Peer{ID: m.id, Address: m.redis.Addr}, Node: "agents", ServiceID: service},

@@ -7,6 +7,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/commands/expect"
 	"resec/commands/known"
 	"resec/commands/lock"
 	"resec/handlers"
@@ -44,7 +45,7 @@ func TestHandover_Next(t *testing.T) {
 	} {
 		h := handingOver(tt.transferred)
 		h.actBy = now.Add(tt.act)
-		equal(t, tt.name, h.next(tt.k, now, now.Add(tt.left)), tt.want)
+		expect.Equal(t, tt.name, h.next(tt.k, now, now.Add(tt.left)), tt.want)
 	}
 }
 
@@ -62,8 +63,8 @@ func TestHandover_Note(t *testing.T) {
 		{"c's", 0, minHandover},
 	} {
 		h.note(tt.session, now, now.Add(tt.left))
-		equal(t, tt.session, h.actBy.Sub(now), tt.want)
-		equal(t, "holder", h.holder, tt.session)
+		expect.Equal(t, tt.session, h.actBy.Sub(now), tt.want)
+		expect.Equal(t, "holder", h.holder, tt.session)
 	}
 }
 
@@ -85,6 +86,6 @@ func TestHandover_Done(t *testing.T) {
 		{"we are published", situation(published("me", 6), clustertest.LockFree), false},
 		{"no master is published", situation(clustertest.NoState), false},
 	} {
-		equal(t, tt.name, handingOver(true).done(tt.k, tt.k.View.State.Master), tt.want)
+		expect.Equal(t, tt.name, handingOver(true).done(tt.k, tt.k.View.State.Master), tt.want)
 	}
 }

@@ -13,12 +13,14 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/commands/expect"
 	"resec/commands/known"
 	"resec/handlers/redis"
 )
 
 func inSync(k *cluster.Snapshot) {
-	k.View.State.Members = map[string]cluster.MemberRecord{"a": {RunID: "run-a", InSyncTerm: 4}, "me": {RunID: "run-me", InSyncTerm: 4}}
+	k.View.State.Members = map[string]cluster.MemberRecord{"a": {RunID: "run-a", InSyncTerm: 4},
+		"me": {RunID: "run-me", InSyncTerm: 4}}
 }
 
 func TestReport(t *testing.T) {
@@ -43,24 +45,40 @@ func TestReport(t *testing.T) {
 	}{
 		{"a replica that was seen in sync", situation(inSync), nil, theirs(), replica},
 		{"one whose master does not answer", situation(inSync), nil, nil, with(replica, func(r *Report) { r.Behind = nil })},
-		{"one at whose master's address another instance answers", situation(inSync), nil, theirs(func(s *redis.Status) { s.RunID = "run-z" }), with(replica, func(r *Report) { r.Behind = nil })},
-		{"one whose master is none any more", situation(inSync), nil, theirs(func(s *redis.Status) { s.Master = false }), with(replica, func(r *Report) { r.Behind = nil })},
-		{"one whose offset does not compare", situation(inSync), nil, theirs(func(s *redis.Status) { s.Position.ReplID = "z" }), with(replica, func(r *Report) { r.Behind = nil })},
-		{"one that is ahead by what came between the looks", situation(inSync), nil, theirs(func(s *redis.Status) { s.Position.Offset = 1 }), with(replica, func(r *Report) { r.Behind = new(int64) })},
+		{"one at whose master's address another instance answers", situation(inSync), nil,
+			theirs(func(s *redis.Status) { s.RunID = "run-z" }), with(replica, func(r *Report) { r.Behind = nil })},
+		{"one whose master is none any more", situation(inSync), nil, theirs(func(s *redis.Status) { s.Master = false }),
+			with(replica, func(r *Report) { r.Behind = nil })},
+		{"one whose offset does not compare", situation(inSync), nil, theirs(func(s *redis.Status) { s.Position.ReplID = "z" }),
+			with(replica, func(r *Report) { r.Behind = nil })},
+		{"one that is ahead by what came between the looks", situation(inSync), nil,
+			theirs(func(s *redis.Status) { s.Position.Offset = 1 }), with(replica, func(r *Report) { r.Behind = new(int64) })},
 		{"one that was not seen in sync in this term", situation(), nil, theirs(), with(replica, func(r *Report) { r.Lacks = unseen })},
-		{"one that is not recorded", situation(clustertest.NotRecorded), nil, theirs(), with(replica, func(r *Report) { r.Lacks = "it is not recorded: no master of this cluster has seen it" })},
-		{"one that was restarted", situation(inSync, clustertest.RestartedRedis), nil, theirs(), with(replica, func(r *Report) { r.Lacks = "it was restarted since it was recorded" })},
-		{"one that is parked", situation(inSync, clustertest.ParkedRedis), nil, theirs(), with(replica, func(r *Report) { r.Follows = false })},
+		{"one that is not recorded", situation(clustertest.NotRecorded), nil, theirs(),
+			with(replica, func(r *Report) { r.Lacks = "it is not recorded: no master of this cluster has seen it" })},
+		{"one that was restarted", situation(inSync, clustertest.RestartedRedis), nil, theirs(),
+			with(replica, func(r *Report) { r.Lacks = "it was restarted since it was recorded" })},
+		{"one that is parked", situation(inSync, clustertest.ParkedRedis), nil, theirs(),
+			with(replica, func(r *Report) { r.Follows = false })},
 		{"one of a cluster without a state", situation(clustertest.NoState), nil, nil, Report{}},
-		{"a master under its lock", situation(inSync, clustertest.HoldingLock, clustertest.Promoted, clustertest.PublishedOwn), nil, nil, with(master, func(r *Report) { r.Lacks = unseen })},
-		{"one that has lost the lock", situation(inSync, clustertest.LockFree, clustertest.Promoted, clustertest.PublishedOwn), nil, nil, with(master, func(r *Report) { r.Holds, r.Lacks = false, unseen })},
-		{"one that is about to take it again", situation(inSync, clustertest.LockFree, clustertest.Promoted, clustertest.PublishedOwn, func(k *cluster.Snapshot) { k.HasLed = true }), nil, nil, with(master, func(r *Report) { r.Lacks = unseen })},
-		{"one that has lost its session", situation(inSync, clustertest.HoldingLock, clustertest.Promoted, clustertest.PublishedOwn, clustertest.WithoutSession), nil, nil, with(master, func(r *Report) { r.Holds, r.Lacks = false, unseen })},
-		{"one that holds the lock and is not published yet", situation(inSync, clustertest.HoldingLock, clustertest.Promoted), nil, theirs(), Report{Term: 4, Master: "a", Holds: true}},
-		{"a master that was restarted", situation(inSync, clustertest.HoldingLock, clustertest.Promoted, clustertest.PublishedOwn, clustertest.RestartedRedis), nil, nil,
+		{"a master under its lock", situation(inSync, clustertest.HoldingLock, clustertest.Promoted, clustertest.PublishedOwn), nil,
+			nil, with(master, func(r *Report) { r.Lacks = unseen })},
+		{"one that has lost the lock", situation(inSync, clustertest.LockFree, clustertest.Promoted, clustertest.PublishedOwn), nil,
+			nil, with(master, func(r *Report) { r.Holds, r.Lacks = false, unseen })},
+		{"one that is about to take it again",
+			situation(inSync, clustertest.LockFree, clustertest.Promoted, clustertest.PublishedOwn,
+				func(k *cluster.Snapshot) { k.HasLed = true }), nil, nil, with(master, func(r *Report) { r.Lacks = unseen })},
+		{"one that has lost its session", situation(inSync, clustertest.HoldingLock, clustertest.Promoted, clustertest.PublishedOwn,
+			clustertest.WithoutSession), nil, nil, with(master, func(r *Report) { r.Holds, r.Lacks = false, unseen })},
+		{"one that holds the lock and is not published yet", situation(inSync, clustertest.HoldingLock, clustertest.Promoted), nil,
+			theirs(), Report{Term: 4, Master: "a", Holds: true}},
+		{"a master that was restarted", situation(inSync, clustertest.HoldingLock, clustertest.Promoted, clustertest.PublishedOwn,
+			clustertest.RestartedRedis), nil, nil,
 			with(master, func(r *Report) { r.Published, r.Lacks = false, "it was restarted since it was recorded" })},
-		{"a redis that is down", situation(inSync), fmt.Errorf("dial: %w", syscall.ECONNREFUSED), theirs(), with(replica, func(r *Report) { r.Why = "redis is unusable: it refuses connections" })},
-		{"one that says nothing", situation(inSync), errors.New("timeout"), theirs(), with(replica, func(r *Report) { r.Why = "redis is unusable: it does not answer" })},
+		{"a redis that is down", situation(inSync), fmt.Errorf("dial: %w", syscall.ECONNREFUSED), theirs(),
+			with(replica, func(r *Report) { r.Why = "redis is unusable: it refuses connections" })},
+		{"one that says nothing", situation(inSync), errors.New("timeout"), theirs(),
+			with(replica, func(r *Report) { r.Why = "redis is unusable: it does not answer" })},
 		{"one that loads", situation(inSync, func(k *cluster.Snapshot) { k.Health.Status.Loading = true }), nil, theirs(),
 			with(replica, func(r *Report) { r.Why = "redis is unusable: redis is loading its data set" })},
 	} {
@@ -76,5 +94,25 @@ func TestReport(t *testing.T) {
 func TestReport_BeforeTheAgentIsReady(t *testing.T) {
 	if got := new(Agent).Report(context.Background(), true); got.Why != notReady {
 		t.Error(got)
+	}
+}
+
+// A report waits for a Redis that hangs no longer than a probe does.
+func TestReport_OfARedisThatHangs(t *testing.T) {
+	t.Parallel()
+	a, r := withRedis(t)
+	a.Probe.Timeout = 50 * time.Millisecond
+	a.leads(t, 1)
+	a.ready.Store(true)
+	expect.Equal(t, "it answers", a.Report(t.Context(), true).Why, "")
+	expect.Equal(t, "it leaves", a.Report(t.Context(), false).Leaving, false)
+	a.shutdown.request()
+	expect.Equal(t, "it leaves", a.Report(t.Context(), false).Leaving, true)
+	r.Freeze()
+	defer r.Thaw()
+	began := time.Now()
+	expect.Equal(t, "it hangs", a.Report(t.Context(), false).Why != "", true)
+	if took := time.Since(began); took >= reportTimeout {
+		t.Errorf("took %s", took)
 	}
 }

@@ -1,39 +1,18 @@
 package agent
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/cluster/clustertest"
+	"resec/commands/expect"
 	"resec/commands/known"
 	"resec/commands/lock"
+	"resec/handlers/redis"
 	"resec/scripts/lab"
 )
-
-// onServers is the agent of "me" with a real Redis and a lock of its own on the real Consul.
-func onServers(t *testing.T) (*Agent, *lab.Redis) {
-	t.Helper()
-	a := onConsul(t)
-	r := a.giveRedis(t)
-	a.Me.Address = r.Addr
-	a.surveyor.Creds, a.surveyor.Own = a.Creds, a.local.Status
-	return a, r
-}
-
-// publish makes our Redis, with a guard, the published master under a session; and the agent know that.
-func (a *Agent) publish(t *testing.T, s *lock.Session, holder string) known.Snapshot {
-	t.Helper()
-	m := master("me", status(t, a.local).RunID, 1)
-	m.Address, m.Guard, m.MaxLag = a.Me.Address, 1, 4
-	ok(t, a.local.SetGuard(t.Context(), status(t, a.local), cluster.MinReplicas{Replicas: 1, MaxLag: 4}, lasting(), time.Hour))
-	k := known.Snapshot{}
-	k.View = acquire(t, a, s, holder, m)
-	k.Fresh, k.Probed, k.Health.Status = true, true, status(t, a.local)
-	k.SetSession(s)
-	k.Operator = cluster.OperatorSettings{RunID: m.RunID, MinReplicas: cluster.MinReplicas{MaxLag: 10}}
-	a.known.Update(func(is *known.Snapshot) { *is = k })
-	return k
-}
 
 // What a stop leaves of our Redis is what its operator had.
 func TestRestore(t *testing.T) {
@@ -49,7 +28,7 @@ func TestRestore(t *testing.T) {
 	}{
 		{"a master whose lock is lost and free", func(t *testing.T, a *Agent, s *lock.Session, _ *lab.Redis) {
 			k := a.publish(t, s, "me")
-			ok(t, a.Lock.Release(t.Context(), s.ID, k.View, ""))
+			expect.OK(t, a.Lock.Release(t.Context(), s.ID, k.View, ""))
 			a.known.Update(func(k *known.Snapshot) { k.View.Session, k.View.Holder = "", "" })
 		}, own, true, false},
 		{"a master whose lock another member holds", func(t *testing.T, a *Agent, s *lock.Session, _ *lab.Redis) {
@@ -57,12 +36,12 @@ func TestRestore(t *testing.T) {
 		}, guard, true, true},
 		{"a replica", func(t *testing.T, a *Agent, s *lock.Session, r *lab.Redis) {
 			k := a.publish(t, s, "me")
-			ok(t, a.local.Park(t.Context()))
+			expect.OK(t, a.local.Park(t.Context()))
 			a.known.Update(func(is *known.Snapshot) { *is = k; is.View.State.Master = nil })
 		}, own, false, false},
 		{"a fenced master that is not published", func(t *testing.T, a *Agent, s *lock.Session, r *lab.Redis) {
 			a.publish(t, s, "me")
-			ok(t, a.local.FenceAfterLoss(t.Context()))
+			expect.OK(t, a.local.FenceAfterLoss(t.Context()))
 			a.known.Update(func(k *known.Snapshot) { k.View.State.Master = nil })
 		}, own, false, false},
 		{"a master that is not published", func(t *testing.T, a *Agent, s *lock.Session, _ *lab.Redis) {
@@ -76,7 +55,7 @@ func TestRestore(t *testing.T) {
 		{"when all is done already", func(t *testing.T, a *Agent, s *lock.Session, r *lab.Redis) {
 			a.publish(t, s, "me")
 			_, err := r.Do("CONFIG", "SET", "min-replicas-to-write", "0", "min-replicas-max-lag", "10")
-			ok(t, err)
+			expect.OK(t, err)
 		}, own, true, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -87,9 +66,9 @@ func TestRestore(t *testing.T) {
 			c.restore(t.Context())
 			c.background.Wait()
 			st := status(t, a.local)
-			equal(t, "settings", cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}, tt.want)
-			equal(t, "master", st.Master, tt.master)
-			equal(t, "left behind", a.shutdown.guardLeftBehind.Load(), tt.left)
+			expect.Equal(t, "settings", cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}, tt.want)
+			expect.Equal(t, "master", st.Master, tt.master)
+			expect.Equal(t, "left behind", a.shutdown.guardLeftBehind.Load(), tt.left)
 		})
 	}
 	t.Run("one that is down", func(t *testing.T) {
@@ -97,6 +76,80 @@ func TestRestore(t *testing.T) {
 		a.publish(t, session(t, a), "me")
 		r.Kill()
 		newController(a).restore(t.Context())
-		equal(t, "left behind", a.shutdown.guardLeftBehind.Load(), false)
+		expect.Equal(t, "left behind", a.shutdown.guardLeftBehind.Load(), false)
 	})
+}
+
+// At a stop the lock is taken again to remove the guard, unless another member relies on it.
+func TestReacquire(t *testing.T) {
+	t.Parallel()
+	published := master("me", "run-me", 1)
+	short := func() (context.Context, context.CancelFunc) {
+		return context.WithTimeout(t.Context(), 300*time.Millisecond)
+	}
+	for _, tt := range []struct {
+		name   string
+		holder string // empty: the lock is free
+		m      *cluster.Master
+		known  bool // the session is the one that we know
+		want   bool
+	}{
+		{"we hold it", "me", published, true, true},
+		{"it is free", "", published, true, true},
+		{"it is free, and we have no session", "", published, false, true},
+		{"a session of ours that was lost holds it", "me", published, false, false},
+		{"another member holds it", "b", published, true, false},
+		{"another instance is published", "me", master("me", "run-new", 1), true, false},
+		{"none is published", "me", nil, true, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := onConsul(t)
+			s := session(t, a)
+			v := acquire(t, a, s, tt.holder+"", tt.m)
+			if tt.holder == "" {
+				expect.OK(t, a.Lock.Release(t.Context(), s.ID, v, ""))
+			}
+			ours := s
+			if !tt.known {
+				ours = nil
+			}
+			ctx, cancel := short()
+			defer cancel()
+			got, v, end, err := newController(a).reacquire(ctx, ours, "run-me")
+			if (err == nil) != tt.want {
+				t.Errorf("got %v", err)
+			}
+			if tt.want {
+				expect.Equal(t, "session", got.ID, v.Session)
+				expect.Equal(t, "ours", got == s, tt.holder != "")
+			}
+			end()
+			if v, err = a.Lock.Read(t.Context()); err != nil || v.Free() != (tt.holder == "") {
+				t.Errorf("after the end: %+v, %v", v, err)
+			}
+		})
+	}
+}
+
+func TestAwaitsSuccessor(t *testing.T) {
+	c := newController(bareAgent())
+	replica := redis.Status{RunID: "run-me", MasterAddr: "10.0.0.1:6379"}
+	for _, tt := range []struct {
+		name string
+		k    known.Snapshot
+		st   redis.Status
+		want bool
+	}{
+		{"it follows the successor", situation(), replica, false},
+		{"it is a master", situation(), redis.Status{Master: true}, true},
+		{"it was a replica of that address and is a master", situation(), redis.Status{Master: true, MasterAddr: "10.0.0.1:6379"},
+			true},
+		{"it follows another", situation(), redis.Status{MasterAddr: "10.0.0.2:6379"}, true},
+		{"it is fenced", situation(), redis.Status{MasterAddr: replica.MasterAddr, MinReplicas: 2147483647}, true},
+		{"no master is published", situation(clustertest.NoState), redis.Status{Master: true}, false},
+		{"the lock is free", situation(clustertest.LockFree), redis.Status{Master: true}, false},
+		{"the lock is ours", situation(clustertest.HoldingLock), redis.Status{Master: true}, false},
+	} {
+		expect.Equal(t, tt.name, c.awaitsSuccessor(tt.k, tt.st), tt.want)
+	}
 }

@@ -2,15 +2,20 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/consul/api"
+
 	"resec/commands/cluster"
-	"resec/commands/cluster/clustertest"
+	"resec/commands/expect"
 	"resec/commands/known"
+	"resec/commands/lock"
 	"resec/handlers/redis"
 )
 
@@ -25,7 +30,8 @@ func TestShutdown_Budget(t *testing.T) {
 		{"not requested", false, time.Second, shutdownBudget, finalCallTimeout},
 		{"just requested", true, 0, shutdownBudget, shutdownBudget + finalCallTimeout},
 		{"while it hands over", true, time.Second, shutdownBudget - time.Second, shutdownBudget + finalCallTimeout - time.Second},
-		{"with less left than one call takes", true, shutdownBudget - minCallTimeout/2, minCallTimeout, finalCallTimeout + minCallTimeout/2},
+		{"with less left than one call takes", true, shutdownBudget - minCallTimeout/2, minCallTimeout,
+			finalCallTimeout + minCallTimeout/2},
 		{"when the budget is over", true, shutdownBudget + time.Second, minCallTimeout, finalCallTimeout},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -40,9 +46,9 @@ func TestShutdown_Budget(t *testing.T) {
 				ctx, cancel := s.context(ended)
 				defer cancel()
 				deadline, _ := ctx.Deadline()
-				equal(t, "requested", s.requested(), tt.requested)
-				equal(t, "left", time.Until(deadline), tt.left)
-				equal(t, "of a last call", s.finalCallTimeout(), tt.final)
+				expect.Equal(t, "requested", s.requested(), tt.requested)
+				expect.Equal(t, "left", time.Until(deadline), tt.left)
+				expect.Equal(t, "of a last call", s.finalCallTimeout(), tt.final)
 				if ctx.Err() != nil {
 					t.Error(ctx.Err())
 				}
@@ -53,20 +59,21 @@ func TestShutdown_Budget(t *testing.T) {
 
 func TestRemaining(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		equal(t, "without a deadline", remaining(t.Context()), consulProbeTimeout)
+		expect.Equal(t, "without a deadline", remaining(t.Context()), consulProbeTimeout)
 		for left, want := range map[time.Duration]time.Duration{
-			0: minCallTimeout, 100 * time.Millisecond: minCallTimeout, 700 * time.Millisecond: 700 * time.Millisecond, time.Minute: consulProbeTimeout} {
+			0: minCallTimeout, 100 * time.Millisecond: minCallTimeout, 700 * time.Millisecond: 700 * time.Millisecond,
+			time.Minute: consulProbeTimeout} {
 			ctx, cancel := context.WithTimeout(t.Context(), left)
-			equal(t, fmt.Sprintf("with %s left", left), remaining(ctx), want)
+			expect.Equal(t, fmt.Sprintf("with %s left", left), remaining(ctx), want)
 			cancel()
 		}
 	})
 }
 
 func TestStopCause(t *testing.T) {
-	equal(t, "it answers", stopCause(leading()), cluster.WhyLeaving)
-	equal(t, "it is slow", stopCause(leading(failing(context.DeadlineExceeded))), cluster.WhyLeaving)
-	equal(t, "it is down", stopCause(leading(failing(syscall.ECONNREFUSED))), cluster.WhyDead)
+	expect.Equal(t, "it answers", stopCause(leading()), cluster.WhyLeaving)
+	expect.Equal(t, "it is slow", stopCause(leading(failing(context.DeadlineExceeded))), cluster.WhyLeaving)
+	expect.Equal(t, "it is down", stopCause(leading(failing(syscall.ECONNREFUSED))), cluster.WhyDead)
 }
 
 // failing makes our Redis's last probe fail.
@@ -86,7 +93,7 @@ func TestGuardDiffers(t *testing.T) {
 		{"another lag", redis.Status{RunID: "run-me", MinReplicas: 1, MaxLag: 4}, true},
 		{"another instance", redis.Status{RunID: "run-new", MinReplicas: 2, MaxLag: 10}, false},
 	} {
-		equal(t, tt.name, guardDiffers(k, tt.st), tt.want)
+		expect.Equal(t, tt.name, guardDiffers(k, tt.st), tt.want)
 	}
 }
 
@@ -97,24 +104,78 @@ func operators(runID string, replicas, maxLag int) func(*cluster.Snapshot) {
 	}
 }
 
-func TestAwaitsSuccessor(t *testing.T) {
-	c := newController(bareAgent())
-	replica := redis.Status{RunID: "run-me", MasterAddr: "10.0.0.1:6379"}
+// Why a holder releases the lock is written only if that holder was published.
+func TestRelease(t *testing.T) {
+	t.Parallel()
+	published := master("me", "run-me", 1)
 	for _, tt := range []struct {
-		name string
-		k    known.Snapshot
-		st   redis.Status
-		want bool
+		name   string
+		m      *cluster.Master
+		known  bool // the view that is known is the newest
+		want   string
+		answer bool // an operator wants us as master
 	}{
-		{"it follows the successor", situation(), replica, false},
-		{"it is a master", situation(), redis.Status{Master: true}, true},
-		{"it was a replica of that address and is a master", situation(), redis.Status{Master: true, MasterAddr: "10.0.0.1:6379"}, true},
-		{"it follows another", situation(), redis.Status{MasterAddr: "10.0.0.2:6379"}, true},
-		{"it is fenced", situation(), redis.Status{MasterAddr: replica.MasterAddr, MinReplicas: 2147483647}, true},
-		{"no master is published", situation(clustertest.NoState), redis.Status{Master: true}, false},
-		{"the lock is free", situation(clustertest.LockFree), redis.Status{Master: true}, false},
-		{"the lock is ours", situation(clustertest.HoldingLock), redis.Status{Master: true}, false},
+		{"published", published, true, cluster.WhyDead, false},
+		{"published, and the view is old", published, false, cluster.WhyDead, false},
+		{"not published", master("b", "run-b", 1), true, "", false},
+		{"none is published", nil, true, "", false},
+		{"an operator wants us", published, true, cluster.WhyDead, true},
 	} {
-		equal(t, tt.name, c.awaitsSuccessor(tt.k, tt.st), tt.want)
+		t.Run(tt.name, func(t *testing.T) {
+			a := onConsul(t)
+			s := session(t, a)
+			v := acquire(t, a, s, "me", tt.m)
+			if tt.answer {
+				end, err := a.Lock.CreateRequest(t.Context(), cluster.Request{To: "me"})
+				expect.OK(t, err)
+				defer func() { expect.OK(t, end(t.Context())) }()
+				v, err = a.Lock.Read(t.Context())
+				expect.OK(t, err)
+			}
+			if !tt.known {
+				v.State.Master, v.StateIndex = nil, 1
+			}
+			a.known.Update(func(k *known.Snapshot) { k.View, k.Fresh = v, true })
+			a.release(t.Context(), lock.CallTimeout, s.ID, cluster.WhyDead, "it is down")
+			v, err := a.Lock.Read(t.Context())
+			expect.OK(t, err)
+			expect.Equal(t, "free", v.Free(), true)
+			expect.Equal(t, "why", v.State.Why, tt.want)
+			expect.Equal(t, "known to be free", a.known.Load().View.Free(), true)
+			expect.Equal(t, "the request is answered", v.Answered != nil && v.Answered.Answer == "it is down", tt.answer)
+		})
+	}
+	a := onConsul(t)
+	s := session(t, a)
+	acquire(t, a, s, "b", published)
+	a.release(t.Context(), lock.CallTimeout, "another", cluster.WhyDead, "")
+	v, err := a.Lock.Read(t.Context())
+	expect.OK(t, err)
+	expect.Equal(t, "another member's lock", v.Session, s.ID)
+}
+
+func TestConsulError(t *testing.T) {
+	t.Parallel()
+	a := onConsul(t)
+	expect.OK(t, a.consulError(t.Context()))
+	failures := 2
+	a.Lock.Client = answering(t, func(w http.ResponseWriter, _ *http.Request) {
+		if failures--; failures >= 0 {
+			http.Error(w, "no leader", http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("X-Consul-Index", "1")
+		_, _ = w.Write([]byte("[]"))
+	})
+	expect.OK(t, a.consulError(t.Context()))
+	began := time.Now()
+	client, err := api.NewClient(&api.Config{Address: "127.0.0.1:2"})
+	expect.OK(t, err)
+	a.Lock.Client = client
+	if err := a.consulError(t.Context()); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Error(err)
+	}
+	if took := time.Since(began); took >= consulProbeTimeout {
+		t.Errorf("a consul that refuses connections was asked for %s", took)
 	}
 }

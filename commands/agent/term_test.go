@@ -1,115 +1,137 @@
 package agent
 
 import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"github.com/hashicorp/consul/api"
-
-	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/commands/expect"
+	"resec/commands/known"
+	"resec/commands/lock"
 	"resec/commands/takeover"
-	"resec/handlers"
 )
 
-func TestGuardKeeper_Interval(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		equal(t, "usually", (&guardKeeper{}).interval(), guardInterval)
-		equal(t, "with more unknown replicas", (&guardKeeper{unknown: cluster.UnknownReplicas{Since: time.Now()}}).interval(), cluster.UnknownReplicaGrace/3)
-		g := &guardKeeper{alert: time.Now().Add(alertPeriod), unknown: cluster.UnknownReplicas{Since: time.Now()}}
-		equal(t, "after a replica was lost", g.interval(), alertInterval)
-		<-time.After(alertPeriod)
-		equal(t, "later", g.interval(), cluster.UnknownReplicaGrace/3)
-	})
-}
-
-func TestReplicaLinks(t *testing.T) {
-	var l replicaLinks
-	equal(t, "nothing is watched", l.set("a", true), false)
-	probeNow, end := l.watch("a")
-	equal(t, "new", l.set("a", true), true)
-	equal(t, "known", l.set("a", true), false)
-	equal(t, "streams", l.streams("a"), true)
-	equal(t, "another does not", l.streams("b"), false)
-	l.probeAll()
-	l.probeAll()
-	equal(t, "asked for", len(probeNow), 1)
-	_, endMoved := l.watch("a") // at its new address
-	end()
-	equal(t, "still streams", l.streams("a"), true)
-	endMoved()
-	equal(t, "no longer watched", l.streams("a"), false)
-}
-
-func TestFailingSince(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		since := time.Now().Add(-time.Minute)
-		of := func(runID string, since time.Time) func(*cluster.Snapshot) {
-			return func(k *cluster.Snapshot) { k.Failure = cluster.MasterFailure{RunID: runID, Since: since} }
-		}
-		equal(t, "it fails", failingSince(situation(of("run-a", since))), since)
-		equal(t, "another instance failed", failingSince(situation(of("run-x", since))), time.Now())
-		equal(t, "it works", failingSince(situation(of("run-a", time.Time{}))), time.Now())
-		equal(t, "there is none", failingSince(situation(clustertest.NoState, of("", since))), time.Now())
-	})
-}
-
-func TestOperatorWish(t *testing.T) {
-	planned, forced := &cluster.Request{To: "me", Session: "o", Planned: true, Accepted: true}, &cluster.Request{To: "me", Session: "o"}
-	equal(t, "none", operatorWish(nil, "me"), takeover.Operator{})
-	equal(t, "another member", operatorWish(forced, "b"), takeover.Operator{})
-	equal(t, "a switchover", operatorWish(planned, "me"), takeover.Operator{Switchover: planned})
-	equal(t, "one that is not accepted", operatorWish(&cluster.Request{To: "me", Session: "o", Planned: true}, "me"), takeover.Operator{})
-	equal(t, "by force", operatorWish(forced, "me"), takeover.Operator{ForcedFailover: forced})
-}
-
-// entry is a member's entry in the catalogue.
-func entry(id, node, service string, role catalog.Role, term uint64, status string) handlers.Entry {
-	n := catalog.Naming{Prefix: "redis"}
-	var e handlers.Entry
-	e.Node.Node, e.Node.Address = node, "10.0.0.1"
-	e.Service.ID, e.Service.Service, e.Service.Address, e.Service.Port = service, n.Name(role), "10.0.0.1", 6379
-	e.Service.Meta = catalog.Meta(id, term, "")
-	e.Checks = append(e.Checks, struct{ Status, Output string }{Status: status})
-	return e
-}
-
-func TestCatalogMaster(t *testing.T) {
-	agentless := cluster.View{}
-	alive := cluster.View{LiveAgents: map[string]cluster.MemberKey{"a": {Session: "a's"}}}
+// A master whose lock another member has is fenced if there is no guard.
+func TestFinish_WithoutAGuard(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
-		name    string
-		v       cluster.View
-		entries []handlers.Entry
-		want    string
-		fails   bool
+		name   string
+		change func(*Agent, *known.Snapshot)
+		want   bool
 	}{
-		{"none", agentless, nil, "", false},
-		{"ours", agentless, []handlers.Entry{entry("me", "n", "s", catalog.Master, 3, api.HealthPassing)}, "", false},
-		{"one without an id", agentless, []handlers.Entry{entry("", "n", "s", catalog.Master, 3, api.HealthPassing)}, "", false},
-		{"a replica", alive, []handlers.Entry{entry("a", "n", "s", catalog.Replica, 3, api.HealthPassing)}, "", false},
-		{"one under this lock", alive, []handlers.Entry{entry("a", "n", "s", catalog.Master, 3, api.HealthPassing)}, "a", false},
-		{"one whose agent is dead", agentless, []handlers.Entry{entry("a", "n", "s", catalog.Master, 3, api.HealthCritical)}, "a", false},
-		{"another cluster's", agentless, []handlers.Entry{entry("a", "n", "s", catalog.Master, 3, api.HealthPassing)}, "", true},
+		{"another member holds the lock", func(*Agent, *known.Snapshot) {}, true},
+		{"it is free", func(_ *Agent, k *known.Snapshot) { k.View.Session = "" }, false},
+		{"in a pause", func(_ *Agent, k *known.Snapshot) { k.Paused = true }, false},
+		{"with a guard", func(a *Agent, _ *known.Snapshot) { a.Guard.Replicas = cluster.GuardAuto }, false},
 	} {
-		got, err := bareAgent().catalogMaster(tt.v, tt.entries)
-		if (err != nil) != tt.fails {
-			t.Errorf("%s: %v", tt.name, err)
-		}
-		id := ""
-		if got != nil {
-			id = got.ID
-			equal(t, "term", got.Term, 3)
-			equal(t, "address", got.Address, "10.0.0.1:6379")
-		}
-		equal(t, tt.name, id, tt.want)
+		a, _ := withRedis(t)
+		a.Guard.Replicas = cluster.GuardOff
+		k := situation()
+		tt.change(a, &k)
+		a.known.Update(func(is *known.Snapshot) { *is = k })
+		term := &leaderTerm{a: a, session: &lock.Session{ID: "mine"}}
+		term.finish(t.Context(), cluster.EndReason{Text: "the lock is lost"})
+		expect.Equal(t, tt.name, status(t, a.local).Fenced(), tt.want)
+		expect.Equal(t, "the session is verified", len(a.verifySession), 1)
+	}
+	a, _ := withRedis(t)
+	a.Guard.Replicas = cluster.GuardOff
+	a.known.Update(func(is *known.Snapshot) { *is = situation() })
+	term := &leaderTerm{a: a, session: &lock.Session{ID: "mine"}}
+	term.finish(t.Context(), cluster.EndReason{Text: "an operator's request", KeepLock: true})
+	expect.Equal(t, "the lock is kept: fenced", status(t, a.local).Fenced(), false)
+	expect.Equal(t, "the lock is kept: verified", len(a.verifySession), 0)
+}
+
+// An agent that stops has lost its lock only if another session holds it; and it fences although its context has ended.
+func TestLostUnguarded(t *testing.T) {
+	t.Parallel()
+	stops := cluster.EndReason{ShuttingDown: true, Text: "the agent leaves"}
+	a, _ := withRedis(t)
+	a.Guard.Replicas = cluster.GuardOff
+	term := &leaderTerm{a: a, session: &lock.Session{ID: "mine"}}
+	expect.Equal(t, "a stop", term.lostUnguarded(leading(), stops), false)
+	expect.Equal(t, "a stop after a loss", term.lostUnguarded(situation(), stops), true)
+	expect.Equal(t, "a stop with a free lock", term.lostUnguarded(situation(clustertest.LockFree), stops), false)
+	expect.Equal(t, "a loss that the view does not show yet", term.lostUnguarded(leading(), cluster.EndReason{}), true)
+	expect.Equal(t, "another end", term.lostUnguarded(situation(), cluster.EndReason{Release: cluster.WhyDead}), false)
+	ended, end := context.WithCancel(t.Context())
+	end()
+	term.fenceAfterLoss(ended, stops)
+	expect.Equal(t, "fenced", status(t, a.local).Fenced(), true)
+}
+
+// Another member must not count on a fence that could not be sent.
+func TestSendEmergencyFence(t *testing.T) {
+	t.Parallel()
+	a, r := withRedis(t)
+	term := &leaderTerm{a: a}
+	why := cluster.EndReason{Release: cluster.WhyFrozen}
+	expect.OK(t, a.local.PrepareEmergencyFence(t.Context()))
+	expect.Equal(t, "sent", term.sendEmergencyFence(t.Context(), why), cluster.WhyFrozen)
+	expect.Equal(t, "fenced", status(t, a.local).Fenced(), true)
+	r.Kill()
+	a.local.Close()
+	expect.Equal(t, "not sent", term.sendEmergencyFence(t.Context(), why), cluster.WhyUnhealthy)
+}
+
+func TestFailed(t *testing.T) {
+	t.Parallel()
+	a, _ := onServers(t)
+	var log logBuffer
+	a.Log = slog.New(slog.NewTextHandler(&log, nil))
+	s := session(t, a)
+	k := a.publish(t, s, "me")
+	term := newLeaderTerm(newController(a), k)
+	term.c.failures = 2 // of other steps
+	released := 0
+	release := func() { released++ }
+	expect.OK(t, term.failed(t.Context(), takeover.NotNeeded(k.View), release, takeover.ErrYielded))
+	if err := term.failed(t.Context(), nil, release, lock.ErrNotHolder); !errors.Is(err, lock.ErrNotHolder) {
+		t.Errorf("got %v", err)
+	}
+	expect.Equal(t, "ended early", released, 0)
+	failed := errors.New("redis refuses")
+	if err := term.failed(t.Context(), nil, release, failed); !errors.Is(err, failed) {
+		t.Errorf("got %v", err)
+	}
+	expect.Equal(t, "ended", released, 1)
+	_ = term.failed(t.Context(), nil, release, failed)
+	expect.Equal(t, "logged", strings.Count(log.String(), "event=promotion_failed"), 1)
+	v, err := a.Lock.Read(t.Context())
+	expect.OK(t, err)
+	expect.Equal(t, "free", v.Free(), true)
+	expect.Equal(t, "why", v.State.Why, cluster.WhyFailed)
+	if _, err := term.readWonLock(t.Context()); !errors.Is(err, lock.ErrNotHolder) {
+		t.Errorf("got %v", err)
 	}
 }
 
-func TestStallLimit(t *testing.T) {
-	a := bareAgent()
-	a.EarlyTakeover = true
-	equal(t, "stalls", a.stallLimit(), cluster.StallLimit(4*time.Second, time.Second, time.Second))
+// A term that goes on is no promotion.
+func TestLeaderTerm_Begin(t *testing.T) {
+	t.Parallel()
+	a, _ := onServers(t)
+	var log logBuffer
+	a.Log = slog.New(slog.NewTextHandler(&log, nil))
+	before := a.publish(t, session(t, a), "me")
+	for _, tt := range []struct{ published, resumed, promoted int }{{1, 1, 0}, {2, 0, 1}} {
+		log.reset()
+		a.known.Update(func(k *known.Snapshot) { k.HasLed = false })
+		term := newLeaderTerm(newController(a), before)
+		v := before.View
+		v.State.Master = master("me", before.Health.Status.RunID, uint64(tt.published))
+		term.begin(before, v, time.Now(), takeover.NewTimeline())
+		expect.Equal(t, "resumed", strings.Count(log.String(), "event=term_resumed"), tt.resumed)
+		expect.Equal(t, "promoted", strings.Count(log.String(), "event=promoted"), tt.promoted)
+		expect.Equal(t, "term", term.term.Number, uint64(tt.published))
+		expect.Equal(t, "highest term", term.c.contender.HighestTerm, uint64(tt.published))
+		expect.Equal(t, "instance", term.term.RunID, before.Health.Status.RunID)
+		expect.Equal(t, "session", term.term.Session, before.SessionID)
+		expect.Equal(t, "it has led", a.known.Load().HasLed, true)
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
 	"resec/commands/consultest"
+	"resec/commands/expect"
 	"resec/commands/known"
 	"resec/commands/lock"
 	"resec/scripts/lab"
@@ -22,18 +23,18 @@ func TestConfirmMaster(t *testing.T) {
 	t.Parallel()
 	a := onConsul(t)
 	entry := catalog.Entry{Role: catalog.Master}
-	ok(t, a.confirmMaster(t.Context(), entry)) // no lock, no state
+	expect.OK(t, a.confirmMaster(t.Context(), entry)) // no lock, no state
 	ours, theirs := consultest.Session(t, a.Lock.Client), consultest.Session(t, a.Lock.Client)
 	v := consultest.Acquire(t, a.Lock, ours, "me", consultest.Master("me", "run-me", 1))
-	ok(t, a.confirmMaster(t.Context(), entry))
-	ok(t, a.Lock.Release(t.Context(), ours.ID, v, ""))
-	ok(t, a.confirmMaster(t.Context(), entry))
+	expect.OK(t, a.confirmMaster(t.Context(), entry))
+	expect.OK(t, a.Lock.Release(t.Context(), ours.ID, v, ""))
+	expect.OK(t, a.confirmMaster(t.Context(), entry))
 	v = consultest.Acquire(t, a.Lock, theirs, "b", consultest.Master("me", "run-me", 1))
 	if err := a.confirmMaster(t.Context(), entry); !errors.Is(err, lock.ErrNotHolder) {
 		t.Errorf("another member holds the lock: %v", err)
 	}
-	ok(t, a.confirmMaster(t.Context(), catalog.Entry{Role: catalog.Replica}))
-	ok(t, a.Lock.Release(t.Context(), theirs.ID, v, ""))
+	expect.OK(t, a.confirmMaster(t.Context(), catalog.Entry{Role: catalog.Replica}))
+	expect.OK(t, a.Lock.Release(t.Context(), theirs.ID, v, ""))
 	consultest.Acquire(t, a.Lock, ours, "me", consultest.Master("b", "run-b", 1))
 	if err := a.confirmMaster(t.Context(), entry); !errors.Is(err, lock.ErrNotHolder) {
 		t.Errorf("another member is published: %v", err)
@@ -41,7 +42,7 @@ func TestConfirmMaster(t *testing.T) {
 	a.Lock.Client = consultest.Answering(t, func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "no leader", http.StatusInternalServerError)
 	})
-	ok(t, a.confirmMaster(t.Context(), entry)) // it tells no other agent
+	expect.OK(t, a.confirmMaster(t.Context(), entry)) // it tells no other agent
 	a.Lock.Client = consultest.Answering(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	if err := a.confirmMaster(t.Context(), entry); err == nil || errors.Is(err, lock.ErrNotHolder) {
 		t.Errorf("consul does not answer: %v", err)
@@ -59,16 +60,16 @@ func TestKeepRegistered(t *testing.T) {
 	var done sync.WaitGroup
 	done.Go(func() { a.KeepRegistered(ctx) })
 	a.Advertise(known.Snapshot{Snapshot: clustertest.Situation()}, 0)
-	lab.Eventually(t, patience, func() error {
+	lab.Eventually(t, expect.Patience, func() error {
 		if !a.Known.Load().Registered {
 			return errors.New("it is not registered")
 		}
 		return nil
 	})
-	equal(t, "the check lasts", lock.Lease{a.Session.CheckDeadline}.Left(time.Now()) > 0, true)
+	expect.Equal(t, "the check lasts", lock.Lease{a.Session.CheckDeadline}.Left(time.Now()) > 0, true)
 	s, _, err := a.Lock.Client.Agent().Service(r.ID, nil)
-	ok(t, err)
-	equal(t, "service", s.Service, r.Naming.Name(catalog.Replica))
+	expect.OK(t, err)
+	expect.Equal(t, "service", s.Service, r.Naming.Name(catalog.Replica))
 	stop()
 	done.Wait()
 	if s, _, err := a.Lock.Client.Agent().Service(r.ID, nil); err == nil {
@@ -84,9 +85,9 @@ func TestAdvertise(t *testing.T) {
 	}
 	a.Advertise(know(func(k *cluster.Snapshot) { k.Fresh = false }), 0)
 	a.Advertise(know(func(k *cluster.Snapshot) { k.Probed = false }), 0)
-	equal(t, "nothing is known", a.Advertised.Load().Role, "")
+	expect.Equal(t, "nothing is known", a.Advertised.Load().Role, "")
 	a.Advertise(know(), 0)
-	equal(t, "a replica", a.Advertised.Load().Role, catalog.Replica)
+	expect.Equal(t, "a replica", a.Advertised.Load().Role, catalog.Replica)
 	_, changed := a.Advertised.Watch()
 	a.Advertise(know(func(k *cluster.Snapshot) { k.Health.Status.Version = "7.2.0" }), 0)
 	select {
@@ -95,5 +96,5 @@ func TestAdvertise(t *testing.T) {
 	default:
 	}
 	a.Advertise(known.Snapshot{Snapshot: clustertest.Leading()}, 5)
-	equal(t, "the master", a.Advertised.Load().Role, catalog.Master)
+	expect.Equal(t, "the master", a.Advertised.Load().Role, catalog.Master)
 }

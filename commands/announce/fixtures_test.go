@@ -10,6 +10,7 @@ import (
 	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/consultest"
+	"resec/commands/expect"
 	"resec/commands/known"
 	"resec/commands/lock"
 	"resec/commands/observable"
@@ -20,9 +21,6 @@ import (
 
 // TestMain fails if a goroutine is left when all tests are over.
 func TestMain(m *testing.M) { os.Exit(consultest.Main(m)) }
-
-// patience bounds the wait for a condition: the tests of other packages may run beside.
-const patience = 40 * time.Second
 
 // bareAnnouncer is the announcer of "me", without any server.
 func bareAnnouncer() *Announcer {
@@ -49,26 +47,10 @@ func onConsul(t *testing.T) *Announcer {
 func (a *Announcer) withRedis(t *testing.T) (*redis.Server, *lab.Redis) {
 	t.Helper()
 	r, err := lab.ForTest(t).StartRedis("own")
-	ok(t, err)
+	expect.OK(t, err)
 	a.Creds.Addr, a.Me.Address = r.Addr, r.Addr
 	s, err := redis.Open(t.Context(), a.Creds)
-	ok(t, err)
+	expect.OK(t, err)
 	t.Cleanup(s.Close)
 	return s, r
-}
-
-// ok fails the test on an error.
-func ok(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// equal fails the test if got is not want.
-func equal[T comparable](t *testing.T, what string, got, want T) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s: got %v, want %v", what, got, want)
-	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/consultest"
+	"resec/commands/expect"
 	"resec/commands/known"
 	"resec/commands/logonce"
 	"resec/scripts/lab"
@@ -25,7 +26,7 @@ func TestKeepMemberKey(t *testing.T) {
 		done.Go(func() { a.KeepMemberKey(ctx) })
 		shows := func(want cluster.MemberKey) {
 			t.Helper()
-			lab.Eventually(t, patience, func() error {
+			lab.Eventually(t, expect.Patience, func() error {
 				v, err := a.Lock.Read(t.Context())
 				if err != nil {
 					return err
@@ -44,10 +45,10 @@ func TestKeepMemberKey(t *testing.T) {
 		guard := cluster.MinReplicas{Replicas: 2, MaxLag: 9}
 		want := cluster.MemberKey{Session: s.ID, RunID: "run-me", Address: a.Me.Address, OperatorGuard: guard}
 		shows(want)
-		equal(t, "the operator's", a.Known.Load().Operator, cluster.OperatorSettings{RunID: "run-me", MinReplicas: guard})
-		ok(t, a.Lock.DeleteMember(t.Context(), "me")) // by hand
+		expect.Equal(t, "the operator's", a.Known.Load().Operator, cluster.OperatorSettings{RunID: "run-me", MinReplicas: guard})
+		expect.OK(t, a.Lock.DeleteMember(t.Context(), "me")) // by hand
 		v, err := a.Lock.Read(t.Context())
-		ok(t, err)
+		expect.OK(t, err)
 		a.Known.Update(func(k *known.Snapshot) { k.View = v })
 		shows(want)
 		stop()
@@ -65,8 +66,8 @@ func TestWriteMemberKey_OfALostSession(t *testing.T) {
 	a := onConsul(t)
 	s := consultest.Session(t, a.Lock.Client)
 	a.writeMemberKey(t.Context(), cluster.MemberKey{Session: s.ID, RunID: "run-me"}, &logonce.Once{})
-	equal(t, "verified", len(a.Verify), 0)
-	ok(t, s.Destroy(t.Context()))
+	expect.Equal(t, "verified", len(a.Verify), 0)
+	expect.OK(t, s.Destroy(t.Context()))
 	a.writeMemberKey(t.Context(), cluster.MemberKey{Session: s.ID, RunID: "run-me"}, &logonce.Once{})
-	equal(t, "verified", len(a.Verify), 1)
+	expect.Equal(t, "verified", len(a.Verify), 1)
 }

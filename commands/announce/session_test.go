@@ -10,6 +10,7 @@ import (
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
 	"resec/commands/consultest"
+	"resec/commands/expect"
 	"resec/commands/known"
 	"resec/commands/lock"
 	"resec/commands/observable"
@@ -31,16 +32,16 @@ func TestKeepSession(t *testing.T) {
 		}
 		return nil
 	}
-	lab.Eventually(t, patience, opened)
+	lab.Eventually(t, expect.Patience, opened)
 	lost = a.Known.Load().SessionID
 	_, err := a.Lock.Client.Session().Destroy(lost, nil)
-	ok(t, err)
+	expect.OK(t, err)
 	observable.Signal(a.Verify)
-	lab.Eventually(t, patience, opened)
+	lab.Eventually(t, expect.Patience, opened)
 	id := a.Known.Load().SessionID
 	stop()
 	done.Wait()
-	equal(t, "at the end", a.Known.Load().SessionID, "")
+	expect.Equal(t, "at the end", a.Known.Load().SessionID, "")
 	if s, _, err := a.Lock.Client.Session().Info(id, nil); err != nil || s != nil {
 		t.Errorf("the session is left: %+v, %v", s, err)
 	}
@@ -56,17 +57,17 @@ func TestRereadLost(t *testing.T) {
 	}
 	consultest.Acquire(t, a.Lock, s, "me", nil)
 	_, err := a.rereadLost(t.Context(), s.ID)
-	ok(t, err)
+	expect.OK(t, err)
 	if _, err := a.rereadLost(t.Context(), "another"); err == nil {
 		t.Error("another holds the lock")
 	}
-	ok(t, a.Lock.PutMember(t.Context(), cluster.MemberKey{Session: s.ID, RunID: "run-me"}))
+	expect.OK(t, a.Lock.PutMember(t.Context(), cluster.MemberKey{Session: s.ID, RunID: "run-me"}))
 	other := consultest.Session(t, a.Lock.Client)
 	a.Lock.Member = "me"
-	ok(t, a.Lock.DeleteMember(t.Context(), "me"))
-	ok(t, a.Lock.PutMember(t.Context(), cluster.MemberKey{Session: other.ID, RunID: "run-me"}))
+	expect.OK(t, a.Lock.DeleteMember(t.Context(), "me"))
+	expect.OK(t, a.Lock.PutMember(t.Context(), cluster.MemberKey{Session: other.ID, RunID: "run-me"}))
 	_, err = a.rereadLost(t.Context(), other.ID)
-	ok(t, err)
+	expect.OK(t, err)
 }
 
 func TestOpenSession(t *testing.T) {
@@ -85,23 +86,23 @@ func TestOpenSession(t *testing.T) {
 		t.Error("the lock was not read")
 	}
 	s, err := open("", func(k *known.Snapshot) { k.Fresh = true })
-	ok(t, err)
-	equal(t, "adopted", a.Known.Load().Adopted, "")
+	expect.OK(t, err)
+	expect.Equal(t, "adopted", a.Known.Load().Adopted, "")
 
 	v := consultest.Acquire(t, a.Lock, s, "me", consultest.Master("me", "run-me", 1))
 	know := func(runID string) func(*known.Snapshot) {
 		return func(k *known.Snapshot) { k.View, k.Fresh, k.Health.Status.RunID = v, true, runID }
 	}
 	got, err := open("", know("run-me"))
-	ok(t, err)
-	equal(t, "adopted", got.ID, s.ID)
-	equal(t, "adopted", a.Known.Load().Adopted, s.ID)
+	expect.OK(t, err)
+	expect.Equal(t, "adopted", got.ID, s.ID)
+	expect.Equal(t, "adopted", a.Known.Load().Adopted, s.ID)
 	got, err = open(s.ID, know("run-new")) // it was reported as lost, and holds the lock
-	ok(t, err)
-	equal(t, "adopted again", got.ID, s.ID)
+	expect.OK(t, err)
+	expect.Equal(t, "adopted again", got.ID, s.ID)
 	got, err = open("", know("run-new"))
-	ok(t, err)
-	equal(t, "another one, because the lock was held for another instance", got.ID != s.ID, true)
+	expect.OK(t, err)
+	expect.Equal(t, "another one, because the lock was held for another instance", got.ID != s.ID, true)
 	if v, err := a.Lock.Read(t.Context()); err != nil || !v.Free() {
 		t.Errorf("the predecessor's session holds the lock: %v", err)
 	}
@@ -121,17 +122,18 @@ func TestPriorSession(t *testing.T) {
 		{"it holds the lock", clustertest.Situation(), "a", "a's", true},
 		{"it has a key", clustertest.Situation(), "me", "mine", false},
 		{"it has neither", clustertest.Situation(), "b", "", false},
-		{"the lock is free", clustertest.Situation(clustertest.LockFree, func(k *cluster.Snapshot) { k.View.Holder = "a" }), "a", "a's", false},
+		{"the lock is free", clustertest.Situation(clustertest.LockFree, func(k *cluster.Snapshot) { k.View.Holder = "a" }), "a", "a's",
+			false},
 	} {
 		session, holds := priorSession(tt.k.View, tt.id)
-		equal(t, tt.name, session, tt.want)
-		equal(t, tt.name, holds, tt.holds)
+		expect.Equal(t, tt.name, session, tt.want)
+		expect.Equal(t, tt.name, holds, tt.holds)
 	}
 }
 
 func TestPublishes(t *testing.T) {
-	equal(t, "this instance", publishes(clustertest.Leading().View, "me", "run-me"), true)
-	equal(t, "another instance", publishes(clustertest.Leading().View, "me", "run-new"), false)
-	equal(t, "another member", publishes(clustertest.Situation().View, "me", "run-a"), false)
-	equal(t, "none", publishes(cluster.View{}, "me", ""), false)
+	expect.Equal(t, "this instance", publishes(clustertest.Leading().View, "me", "run-me"), true)
+	expect.Equal(t, "another instance", publishes(clustertest.Leading().View, "me", "run-new"), false)
+	expect.Equal(t, "another member", publishes(clustertest.Situation().View, "me", "run-a"), false)
+	expect.Equal(t, "none", publishes(cluster.View{}, "me", ""), false)
 }

@@ -13,6 +13,7 @@ import (
 
 	"resec/commands/catalog"
 	"resec/commands/consultest"
+	"resec/commands/expect"
 	"resec/handlers"
 	"resec/handlers/redis"
 	"resec/scripts/lab"
@@ -23,23 +24,23 @@ func TestIDInUse(t *testing.T) {
 	t.Parallel()
 	a := bareAnnouncer()
 	r, err := lab.ForTest(t).StartRedis("other")
-	ok(t, err)
+	expect.OK(t, err)
 	a.Creds.Timeout = 5 * time.Second
 	runID, err := r.Info("run_id")
-	ok(t, err)
+	expect.OK(t, err)
 	m := consultest.Master("me", runID, 1)
 	m.Address = r.Addr
-	equal(t, "it answers", a.idInUse(t.Context(), m, "run-me") != "", true)
-	equal(t, "it is ours", a.idInUse(t.Context(), m, runID), "")
-	equal(t, "none is published", a.idInUse(t.Context(), nil, "run-me"), "")
+	expect.Equal(t, "it answers", a.idInUse(t.Context(), m, "run-me") != "", true)
+	expect.Equal(t, "it is ours", a.idInUse(t.Context(), m, runID), "")
+	expect.Equal(t, "none is published", a.idInUse(t.Context(), nil, "run-me"), "")
 	other := *m
 	other.ID = "b"
-	equal(t, "another member", a.idInUse(t.Context(), &other, "run-me"), "")
+	expect.Equal(t, "another member", a.idInUse(t.Context(), &other, "run-me"), "")
 	old := *m
 	old.RunID = "run-old"
-	equal(t, "another instance answers there", a.idInUse(t.Context(), &old, "run-me"), "")
+	expect.Equal(t, "another instance answers there", a.idInUse(t.Context(), &old, "run-me"), "")
 	r.Kill()
-	equal(t, "it is down", a.idInUse(t.Context(), m, "run-me"), "")
+	expect.Equal(t, "it is down", a.idInUse(t.Context(), m, "run-me"), "")
 }
 
 // entry is a member's replica entry in the catalogue.
@@ -66,7 +67,7 @@ func TestDuplicateEntry(t *testing.T) {
 		{"one that is dead", entry("a", "n", "redis:6379", api.HealthCritical), false},
 		{"one without an id", entry("", "n", "redis:6379", api.HealthPassing), false},
 	} {
-		equal(t, tt.name, duplicateEntry([]handlers.Entry{tt.e}, me) != "", tt.want)
+		expect.Equal(t, tt.name, duplicateEntry([]handlers.Entry{tt.e}, me) != "", tt.want)
 	}
 }
 
@@ -78,23 +79,23 @@ func TestCheckOwnRedis(t *testing.T) {
 	check := func() string {
 		t.Helper()
 		why, err := a.checkOwnRedis(t.Context(), s)
-		ok(t, err)
+		expect.OK(t, err)
 		return why
 	}
-	equal(t, "it is ours", check(), "")
+	expect.Equal(t, "it is ours", check(), "")
 	other, err := lab.ForTest(t).StartRedis("other")
-	ok(t, err)
+	expect.OK(t, err)
 	a.Me.Address = other.Addr
-	equal(t, "our address leads to another", check() != "", true)
+	expect.Equal(t, "our address leads to another", check() != "", true)
 	other.Kill()
-	equal(t, "it leads to none", check(), "")
+	expect.Equal(t, "it leads to none", check(), "")
 	a.Me.Address = r.Addr
 	second, why, err := a.connect(t.Context()) // another process of our name
 	if err != nil || second != nil || why == "" {
 		t.Errorf("got %v, %q, %v", second, why, err)
 	}
 	r.Kill()
-	equal(t, "it is down", check() != "", true)
+	expect.Equal(t, "it is down", check() != "", true)
 }
 
 // Our Redis is opened once no other process of our name works on it.
@@ -113,15 +114,15 @@ func TestOpenUnique(t *testing.T) {
 		second, err = a.OpenUnique(t.Context())
 		return err
 	})
-	lab.Eventually(t, patience, func() error {
+	lab.Eventually(t, expect.Patience, func() error {
 		if out := a.Advertised.Load().Output; !strings.HasPrefix(out, "not started yet: another resec") {
 			return fmt.Errorf("it shows %q", out)
 		}
 		return nil
 	})
 	first.Close()
-	ok(t, done.Wait())
+	expect.OK(t, done.Wait())
 	defer second.Close()
 	_, err := second.Status(t.Context())
-	ok(t, err)
+	expect.OK(t, err)
 }

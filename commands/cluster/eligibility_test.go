@@ -56,7 +56,8 @@ func TestCandidate_IneligibleReasonColdStart(t *testing.T) {
 		want string
 	}{
 		{"the last master with data", threeMembers(), "a", 9, ""},
-		{"the last master, whose record is older", threeMembers(func(s *State) { s.Members["a"] = MemberRecord{InSyncTerm: 3} }), "a", 9, ""},
+		{"the last master, whose record is older", threeMembers(func(s *State) { s.Members["a"] = MemberRecord{InSyncTerm: 3} }), "a",
+			9, ""},
 		{"a member that was in sync with it", threeMembers(), "b", 9, ""},
 		{"not one that was in sync with an earlier master only", threeMembers(earlier), "b", 9, behind},
 		{"not one that was catching up", threeMembers(), "j", 9, behind},

@@ -33,14 +33,20 @@ func TestFailureEvidence(t *testing.T) {
 		{"nothing is known", func(b *FailureEvidence) {}, 0, again},
 		{"it refused just now", func(b *FailureEvidence) { probe(b, redis.Status{}, refused) }, 0, ConfirmDownDelay},
 		{"and still does", func(b *FailureEvidence) { probe(b, redis.Status{}, refused) }, ConfirmDownDelay, 0},
-		{"another instance answers, which proves the same", func(b *FailureEvidence) { probe(b, redis.Status{RunID: "z"}, nil) }, ConfirmDownDelay, 0},
-		{"a redis that is no member's answers, which proves the same", func(b *FailureEvidence) { probe(b, redis.Status{RunID: "z"}, ErrOtherInstance) }, ConfirmDownDelay, 0},
+		{"another instance answers, which proves the same", func(b *FailureEvidence) { probe(b, redis.Status{RunID: "z"}, nil) },
+			ConfirmDownDelay, 0},
+		{"a redis that is no member's answers, which proves the same",
+			func(b *FailureEvidence) { probe(b, redis.Status{RunID: "z"}, ErrOtherInstance) }, ConfirmDownDelay, 0},
 		{"it answers again", func(b *FailureEvidence) {
 			probe(b, redis.Status{}, refused)
 			probe(b, redis.Status{RunID: "run-a"}, nil)
 		}, ConfirmDownDelay, again},
-		{"it is unreachable after all", func(b *FailureEvidence) { probe(b, redis.Status{}, refused); probe(b, redis.Status{}, timeout) }, ConfirmDownDelay, again},
-		{"it is unreachable, and the other members are not detached for long enough", func(b *FailureEvidence) { probe(b, redis.Status{}, timeout, "b", "me") }, time.Second, again},
+		{"it is unreachable after all", func(b *FailureEvidence) {
+			probe(b, redis.Status{}, refused)
+			probe(b, redis.Status{}, timeout)
+		}, ConfirmDownDelay, again},
+		{"it is unreachable, and the other members are not detached for long enough",
+			func(b *FailureEvidence) { probe(b, redis.Status{}, timeout, "b", "me") }, time.Second, again},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := &FailureEvidence{runID: "run-a", Detached: NewDetachTracker()}

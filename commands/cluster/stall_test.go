@@ -49,7 +49,8 @@ func TestAckedSince(t *testing.T) {
 	for _, tt := range []struct {
 		ago  time.Duration
 		want int
-	}{{0, 0}, {900 * time.Millisecond, 0}, {time.Second, 0}, {1500 * time.Millisecond, 1}, {2500 * time.Millisecond, 2}, {time.Minute, 3}} {
+	}{{0, 0}, {900 * time.Millisecond, 0}, {time.Second, 0}, {1500 * time.Millisecond, 1}, {2500 * time.Millisecond, 2},
+		{time.Minute, 3}} {
 		if got := AckedSince(st, now.Add(-tt.ago), now); len(got.Replicas) != tt.want {
 			t.Errorf("%s after a stall %v have acknowledged, not %d", tt.ago, got.Replicas, tt.want)
 		}

@@ -11,9 +11,10 @@ import (
 // The successor is a streaming replica with a live agent, the one with the highest offset.
 func TestSuccessor(t *testing.T) {
 	me := Master{Peer: handlers.Peer{ID: "me", RunID: "run-me", Address: "me:1", Term: 5}}
-	k := Snapshot{Observation: Observation{View: View{State: State{Master: &me, Histories: []string{"l"}, Members: map[string]MemberRecord{
-		"me": {RunID: "run-me"}, "a": {RunID: "run-a"}, "b": {RunID: "run-b"}, "tried": {RunID: "run-tried"},
-		"j": {RunID: "run-j", CatchingUp: true}, "dead": {RunID: "run-dead"}}},
+	k := Snapshot{Observation: Observation{View: View{State: State{Master: &me, Histories: []string{"l"},
+		Members: map[string]MemberRecord{
+			"me": {RunID: "run-me"}, "a": {RunID: "run-a"}, "b": {RunID: "run-b"}, "tried": {RunID: "run-tried"},
+			"j": {RunID: "run-j", CatchingUp: true}, "dead": {RunID: "run-dead"}}},
 		LiveAgents: map[string]MemberKey{"a": {Session: "a's"}, "b": {Session: "b's"}, "tried": {Session: "tried's"},
 			"j": {Session: "j's"}}}}}
 	c := func(id string, offset int64, change ...func(*Candidate)) Candidate {

@@ -17,7 +17,8 @@ import (
 // start starts the Consul of this process once. Main sets it.
 var start = func() (*lab.Consul, error) { return nil, errors.New("TestMain has not called consultest.Main") }
 
-// Main runs a package's tests, and returns what TestMain exits with. It fails if a goroutine is left when all tests are over.
+// Main runs a package's tests, and returns what TestMain exits with. It fails if a goroutine is left when all tests are over. It
+// starts no Consul: the first test that calls Consul does.
 func Main(m *testing.M) (code int) {
 	dir, err := os.MkdirTemp("", "consul-test-")
 	if err != nil {

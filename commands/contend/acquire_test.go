@@ -9,7 +9,9 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/commands/expect"
 	"resec/commands/known"
+	"resec/commands/known/knowntest"
 	"resec/commands/lock"
 	"resec/commands/survey"
 	"resec/commands/takeover"
@@ -32,14 +34,19 @@ func TestElectionDelay_StillValid(t *testing.T) {
 		want bool
 	}{
 		{"nothing has changed", electionDelay{situation(clustertest.LockFree), begun}, situation(clustertest.LockFree), true},
-		{"another probe", electionDelay{situation(clustertest.LockFree), begun}, situation(clustertest.LockFree, func(k *cluster.Snapshot) { k.Health.Status.Position.Offset = 99 }), true},
+		{"another probe", electionDelay{situation(clustertest.LockFree), begun},
+			situation(clustertest.LockFree, func(k *cluster.Snapshot) { k.Health.Status.Position.Offset = 99 }), true},
 		{"none was begun", electionDelay{}, known.Snapshot{}, false},
-		{"the lock was taken meanwhile", electionDelay{situation(clustertest.LockFree), begun}, situation(clustertest.LockFree, func(k *cluster.Snapshot) { k.View.LockIndex++ }), false},
-		{"our redis was parked", electionDelay{situation(clustertest.LockFree), begun}, situation(clustertest.LockFree, clustertest.ParkedRedis), false},
-		{"the master's agent is back", electionDelay{situation(clustertest.LockFree, left), begun}, situation(clustertest.LockFree, returned), false},
-		{"after an outage of consul", electionDelay{situation(clustertest.LockFree), begun}, situation(clustertest.LockFree, unfresh), false},
+		{"the lock was taken meanwhile", electionDelay{situation(clustertest.LockFree), begun},
+			situation(clustertest.LockFree, func(k *cluster.Snapshot) { k.View.LockIndex++ }), false},
+		{"our redis was parked", electionDelay{situation(clustertest.LockFree), begun},
+			situation(clustertest.LockFree, clustertest.ParkedRedis), false},
+		{"the master's agent is back", electionDelay{situation(clustertest.LockFree, left), begun},
+			situation(clustertest.LockFree, returned), false},
+		{"after an outage of consul", electionDelay{situation(clustertest.LockFree), begun}, situation(clustertest.LockFree, unfresh),
+			false},
 	} {
-		equal(t, tt.name, tt.of.stillValid(tt.k), tt.want)
+		expect.Equal(t, tt.name, tt.of.stillValid(tt.k), tt.want)
 	}
 }
 
@@ -56,7 +63,7 @@ func TestContender_Waits(t *testing.T) {
 			t.Errorf("without a lease: %v, %s, %v", won, again, err)
 		}
 		c.delay = electionDelay{k, time.Now().Add(time.Second)}
-		won, again, err = c.Acquire(t.Context(), leased(k, time.Minute))
+		won, again, err = c.Acquire(t.Context(), knowntest.Leased(k, time.Minute))
 		if won != nil || again != time.Second || err != nil {
 			t.Errorf("before its turn: %v, %s, %v", won, again, err)
 		}
@@ -66,7 +73,7 @@ func TestContender_Waits(t *testing.T) {
 			t.Errorf("at its turn: %s, %v", again, err)
 		}
 		found := situation(func(k *cluster.Snapshot) { k.Failure.DownSince = time.Now().Add(-cluster.ConfirmDownDelay / 3) })
-		won, again, err = c.Preempt(t.Context(), leased(found, time.Minute))
+		won, again, err = c.Preempt(t.Context(), knowntest.Leased(found, time.Minute))
 		if won != nil || again != cluster.ConfirmDownDelay-cluster.ConfirmDownDelay/3 || err != nil {
 			t.Errorf("a master that was just found down: %v, %s, %v", won, again, err)
 		}
@@ -77,13 +84,14 @@ func TestContender_Turn(t *testing.T) {
 	now := time.Now()
 	k := situation()
 	c := bare()
-	equal(t, "the first", c.turn(k, 0, now), 0)
-	equal(t, "the second", c.turn(k, 1, now), min(cluster.Stagger, takeover.ProbeInterval))
-	equal(t, "its turn", c.delay.until, now.Add(cluster.Stagger))
-	equal(t, "just before its turn", c.turn(k, 1, now.Add(cluster.Stagger-1)), 1)
-	equal(t, "after it", c.turn(k, 1, now.Add(cluster.Stagger+1)), 0)
-	equal(t, "one of a far rank looks again before", bare().turn(k, 100, now), takeover.ProbeInterval)
-	equal(t, "another lock begins another wait", c.turn(situation(clustertest.LockFree), 1, now.Add(time.Hour)), min(cluster.Stagger, takeover.ProbeInterval))
+	expect.Equal(t, "the first", c.turn(k, 0, now), 0)
+	expect.Equal(t, "the second", c.turn(k, 1, now), min(cluster.Stagger, takeover.ProbeInterval))
+	expect.Equal(t, "its turn", c.delay.until, now.Add(cluster.Stagger))
+	expect.Equal(t, "just before its turn", c.turn(k, 1, now.Add(cluster.Stagger-1)), 1)
+	expect.Equal(t, "after it", c.turn(k, 1, now.Add(cluster.Stagger+1)), 0)
+	expect.Equal(t, "one of a far rank looks again before", bare().turn(k, 100, now), takeover.ProbeInterval)
+	expect.Equal(t, "another lock begins another wait", c.turn(situation(clustertest.LockFree), 1, now.Add(time.Hour)),
+		min(cluster.Stagger, takeover.ProbeInterval))
 }
 
 func TestContender_Candidacy(t *testing.T) {
@@ -94,21 +102,22 @@ func TestContender_Candidacy(t *testing.T) {
 		own := cluster.Candidate{ID: "me", Status: k.Health.Status}
 		<-time.After(cluster.MasterReclaimTime - 1)
 		got := c.candidacy(k, survey.Result{Candidates: []cluster.Candidate{own}, Unanswered: []string{"b"}})
-		equal(t, "id", got.ID, "me")
-		equal(t, "candidates", len(got.Candidates), 1)
-		equal(t, "unanswered", got.Unanswered[0], "b")
-		equal(t, "the master's agent is back", got.MasterReturned, false)
-		equal(t, "just after consul's outage", got.ConsulSettling, true)
-		equal(t, "leaderless", got.LeaderlessFor, cluster.MasterReclaimTime-1)
-		equal(t, "for a slow member", got.SlowMemberGrace, 2*500*time.Millisecond+time.Second)
-		equal(t, "before a cluster is founded", got.BootstrapDelay, 2*time.Second)
-		equal(t, "eligible", got.Eligibility, cluster.RecordedOnly)
+		expect.Equal(t, "id", got.ID, "me")
+		expect.Equal(t, "candidates", len(got.Candidates), 1)
+		expect.Equal(t, "unanswered", got.Unanswered[0], "b")
+		expect.Equal(t, "the master's agent is back", got.MasterReturned, false)
+		expect.Equal(t, "just after consul's outage", got.ConsulSettling, true)
+		expect.Equal(t, "leaderless", got.LeaderlessFor, cluster.MasterReclaimTime-1)
+		expect.Equal(t, "for a slow member", got.SlowMemberGrace, 2*500*time.Millisecond+time.Second)
+		expect.Equal(t, "before a cluster is founded", got.BootstrapDelay, 2*time.Second)
+		expect.Equal(t, "eligible", got.Eligibility, cluster.RecordedOnly)
 		<-time.After(1)
-		got = c.candidacy(situation(clustertest.LockFree, returned, func(s *cluster.Snapshot) { s.ConsulUpSince = k.ConsulUpSince }), survey.Result{})
-		equal(t, "the master's agent is back", got.MasterReturned, true)
-		equal(t, "long after consul's outage", got.ConsulSettling, false)
+		got = c.candidacy(situation(clustertest.LockFree, returned, func(s *cluster.Snapshot) { s.ConsulUpSince = k.ConsulUpSince }),
+			survey.Result{})
+		expect.Equal(t, "the master's agent is back", got.MasterReturned, true)
+		expect.Equal(t, "long after consul's outage", got.ConsulSettling, false)
 		got = c.candidacy(situation(clustertest.LockFree, func(k *cluster.Snapshot) { k.ConsulDown = true }), survey.Result{})
-		equal(t, "during consul's outage", got.ConsulSettling, true)
+		expect.Equal(t, "during consul's outage", got.ConsulSettling, true)
 	})
 }
 
@@ -120,13 +129,13 @@ func TestContender_Eligibility(t *testing.T) {
 		answers := func(runID string) []cluster.Candidate {
 			return []cluster.Candidate{{ID: "me", Status: redis.Status{RunID: runID}}}
 		}
-		equal(t, "at first", c.eligibility(answers("run-new"), s), cluster.RecordedOnly)
+		expect.Equal(t, "at first", c.eligibility(answers("run-new"), s), cluster.RecordedOnly)
 		<-time.After(2*c.SessionTTL - 1)
-		equal(t, "before two TTLs", c.eligibility(answers("run-new"), s), cluster.RecordedOnly)
+		expect.Equal(t, "before two TTLs", c.eligibility(answers("run-new"), s), cluster.RecordedOnly)
 		<-time.After(1)
-		equal(t, "after two TTLs", c.eligibility(answers("run-new"), s), cluster.ColdStart)
-		equal(t, "a recorded one answers", c.eligibility(answers("run-me"), s), cluster.RecordedOnly)
-		equal(t, "from then on", c.eligibility(answers("run-new"), s), cluster.RecordedOnly)
+		expect.Equal(t, "after two TTLs", c.eligibility(answers("run-new"), s), cluster.ColdStart)
+		expect.Equal(t, "a recorded one answers", c.eligibility(answers("run-me"), s), cluster.RecordedOnly)
+		expect.Equal(t, "from then on", c.eligibility(answers("run-new"), s), cluster.RecordedOnly)
 	})
 }
 
@@ -142,7 +151,7 @@ func TestConfirmEligible(t *testing.T) {
 		return cluster.State{Master: master("b", "run-b", "127.0.0.1:2"), Members: map[string]cluster.MemberRecord{
 			"me": {RunID: me, Address: own.Addr, InSyncTerm: 1}, "b": {RunID: "run-b", Address: "127.0.0.1:2", InSyncTerm: 1}}}
 	}
-	ok(t, confirm(t.Context(), state(run)))
+	expect.OK(t, confirm(t.Context(), state(run)))
 	if err := confirm(t.Context(), state("run-old")); err == nil {
 		t.Error("our instance is not the recorded one")
 	}
@@ -160,9 +169,9 @@ func TestAcquire(t *testing.T) {
 	s := session(t, c)
 	var k known.Snapshot
 	v, err := c.Lock.Read(t.Context())
-	ok(t, err)
+	expect.OK(t, err)
 	k.View, k.Fresh, k.Health.Status, k.SessionID = v, true, own.now(t), s.ID
-	k = leased(k, time.Hour)
+	k = knowntest.Leased(k, time.Hour)
 	var wrote cluster.View
 	reason := "it waits"
 	c.Wrote, c.SetReason = func(v cluster.View) { wrote = v }, func(why string) { reason = why }
@@ -173,16 +182,16 @@ func TestAcquire(t *testing.T) {
 		t.Fatalf("got %v, %s, %v", won, again, err)
 	}
 	v, err = c.Lock.Read(t.Context())
-	ok(t, err)
-	equal(t, "holder", v.Holder, "me")
-	equal(t, "won", *won, Won{v.LockIndex, c.Leaderless.Since})
-	equal(t, "the view is taken", wrote.LockIndex, v.LockIndex)
-	equal(t, "reason", reason, "")
+	expect.OK(t, err)
+	expect.Equal(t, "holder", v.Holder, "me")
+	expect.Equal(t, "won", *won, Won{v.LockIndex, c.Leaderless.Since})
+	expect.Equal(t, "the view is taken", wrote.LockIndex, v.LockIndex)
+	expect.Equal(t, "reason", reason, "")
 	verify := make(chan struct{}, 1)
 	c.Verify = verify
 	k.View.Request = &cluster.Request{To: "me", Session: "operator's"} // which needs no turn
 	if won, _, err := c.Acquire(t.Context(), k); won != nil || !errors.Is(err, lock.ErrChanged) {
 		t.Errorf("the lock has changed: %v, %v", won, err)
 	}
-	equal(t, "the session is verified", len(verify), 1)
+	expect.Equal(t, "the session is verified", len(verify), 1)
 }

@@ -8,6 +8,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/commands/expect"
 )
 
 // What was waited for is over once the controller does something else; the leaderless period continues.
@@ -20,32 +21,32 @@ func TestAdvance(t *testing.T) {
 	}{{cluster.Contend, true}, {cluster.Preempt, true}, {cluster.Wait, false}, {cluster.Follow, false}} {
 		c.delay = electionDelay{k, time.Now()}
 		c.Advance(k, tt.todo)
-		equal(t, fmt.Sprintf("%s keeps the delay", tt.todo), !c.delay.until.IsZero(), tt.keeps)
+		expect.Equal(t, fmt.Sprintf("%s keeps the delay", tt.todo), !c.delay.until.IsZero(), tt.keeps)
 	}
 	since := c.Leaderless.Since
-	equal(t, "the leaderless period has begun", since.IsZero(), false)
+	expect.Equal(t, "the leaderless period has begun", since.IsZero(), false)
 	c.Advance(k, cluster.Follow)
-	equal(t, "it continues", c.Leaderless.Since, since)
+	expect.Equal(t, "it continues", c.Leaderless.Since, since)
 	c.Advance(situation(), cluster.Follow)
-	equal(t, "another member holds the lock", c.Leaderless.Since.IsZero(), true)
+	expect.Equal(t, "another member holds the lock", c.Leaderless.Since.IsZero(), true)
 }
 
 func TestStallAllowance(t *testing.T) {
 	c := bare()
 	m := &cluster.Master{MaxLag: 4}
-	equal(t, "later", c.StallAllowance(m), 0)
+	expect.Equal(t, "later", c.StallAllowance(m), 0)
 	c.EarlyTakeover = true
-	equal(t, "early", c.StallAllowance(m), cluster.StallAllowance(4*time.Second, time.Second, time.Second))
+	expect.Equal(t, "early", c.StallAllowance(m), cluster.StallAllowance(4*time.Second, time.Second, time.Second))
 }
 
 func TestCheckPassing_IsFresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := checkPassing{"run-a", time.Now()}
-		equal(t, "now", p.isFresh("run-a"), true)
-		equal(t, "of another instance", p.isFresh("run-b"), false)
+		expect.Equal(t, "now", p.isFresh("run-a"), true)
+		expect.Equal(t, "of another instance", p.isFresh("run-b"), false)
 		<-time.After(2*time.Second - 1)
-		equal(t, "a moment ago", p.isFresh("run-a"), true)
+		expect.Equal(t, "a moment ago", p.isFresh("run-a"), true)
 		<-time.After(1)
-		equal(t, "long ago", p.isFresh("run-a"), false)
+		expect.Equal(t, "long ago", p.isFresh("run-a"), false)
 	})
 }

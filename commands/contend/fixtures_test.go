@@ -1,19 +1,18 @@
 package contend
 
 import (
-	"context"
-	"fmt"
 	"log/slog"
 	"os"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"resec/commands/catalog"
 	"resec/commands/cluster"
-	"resec/commands/cluster/clustertest"
+	"resec/commands/consultest"
+	"resec/commands/expect"
 	"resec/commands/known"
+	"resec/commands/known/knowntest"
+	"resec/commands/localredis"
 	"resec/commands/lock"
 	"resec/commands/observable"
 	"resec/commands/survey"
@@ -22,56 +21,11 @@ import (
 	"resec/scripts/lab"
 )
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+// TestMain fails if a goroutine is left when all tests are over.
+func TestMain(m *testing.M) { os.Exit(consultest.Main(m)) }
 
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "contend-test-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	l := lab.New(dir)
-	defer l.Close()
-	consul = sync.OnceValues(func() (*lab.Consul, error) { return l.StartConsul("contend", nil) })
-	return m.Run()
-}
-
-var consul func() (*lab.Consul, error) // started when a test needs it
-
-var locks atomic.Int64 // counts them, so that each test has a lock of its own even if it is run twice
-
-// patience bounds the wait for a condition: the tests of other packages may run beside.
-const patience = 40 * time.Second
-
-// ok fails the test on an error.
-func ok(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// equal fails the test if got is not want.
-func equal[T comparable](t *testing.T, what string, got, want T) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s: got %v, want %v", what, got, want)
-	}
-}
-
-// situation is clustertest.Situation without a lease.
-func situation(change ...func(*cluster.Snapshot)) known.Snapshot {
-	return known.Snapshot{Snapshot: clustertest.Situation(change...)}
-}
-
-// leased gives a snapshot's session a lease that lasts for d from now.
-func leased(k known.Snapshot, d time.Duration) known.Snapshot {
-	deadline := &lock.RenewalDeadline{}
-	deadline.Extend(time.Now(), d)
-	k.Session = &lock.Session{ID: k.SessionID, Lease: lock.Lease{deadline}}
-	return k
-}
+// The snapshots that most tests of this room begin with.
+var situation, unfresh = knowntest.Situation, knowntest.Unfresh
 
 // bare is the contender of "me", with what decisions need and without any server.
 func bare() *Contender {
@@ -83,56 +37,41 @@ func bare() *Contender {
 // onServers is the contender of "me" with a real Redis, which is a master, and a lock of its own on the real Consul.
 func onServers(t *testing.T) (*Contender, *ownRedis) {
 	t.Helper()
-	consul, err := consul()
-	ok(t, err)
 	r, err := lab.ForTest(t).StartRedis("own")
-	ok(t, err)
+	expect.OK(t, err)
+	c := bare()
+	c.Lock = consultest.Lock(t)
 	creds := redis.Options{Addr: r.Addr, Timeout: 10 * time.Second, Name: "resec:me"}
 	s, err := redis.Open(t.Context(), creds)
-	ok(t, err)
-	t.Cleanup(s.Close)
-	own := &ownRedis{Redis: r, server: s}
-	c := bare()
-	c.Lock = lock.Lock{Client: consul.Client, Key: fmt.Sprintf("unit/%s%d/.lock", t.Name(), locks.Add(1)), Member: "me"}
+	expect.OK(t, err)
+	own := &ownRedis{Redis: r, local: localredis.New(s, creds, c.Log)}
+	t.Cleanup(own.local.Close)
 	c.Surveyor = &survey.Surveyor{ID: "me", Lock: c.Lock, Naming: catalog.Naming{Prefix: "redis"}, Creds: creds,
-		Own: s.Status, Log: c.Log}
-	c.ParkIfFollowing = own.parkIfFollowing
+		Own: own.local.Status, Log: c.Log}
+	c.ParkIfFollowing = own.local.ParkIfFollowing
 	return c, own
 }
 
-// ownRedis is our own Redis, without a term of ours.
+// ownRedis is our own Redis, as an agent has it, without a term of ours.
 type ownRedis struct {
 	*lab.Redis
-	server *redis.Server
-}
-
-func (o *ownRedis) parkIfFollowing(ctx context.Context, addr string) (bool, error) {
-	st, err := o.server.Status(ctx)
-	if err != nil || st.Master || st.MasterAddr != addr {
-		return false, err
-	}
-	return true, o.server.Park(ctx)
+	local *localredis.Redis
 }
 
 // now is our Redis's status.
 func (o *ownRedis) now(t *testing.T) redis.Status {
 	t.Helper()
-	st, err := o.server.Status(t.Context())
-	ok(t, err)
+	st, err := o.local.Status(t.Context())
+	expect.OK(t, err)
 	return st
 }
 
 // session makes a session that ends with the test.
 func session(t *testing.T, c *Contender) *lock.Session {
 	t.Helper()
-	s, err := lock.NewSession(t.Context(), c.Lock.Client, lock.SessionOptions{Name: t.Name(), TTL: time.Minute})
-	ok(t, err)
-	t.Cleanup(func() { _ = s.Destroy(context.Background()) })
-	return s
+	return consultest.Session(t, c.Lock.Client)
 }
 
 func master(id, runID, addr string) *cluster.Master {
 	return &cluster.Master{Peer: handlers.Peer{ID: id, RunID: runID, Address: addr, Term: 1}}
 }
-
-func unfresh(k *cluster.Snapshot) { k.Fresh = false }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"resec/commands/expect"
 	"resec/commands/lock"
 	"resec/commands/takeover"
 )
@@ -89,9 +90,7 @@ func TestElection_LeaseEndsInTimeWhileConsulIsFrozen(t *testing.T) {
 	const ttl = time.Second
 	c := freezing(t)
 	client, err := api.NewClient(&api.Config{Address: c.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
+	expect.OK(t, err)
 	h := &waiting{ended: make(chan time.Time, 1)}
 	e := &Election{Lock: lock.Lock{Client: client, Key: "k", Member: "a"}, Session: lock.SessionOptions{Name: "test", TTL: ttl},
 		Handler: h, Child: true, Log: slog.New(slog.DiscardHandler)}

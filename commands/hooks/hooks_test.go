@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"resec/commands/expect"
 	"resec/handlers"
 )
 
@@ -91,9 +92,7 @@ func TestRunner_OnlyTheNewestEventWaits(t *testing.T) {
 	if err == nil {
 		_, err = f.WriteString("go\n")
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	expect.OK(t, err)
 	_ = f.Close()
 	written, _ := wait()
 	if d := cmp.Diff([]string{"1", "go", "3", `"b"`}, written); d != "" {
@@ -125,9 +124,7 @@ func TestRunner_LeavesNoProcessBehind(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			read, write, err := os.Pipe()
-			if err != nil {
-				t.Fatal(err)
-			}
+			expect.OK(t, err)
 			defer read.Close()
 			r, out, wait := start(t, "fence: "+tt.line)
 			r.hooks[0].Command.Stderr = write

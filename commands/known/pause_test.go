@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/expect"
 	"resec/commands/observable"
 )
 
@@ -21,20 +22,13 @@ func TestWatchPause(t *testing.T) {
 		done.Go(func() { WatchPause(ctx, known, slog.New(slog.DiscardHandler)) })
 		known.Update(func(k *Snapshot) { k.View.Pause = &cluster.Pause{Until: time.Now().Add(time.Minute)} })
 		synctest.Wait()
-		paused(t, known, true)
+		expect.Equal(t, "paused", known.Load().Paused, true)
 		<-time.After(time.Minute - 1)
-		paused(t, known, true)
+		expect.Equal(t, "paused", known.Load().Paused, true)
 		<-time.After(1)
 		synctest.Wait()
-		paused(t, known, false)
+		expect.Equal(t, "paused", known.Load().Paused, false)
 		cancel()
 		done.Wait()
 	})
-}
-
-func paused(t *testing.T, known *Value, want bool) {
-	t.Helper()
-	if got := known.Load().Paused; got != want {
-		t.Errorf("paused: got %t, want %t", got, want)
-	}
 }

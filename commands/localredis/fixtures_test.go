@@ -3,55 +3,64 @@ package localredis
 import (
 	"context"
 	"log/slog"
+	"os"
 	"testing"
 	"time"
 
 	"resec/commands/cluster"
-	"resec/commands/cluster/clustertest"
+	"resec/commands/consultest"
+	"resec/commands/expect"
 	"resec/commands/known"
-	"resec/commands/lock"
+	"resec/commands/known/knowntest"
 	"resec/commands/observable"
 	"resec/handlers/redis"
 	"resec/scripts/lab"
 )
 
-// patience bounds the wait for what must happen.
-const patience = 40 * time.Second
+// TestMain fails if a goroutine is left when all tests are over.
+func TestMain(m *testing.M) { os.Exit(consultest.Main(m)) }
 
-// ok fails the test on an error.
-func ok(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// equal fails the test if got is not want.
-func equal[T comparable](t *testing.T, what string, got, want T) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s: got %v, want %v", what, got, want)
-	}
-}
+// The snapshots that most tests of this room begin with.
+var situation, leading = knowntest.Situation, knowntest.Leading
 
 // localServer is our own Redis, which is real, and a master without any setting of its own.
 func localServer(t *testing.T) (*Redis, *lab.Redis) {
 	t.Helper()
 	r, err := lab.ForTest(t).StartRedis("own")
-	ok(t, err)
+	expect.OK(t, err)
 	creds := redis.Options{Addr: r.Addr, Timeout: 10 * time.Second, Name: "resec:me"}
 	s, err := redis.Open(t.Context(), creds)
-	ok(t, err)
+	expect.OK(t, err)
 	own := New(s, creds, slog.New(slog.DiscardHandler))
 	t.Cleanup(own.Close)
 	return own, r
+}
+
+// resettable is localServer with set, which is CONFIG SET on it, and reset, which makes it again what it was at first.
+func resettable(t *testing.T) (own *Redis, r *lab.Redis, set func(t *testing.T, args ...string), reset func(t *testing.T)) {
+	t.Helper()
+	own, r = localServer(t)
+	set = func(t *testing.T, args ...string) {
+		t.Helper()
+		_, err := r.Do(append([]string{"CONFIG", "SET"}, args...)...)
+		expect.OK(t, err)
+	}
+	return own, r, set, func(t *testing.T) {
+		t.Helper()
+		_, err := r.Do("REPLICAOF", "NO", "ONE")
+		expect.OK(t, err)
+		set(t, "min-replicas-to-write", "0", "min-replicas-max-lag", "10")
+		own.EndLeading()
+		clear(own.fences)
+		own.probed()
+	}
 }
 
 // status asks our Redis.
 func status(t *testing.T, r *Redis) redis.Status {
 	t.Helper()
 	st, err := r.Status(t.Context())
-	ok(t, err)
+	expect.OK(t, err)
 	return st
 }
 
@@ -80,14 +89,7 @@ func (r *Redis) fencedFor(why fenceReason) bool {
 func unfence(t *testing.T, r *Redis, why fenceReason) {
 	t.Helper()
 	_, err := r.unfence(t.Context(), why)
-	ok(t, err)
-}
-
-// lasting is a lease that lasts.
-func lasting() lock.Lease {
-	end := &lock.RenewalDeadline{}
-	end.Extend(time.Now(), time.Hour)
-	return lock.Lease{end}
+	expect.OK(t, err)
 }
 
 // testFencer is the fencer of "me" with a real Redis, and without replicas that are known to stream.
@@ -104,28 +106,7 @@ func testFencer(t *testing.T) (*Fencer, *lab.Redis) {
 // leads makes it known that our Redis is the published master with a guard.
 func (f *Fencer) leads(t *testing.T, guard int) known.Snapshot {
 	t.Helper()
-	k := leading(func(k *cluster.Snapshot) {
-		k.Health.Status = status(t, f.Redis)
-		k.View.State.Master.RunID, k.View.State.Master.Guard, k.View.State.Master.MaxLag = k.Health.Status.RunID, guard, 4
-	})
+	k := knowntest.LeadingOf(status(t, f.Redis), guard)
 	f.Known.Update(func(is *known.Snapshot) { *is = k })
-	return k
-}
-
-// leading is clustertest.Leading as an agent knows it.
-func leading(change ...func(*cluster.Snapshot)) known.Snapshot {
-	return known.Snapshot{Snapshot: clustertest.Leading(change...)}
-}
-
-// situation is clustertest.Situation as an agent knows it.
-func situation(change ...func(*cluster.Snapshot)) known.Snapshot {
-	return known.Snapshot{Snapshot: clustertest.Situation(change...)}
-}
-
-// leased gives a snapshot a session, with a lease that lasts for d from now.
-func leased(k known.Snapshot, d time.Duration) known.Snapshot {
-	deadline := &lock.RenewalDeadline{}
-	deadline.Extend(time.Now(), d)
-	k.Session = &lock.Session{ID: k.SessionID, Lease: lock.Lease{deadline}}
 	return k
 }

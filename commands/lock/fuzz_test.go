@@ -13,7 +13,8 @@ import (
 
 // Any values of the keys below the lock's are read or rejected, and no decision on the view panics or contradicts itself.
 func FuzzParse(f *testing.F) {
-	f.Add([]byte(`{"service":"redis-master","master":{"id":"a","run_id":"r","address":"10.0.0.1:6379","term":2,"guard":1,"max_lag":5},
+	f.Add([]byte(`{"service":"redis-master","master":{"id":"a","run_id":"r","address":"10.0.0.1:6379","term":2,
+		"guard":1,"max_lag":5},
 		"chain":["x"],"record":{"a":{"run_id":"r","level":2}},"version":1}`),
 		[]byte(`{"run_id":"r","address":"10.0.0.1:6379","own":{"min_replicas":-3,"max_lag":99999999}}`),
 		[]byte(`{"to":"b","planned":true}`), []byte(`{"until":"2099-01-01T00:00:00Z"}`), []byte("a"))

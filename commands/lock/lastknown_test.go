@@ -86,11 +86,13 @@ func TestLastKnownState_OwnWrite(t *testing.T) {
 // A state of a newer version is not damaged: the view shows the last known state to read, and keeps the error.
 func TestLastKnownState_NewerVersion(t *testing.T) {
 	l := Lock{Key: "k", LastKnown: &LastKnownState{}}
-	newer := api.KVPairs{{Key: "k/state", Value: []byte(`{"service":"s","master":{"id":"b","address":"b:1","term":6},"version":2}`), ModifyIndex: 8}}
+	newer := api.KVPairs{{Key: "k/state", Value: []byte(`{"service":"s","master":{"id":"b","address":"b:1","term":6},"version":2}`),
+		ModifyIndex: 8}}
 	if v := l.Parse(8, newer); !errors.Is(v.Err, cluster.ErrNewerVersion) || v.State.Master != nil || v.FromLastKnown {
 		t.Errorf("without a last known state the view is %+v", v)
 	}
-	known := api.KVPairs{{Key: "k/state", Value: []byte(`{"service":"s","master":{"id":"a","address":"a:1","term":5},"version":1}`), ModifyIndex: 7}}
+	known := api.KVPairs{{Key: "k/state", Value: []byte(`{"service":"s","master":{"id":"a","address":"a:1","term":5},"version":1}`),
+		ModifyIndex: 7}}
 	l.Parse(7, known)
 	v := l.Parse(8, newer)
 	if !errors.Is(v.Err, cluster.ErrNewerVersion) || v.FromLastKnown || v.StateIndex != 8 {

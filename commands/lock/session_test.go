@@ -106,7 +106,8 @@ func TestNewSession(t *testing.T) {
 		opt  SessionOptions
 		want string
 	}{
-		{SessionOptions{Name: "n", TTL: 15 * time.Second}, `{"Name":"n","TTL":"15s","Behavior":"release","LockDelay":"1ms","NodeChecks":[]}`},
+		{SessionOptions{Name: "n", TTL: 15 * time.Second},
+			`{"Name":"n","TTL":"15s","Behavior":"release","LockDelay":"1ms","NodeChecks":[]}`},
 		{SessionOptions{Name: "n", TTL: 15 * time.Second, Check: "service:a"},
 			`{"Name":"n","TTL":"15s","Behavior":"release","LockDelay":"1ms","NodeChecks":[],"ServiceChecks":[{"ID":"service:a"}]}`},
 	} {

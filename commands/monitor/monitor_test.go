@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -13,31 +14,18 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/commands/consultest"
+	"resec/commands/expect"
 	"resec/commands/known"
+	"resec/commands/localredis"
 	"resec/commands/logonce"
 	"resec/commands/observable"
 	"resec/handlers/redis"
 	"resec/scripts/lab"
 )
 
-// patience bounds the wait for a condition: the tests of other packages may run beside.
-const patience = 40 * time.Second
-
-// ok fails the test on an error.
-func ok(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// equal fails the test if got is not want.
-func equal[T comparable](t *testing.T, what string, got, want T) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s: got %v, want %v", what, got, want)
-	}
-}
+// TestMain fails if a goroutine is left when all tests are over.
+func TestMain(m *testing.M) { os.Exit(consultest.Main(m)) }
 
 // bare is the monitor of "me", without any server.
 func bare(early bool) *Monitor {
@@ -47,22 +35,17 @@ func bare(early bool) *Monitor {
 }
 
 // withRedis is a monitor that parks a real Redis.
-func withRedis(t *testing.T, early bool) (*Monitor, *lab.Redis, *redis.Server) {
+func withRedis(t *testing.T, early bool) (*Monitor, *lab.Redis, *localredis.Redis) {
 	t.Helper()
 	r, err := lab.ForTest(t).StartRedis("own")
-	ok(t, err)
+	expect.OK(t, err)
 	m := bare(early)
 	s, err := redis.Open(t.Context(), m.Creds.At(r.Addr))
-	ok(t, err)
-	t.Cleanup(s.Close)
-	m.ParkIfFollowing = func(ctx context.Context, addr string) (bool, error) {
-		st, err := s.Status(ctx)
-		if err != nil || st.MasterAddr != addr {
-			return false, err
-		}
-		return true, s.Park(ctx)
-	}
-	return m, r, s
+	expect.OK(t, err)
+	own := localredis.New(s, m.Creds.At(r.Addr), m.Log)
+	t.Cleanup(own.Close)
+	m.ParkIfFollowing = own.ParkIfFollowing
+	return m, r, own
 }
 
 // Our Redis is parked when its master is down or another instance answers there, and only then.
@@ -72,7 +55,7 @@ func TestMonitor_Parks(t *testing.T) {
 	of := *clustertest.Situation().View.State.Master
 	of.Address = "127.0.0.1:2"
 	_, err := r.Do("REPLICAOF", "127.0.0.1", "2")
-	ok(t, err)
+	expect.OK(t, err)
 	for _, tt := range []struct {
 		name string
 		h    redis.Health
@@ -84,9 +67,9 @@ func TestMonitor_Parks(t *testing.T) {
 	} {
 		m.observe(t.Context(), of, tt.h, &logonce.Once{})
 		st, err := own.Status(t.Context())
-		ok(t, err)
-		equal(t, tt.name, st.Parked(), tt.want)
-		equal(t, "failure without early takeover", m.Known.Load().Failure, cluster.MasterFailure{})
+		expect.OK(t, err)
+		expect.Equal(t, tt.name, st.Parked(), tt.want)
+		expect.Equal(t, "failure without early takeover", m.Known.Load().Failure, cluster.MasterFailure{})
 	}
 }
 
@@ -95,14 +78,14 @@ func TestMonitor_Run(t *testing.T) {
 	t.Parallel()
 	m, r, own := withRedis(t, true)
 	other, err := lab.ForTest(t).StartRedis("master")
-	ok(t, err)
+	expect.OK(t, err)
 	runID, err := other.Info("run_id")
-	ok(t, err)
+	expect.OK(t, err)
 	_, err = r.Do("REPLICAOF", other.Host, "6379")
-	ok(t, err)
-	lab.Eventually(t, patience, func() error { return r.Follows(other) })
+	expect.OK(t, err)
+	lab.Eventually(t, expect.Patience, func() error { return r.Follows(other) })
 	st, err := own.Status(t.Context())
-	ok(t, err)
+	expect.OK(t, err)
 	m.Known.Update(func(k *known.Snapshot) {
 		k.Snapshot = clustertest.Situation(func(k *cluster.Snapshot) {
 			k.View.State.Master.RunID, k.View.State.Master.Address, k.Health.Status = runID, other.Addr, st
@@ -111,22 +94,22 @@ func TestMonitor_Run(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var done sync.WaitGroup
 	done.Go(func() { m.Run(ctx) })
-	lab.Eventually(t, patience, func() error {
+	lab.Eventually(t, expect.Patience, func() error {
 		if m.Known.Load().Failure.RunID != runID {
 			return errors.New("the master was not probed yet")
 		}
 		return nil
 	})
-	equal(t, "it answers", m.Known.Load().Failure, cluster.MasterFailure{RunID: runID})
+	expect.Equal(t, "it answers", m.Known.Load().Failure, cluster.MasterFailure{RunID: runID})
 	other.Kill()
-	lab.Eventually(t, patience, func() error {
+	lab.Eventually(t, expect.Patience, func() error {
 		st, err := own.Status(t.Context())
 		if err == nil && !st.Parked() {
 			err = errors.New("our redis is not parked")
 		}
 		return err
 	})
-	equal(t, "it is down", m.Known.Load().Failure.Down, true)
+	expect.Equal(t, "it is down", m.Known.Load().Failure.Down, true)
 	cancel()
 	done.Wait()
 }
@@ -141,13 +124,14 @@ func TestMonitor_Target(t *testing.T) {
 		{"the master that it follows", false, clustertest.Situation(), "a"},
 		{"parked", false, clustertest.Situation(clustertest.ParkedRedis), ""},
 		{"parked, with early takeover", true, clustertest.Situation(clustertest.ParkedRedis), "a"},
-		{"of another, with early takeover", true, clustertest.Situation(func(k *cluster.Snapshot) { k.Health.Status.MasterAddr = "10.0.0.7:6379" }), ""},
+		{"of another, with early takeover", true,
+			clustertest.Situation(func(k *cluster.Snapshot) { k.Health.Status.MasterAddr = "10.0.0.7:6379" }), ""},
 		{"no master is published", true, clustertest.Situation(clustertest.NoState, clustertest.ParkedRedis), ""},
 		{"we are published", true, clustertest.Situation(clustertest.PublishedOwn, clustertest.ParkedRedis), ""},
 	} {
 		m, ok := bare(tt.early).target(known.Snapshot{Snapshot: tt.k})
-		equal(t, tt.name, m.ID, tt.want)
-		equal(t, tt.name, ok, tt.want != "")
+		expect.Equal(t, tt.name, m.ID, tt.want)
+		expect.Equal(t, tt.name, ok, tt.want != "")
 	}
 }
 
@@ -160,17 +144,17 @@ func TestMonitor_Observe(t *testing.T) {
 	}
 	observe(errTimeout{})
 	since := m.Known.Load().Failure.Since
-	equal(t, "unreachable", m.Known.Load().Failure.Unreachable, true)
+	expect.Equal(t, "unreachable", m.Known.Load().Failure.Unreachable, true)
 	_, changed := m.Known.Watch()
 	observe(errTimeout{})
-	equal(t, "since", m.Known.Load().Failure.Since, since)
+	expect.Equal(t, "since", m.Known.Load().Failure.Since, since)
 	select {
 	case <-changed:
 		t.Error("nothing has changed")
 	default:
 	}
 	observe(nil)
-	equal(t, "it answers", m.Known.Load().Failure, cluster.MasterFailure{RunID: "run-a"})
+	expect.Equal(t, "it answers", m.Known.Load().Failure, cluster.MasterFailure{RunID: "run-a"})
 }
 
 // A master that is down is logged once for as long as our Redis cannot be parked.
@@ -183,8 +167,8 @@ func TestMonitor_ParkFails(t *testing.T) {
 		m.ParkIfFollowing = func(context.Context, string) (bool, error) { return err == nil, err }
 		m.park(t.Context(), *clustertest.Situation().View.State.Master, "connection refused", &failing)
 	}
-	equal(t, "failures logged", strings.Count(log.String(), "event=park_failed"), 2)
-	equal(t, "parks logged", strings.Count(log.String(), "event=master_down"), 1)
+	expect.Equal(t, "failures logged", strings.Count(log.String(), "event=park_failed"), 2)
+	expect.Equal(t, "parks logged", strings.Count(log.String(), "event=master_down"), 1)
 }
 
 type errTimeout struct{}

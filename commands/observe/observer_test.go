@@ -1,60 +1,18 @@
 package observe
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/hashicorp/consul/api"
 
-	"resec/commands/cluster"
-	"resec/commands/lock"
-	"resec/commands/observable"
+	"resec/commands/expect"
 	"resec/handlers/redis"
 )
-
-// observing is an observer of a snapshot that the test can read, and the views that replaced another.
-type observing struct {
-	*Observer
-	known *observable.Value[Snapshot]
-	turns []string
-	log   bytes.Buffer
-}
-
-func newObserving(t *testing.T, consul http.HandlerFunc) *observing {
-	t.Helper()
-	s := httptest.NewServer(consul)
-	t.Cleanup(s.Close)
-	client, err := api.NewClient(&api.Config{Address: s.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := &observing{known: observable.New[Snapshot]()}
-	o.Observer = &Observer{Lock: lock.Lock{Client: client, Key: "k"}, Log: slog.New(slog.NewTextHandler(&o.log, nil)),
-		Update: func(change func(*Snapshot)) {
-			o.known.Update(func(s *Snapshot) {
-				old := s.View.Index
-				if change(s); s.View.Index != old {
-					o.turns = append(o.turns, fmt.Sprintf("%d→%d", old, s.View.Index))
-				}
-			})
-		}}
-	return o
-}
-
-// view is a view that is held by a session.
-func view(index uint64, session string) cluster.View {
-	return cluster.View{Index: index, LockIndex: index, Session: session}
-}
 
 // A view is taken if it is newer than the known one; our own write also if it is that one.
 func TestObserver_TakeAndWrote(t *testing.T) {
@@ -75,13 +33,6 @@ func TestObserver_TakeAndWrote(t *testing.T) {
 	if d := cmp.Diff([]string{"0→5", "5→6"}, o.turns); d != "" {
 		t.Error(d)
 	}
-}
-
-// serve answers a read of the lock.
-func serve(w http.ResponseWriter, index uint64, session string) {
-	w.Header().Set("X-Consul-Index", fmt.Sprint(index))
-	w.Header().Set("X-Consul-LastContact", "0")
-	_, _ = fmt.Fprintf(w, `[{"Key":"k","Session":%q,"Value":"YQ==","Flags":%d,"ModifyIndex":%d}]`, session, lock.Flag, index)
 }
 
 // A consistent read with a lower index is taken, unless something else was taken since it began: Consul has lost data then.
@@ -105,48 +56,6 @@ func TestObserver_Read(t *testing.T) {
 	cancel()
 	if _, err := o.Read(ended); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
-	}
-}
-
-// watching are the answers of a Consul to the watch; each query takes the next one, and then they block.
-type watching struct {
-	mu      sync.Mutex
-	answers []func(w http.ResponseWriter)
-	read    func(w http.ResponseWriter) // a consistent read
-}
-
-func (c *watching) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Query().Has("consistent") {
-		c.read(w)
-		return
-	}
-	c.mu.Lock()
-	var next func(w http.ResponseWriter)
-	if len(c.answers) > 0 {
-		next, c.answers = c.answers[0], c.answers[1:]
-	}
-	c.mu.Unlock()
-	if next == nil {
-		<-r.Context().Done()
-		return
-	}
-	next(w)
-}
-
-// until waits until the snapshot is as wanted.
-func (o *observing) until(t *testing.T, what string, is func(Snapshot) bool) {
-	t.Helper()
-	timeout := time.After(10 * time.Second)
-	for {
-		k, changed := o.known.Watch()
-		if is(k) {
-			return
-		}
-		select {
-		case <-changed:
-		case <-timeout:
-			t.Fatalf("not seen: %s, but %+v", what, k)
-		}
 	}
 }
 
@@ -215,9 +124,7 @@ func TestObserver_Outage(t *testing.T) {
 
 func TestObserver_LogsHealth(t *testing.T) {
 	server, err := redis.Open(t.Context(), redis.Options{Addr: "127.0.0.1:1", Timeout: 100 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
+	expect.OK(t, err)
 	defer server.Close()
 	o := newObserving(t, http.NotFound)
 	o.Redis = server
@@ -236,9 +143,7 @@ func TestObserver_LogsHealth(t *testing.T) {
 // The health of a Redis that is down is logged once, however often it is probed.
 func TestObserver_WatchesRedis(t *testing.T) {
 	server, err := redis.Open(t.Context(), redis.Options{Addr: "127.0.0.1:1", Timeout: 100 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
+	expect.OK(t, err)
 	defer server.Close()
 	c := &watching{}
 	o := newObserving(t, c.ServeHTTP)

@@ -19,25 +19,20 @@ import (
 
 	"resec/commands/catalog"
 	"resec/commands/cluster"
+	"resec/commands/expect"
 	"resec/commands/lock"
 	"resec/handlers"
 	"resec/handlers/redis"
 	"resec/scripts/lab"
 )
 
-func ok(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // known is what "me" knows of a cluster in which "a" was the master.
 func known(change ...func(*cluster.Snapshot)) cluster.Snapshot {
 	k := cluster.Snapshot{Observation: cluster.Observation{Fresh: true, Probed: true, View: cluster.View{Index: 1,
 		State: cluster.State{Master: &cluster.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Address: "127.0.0.1:2", Term: 1}},
-			Members: map[string]cluster.MemberRecord{"a": {RunID: "run-a", Address: "127.0.0.1:2", InSyncTerm: 1}, "me": {RunID: "run-me", Address: "127.0.0.1:3", InSyncTerm: 1},
-				"b": {RunID: "run-b", Address: "127.0.0.1:4", InSyncTerm: 1}}},
+			Members: map[string]cluster.MemberRecord{"a": {RunID: "run-a", Address: "127.0.0.1:2", InSyncTerm: 1},
+				"me": {RunID: "run-me", Address: "127.0.0.1:3", InSyncTerm: 1},
+				"b":  {RunID: "run-b", Address: "127.0.0.1:4", InSyncTerm: 1}}},
 		LiveAgents: map[string]cluster.MemberKey{"b": {Session: "b's", RunID: "run-b", Address: "127.0.0.1:4"}}},
 		Health: redis.Health{Status: redis.Status{RunID: "run-me", MasterAddr: "127.0.0.1:2"}}}}
 	for _, f := range change {
@@ -64,7 +59,8 @@ func TestResult_Add(t *testing.T) {
 		{"one that is down", cluster.Member{ID: "b"}, refused, known().View, false, false},
 		{"another instance", cluster.Member{ID: "b"}, cluster.ErrOtherInstance, known().View, false, false},
 		{"a master that may be rejected by the network", rejected, refused, known().View, false, true},
-		{"a master whose agent reported its failure", rejected, refused, known(func(k *cluster.Snapshot) { k.View.State.Why = cluster.WhyDead }).View, false, false},
+		{"a master whose agent reported its failure", rejected, refused,
+			known(func(k *cluster.Snapshot) { k.View.State.Why = cluster.WhyDead }).View, false, false},
 	} {
 		var r Result
 		r.add(tt.v, Answer{Member: tt.m, Err: tt.err})
@@ -92,9 +88,11 @@ func TestSurveyor_KnownMembers(t *testing.T) {
 		want []string
 	}{
 		{"a known master", known(), []string{"a", "b"}},
-		{"another server", known(func(k *cluster.Snapshot) { k.Health.Status.MasterAddr = "10.0.0.7:1" }), []string{"10.0.0.7:1", "a", "b"}},
+		{"another server", known(func(k *cluster.Snapshot) { k.Health.Status.MasterAddr = "10.0.0.7:1" }),
+			[]string{"10.0.0.7:1", "a", "b"}},
 		{"it is parked", known(func(k *cluster.Snapshot) { k.Health.Status.MasterAddr = redis.Sink }), []string{"a", "b"}},
-		{"it is a master", known(func(k *cluster.Snapshot) { k.Health.Status.Master, k.Health.Status.MasterAddr = true, "10.0.0.7:1" }), []string{"a", "b"}},
+		{"it is a master", known(func(k *cluster.Snapshot) { k.Health.Status.Master, k.Health.Status.MasterAddr = true, "10.0.0.7:1" }),
+			[]string{"a", "b"}},
 	} {
 		var ids []string
 		for _, m := range s.knownMembers(tt.k, nil) {
@@ -112,9 +110,10 @@ func surveyor(t *testing.T, own redis.Status, catalogue http.HandlerFunc) *Surve
 	c := httptest.NewServer(catalogue)
 	t.Cleanup(c.Close)
 	client, err := api.NewClient(&api.Config{Address: c.URL})
-	ok(t, err)
-	return &Surveyor{ID: "me", Lock: lock.Lock{Client: client}, Naming: catalog.Naming{Prefix: "redis"}, Creds: redis.Options{Timeout: 10 * time.Second},
-		Own: func(context.Context) (redis.Status, error) { return own, nil }, Log: slog.New(slog.DiscardHandler)}
+	expect.OK(t, err)
+	return &Surveyor{ID: "me", Lock: lock.Lock{Client: client}, Naming: catalog.Naming{Prefix: "redis"},
+		Creds: redis.Options{Timeout: 10 * time.Second},
+		Own:   func(context.Context) (redis.Status, error) { return own, nil }, Log: slog.New(slog.DiscardHandler)}
 }
 
 func empty(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("[]")) }
@@ -140,9 +139,9 @@ func broken(w http.ResponseWriter, _ *http.Request) {
 
 func TestSurveyor_Survey(t *testing.T) {
 	r, err := lab.ForTest(t).StartRedis("b")
-	ok(t, err)
+	expect.OK(t, err)
 	runID, err := r.Info("run_id")
-	ok(t, err)
+	expect.OK(t, err)
 	own := known().Health.Status
 	with := func(run string) cluster.Snapshot {
 		return known(func(k *cluster.Snapshot) {
@@ -151,21 +150,22 @@ func TestSurveyor_Survey(t *testing.T) {
 		})
 	}
 	found, err := surveyor(t, own, empty).Survey(t.Context(), with(runID))
-	ok(t, err)
-	if len(found.Candidates) != 2 || found.Candidates[0].ID != "me" || found.Candidates[1].ID != "b" || found.Candidates[1].RunID != runID {
+	expect.OK(t, err)
+	if len(found.Candidates) != 2 || found.Candidates[0].ID != "me" || found.Candidates[1].ID != "b" ||
+		found.Candidates[1].RunID != runID {
 		t.Errorf("candidates are %+v", found.Candidates)
 	}
 	if len(found.Answers) != 3 || found.Answers[0].At.IsZero() || found.Answers[2].At.IsZero() {
 		t.Errorf("answers are %+v", found.Answers)
 	}
 	found, err = surveyor(t, own, empty).Survey(t.Context(), with("run-b"))
-	ok(t, err)
+	expect.OK(t, err)
 	isOther := func(is Answer) bool { return is.Member.ID == "b" && errors.Is(is.Err, cluster.ErrOtherInstance) }
 	if len(found.Candidates) != 1 || !slices.ContainsFunc(found.Answers, isOther) {
 		t.Errorf("another instance at its address: %+v", found)
 	}
 	found, err = surveyor(t, own, listing("0", "z")).Survey(t.Context(), with(runID))
-	ok(t, err)
+	expect.OK(t, err)
 	if len(found.Answers) != 5 || len(found.Candidates) != 2 {
 		t.Errorf("with members that the catalogue alone names: %+v", found)
 	}
@@ -195,7 +195,7 @@ func TestSurveyor_Survey(t *testing.T) {
 // A member that hangs is waited for for a short time, and one that is known to hang for a shorter one.
 func TestSurveyor_ProbeIsBounded(t *testing.T) {
 	hanging, err := net.Listen("tcp", "127.0.0.1:0")
-	ok(t, err)
+	expect.OK(t, err)
 	defer hanging.Close()
 	s := surveyor(t, redis.Status{}, empty)
 	for _, d := range []time.Duration{10 * time.Second, 20 * time.Millisecond} {

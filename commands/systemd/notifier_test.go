@@ -11,6 +11,7 @@ import (
 
 	"resec/commands/catalog"
 	"resec/commands/cluster"
+	"resec/commands/expect"
 	"resec/commands/known"
 	"resec/commands/observable"
 )
@@ -18,9 +19,7 @@ import (
 func TestNotifier(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	expect.OK(t, err)
 	defer conn.Close()
 	receives := func(want string) {
 		t.Helper()

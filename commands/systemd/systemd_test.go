@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"resec/commands/expect"
 )
 
 func TestStatus_Next(t *testing.T) {
@@ -46,13 +48,9 @@ func TestNotify(t *testing.T) {
 		t.Error("nothing listens, and there is no error")
 	}
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	expect.OK(t, err)
 	defer conn.Close()
-	if err := Notify(socket, []string{"READY=1", "STATUS=master"}); err != nil {
-		t.Fatal(err)
-	}
+	expect.OK(t, Notify(socket, []string{"READY=1", "STATUS=master"}))
 	buf := make([]byte, 100)
 	if n, err := conn.Read(buf); err != nil || string(buf[:n]) != "READY=1\nSTATUS=master" {
 		t.Errorf("got %q, %v", buf[:n], err)

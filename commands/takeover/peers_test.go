@@ -125,7 +125,8 @@ func TestSyncFrom_LinkComesUpLate(t *testing.T) {
 	if err := p.openPeer(t.Context(), p.parked[0]); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.syncFrom(t.Context(), p.parked[0], redis.Status{RunID: "run-b", Position: history}); err != nil || !s.me.status().LinkUp {
+	if _, err := p.syncFrom(t.Context(), p.parked[0], redis.Status{RunID: "run-b", Position: history}); err != nil ||
+		!s.me.status().LinkUp {
 		t.Errorf("error %v, our redis %+v", err, s.me.status())
 	}
 }

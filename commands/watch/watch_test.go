@@ -15,6 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/consul/api"
 	consul "github.com/hashicorp/consul/api/watch"
+
+	"resec/commands/expect"
 )
 
 func TestBackoff(t *testing.T) {
@@ -32,9 +34,7 @@ func TestCall_AfterAnEarlyStop(t *testing.T) {
 	panics := func(*consul.Plan) (consul.BlockingParamVal, any, error) { panic("no cancel function") }
 	parse := func() *consul.Plan {
 		p, err := consul.Parse(map[string]any{"type": "nodes"})
-		if err != nil {
-			t.Fatal(err)
-		}
+		expect.OK(t, err)
 		return p
 	}
 	t.Run("the panic of a stopped plan becomes an error", func(t *testing.T) {
@@ -72,9 +72,7 @@ func TestRun_ReportsAnOutageOnce(t *testing.T) {
 	}))
 	defer server.Close()
 	client, err := api.NewClient(&api.Config{Address: server.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
+	expect.OK(t, err)
 	var got []string
 	err = Run(ctx, client, map[string]any{"type": "keyprefix", "prefix": "k"}, func(index uint64, answer any) {
 		pairs, _ := answer.(api.KVPairs)
@@ -114,9 +112,7 @@ func TestRun_EndsDuringAQuery(t *testing.T) {
 	}))
 	defer server.Close()
 	client, err := api.NewClient(&api.Config{Address: server.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
+	expect.OK(t, err)
 	onAnswer, onOutage := func(uint64, any) { t.Error("there is no answer") }, func(err error) { t.Error(err) }
 	err = Run(ctx, client, map[string]any{"type": "nodes"}, onAnswer, onOutage)
 	if err != nil {

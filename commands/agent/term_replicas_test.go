@@ -1,0 +1,71 @@
+package agent
+
+import (
+	"errors"
+	"syscall"
+	"testing"
+
+	"resec/commands/cluster"
+	"resec/commands/expect"
+	"resec/commands/known"
+	"resec/scripts/lab"
+)
+
+func TestReplicaLinks(t *testing.T) {
+	var l replicaLinks
+	expect.Equal(t, "nothing is watched", l.set("a", true), false)
+	probeNow, end := l.watch("a")
+	expect.Equal(t, "new", l.set("a", true), true)
+	expect.Equal(t, "known", l.set("a", true), false)
+	expect.Equal(t, "streams", l.streams("a"), true)
+	expect.Equal(t, "another does not", l.streams("b"), false)
+	l.probeAll()
+	l.probeAll()
+	expect.Equal(t, "asked for", len(probeNow), 1)
+	_, endMoved := l.watch("a") // at its new address
+	end()
+	expect.Equal(t, "still streams", l.streams("a"), true)
+	endMoved()
+	expect.Equal(t, "no longer watched", l.streams("a"), false)
+}
+
+// Only a server that streams our history, and is no member, is parked.
+func TestParkUnlessMember(t *testing.T) {
+	t.Parallel()
+	a, own := onServers(t)
+	k := a.leads(t, 1)
+	term := &leaderTerm{a: a}
+	other, err := lab.ForTest(t).StartRedis("other")
+	expect.OK(t, err)
+	park := func() error { return term.parkUnlessMember(t.Context(), k, other.Addr) }
+	if err := park(); !errors.Is(err, cluster.ErrOtherInstance) {
+		t.Errorf("a master: %v", err)
+	}
+	_, err = other.Do("REPLICAOF", own.Host, "6379")
+	expect.OK(t, err)
+	lab.Eventually(t, expect.Patience, func() error { return other.Follows(own) })
+	k.Health.Status = status(t, a.local)
+	runID, err := other.Info("run_id")
+	expect.OK(t, err)
+	k.View.State.Members["b"] = cluster.MemberRecord{RunID: runID}
+	expect.OK(t, park())
+	expect.OK(t, other.Follows(own)) // it is a member
+	delete(k.View.State.Members, "b")
+	recorded := situation(func(k *cluster.Snapshot) { k.View.State.Members["b"] = cluster.MemberRecord{RunID: runID} })
+	a.known.Update(func(is *known.Snapshot) { is.View = recorded.View })
+	expect.OK(t, park())
+	expect.OK(t, other.Follows(own)) // it was recorded meanwhile
+	a.known.Update(func(is *known.Snapshot) { *is = k })
+	of := k.Health.Status.Position.ReplID
+	k.Health.Status.Position.ReplID = "another"
+	if err := park(); !errors.Is(err, cluster.ErrOtherInstance) {
+		t.Errorf("of another history: %v", err)
+	}
+	k.Health.Status.Position.ReplID = of
+	expect.OK(t, park())
+	expect.OK(t, other.Is("master_host", "127.0.0.1", "master_port", "1"))
+	other.Kill()
+	if err := park(); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("it is down: %v", err)
+	}
+}
