@@ -2,8 +2,8 @@
 //
 // The agent keeps what it knows in one snapshot, which watchers update and all others read. One goroutine, the controller,
 // decides by it and acts: it contends for the lock, runs a term of leadership, follows, or parks. Every change of our own
-// Redis goes through localredis.Redis. The package announce keeps the member present in Consul. README.md in
-// this folder is the map: rooms, goroutines, and how an agent starts.
+// Redis goes through localredis.Redis. The package announce keeps the member present in Consul. README.md in this folder is the
+// map: rooms, goroutines, and how an agent starts.
 package agent
 
 import (
@@ -84,8 +84,8 @@ func (a *Agent) Run(ctx context.Context) error {
 		systemd.Notifier{Socket: a.NotifySocket, Known: a.known, Advertised: a.announcer.Advertised, Log: a.Log}.Run(ctx, ended)
 	})
 	server, err := a.announcer.OpenUnique(ctx)
-	if ctx.Err() != nil {
-		return nil
+	if err != nil && ctx.Err() != nil {
+		return nil // asked to stop before anything was done
 	}
 	if err != nil {
 		return err

@@ -82,6 +82,7 @@ func (c *controller) begin(k known.Snapshot, todo cluster.Action) {
 	c.contender.Advance(k, todo)
 	if term := c.contender.Leaderless.Term; term != c.failedTerm { // what failed in another term was another matter
 		c.failedTerm, c.failures = term, 0
+		c.failing.Reset()
 	}
 }
 
@@ -127,9 +128,15 @@ const now = time.Nanosecond
 
 // execute carries one step out.
 func (c *controller) execute(ctx context.Context, k known.Snapshot, todo cluster.Action, why string) (done outcome) {
+	if todo != cluster.Wait {
+		c.waiting.Reset()
+	}
 	switch todo {
 	case cluster.Wait:
 		c.logWait(why, k.View.Err != nil)
+		if errors.Is(k.View.Err, cluster.ErrNewerVersion) {
+			c.a.setReason(why)
+		}
 	case cluster.Ineligible:
 		c.a.setReason("redis may not lead: " + why)
 	case cluster.Contend:
@@ -187,7 +194,7 @@ func (c *controller) transferLock(ctx context.Context, k known.Snapshot) error {
 	to := k.View.Request.To
 	v, err := c.a.Lock.Transfer(ctx, k.SessionID, k.View, to, k.View.State)
 	if err != nil {
-		if c.isNew("transfer", err) {
+		if ctx.Err() == nil && !errors.Is(err, lock.ErrChanged) && c.isNew("transfer", err) {
 			c.a.Log.Warn("cannot transfer the lock to the member that an operator wants, retrying", "event", "transfer_failed",
 				"to", to, "err", err)
 		}

@@ -146,3 +146,16 @@ func TestSetReason(t *testing.T) {
 	a.setReason("")
 	expect.Equal(t, "reason", a.known.Load().Reason, "")
 }
+
+// While a state of a newer version cannot be read, that is the reason that check and status show.
+func TestController_ReasonUnderANewerState(t *testing.T) {
+	t.Parallel()
+	a, _ := withRedis(t)
+	a.known.Update(func(k *known.Snapshot) { k.Reason = "redis is a master that was not elected" })
+	c := newController(a)
+	k := situation(func(k *cluster.Snapshot) { k.View.Err = cluster.ErrNewerVersion })
+	c.execute(t.Context(), k, cluster.Wait, "the state is newer")
+	expect.Equal(t, "reason", a.known.Load().Reason, "the state is newer")
+	c.execute(t.Context(), situation(), cluster.Wait, "following a")
+	expect.Equal(t, "reason", a.known.Load().Reason, "the state is newer")
+}

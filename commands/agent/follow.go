@@ -100,23 +100,30 @@ func (c *controller) reconcile(ctx context.Context, k known.Snapshot) {
 	if k.Health.Err != nil || !k.Probed || st.Master || k.Paused {
 		return
 	}
-	if st.ReplicaWritable {
-		if err := c.a.local.SetReadOnly(ctx); err != nil {
-			if c.readOnly.Changed(lock.ErrorKind(err)) {
-				c.a.Log.Warn("replica-read-only is not yes and cannot be set, retrying", "event", "read_only_failed",
-					"redis", c.a.local.Addr(), "err", err)
-			}
-			return
-		}
+	if !st.ReplicaWritable {
 		c.readOnly.Reset()
-		c.a.Log.Warn("replica-read-only was not yes, so redis may have taken writes as a replica; it is set to yes",
-			"event", "read_only_set", "redis", c.a.local.Addr())
+	} else if !c.setReadOnly(ctx) {
+		return
 	}
 	own := cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}
-	differs := k.Operator.RunID == st.RunID && own != k.Operator.MinReplicas
-	if differs && !st.Fenced() && k.Operator.Persisted(k.Snapshot, c.a.Me.ID) {
+	if k.Operator.RunID == st.RunID && own == k.Operator.MinReplicas {
+		c.settings.Reset()
+	} else if k.Operator.RunID == st.RunID && !st.Fenced() && k.Operator.Persisted(k.Snapshot, c.a.Me.ID) {
 		c.restoreSettings(ctx, k.Operator.MinReplicas)
 	}
+}
+
+// setReadOnly makes our Redis, a replica, refuse writes, and reports whether that is done. The next snapshot tries again.
+func (c *controller) setReadOnly(ctx context.Context) bool {
+	err := c.a.local.SetReadOnly(ctx)
+	if err == nil {
+		c.a.Log.Warn("replica-read-only was not yes, so redis may have taken writes as a replica; it is set to yes",
+			"event", "read_only_set", "redis", c.a.local.Addr())
+	} else if ctx.Err() == nil && c.readOnly.Changed(redis.Summary(err)) {
+		c.a.Log.Warn("replica-read-only is not yes and cannot be set, retrying", "event", "read_only_failed",
+			"redis", c.a.local.Addr(), "err", err)
+	}
+	return err == nil
 }
 
 // restoreSettings sets the operator's own settings on our Redis, which is a replica. The next snapshot tries again.

@@ -37,8 +37,10 @@ func (c *controller) restore(ctx context.Context) {
 			return
 		}
 		if st.Master { // it stays one
-			if err := a.clearStallFence(ctx, k); err != nil {
-				a.logGuardLeft(err)
+			if now := a.known.Load(); now.ConsulDown { // otherwise another member may have fenced it
+				if err := a.clearStallFence(ctx, now); err != nil {
+					a.logGuardLeft(err)
+				}
 			}
 			return
 		}

@@ -196,7 +196,9 @@ func (a *Agent) clearStallFence(ctx context.Context, k known.Snapshot) error {
 
 // logGuardLeft notes that our Redis may keep a guard of ours.
 func (a *Agent) logGuardLeft(why error) {
-	a.shutdown.guardLeftBehind.Store(true)
+	if a.shutdown.guardLeftBehind.Swap(true) {
+		return // it is logged
+	}
 	a.Log.Error("stopping without restoring redis; its min-replicas settings stay as resec set them until an agent returns",
 		"event", "guard_left_behind", "redis", a.local.Addr(), "err", why)
 }

@@ -79,7 +79,7 @@ func (t *leaderTerm) begin(k known.Snapshot, v cluster.View, began time.Time, ti
 	t.term = cluster.Term{ID: t.a.Me.ID, Session: t.session.ID, Index: v.Index, Number: v.State.Term(),
 		RunID: v.State.Master.RunID, Since: time.Now()}
 	if k.View.State.Term() == t.term.Number {
-		t.a.Log.Info("redis is still the published master; this agent continues its predecessor's term", "event", "term_resumed",
+		t.a.Log.Info("redis is still the published master; its term continues", "event", "term_resumed",
 			"redis", t.a.local.Addr(), "term", t.term.Number)
 	} else {
 		t.a.Log.Info("redis is promoted and published as master", "event", "promoted", "redis", t.a.local.Addr(),
@@ -235,7 +235,7 @@ func (t *leaderTerm) fenceAfterLoss(ctx context.Context, why cluster.EndReason) 
 			"event", "loss_fence_failed", "redis", t.a.local.Addr(), "err", err)
 		return
 	}
-	t.a.Log.Warn("lock is another member's and GUARD=off; redis is fenced until the lock is ours again, or it follows",
+	t.a.Log.Warn("lock is lost and GUARD=off; redis is fenced until the lock is ours again, or it follows",
 		"event", "loss_fenced", "redis", t.a.local.Addr())
 	t.a.notifyFenced(t.term.Number, why.Text)
 }

@@ -34,8 +34,7 @@ func (t *leaderTerm) keepGuard(ctx context.Context) {
 	for ctx.Err() == nil {
 		k, changed := t.a.known.Watch()
 		g.prepareEmergencyFence(ctx)
-		readable := !errors.Is(k.View.Err, cluster.ErrNewerVersion) // otherwise the state must not be written
-		if readable && k.View.State.Term() == t.term.Number && k.Operator.Persisted(k.Snapshot, t.a.Me.ID) && g.step(ctx, k) {
+		if k.View.State.Term() == t.term.Number && k.Operator.Persisted(k.Snapshot, t.a.Me.ID) && g.step(ctx, k) {
 			continue
 		}
 		select {
@@ -78,7 +77,8 @@ func (g *guardKeeper) step(ctx context.Context, k known.Snapshot) (moved bool) {
 		g.logged.Reset()
 		return true
 	}
-	if err == nil || ctx.Err() != nil || errors.Is(err, lock.ErrChanged) || errors.Is(err, localredis.ErrChangedMeanwhile) {
+	ended := ctx.Err() != nil && !errors.Is(err, localredis.ErrStalled)
+	if err == nil || ended || errors.Is(err, lock.ErrChanged) || errors.Is(err, localredis.ErrChangedMeanwhile) {
 		return false
 	}
 	if g.logged.Changed(lock.ErrorKind(err)) {
@@ -104,6 +104,9 @@ func (g *guardKeeper) tryStep(ctx context.Context, k known.Snapshot) (moved bool
 		Attached: members, UnknownReplicas: g.unknown.Count, Published: k.View.State.Guard(),
 		Set: cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}}
 	step, to := guard.NextStep()
+	if errors.Is(k.View.Err, cluster.ErrNewerVersion) { // the state must not be written
+		step, to = guard.RestoreStep()
+	}
 	switch step {
 	case cluster.GuardPublish:
 		err = g.publish(ctx, k, k.View.State.WithGuard(to))

@@ -23,10 +23,10 @@ const openRetry = 500 * time.Millisecond
 // would take the first one's lock for its own, and release it when it stops. Under Nomad a new allocation has the old one's
 // name, and may start before that one ends. OpenUnique returns the context's error if that ends, and redis.ErrTooOld.
 func (a *Announcer) OpenUnique(ctx context.Context) (*redis.Server, error) {
-	for logged := (logonce.Once{}); ; {
+	for logged, clients := (logonce.Once{}), (logonce.Once{}); ; {
 		why := a.duplicateMember(ctx)
 		if why == "" {
-			s, denied, err := a.connect(ctx)
+			s, denied, err := a.connect(ctx, &clients)
 			if err != nil || s != nil {
 				return s, err
 			}
@@ -76,20 +76,20 @@ func duplicateEntry(entries []handlers.Entry, me cluster.Master) string {
 // connect opens our Redis under our name, unless another process has a connection of that name. If two connect at the same
 // moment, the one with the lower client id stays. It returns either the server, or why it was not opened, or an error that
 // does not go away by waiting.
-func (a *Announcer) connect(ctx context.Context) (s *redis.Server, why string, err error) {
+func (a *Announcer) connect(ctx context.Context, clients *logonce.Once) (s *redis.Server, why string, err error) {
 	s, err = redis.Open(ctx, a.Creds.WithIdlePing())
 	if err != nil {
 		return nil, "", err
 	}
-	if why, err = a.checkOwnRedis(ctx, s); why != "" || err != nil {
+	if why, err = a.checkOwnRedis(ctx, s, clients); why != "" || err != nil {
 		s.Close()
 		return nil, why, err
 	}
 	return s, "", nil
 }
 
-// checkOwnRedis says why this agent must not manage the server.
-func (a *Announcer) checkOwnRedis(ctx context.Context, s *redis.Server) (why string, err error) {
+// checkOwnRedis says why this agent must not manage the server. clients is what was logged of a list of clients that failed.
+func (a *Announcer) checkOwnRedis(ctx context.Context, s *redis.Server, clients *logonce.Once) (why string, err error) {
 	own, err := s.Status(ctx)
 	if errors.Is(err, redis.ErrTooOld) {
 		return "", err
@@ -98,10 +98,10 @@ func (a *Announcer) checkOwnRedis(ctx context.Context, s *redis.Server) (why str
 		return "redis is unhealthy: " + redis.Summary(err), nil
 	}
 	n, err := s.OlderNamesakes(ctx)
-	if n > 0 {
+	if err == nil && n > 0 {
 		return fmt.Sprintf("another resec named %q manages this redis already", a.Me.ID), nil
 	}
-	if err != nil {
+	if err != nil && ctx.Err() == nil && clients.Changed(redis.Summary(err)) {
 		a.Log.Warn("cannot list the clients of redis; a second resec with the same MEMBER_ID would not be noticed",
 			"event", "clients_not_listed", "redis", s.Addr(), "err", err)
 	}

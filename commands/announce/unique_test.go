@@ -14,6 +14,7 @@ import (
 	"resec/commands/catalog"
 	"resec/commands/consultest"
 	"resec/commands/expect"
+	"resec/commands/logonce"
 	"resec/handlers"
 	"resec/handlers/redis"
 	"resec/scripts/lab"
@@ -78,7 +79,7 @@ func TestCheckOwnRedis(t *testing.T) {
 	s, r := a.withRedis(t)
 	check := func() string {
 		t.Helper()
-		why, err := a.checkOwnRedis(t.Context(), s)
+		why, err := a.checkOwnRedis(t.Context(), s, &logonce.Once{})
 		expect.OK(t, err)
 		return why
 	}
@@ -90,7 +91,7 @@ func TestCheckOwnRedis(t *testing.T) {
 	other.Kill()
 	expect.Equal(t, "it leads to none", check(), "")
 	a.Me.Address = r.Addr
-	second, why, err := a.connect(t.Context()) // another process of our name
+	second, why, err := a.connect(t.Context(), &logonce.Once{}) // another process of our name
 	if err != nil || second != nil || why == "" {
 		t.Errorf("got %v, %q, %v", second, why, err)
 	}

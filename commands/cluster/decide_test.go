@@ -27,6 +27,7 @@ func TestDecide(t *testing.T) {
 		{"also while holding the lock with a known state", leading(newerVersion), Wait, newerVersionText},
 		{"park a master that was not elected, although the state is newer", situation(newerVersion, promoted), Park, unelectedReason},
 		{"also one that was restarted", situation(publishedOwn, promoted, newerVersion, restartedRedis), Park, unelectedReason},
+		{"also while the lock is free", situation(newerVersion, promoted, lockFree), Park, unelectedReason},
 		{"not in a pause", situation(newerVersion, promoted, pausedCluster), Wait, newerVersionText},
 		{"not one that does not answer", situation(newerVersion, promoted, redisUnusable), Wait, newerVersionText},
 		{"not one that is fenced", situation(newerVersion, promoted, fencedRedis), Wait, newerVersionText},

@@ -103,6 +103,14 @@ func (g GuardState) NextStep() (GuardStep, MinReplicas) {
 	return GuardDone, publish
 }
 
+// RestoreStep is NextStep while the state must not be written: what was set by hand below the published guard is put right.
+func (g GuardState) RestoreStep() (GuardStep, MinReplicas) {
+	if g.Set.Effective().Replicas < g.Published.Replicas {
+		return GuardSet, g.Published
+	}
+	return GuardDone, g.Set
+}
+
 // WithGuard returns the state with a guard published. The state must have a master.
 func (s State) WithGuard(g MinReplicas) State {
 	m := *s.Master

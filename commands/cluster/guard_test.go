@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 )
@@ -149,5 +150,28 @@ func TestGuardPolicy_MaxCountedLag(t *testing.T) {
 		if got := (GuardPolicy{MaxLag: lag}).MaxCountedLag(); got != want {
 			t.Errorf("lag %d: got %d, want %d", lag, got, want)
 		}
+	}
+}
+
+func TestGuardState_RestoreStep(t *testing.T) {
+	published := MinReplicas{Replicas: 2, MaxLag: 5}
+	for _, tt := range []struct {
+		name string
+		set  MinReplicas
+		want GuardStep
+	}{
+		{"as published", published, GuardDone},
+		{"lowered by hand", MinReplicas{Replicas: 1, MaxLag: 5}, GuardSet},
+		{"without an effect", MinReplicas{Replicas: 2}, GuardSet},
+		{"raised for unknown replicas", MinReplicas{Replicas: 3, MaxLag: 5}, GuardDone},
+		{"fenced", MinReplicas{Replicas: math.MaxInt32, MaxLag: 5}, GuardDone},
+	} {
+		step, to := GuardState{Published: published, Set: tt.set}.RestoreStep()
+		if step != tt.want || step == GuardSet && to != published {
+			t.Errorf("%s: got %v, %+v", tt.name, step, to)
+		}
+	}
+	if step, _ := (GuardState{Published: MinReplicas{Replicas: GuardOff}}).RestoreStep(); step != GuardDone {
+		t.Error("there is no guard to restore")
 	}
 }

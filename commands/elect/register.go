@@ -32,8 +32,7 @@ func (e *Election) register(ctx context.Context, term uint64) *registration {
 		defer close(done)
 		if err := r.registrar.Run(ctx); err != nil {
 			e.Log.Warn("cannot deregister the service; it stays in the catalogue until its check has been critical for long",
-				"event", "deregister_failed",
-				"service_id", e.Me.ServiceID, "err", err)
+				"event", "deregister_failed", "service_id", e.Me.ServiceID, "err", err)
 		}
 	}()
 	r.stop = func() { stop(); <-done }

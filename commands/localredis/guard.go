@@ -14,11 +14,14 @@ import (
 // ErrChangedMeanwhile is returned if the server is no longer as it was when a change was decided.
 var ErrChangedMeanwhile = errors.New("redis has changed meanwhile")
 
-// SetGuard sets the guard that was decided by that status, and unfences the server whatever the reasons. It returns
-// ErrChangedMeanwhile if the guard, the instance or the role is another by now: a server that was fenced meanwhile must not be
-// unfenced by an older decision. Before it unfences the server the lease must last: lock.ErrLease. If this process stalled for
-// longer than limit while it did so, the server is fenced again, and an error is returned: another member may have become the
-// master. Its other errors are those of redis.Server.Status and redis.Server.SetGuard.
+// ErrStalled is returned by SetGuard if this process stalled while it ended a fence. The server is fenced again.
+var ErrStalled = errors.New("this process stalled meanwhile")
+
+// SetGuard sets the guard that was decided by that status, and ends every fence. It returns ErrChangedMeanwhile if the guard,
+// the instance or the role is another by now: a fence that was set meanwhile must not be ended by an older decision. Before it
+// ends a fence the lease must last: otherwise it returns lock.ErrLease. If this process stalled for longer than limit while a
+// fence was ended, another member may have become the master: the server is fenced again, and SetGuard returns ErrStalled. Its
+// other errors are those of redis.Server.Status and redis.Server.SetGuard.
 func (r *Redis) SetGuard(ctx context.Context, decided redis.Status, to cluster.MinReplicas, lease lock.Lease,
 	limit time.Duration) error {
 	began := time.Now()
@@ -39,15 +42,24 @@ func (r *Redis) SetGuard(ctx context.Context, decided redis.Status, to cluster.M
 		return lock.ErrLease
 	}
 	defer r.ProbeSoon()
-	if err := r.server.SetGuard(ctx, to.Replicas, to.MaxLag); err != nil {
-		return err
+	err = r.server.SetGuard(ctx, to.Replicas, to.MaxLag)
+	if err == nil {
+		clear(r.fences)
 	}
-	clear(r.fences)
-	if decided.Fenced() && time.Since(began) >= limit {
-		r.fences[fencedForStall] = struct{}{}
-		return errors.Join(fmt.Errorf("unfence redis %s: this process stalled meanwhile", r.Addr()), r.server.Fence(ctx))
+	if decided.Fenced() && time.Since(began) >= limit { // without an answer, too: the guard may have been set
+		return errors.Join(fmt.Errorf("unfence redis %s: %w", r.Addr(), ErrStalled), err, r.fenceAgain(ctx))
 	}
-	return nil
+	return err
+}
+
+// fenceAgainTimeout bounds the fence after a stall, which the end of the term must not cut short.
+const fenceAgainTimeout = 2 * time.Second
+
+// fenceAgain fences the server after a stall, as a part of the change that ended its fence.
+func (r *Redis) fenceAgain(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fenceAgainTimeout)
+	defer cancel()
+	return r.addFence(ctx, fencedForStall)
 }
 
 // RestoreSettings sets the operator's own min-replicas settings, and unfences the server whatever the reasons. Its errors are
@@ -68,7 +80,7 @@ func (r *Redis) RestoreSettings(ctx context.Context, o cluster.MinReplicas) erro
 	return nil
 }
 
-// ClearStallFence sets the published guard on a master that is fenced only because this process stalled. runID is its instance.
+// ClearStallFence sets the published guard on a master that is fenced because this process stalled. runID is its instance.
 // Call it only while Consul is down: then no agent can have lowered that guard meanwhile, and this process runs again. Its errors
 // are those of redis.Server.Status and redis.Server.SetGuard.
 func (r *Redis) ClearStallFence(ctx context.Context, runID string, published cluster.MinReplicas) error {

@@ -1,6 +1,7 @@
 package localredis
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -52,12 +53,17 @@ func TestRedis_Guard(t *testing.T) {
 		reset(t)
 		expect.OK(t, own.SetGuard(t.Context(), status(t, own), guard, knowntest.Lasting(), 0)) // without a fence that is no matter
 		expect.OK(t, own.fence(t.Context(), fencedForLoss))
-		if err := own.SetGuard(t.Context(), status(t, own), guard, knowntest.Lasting(), 0); err == nil {
-			t.Error("there is no error")
+		if err := own.SetGuard(t.Context(), status(t, own), guard, knowntest.Lasting(), 0); !errors.Is(err, ErrStalled) {
+			t.Errorf("got %v", err)
 		}
 		expect.Equal(t, "fenced", status(t, own).Fenced(), true)
 		expect.Equal(t, "for a stall", own.fencedFor(fencedForStall), true)
 		expect.Equal(t, "for a loss", own.fencedFor(fencedForLoss), false)
+		set(t, "min-replicas-to-write", "0")
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		expect.OK(t, own.fenceAgain(ended)) // the term may have ended because of the stall
+		expect.Equal(t, "fenced", status(t, own).Fenced(), true)
 	})
 	t.Run("the operator's settings end every fence", func(t *testing.T) {
 		reset(t)

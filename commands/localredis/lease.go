@@ -6,6 +6,8 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/known"
+	"resec/commands/logonce"
+	"resec/handlers/redis"
 )
 
 // leaseFenceRetry is the pause before the fence at the end of the lease is tried again, and the shortest wait for that end.
@@ -19,11 +21,12 @@ func (f *Fencer) RunLease(ctx context.Context) {
 		return
 	}
 	var w leaseWatch
+	var failure logonce.Once
 	for ctx.Err() == nil {
 		k, changed := f.Known.Watch()
 		var left time.Duration
 		if w, left = w.next(k, time.Now()); w.due(left, k) {
-			w.armed = !f.fenceMaster(ctx)
+			w.armed = !f.fenceMaster(ctx, &failure)
 		}
 		var end <-chan time.Time
 		if w.armed {
@@ -57,13 +60,16 @@ func (w leaseWatch) due(left time.Duration, k known.Snapshot) bool {
 }
 
 // fenceMaster fences our Redis if it is a master, and reports whether that is done.
-func (f *Fencer) fenceMaster(ctx context.Context) bool {
+func (f *Fencer) fenceMaster(ctx context.Context, failure *logonce.Once) bool {
 	fenced, err := f.Redis.fenceIfWritable(ctx, fencedForLease)
 	if err != nil {
-		f.Log.Error("lease is over and redis cannot be fenced, retrying", "event", "lease_fence_failed",
-			"redis", f.Redis.Addr(), "err", err)
+		if ctx.Err() == nil && failure.Changed(redis.Summary(err)) {
+			f.Log.Error("lease is over and redis cannot be fenced, retrying", "event", "lease_fence_failed",
+				"redis", f.Redis.Addr(), "err", err)
+		}
 		return false
 	}
+	failure.Reset()
 	if !fenced {
 		return true
 	}

@@ -11,6 +11,7 @@ import (
 	"resec/commands/expect"
 	"resec/commands/known"
 	"resec/commands/known/knowntest"
+	"resec/commands/logonce"
 	"resec/scripts/lab"
 )
 
@@ -19,17 +20,17 @@ func TestFenceMaster(t *testing.T) {
 	f, r := testFencer(t)
 	ended, end := context.WithCancel(t.Context())
 	end()
-	expect.Equal(t, "it does not answer", f.fenceMaster(ended), false)
-	expect.Equal(t, "a master", f.fenceMaster(t.Context()), true)
+	expect.Equal(t, "it does not answer", f.fenceMaster(ended, &logonce.Once{}), false)
+	expect.Equal(t, "a master", f.fenceMaster(t.Context(), &logonce.Once{}), true)
 	expect.Equal(t, "fenced", status(t, f.Redis).Fenced(), true)
 	expect.Equal(t, "for its lease", f.Redis.fencedFor(fencedForLease), true)
 	expect.OK(t, f.Redis.forgetFence(t.Context(), fencedForLease))
-	expect.Equal(t, "a fenced one", f.fenceMaster(t.Context()), true)
+	expect.Equal(t, "a fenced one", f.fenceMaster(t.Context(), &logonce.Once{}), true)
 	expect.Equal(t, "for its lease", f.Redis.fencedFor(fencedForLease), false)
 	_, err := r.Do("CONFIG", "SET", "min-replicas-to-write", "0")
 	expect.OK(t, err)
 	expect.OK(t, f.Redis.Park(t.Context()))
-	expect.Equal(t, "a replica", f.fenceMaster(t.Context()), true)
+	expect.Equal(t, "a replica", f.fenceMaster(t.Context(), &logonce.Once{}), true)
 	expect.Equal(t, "fenced", status(t, f.Redis).Fenced(), false)
 }
 

@@ -11,10 +11,10 @@ import (
 // time. It does so for each instance, and again when the password was changed: a link that ends then must come back. It waits
 // until the lock was read and its state is that of masterService, the name of the master's service: the lock may be another
 // cluster's. It returns when the context ends, and logs what fails. An agent runs it in one goroutine.
-func (r *Redis) KeepReplicationConfig(ctx context.Context, is *known.Value, masterService string) {
+func (r *Redis) KeepReplicationConfig(ctx context.Context, snapshot *known.Value, masterService string) {
 	var has replicationConfig
 	for ctx.Err() == nil {
-		k, changed := is.Watch()
+		k, changed := snapshot.Watch()
 		if k.Probed && k.Fresh && k.View.Err == nil && k.View.CheckService(masterService) == nil {
 			has = r.updateReplicationConfig(ctx, k.Health, has)
 		}

@@ -10,9 +10,9 @@ import (
 	"resec/commands/cluster"
 )
 
-// PutMember writes this member's key under its session. When the session ends the key stays without one: then no agent of the
-// member is alive. It returns ErrChanged if the session has ended
-// or another session holds the key, ErrDenied if the token does not suffice, and any error of the call.
+// PutMember writes this member's key under its session. When the session ends the key stays, without a session: no agent of the
+// member is alive. It returns ErrChanged if the session has ended or another session holds the key, ErrDenied if the token does
+// not suffice, and any error of the call.
 func (l Lock) PutMember(ctx context.Context, m cluster.MemberKey) error {
 	key := memberKey(l.Key, l.Member)
 	data, err := json.Marshal(m)

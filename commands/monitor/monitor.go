@@ -133,13 +133,16 @@ func (m *Monitor) park(ctx context.Context, master cluster.Master, why string, f
 	if why == "" {
 		why = "another instance answers at its address"
 	}
-	switch {
-	case err != nil && ctx.Err() == nil && failing.Changed(redis.Summary(err)):
-		m.Log.Error("master is down and redis cannot be parked, retrying with the next probe; until then it may follow whatever "+
-			"listens at the master's address", "event", "park_failed", "master", master.ID, "addr", master.Address, "err", err)
-	case err == nil && parked:
+	if err == nil {
 		failing.Reset()
+	}
+	switch {
+	case err == nil && parked:
 		m.Log.Warn("master is down; redis is parked and keeps its data until a master is elected", "event", "master_down",
 			"master", master.ID, "addr", master.Address, "why", why)
+	case err == nil || ctx.Err() != nil || !failing.Changed(redis.Summary(err)): // nothing to park, or it is logged
+	default:
+		m.Log.Error("master is down and redis cannot be parked, retrying with the next probe; until then it may follow whatever "+
+			"listens at the master's address", "event", "park_failed", "master", master.ID, "addr", master.Address, "err", err)
 	}
 }

@@ -1,5 +1,5 @@
 // Package status describes a cluster, from the lock, the catalogue and the Redis servers themselves.
-// It owns nothing: Probe, if it has one, starts a goroutine for each member and joins it. The other functions only compute.
+// It owns nothing: Probe starts a goroutine for each member and joins it. The other functions only compute.
 package status
 
 import (
