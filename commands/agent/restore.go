@@ -20,44 +20,52 @@ func (c *controller) restore(ctx context.Context) {
 	ctx, cancel := a.shutdown.context(ctx) // a second handover is within it
 	defer cancel()
 	st, err := c.waitUntilReplica(ctx)
-	k := a.known.Load()
-	if err != nil && !redis.Refused(err) {
-		a.logGuardLeft(err)
+	if err != nil {
+		a.notRestored(ctx, err)
+		return
 	}
-	if err != nil || k.Operator.RunID != st.RunID {
-		return // it is down, or a new instance, with nothing of ours on it
+	k := a.known.Load()
+	if k.Operator.RunID != st.RunID {
+		return // it is a new instance, with nothing of ours on it
 	}
 	k.Health.Status = st
 	c.notifyFollowing(k) // a successor, if there is one
 	if m := k.View.State.Master; st.Master && m != nil && m.RunID == st.RunID {
 		if st, err = c.handOverLate(ctx, k, st); err != nil {
-			if !redis.Refused(err) {
-				a.logGuardLeft(err)
-			}
+			a.notRestored(ctx, err)
 			return
 		}
 		if st.Master { // it stays one
 			if now := a.known.Load(); now.ConsulDown { // otherwise another member may have fenced it
-				if err := a.clearStallFence(ctx, now); err != nil {
-					a.logGuardLeft(err)
-				}
+				a.notRestored(ctx, a.clearStallFence(ctx, now))
 			}
 			return
 		}
 	}
 	if st.Master && st.Fenced() {
 		if err := a.local.Park(ctx); err != nil {
-			a.logGuardLeft(fmt.Errorf("park the fenced master: %w", err))
+			a.notRestored(ctx, fmt.Errorf("park the fenced master: %w", err))
 			return
 		}
 	}
 	if guardDiffers(k, st) && (!st.Master || st.Fenced()) {
 		if err := a.local.RestoreSettings(ctx, k.Operator.MinReplicas); err != nil {
-			a.logGuardLeft(err)
+			a.notRestored(ctx, err)
 			return
 		}
 	}
 	failpoint.Hit("restored")
+}
+
+// notRestored notes that our Redis may keep settings of ours, unless it is down: it has none of them when it starts again. A
+// Redis that ends may cut a connection first, so it is asked once more.
+func (a *Agent) notRestored(ctx context.Context, err error) {
+	if err == nil || redis.Refused(err) {
+		return
+	}
+	if _, now := a.local.Status(ctx); !redis.Refused(now) {
+		a.logGuardLeft(err)
+	}
 }
 
 // handOverLate is handOverAndRelease for a master whose agent lost its lock just before or after it was asked to stop. It takes

@@ -2,6 +2,8 @@ package agent
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"testing"
 	"time"
 
@@ -152,4 +154,20 @@ func TestAwaitsSuccessor(t *testing.T) {
 	} {
 		expect.Equal(t, tt.name, c.awaitsSuccessor(tt.k, tt.st), tt.want)
 	}
+}
+
+// A Redis that is down keeps nothing of ours, and its member key may go.
+func TestNotRestored(t *testing.T) {
+	t.Parallel()
+	a, r := withRedis(t)
+	a.notRestored(t.Context(), nil)
+	expect.Equal(t, "restored", a.shutdown.guardLeftBehind.Load(), false)
+	r.Kill()
+	a.notRestored(t.Context(), a.local.RestoreSettings(t.Context(), cluster.MinReplicas{MaxLag: 10}))
+	expect.Equal(t, "it is down", a.shutdown.guardLeftBehind.Load(), false)
+	a.notRestored(t.Context(), io.EOF)
+	expect.Equal(t, "it ended meanwhile", a.shutdown.guardLeftBehind.Load(), false)
+	a, _ = withRedis(t)
+	a.notRestored(t.Context(), fmt.Errorf("park the fenced master: %w", context.DeadlineExceeded))
+	expect.Equal(t, "it hangs", a.shutdown.guardLeftBehind.Load(), true)
 }

@@ -65,9 +65,9 @@ func Decide(k Snapshot, id, service string) (Action, string) {
 // decideUnusableView decides if there is no view, or its state cannot be used. An empty reason: it can be used.
 //
 // An agent that finds a state of a newer version when it starts exits: it changed nothing. An agent that knows an earlier state
-// (State is the last known one) waits, and leaves lock and state as they are. If it exited, it would take a working replica out of
-// the catalogue, or end a master's session and cause a failover, during a rolling upgrade. It parks a Redis that became a master
-// without an election. The holder of the lock rewrites a state that it cannot read for another reason.
+// (State is the last known one) waits, and leaves lock and state as they are. If it exited, it would take a working replica out
+// of the catalogue, or end a master's session and cause a failover, during a rolling upgrade. It parks a Redis that became a
+// master without an election. The holder of the lock rewrites a state that it cannot read for another reason.
 func decideUnusableView(k Snapshot, service string) (Action, string) {
 	if !k.Fresh {
 		return Wait, "consul has not answered yet"

@@ -15,8 +15,8 @@ var ErrConfirmedTooLongAgo = errors.New("redis was being changed for too long af
 // Follow makes the server a replica of the target. The change begins once the target has answered and is confirmed, so that a
 // slow server or Consul delays no other change of our Redis. If it begins later than takeover.FollowConfirmTimeout after the
 // confirmation was asked for, Follow returns ErrConfirmedTooLongAgo: a takeover relies on that limit. The server's own status is
-// read before the change: if it is parked meanwhile, Follow may change nothing, and the next call does. Its other errors are those
-// of handlers.Replicate.
+// read before the change: if it is parked meanwhile, Follow may change nothing, and the next call does. Its other errors are
+// those of handlers.Replicate.
 func (r *Redis) Follow(ctx context.Context, to handlers.Target) (handlers.Result, error) {
 	confirm := to.Confirm
 	var end func() // nil: the change has not begun
