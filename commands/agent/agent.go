@@ -79,7 +79,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer subscribers.Wait()
 	defer close(ended)
 	subscribers.Go(func() { a.hooks.Run(ctx, ended) })
-	subscribers.Go(func() { a.dumpOnSignal(ended) })
+	subscribers.Go(func() { a.dumpOnSignal(ctx, ended) })
 	subscribers.Go(func() {
 		systemd.Notifier{Socket: a.NotifySocket, Known: a.known, Advertised: a.announcer.Advertised, Log: a.Log}.Run(ctx, ended)
 	})

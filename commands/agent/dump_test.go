@@ -70,7 +70,7 @@ func TestDumpOnSignal(t *testing.T) {
 	signals, ended := make(chan os.Signal), make(chan struct{})
 	a.DumpState = signals
 	var done sync.WaitGroup
-	done.Go(func() { a.dumpOnSignal(ended) })
+	done.Go(func() { a.dumpOnSignal(t.Context(), ended) })
 	signals <- syscall.SIGUSR1
 	signals <- syscall.SIGUSR1 // the first one is done by then
 	close(ended)

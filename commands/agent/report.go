@@ -103,7 +103,7 @@ func report(k known.Snapshot, id string, own redis.Status, err error, master *re
 }
 
 // dumpOnSignal logs the agent's state with each signal, whatever the log level is.
-func (a *Agent) dumpOnSignal(ended <-chan struct{}) {
+func (a *Agent) dumpOnSignal(ctx context.Context, ended <-chan struct{}) {
 	for {
 		select {
 		case <-ended:
@@ -114,7 +114,7 @@ func (a *Agent) dumpOnSignal(ended <-chan struct{}) {
 		r.Add("event", "state", "id", a.Me.ID, "redis", a.Creds.Addr)
 		r.Add(stateAttrs(a.known.Load(), a.Me.ID, a.masterService(), a.announcer.Advertised.Load(), time.Now())...)
 		r.Add("hooks_failed", strings.Join(a.hooks.Failures(), "; "))
-		if err := a.Log.Handler().Handle(context.Background(), r); err != nil {
+		if err := a.Log.Handler().Handle(ctx, r); err != nil {
 			a.Log.Error("cannot log the state", "event", "state_dump_failed", "err", err)
 		}
 	}

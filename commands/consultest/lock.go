@@ -33,7 +33,11 @@ func Session(t testing.TB, client *api.Client) *lock.Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.Destroy(context.Background()) })
+	t.Cleanup(func() { // the test's own context has ended by then
+		ctx, cancel := context.WithTimeout(context.Background(), lock.CallTimeout)
+		defer cancel()
+		_ = s.Destroy(ctx) // it may be lost, as many tests want it
+	})
 	return s
 }
 

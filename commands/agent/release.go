@@ -1,0 +1,57 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"resec/commands/cluster"
+)
+
+// release gives the lock back within a time. Why a holder released it counts only if that holder was published: one that
+// failed to take over says nothing of the master. What an operator wants of us cannot be then, and is answered so with text:
+// other members must not wait for it.
+func (a *Agent) release(ctx context.Context, within time.Duration, session, why, text string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
+	defer cancel()
+	v, released, err := a.releaseLock(ctx, session, why)
+	if err != nil {
+		a.Log.Warn("cannot release the lock; the end of its session frees it", "event", "release_failed",
+			"key", a.Lock.Key, "err", err)
+		return
+	}
+	if released {
+		a.Log.Info("lock is released", "event", "lock_released", "key", a.Lock.Key, "why", text)
+	}
+	if r := v.Request; r.Active() && r.To == a.Me.ID {
+		r.Answer = text
+		if err := a.Lock.AnswerRequest(ctx, *r); err != nil {
+			a.Log.Warn("cannot answer an operator's request; it ends with the operator's command", "event", "request_unanswered",
+				"to", r.To, "err", err)
+		}
+	}
+}
+
+// releaseLock releases the lock, unless the session has lost it, and returns the lock as it was last read.
+func (a *Agent) releaseLock(ctx context.Context, session, why string) (v cluster.View, released bool, err error) {
+	v = a.known.Load().View
+	published := v.State.Master != nil && v.State.Master.ID == a.Me.ID
+	// The view that we know is mostly the newest, and a read first would double the time.
+	if v.Session == session && published && !v.Request.Active() && a.Lock.ReleaseWithReason(ctx, session, v, why) == nil {
+		_, _ = a.observer.Read(ctx) // or the watch shows it
+		return v, true, nil
+	}
+	v, err = a.observer.Read(ctx)
+	if err != nil || v.Session != session {
+		return v, false, err
+	}
+	if m := v.State.Master; m == nil || m.ID != a.Me.ID {
+		why = v.State.Why
+	}
+	if err := a.Lock.Release(ctx, session, v, why); err != nil {
+		return v, false, err
+	}
+	if now, err := a.observer.Read(ctx); err == nil { // or the watch shows it
+		v = now
+	}
+	return v, true, nil
+}
