@@ -142,8 +142,8 @@ func (c *controller) removeGuard(ctx context.Context, k known.Snapshot, s *lock.
 }
 
 // reacquire returns the lock under our session, if that holds it, or under another session, if it is free: ours may have been
-// lost just now. It waits for a lock that is held by a session of ours that no longer exists. The function that it returns ends
-// the session that it made.
+// lost just now. An agent that has just started may adopt its predecessor's session meanwhile. It waits for a lock that is held
+// by a session of ours that no longer exists. The function that it returns ends the session that it made.
 func (c *controller) reacquire(ctx context.Context, s *lock.Session, runID string) (
 	_ *lock.Session, v cluster.View, end func(), err error) {
 	a, end := c.a, func() {}
@@ -161,7 +161,7 @@ func (c *controller) reacquire(ctx context.Context, s *lock.Session, runID strin
 		if err == nil && v.Free() {
 			v, err = a.Lock.Acquire(ctx, fresh.ID, v, v.State)
 		}
-		m := v.State.Master
+		m, adopted := v.State.Master, a.known.Load().Session
 		switch {
 		case err != nil: // tried again
 		case m == nil:
@@ -174,6 +174,8 @@ func (c *controller) reacquire(ctx context.Context, s *lock.Session, runID strin
 			return fresh, v, end, nil
 		case s != nil && v.Session == s.ID:
 			return s, v, end, nil
+		case adopted != nil && v.Session == adopted.ID:
+			return adopted, v, end, nil
 		}
 		sleep(ctx, finalCallRetry)
 		if ctx.Err() != nil {

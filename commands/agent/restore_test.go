@@ -82,6 +82,27 @@ func TestRestore(t *testing.T) {
 	})
 }
 
+// The agent was asked to stop before it knew the session that it adopts.
+func TestReacquire_AdoptsMeanwhile(t *testing.T) {
+	t.Parallel()
+	a := onConsul(t)
+	s := session(t, a)
+	acquire(t, a, s, "me", master("me", "run-me", 1))
+	ctx, cancel := context.WithTimeout(t.Context(), expect.Patience)
+	defer cancel()
+	got := make(chan *lock.Session, 1)
+	go func() {
+		s, _, end, err := newController(a).reacquire(ctx, nil, "run-me")
+		end()
+		if err != nil {
+			t.Error(err)
+		}
+		got <- s
+	}()
+	a.known.Update(func(k *known.Snapshot) { k.SetSession(s) })
+	expect.Equal(t, "session", <-got, s)
+}
+
 // At a stop the lock is taken again to remove the guard, unless another member relies on it.
 func TestReacquire(t *testing.T) {
 	t.Parallel()
