@@ -12,6 +12,7 @@ import (
 	"resec/commands/cluster"
 	"resec/commands/elect"
 	"resec/commands/lock"
+	"resec/commands/place"
 	"resec/commands/takeover"
 	"resec/handlers"
 	"resec/handlers/redis"
@@ -81,6 +82,8 @@ func (p *program) runElect(c *cli.Context, cfg *config, log *slog.Logger, o elec
 		Me:      me, Naming: cfg.naming,
 		Redis: server, Creds: cfg.redis(me.ID),
 		Probe: cfg.probe(),
+		Place: &place.Keeper{Client: client, Me: me, Host: cfg.announceHost, Port: cfg.announcePort, Interval: cfg.interval,
+			Creds: cfg.redis(me.ID), Log: log},
 		Child: o.child, Log: log,
 	}
 	if o.timeout > 0 {

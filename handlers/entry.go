@@ -45,6 +45,14 @@ func (e Entry) Addr() string {
 	return net.JoinHostPort(host, strconv.Itoa(e.Service.Port))
 }
 
+// NodeAddr is the node's address with the instance's port if the instance is registered with another host; otherwise empty.
+func (e Entry) NodeAddr() string {
+	if e.Service.Address == "" || e.Node.Address == "" || e.Service.Address == e.Node.Address {
+		return ""
+	}
+	return net.JoinHostPort(e.Node.Address, strconv.Itoa(e.Service.Port))
+}
+
 // ID is the member's id, empty for a service that no resec registered.
 func (e Entry) ID() string { return e.Service.Meta["id"] }
 

@@ -27,6 +27,7 @@ import (
 	"resec/commands/monitor"
 	"resec/commands/observable"
 	"resec/commands/observe"
+	"resec/commands/place"
 	"resec/commands/survey"
 	"resec/commands/systemd"
 	"resec/handlers/redis"
@@ -114,6 +115,7 @@ func (a *Agent) work(ctx context.Context) error {
 	g.Go(func() error { a.announcer.KeepRegistered(outer); return nil })
 	g.Go(func() error { a.announcer.KeepSession(outer); return nil })
 	g.Go(func() error { a.announcer.KeepMemberKey(outer); return nil })
+	g.Go(func() error { a.newPlaceKeeper().Run(outer); return nil })
 	g.Go(func() error { fencer.RunLease(outer); return nil })
 	g.Go(func() error { known.WatchPause(outer, a.known, a.Log); return nil })
 	g.Go(func() error {
@@ -145,7 +147,7 @@ func (a *Agent) control(ctx, outer context.Context, fencer *localredis.Fencer) e
 // newMonitor returns what watches the master that our Redis follows.
 func (a *Agent) newMonitor() *monitor.Monitor {
 	return &monitor.Monitor{ID: a.Me.ID, Known: a.known, Creds: a.Creds, Probe: a.Probe, EarlyTakeover: a.EarlyTakeover,
-		ParkIfFollowing: a.local.ParkIfFollowing, Log: a.Log}
+		Own: a.local.Status, ParkIfFollowing: a.local.ParkIfFollowing, Log: a.Log}
 }
 
 // newAnnouncer returns what keeps this member present in Consul. It reads the lock through the observer, which exists once our
@@ -157,6 +159,13 @@ func (a *Agent) newAnnouncer() *announce.Announcer {
 		Known: a.known, Advertised: observable.New[catalog.Entry](), Verify: a.verifySession,
 		Read:             func(ctx context.Context) (cluster.View, error) { return a.observer.Read(ctx) },
 		FinalCallTimeout: a.shutdown.finalCallTimeout, GuardLeftBehind: a.shutdown.guardLeftBehind.Load}
+}
+
+// newPlaceKeeper returns what follows the address of our node.
+func (a *Agent) newPlaceKeeper() *place.Keeper {
+	return &place.Keeper{Client: a.Lock.Client, Me: a.Me, Host: a.Registrar.Host, Port: a.Registrar.Port,
+		Interval: a.Registrar.Interval, Creds: a.Creds, Own: func() redis.Health { return a.known.Load().Health }, Log: a.Log,
+		Moved: func(p cluster.Place) { a.known.Update(func(k *known.Snapshot) { k.Place = p }) }}
 }
 
 // newObserver returns what updates the snapshot with each view of the lock and each probe of our Redis.

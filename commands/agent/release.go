@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/survey"
 )
 
 // release gives the lock back within a time. Why a holder released it counts only if that holder was published: one that
@@ -54,4 +55,21 @@ func (a *Agent) releaseLock(ctx context.Context, session, why string) (v cluster
 		v = now
 	}
 	return v, true, nil
+}
+
+// confirmDead returns why the lock is to be released after our Redis has refused connections at REDIS_ADDR. Other members rely on
+// WhyDead. So that is returned only if the instance does not answer at the announced address either: it may listen there alone.
+func (t *leaderTerm) confirmDead(ctx context.Context) (release string) {
+	a := t.a
+	addr := a.known.Load().Announced(a.Me).Address
+	if addr == a.local.Addr() {
+		return cluster.WhyDead
+	}
+	st, err := a.surveyor.Probe(ctx, addr, survey.ProbeTimeout)
+	if err != nil || st.RunID != t.term.RunID {
+		return cluster.WhyDead
+	}
+	a.Log.Error("redis refuses connections at REDIS_ADDR, but answers at its announced address; this agent cannot manage it, and "+
+		"another member takes over", "event", "redis_addr_refused", "redis", a.local.Addr(), "addr", addr)
+	return cluster.WhyUnhealthy
 }

@@ -184,6 +184,8 @@ func (t *leaderTerm) finish(ctx context.Context, why cluster.EndReason) {
 		}
 	case why.Release == cluster.WhyFrozen:
 		why.Release = t.sendEmergencyFence(ctx, why)
+	case why.Release == cluster.WhyDead:
+		why.Release = t.confirmDead(ctx)
 	case t.lostUnguarded(k, why):
 		t.fenceAfterLoss(ctx, why)
 	}

@@ -24,7 +24,7 @@ import (
 //   - KeepRegistered, KeepSession and KeepMemberKey have a goroutine each.
 //   - Advertise belongs to the controller's goroutine.
 type Announcer struct {
-	Me        cluster.Master // as published
+	Me        cluster.Master // as published when the agent started; Known.Place says where it is now
 	Lock      lock.Lock
 	Session   lock.SessionOptions // KeepRegistered extends its CheckDeadline
 	Registrar *catalog.Registrar

@@ -53,7 +53,7 @@ func (a *Announcer) duplicateMember(ctx context.Context) string {
 	if err != nil {
 		return err.Error()
 	}
-	return duplicateEntry(entries, a.Me)
+	return duplicateEntry(entries, a.Known.Load().Announced(a.Me))
 }
 
 // duplicateEntry says which live instance, other than our own, has our id, or our place under another id.

@@ -121,7 +121,8 @@ func (f *fakeConsul) serve(w http.ResponseWriter, r *http.Request, call string) 
 	case f.service == nil:
 		http.Error(w, "unknown service", http.StatusNotFound)
 	case call == "read":
-		_ = json.NewEncoder(w).Encode(&api.AgentService{Service: f.service.Name, Tags: f.service.Tags, Meta: f.service.Meta})
+		_ = json.NewEncoder(w).Encode(&api.AgentService{Service: f.service.Name, Tags: f.service.Tags, Meta: f.service.Meta,
+			Address: f.service.Address})
 	case call == "update":
 		decode(&f.check)
 	case call == "deregister":

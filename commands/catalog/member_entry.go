@@ -23,6 +23,7 @@ func EntryOf(k cluster.Snapshot, term uint64, id string) Entry {
 	if k.Health.AccessErr != nil {
 		e.Output += "; redis denies access to resec"
 	}
+	e.Host = k.Place.KeptHost
 	published := k.View.State.Term()
 	if e.Role == Master && term != 0 {
 		published = term

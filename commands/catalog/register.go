@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,7 +61,8 @@ func (r *Registrar) register(ctx context.Context, e Entry) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.known.callTimeout(time.Now()))
 	defer cancel()
 	err := r.Client.Agent().ServiceRegisterOpts(&api.AgentServiceRegistration{
-		ID: r.ID, Name: r.Naming.Name(e.Role), Tags: r.Naming.Tags(e.Role), Address: r.Host, Port: r.Port, Meta: e.Meta,
+		ID: r.ID, Name: r.Naming.Name(e.Role), Tags: r.Naming.Tags(e.Role), Address: cmp.Or(r.Host, e.Host),
+		Port: r.Port, Meta: e.Meta,
 		Check: &api.AgentServiceCheck{
 			CheckID: r.CheckID(), Name: "resec", TTL: r.TTL().String(), Status: e.Status,
 			DeregisterCriticalServiceAfter: r.DeregisterAfter.String(),
@@ -80,7 +82,9 @@ func (r *Registrar) read(ctx context.Context, e Entry, deadline time.Time) (matc
 	if err != nil {
 		return false, err
 	}
-	return s.Service == r.Naming.Name(e.Role) && slices.Equal(s.Tags, r.Naming.Tags(e.Role)) && maps.Equal(s.Meta, e.Meta), nil
+	samePlace := s.Address == cmp.Or(r.Host, e.Host)
+	sameRole := s.Service == r.Naming.Name(e.Role) && slices.Equal(s.Tags, r.Naming.Tags(e.Role))
+	return samePlace && sameRole && maps.Equal(s.Meta, e.Meta), nil
 }
 
 // update updates the check.

@@ -21,13 +21,16 @@ const defaultDeregisterTimeout = 1200 * time.Millisecond
 // Entry is what is published about a member.
 type Entry struct {
 	Role   Role
+	Host   string // at which the member is registered if Registrar.Host is empty; empty: the node's address
 	Meta   map[string]string
 	Status string // of the check: api.HealthPassing, HealthWarning or HealthCritical
 	Output string // of the check: one short line
 }
 
 // sameService reports whether both have the same service definition; their checks may differ.
-func (e Entry) sameService(o Entry) bool { return e.Role == o.Role && maps.Equal(e.Meta, o.Meta) }
+func (e Entry) sameService(o Entry) bool {
+	return e.Role == o.Role && e.Host == o.Host && maps.Equal(e.Meta, o.Meta)
+}
 
 func (e Entry) equal(o Entry) bool {
 	return e.sameService(o) && e.Status == o.Status && e.Output == o.Output

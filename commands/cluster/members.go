@@ -21,6 +21,7 @@ type Member struct {
 	Check, Output string // passing, warning or critical; NotInCatalog
 	Term          uint64 // under which it is registered; 0: none
 	Why           string // what keeps it from following or leading, as its agent reports; empty: nothing
+	NodeAddress   string // the node's address with its port if it is registered with another host; otherwise empty
 }
 
 // NotInCatalog is the check of a member that the catalogue does not list.
@@ -69,7 +70,8 @@ func addMember(list []Member, m Member) []Member {
 
 // memberOf returns the member of a service instance. An instance that resec did not register is named by its node and service.
 func memberOf(e handlers.Entry) Member {
-	m := Member{ID: e.ID(), Address: e.Addr(), Check: e.Status(), Term: e.Term(), Why: e.Why()}
+	m := Member{ID: e.ID(), Address: e.Addr(), Check: e.Status(), Term: e.Term(), Why: e.Why(),
+		NodeAddress: e.NodeAddr()}
 	if m.ID == "" {
 		m.ID = e.Node.Node + "/" + e.Service.ID
 	}

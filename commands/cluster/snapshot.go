@@ -10,6 +10,7 @@ type Snapshot struct {
 	Reason     string           // why our Redis was last kept from following or leading; empty: it was not
 	Operator   OperatorSettings // the operator's own guard on our Redis
 	Failure    MasterFailure    // the published master as our monitor sees it
+	Place      Place            // where this member is now; zero: it is where it was when the agent started
 }
 
 // HoldsLock reports whether our session holds the lock.

@@ -66,7 +66,7 @@ func decideTarget(r Request, own Candidate, candidates []Candidate, k Snapshot, 
 	if why := next.IneligibleReason(k.View.State, RecordedOnly); why != "" {
 		return r.answered("%s may not lead: %s", r.To, why)
 	}
-	if !next.streamsFrom(me) || next.Position.ReplID != own.Position.ReplID {
+	if !next.streamsFrom(me, k) || next.Position.ReplID != own.Position.ReplID {
 		return r.answered("%s does not replicate from the master", r.To)
 	}
 	behind := max(0, own.Position.Offset-next.Position.Offset)
@@ -80,15 +80,18 @@ func decideTarget(r Request, own Candidate, candidates []Candidate, k Snapshot, 
 	return r
 }
 
-// streamsFrom reports whether a candidate receives the stream of a master.
-func (c Candidate) streamsFrom(m Master) bool { return c.Streaming() && c.MasterAddr == m.Address }
+// streamsFrom reports whether a candidate receives the stream of our Redis, at its present address or at the published one.
+func (c Candidate) streamsFrom(me Master, k Snapshot) bool {
+	published := k.View.State.isMaster(me.ID) && c.MasterAddr == k.View.State.Master.Address
+	return c.Streaming() && (published || c.MasterAddr == k.Announced(me).Address)
+}
 
 // Successor returns the id of the best member to transfer the lock to: eligible, with a live agent, streaming from our Redis and
 // not tried before. Empty: there is none.
 func Successor(candidates []Candidate, k Snapshot, me Master, tried map[string]bool) string {
 	for _, c := range Rank(candidates, k.View.State, RecordedOnly) {
 		available := c.ID != me.ID && !tried[c.ID] && k.View.LiveAgents[c.ID].Session != ""
-		if available && c.streamsFrom(me) {
+		if available && c.streamsFrom(me, k) {
 			return c.ID
 		}
 	}

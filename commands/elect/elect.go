@@ -21,6 +21,7 @@ import (
 	"resec/commands/lock"
 	"resec/commands/observable"
 	"resec/commands/observe"
+	"resec/commands/place"
 	"resec/handlers"
 	"resec/handlers/redis"
 )
@@ -38,6 +39,7 @@ type Election struct {
 	Naming    catalog.Naming
 	Me        cluster.Master
 	Registrar *catalog.Registrar // nil: the master service is not registered
+	Place     *place.Keeper      // follows where this member is; Own and Moved are filled in. nil: it does not move
 	Redis     *redis.Server
 	Creds     redis.Options
 	Probe     redis.Probe
@@ -58,6 +60,7 @@ type Election struct {
 type snapshot struct {
 	observe.Snapshot
 	session    *lock.Session // ours; nil: none
+	place      cluster.Place // where this member is now; zero: where it was when this process started
 	promotedAt time.Time     // when the built-in promote was done; zero before
 }
 
@@ -74,6 +77,9 @@ func (e *Election) Run(ctx context.Context) error {
 	g, outer := errgroup.WithContext(outer)
 	g.Go(func() error { return e.observer.Run(outer) })
 	g.Go(func() error { e.newKeeper().Run(outer); return nil })
+	if e.Place != nil && !e.Child { // a child publishes nothing
+		g.Go(func() error { e.followPlace(outer); return nil })
+	}
 	g.Go(func() error {
 		defer stop()
 		inner, end := context.WithCancel(outer)

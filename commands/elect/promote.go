@@ -17,7 +17,10 @@ import (
 // promote makes our Redis the master and publishes it. It returns the errors of the take-over or of the handler.
 func (e *Election) promote(ctx context.Context, s *lock.Session, v cluster.View) (cluster.View, error) {
 	t := takeover.Takeover{Lock: e.Lock, Session: s, Log: e.Log,
-		Self: takeover.Self{Me: e.Me, Service: e.Naming.Name(catalog.Master), Redis: e.Redis, Creds: e.Creds}}
+		Self: takeover.Self{Me: e.me(), Service: e.Naming.Name(catalog.Master), Redis: e.Redis, Creds: e.Creds}}
+	if e.Registrar != nil { // otherwise nobody may be listed, and the token need not suffice
+		t.Evidence.ReadCatalog = e.readCatalog
+	}
 	if e.Handler != nil {
 		return e.promoteByHandler(ctx, t, v)
 	}

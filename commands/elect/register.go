@@ -19,7 +19,7 @@ type registration struct {
 // register demotes older entries of the master service, and registers ours until the registration's end. It outlives ctx, which
 // bounds the demotion.
 func (e *Election) register(ctx context.Context, term uint64) *registration {
-	if err := e.Naming.Demote(ctx, e.Lock.Client, e.Me.Node, e.Me.ServiceID); err != nil && ctx.Err() == nil {
+	if err := e.Naming.Demote(ctx, e.Lock.Client, e.me().Node, e.Me.ServiceID); err != nil && ctx.Err() == nil {
 		e.Log.Warn("cannot demote older entries of the master service; they stay in the catalogue",
 			"event", "demote_entries_failed", "err", err)
 	}
@@ -37,6 +37,14 @@ func (e *Election) register(ctx context.Context, term uint64) *registration {
 	}()
 	r.stop = func() { stop(); <-done }
 	return r
+}
+
+// keepHost registers the service at that host; empty: at the node's address.
+func (r *registration) keepHost(host string) {
+	if r != nil && r.entry.Host != host {
+		r.entry.Host = host
+		r.registrar.Set(r.entry)
+	}
 }
 
 // withdraw makes the check critical, so that clients are not sent to this Redis any more. It does not wait for Consul.

@@ -44,7 +44,7 @@ func withRedis(t *testing.T, early bool) (*Monitor, *lab.Redis, *localredis.Redi
 	expect.OK(t, err)
 	own := localredis.New(s, m.Creds.At(r.Addr), m.Log)
 	t.Cleanup(own.Close)
-	m.ParkIfFollowing = own.ParkIfFollowing
+	m.Own, m.ParkIfFollowing = own.Status, own.ParkIfFollowing
 	return m, r, own
 }
 
@@ -65,7 +65,7 @@ func TestMonitor_Parks(t *testing.T) {
 		{"it hangs", redis.Health{Err: errTimeout{}, Status: redis.Status{RunID: "run-a"}}, false},
 		{"another instance answers", redis.Health{Status: redis.Status{RunID: "run-new"}}, true},
 	} {
-		m.observe(t.Context(), of, tt.h, &logonce.Once{})
+		m.observe(t.Context(), of, tt.h, &observed{})
 		st, err := own.Status(t.Context())
 		expect.OK(t, err)
 		expect.Equal(t, tt.name, st.Parked(), tt.want)
@@ -140,7 +140,7 @@ func TestMonitor_Observe(t *testing.T) {
 	m := bare(true)
 	master := *clustertest.Situation().View.State.Master
 	observe := func(err error) {
-		m.observe(t.Context(), master, redis.Health{Err: err, Status: redis.Status{RunID: "run-a"}}, &logonce.Once{})
+		m.observe(t.Context(), master, redis.Health{Err: err, Status: redis.Status{RunID: "run-a"}}, &observed{})
 	}
 	observe(errTimeout{})
 	since := m.Known.Load().Failure.Since

@@ -44,19 +44,37 @@ func (m MemberStatus) Candidate() cluster.Candidate {
 	return cluster.Candidate{ID: m.ID, AgentAlive: m.AgentAlive(), InCatalog: m.InCatalog(), Status: m.Status}
 }
 
-// Probe asks the Redis of every member, all at once, and returns the answers sorted by id.
-func Probe(ctx context.Context, members []cluster.Member, opt redis.Options) []MemberStatus {
+// Probe asks the Redis of every member, all at once, and returns the answers sorted by id. A member that does not answer at its
+// address is asked at the others that v has of it.
+func Probe(ctx context.Context, members []cluster.Member, v cluster.View, opt redis.Options) []MemberStatus {
 	out := make([]MemberStatus, len(members))
 	var wg sync.WaitGroup
 	for i, m := range members {
 		wg.Go(func() {
-			st, err := handlers.Probe(ctx, opt.At(m.Address))
-			out[i] = MemberStatus{m, st, err}
+			out[i] = probe(ctx, m, v, opt)
 		})
 	}
 	wg.Wait()
 	slices.SortFunc(out, func(a, b MemberStatus) int { return strings.Compare(a.ID, b.ID) })
 	return out
+}
+
+// probe asks one member.
+func probe(ctx context.Context, m cluster.Member, v cluster.View, opt redis.Options) MemberStatus {
+	st, err := handlers.Probe(ctx, opt.At(m.Address))
+	others := cluster.OtherAddresses(m, v)
+	if redis.Refused(err) && m.NodeAddress != "" {
+		others = append(others, m.NodeAddress)
+	}
+	for _, addr := range others {
+		if err == nil {
+			break
+		}
+		if there, e := handlers.Probe(ctx, opt.At(addr)); e == nil && v.RunsAs(m.ID, there.RunID) {
+			m.Address, st, err = addr, there, nil
+		}
+	}
+	return MemberStatus{m, st, err}
 }
 
 // Candidates are the members whose Redis answered.

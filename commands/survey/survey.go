@@ -54,17 +54,13 @@ type Result struct {
 //
 // It returns the error of the catalogue's read, or the context's cause.
 func (s *Surveyor) Survey(ctx context.Context, k cluster.Snapshot) (out Result, err error) {
-	probes := map[cluster.Member]*Answer{} // by id and address
+	probes := probes{}
 	var probing sync.WaitGroup
 	probeAll := func(members []cluster.Member) {
 		for _, m := range members {
-			key := cluster.Member{ID: m.ID, Address: m.Address}
-			if probes[key] != nil {
-				continue
+			if is := probes.begin(m); is != nil {
+				probing.Go(func() { *is = s.probeMember(ctx, k, m) })
 			}
-			is := &Answer{}
-			probes[key] = is
-			probing.Go(func() { *is = s.probeMember(ctx, k, m) })
 		}
 	}
 	probeAll(s.knownMembers(k, nil))
@@ -75,9 +71,12 @@ func (s *Surveyor) Survey(ctx context.Context, k cluster.Snapshot) (out Result, 
 	}
 	members := s.knownMembers(k, entries)
 	probeAll(members)
+	probeAll(atOtherAddresses(members, k.View))
 	own := Answer{Member: cluster.Member{ID: s.ID, Check: cluster.NotInCatalog}}
 	own.Status, own.Err = s.Own(ctx)
 	own.At = time.Now()
+	probing.Wait()
+	probeAll(probes.atNodes(members))
 	probing.Wait()
 	switch {
 	case ctx.Err() != nil: // what was cut short says nothing of any member
@@ -89,8 +88,7 @@ func (s *Surveyor) Survey(ctx context.Context, k cluster.Snapshot) (out Result, 
 	}
 	out.addOwn(own)
 	for _, m := range members {
-		is := *probes[cluster.Member{ID: m.ID, Address: m.Address}]
-		is.Member = m
+		is := probes.answer(m, k.View)
 		if is.Err != nil {
 			s.Log.Debug("member is no candidate", "event", "no_candidate", "member", m.ID, "addr", m.Address, "err", is.Err)
 		}

@@ -41,7 +41,7 @@ func (p *run) stopOldMaster(ctx context.Context, v cluster.View, own redis.Statu
 	if old == nil {
 		return nil
 	}
-	facts := oldMasterFacts{view: v, old: old, listedOnly: listedOnly, received: receivesFrom(own, old),
+	facts := oldMasterFacts{view: v, old: old, listedOnly: listedOnly, received: receivesFrom(own, old, p.formerAddr),
 		forced:     p.Operator.forced(),
 		switchover: p.Operator.Switchover != nil, checkPassing: p.Evidence.MasterCheckPassing}
 	if err := p.askAndStop(ctx, facts, own); err != nil {

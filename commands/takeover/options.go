@@ -7,6 +7,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/lock"
+	"resec/handlers"
 	"resec/handlers/redis"
 )
 
@@ -80,6 +81,10 @@ type Evidence struct {
 	UnresponsiveRun    string                 // run_id of a master that is known not to answer; empty: none is
 	Detached           *cluster.DetachTracker // since when members are known to be detached from it; nil: nothing is known
 	StallAllowance     time.Duration          // added to GuardCloseTime
+
+	// ReadCatalog reads the catalogue's entries of the cluster, when a member does not answer where the state has it: it may have
+	// another address. nil: the addresses in the state count.
+	ReadCatalog func(context.Context) ([]handlers.Entry, error)
 }
 
 // Operator is what an operator has asked for. At most one of the two is set.

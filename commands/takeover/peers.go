@@ -43,7 +43,9 @@ func (p *run) parkPeers(ctx context.Context, v cluster.View) {
 		}
 	}
 	p.each(func(m *parkedPeer) {
-		if m.err = p.parkPeer(ctx, v, m); m.err != nil {
+		m.err = p.parkPeer(ctx, v, m)
+		p.parkMoved(ctx, v, m)
+		if m.err != nil {
 			p.Log.Debug("a member could not be parked; continuing without it", "event", "member_not_parked",
 				"member", m.ID, "addr", m.Address, "err", m.err)
 		}

@@ -3,6 +3,7 @@ package takeover
 import (
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"resec/commands/cluster"
@@ -138,9 +139,9 @@ func firstProbeTimeout(s cluster.State, old *cluster.Master, unresponsiveRun str
 	return usual
 }
 
-// receivesFrom reports whether a Redis receives the master's stream.
-func receivesFrom(st redis.Status, m *cluster.Master) bool {
-	return st.Streaming() && st.MasterAddr == m.Address
+// receivesFrom reports whether a Redis receives the master's stream, from its address or a former one.
+func receivesFrom(st redis.Status, m *cluster.Master, former string) bool {
+	return !linkEnded(st, m.Address, former)
 }
 
 // mayBeServing reports whether the published master may still serve clients although it does not answer, so that its replicas
@@ -157,9 +158,9 @@ func mayBeServing(s cluster.State, ownRun, unresponsiveRun string, forced bool) 
 // deniesAccess reports whether err comes from a server that is alive and denies access. A Redis at its maxclients hangs up.
 func deniesAccess(err error) bool { return redis.AccessDenied(err) || errors.Is(err, io.EOF) }
 
-// linkEnded reports whether our Redis has lost its link to the old master, or never had one.
-func linkEnded(own redis.Status, oldAddr string) bool {
-	return own.Master || own.MasterAddr != oldAddr || !own.Streaming()
+// linkEnded reports whether a Redis has lost its link to a master that has one of these addresses, or never had one.
+func linkEnded(st redis.Status, addrs ...string) bool {
+	return !st.Streaming() || !slices.Contains(addrs, st.MasterAddr)
 }
 
 // hasAll reports whether our Redis has received everything up to a position of the same history.
