@@ -136,6 +136,9 @@ func (m *Monitor) observe(ctx context.Context, master cluster.Master, h redis.He
 	} else {
 		logged.refusing.Reset()
 	}
+	if ctx.Err() != nil { // the master was changed, or moved, while our Redis was asked
+		return
+	}
 	if m.EarlyTakeover {
 		now, was := time.Now(), m.Known.Load().Failure
 		if was.Observe(master.RunID, h, now) != was {

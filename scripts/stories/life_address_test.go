@@ -1,6 +1,7 @@
 package stories_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -48,21 +49,53 @@ func lostNothing(t *testing.T, k *lab.Cluster, w *lab.Writer) {
 	}
 }
 
-// The node of the master gets another address, and then its Redis does. Until Redis listens there the old address stays announced.
-// Then catalogue, state, members and replicas have the new one, in the same term.
-func TestLife01_TheMasterMoves(t *testing.T) {
-	t.Parallel()
-	k, m, w := moving(t)
-	host, err := k.NewAddress(m)
+// nodeMoves moves the node of the m-th member, the master: its Consul agent leaves, and comes back with another address. It returns
+// that address once the master has its lock again, and what is published then.
+func nodeMoves(t *testing.T, k *lab.Cluster, m int) (host string, published state) {
+	t.Helper()
+	before, err := stateOf(k)
+	ok(t, err)
+	host, err = k.NewAddress(m)
 	ok(t, err)
 	ok(t, k.MoveConsul(m, host))
+	lab.Eventually(t, patience, func() error {
+		p, _, err := k.Consul.Client.KV().Get(lockKey(k), nil)
+		if err == nil && (p == nil || p.Session == "") {
+			err = errors.New("the lock is free")
+		}
+		if err == nil {
+			published, err = stateOf(k)
+		}
+		if err == nil && published.Master.Term == before.Master.Term {
+			err = errors.New("the lock was not taken again")
+		}
+		_, unlinked := k.Linked()
+		return errors.Join(err, unlinked, k.Joined())
+	})
+	leads(t, k, m)
+	return host, published
+}
+
+// The node of the master gets another address at which Redis does not listen: the old address stays announced.
+func TestLife01_OnlyItsNodeMoves(t *testing.T) {
+	t.Parallel()
+	k, m, w := moving(t)
+	nodeMoves(t, k, m)
 	lab.Eventually(t, patience, func() error { return k.Agents[m].Said("event=address_kept") })
 	whole(t, k)
 	leads(t, k, m)
-	before, err := stateOf(k)
-	ok(t, err)
+	lostNothing(t, k, w)
+	ok(t, k.Stop())
+}
+
+// The node of the master gets another address, and then its Redis does. Catalogue, state, members and replicas have the new one soon,
+// in the same term. Mastership can be handed over from there.
+func TestLife01_TheMasterMoves(t *testing.T) {
+	t.Parallel()
+	k, m, w := moving(t)
+	host, before := nodeMoves(t, k, m)
 	ok(t, k.MoveRedis(m, host))
-	lab.Eventually(t, patience, func() error { return isAt(k, m) })
+	lab.Eventually(t, 20*interval, func() error { return isAt(k, m) })
 	whole(t, k)
 	after, err := stateOf(k)
 	ok(t, err)
@@ -85,13 +118,7 @@ func TestLife01_TheMasterMoves(t *testing.T) {
 func TestLife01_TheMasterMovesAndItsAgentIsKilled(t *testing.T) {
 	t.Parallel()
 	k, m, w := moving(t)
-	host, err := k.NewAddress(m)
-	ok(t, err)
-	ok(t, k.MoveConsul(m, host))
-	lab.Eventually(t, patience, k.Joined)
-	lab.Eventually(t, patience, func() error { _, err := k.Linked(); return err })
-	whole(t, k)
-	leads(t, k, m)
+	host, _ := nodeMoves(t, k, m)
 	k.Agents[m].Freeze()
 	ok(t, k.MoveRedis(m, host))
 	k.Agents[m].Kill()
