@@ -59,14 +59,13 @@ func (a *Agent) releaseLock(ctx context.Context, session, why string) (v cluster
 
 // confirmDead returns why the lock is to be released after our Redis has refused connections at REDIS_ADDR. Other members rely on
 // WhyDead. So that is returned only if the instance does not answer at the announced address either: it may listen there alone.
-func (t *leaderTerm) confirmDead(ctx context.Context) (release string) {
-	a := t.a
+func (a *Agent) confirmDead(ctx context.Context, runID string) (release string) {
 	addr := a.known.Load().Announced(a.Me).Address
 	if addr == a.local.Addr() {
 		return cluster.WhyDead
 	}
 	st, err := a.surveyor.Probe(ctx, addr, survey.ProbeTimeout)
-	if err != nil || st.RunID != t.term.RunID {
+	if err != nil || st.RunID != runID {
 		return cluster.WhyDead
 	}
 	a.Log.Error("redis refuses connections at REDIS_ADDR, but answers at its announced address; this agent cannot manage it, and "+

@@ -13,14 +13,13 @@ import (
 func TestConfirmDead(t *testing.T) {
 	t.Parallel()
 	a, r := onServers(t)
-	term := &leaderTerm{a: a, term: cluster.Term{RunID: status(t, a.local).RunID}}
-	expect.Equal(t, "the announced address is the one that refuses", term.confirmDead(t.Context()), cluster.WhyDead)
+	runID := status(t, a.local).RunID
+	expect.Equal(t, "the announced address is the one that refuses", a.confirmDead(t.Context(), runID), cluster.WhyDead)
 	other := lab.Host()
 	a.known.Update(func(k *known.Snapshot) { k.Place = cluster.Place{Node: "n", Address: other + ":6379"} })
-	expect.Equal(t, "it refuses at both", term.confirmDead(t.Context()), cluster.WhyDead)
+	expect.Equal(t, "it refuses at both", a.confirmDead(t.Context(), runID), cluster.WhyDead)
 	_, err := r.Do("CONFIG", "SET", "bind", r.Host+" "+other)
 	expect.OK(t, err)
-	expect.Equal(t, "it answers at the announced address", term.confirmDead(t.Context()), cluster.WhyUnhealthy)
-	term.term.RunID = "run-old"
-	expect.Equal(t, "another instance answers there", term.confirmDead(t.Context()), cluster.WhyDead)
+	expect.Equal(t, "it answers at the announced address", a.confirmDead(t.Context(), runID), cluster.WhyUnhealthy)
+	expect.Equal(t, "another instance answers there", a.confirmDead(t.Context(), "run-old"), cluster.WhyDead)
 }

@@ -185,7 +185,7 @@ func (t *leaderTerm) finish(ctx context.Context, why cluster.EndReason) {
 	case why.Release == cluster.WhyFrozen:
 		why.Release = t.sendEmergencyFence(ctx, why)
 	case why.Release == cluster.WhyDead:
-		why.Release = t.confirmDead(ctx)
+		why.Release = a.confirmDead(ctx, t.term.RunID)
 	case t.lostUnguarded(k, why):
 		t.fenceAfterLoss(ctx, why)
 	}
