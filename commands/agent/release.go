@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"resec/commands/cluster"
-	"resec/commands/survey"
 )
 
 // release gives the lock back within a time. Why a holder released it counts only if that holder was published: one that
@@ -57,6 +56,9 @@ func (a *Agent) releaseLock(ctx context.Context, session, why string) (v cluster
 	return v, true, nil
 }
 
+// confirmDeadTimeout bounds the look at the announced address. A failover waits for it if nothing answers or refuses there.
+const confirmDeadTimeout = 100 * time.Millisecond
+
 // confirmDead returns why the lock is to be released after our Redis has refused connections at REDIS_ADDR. Other members rely on
 // WhyDead. So that is returned only if the instance does not answer at the announced address either: it may listen there alone.
 func (a *Agent) confirmDead(ctx context.Context, runID string) (release string) {
@@ -64,7 +66,7 @@ func (a *Agent) confirmDead(ctx context.Context, runID string) (release string) 
 	if addr == a.local.Addr() {
 		return cluster.WhyDead
 	}
-	st, err := a.surveyor.Probe(ctx, addr, survey.ProbeTimeout)
+	st, err := a.surveyor.Probe(ctx, addr, confirmDeadTimeout)
 	if err != nil || st.RunID != runID {
 		return cluster.WhyDead
 	}
