@@ -44,7 +44,7 @@ func (p *program) agent() *cli.Command {
 			for _, h := range cfg.hooks {
 				h.Command.Stdout, h.Command.Stderr = p.stdout, p.stderr
 			}
-			registrar := cfg.registrar(client, me.ServiceID, log)
+			registrar := cfg.registrar(client, me, log)
 			a := agent.Agent{
 				Lock:          cfg.lock(client, me.ID),
 				Session:       lock.SessionOptions{Name: cfg.sessionName, TTL: cfg.lockTTL, Check: registrar.CheckID()},

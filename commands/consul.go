@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/catalog"
+	"resec/commands/cluster"
 	"resec/commands/lock"
 	"resec/handlers/redis"
 )
@@ -95,9 +96,9 @@ func (c *config) close() {
 	}
 }
 
-func (c *config) registrar(client *api.Client, id string, log *slog.Logger) *catalog.Registrar {
+func (c *config) registrar(client *api.Client, me cluster.Master, log *slog.Logger) *catalog.Registrar {
 	return &catalog.Registrar{
-		Client: client, Naming: c.naming, ID: id, Host: c.announceHost, Port: c.announcePort,
+		Client: client, Naming: c.naming, ID: me.ServiceID, Node: me.Node, Host: c.announceHost, Port: c.announcePort,
 		Interval: c.interval, DeregisterAfter: c.deregister, Log: log,
 	}
 }

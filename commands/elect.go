@@ -90,7 +90,7 @@ func (p *program) runElect(c *cli.Context, cfg *config, log *slog.Logger, o elec
 		e.Session.Name = o.name
 	}
 	if o.register {
-		e.Registrar = cfg.registrar(client, me.ServiceID, log)
+		e.Registrar = cfg.registrar(client, me, log)
 	}
 	if c.Args().Present() {
 		cfg.warnWithheld()

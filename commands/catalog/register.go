@@ -12,6 +12,9 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
+// checkName is the name of the check that people see.
+const checkName = "resec"
+
 // publish registers the service if it is new or has changed, and updates the check: a registration alone does not end a critical
 // check.
 func (r *Registrar) publish(ctx context.Context, want Entry) error {
@@ -62,7 +65,7 @@ func (r *Registrar) register(ctx context.Context, e Entry) error {
 	err := r.Client.Agent().ServiceRegisterOpts(&api.AgentServiceRegistration{
 		ID: r.ID, Name: r.Naming.Name(e.Role), Tags: r.Naming.Tags(e.Role), Address: r.Host, Port: r.Port, Meta: e.Meta,
 		Check: &api.AgentServiceCheck{
-			CheckID: r.CheckID(), Name: "resec", TTL: r.TTL().String(), Status: e.Status,
+			CheckID: r.CheckID(), Name: checkName, TTL: r.TTL().String(), Status: e.Status,
 			DeregisterCriticalServiceAfter: r.DeregisterAfter.String(),
 		},
 	}, api.ServiceRegisterOpts{}.WithContext(ctx))

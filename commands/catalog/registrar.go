@@ -39,6 +39,7 @@ type Registrar struct {
 	Client          *api.Client
 	Naming          Naming
 	ID              string        // of the service instance
+	Node            string        // of the Consul agent; empty: what Consul's servers show is not compared
 	Host            string        // empty: the node's address
 	Port            int           //
 	Interval        time.Duration // the check is updated every half of it
@@ -52,9 +53,10 @@ type Registrar struct {
 	// DeregisterTimeout returns how long the deregistration at the end may take. nil: defaultDeregisterTimeout.
 	DeregisterTimeout func() time.Duration
 
-	wanted  handover     // from Set to Run
-	known   registration // Run's alone
-	failure logonce.Once // Run's alone
+	wanted    handover     // from Set to Run
+	published published    // from Run to its comparing goroutine
+	known     registration // Run's alone
+	failure   logonce.Once // Run's alone
 }
 
 // CheckID returns the id of the instance's TTL check.
@@ -66,11 +68,15 @@ func (r *Registrar) TTL() time.Duration { return registration{interval: r.Interv
 // Set hands over what Run publishes from now on. It does not block.
 func (r *Registrar) Set(e Entry) { r.wanted.set(e) }
 
-// Run publishes the entry of the last Set until the context ends, then deregisters the instance. It returns an error if that
+// Run publishes the entry of the last Set until the context ends, then deregisters the instance. Meanwhile a goroutine of its
+// compares what Consul's servers show (compare.go), and Run joins it before the deregistration. Run returns an error if that
 // fails; an error before is logged, and the attempt repeated. Run may be called again after it has returned.
 func (r *Registrar) Run(ctx context.Context) error {
 	r.known = registration{interval: r.Interval, lastUpdate: r.known.lastUpdate}
 	r.failure.Reset()
+	r.published.set(nil)
+	var comparing sync.WaitGroup
+	comparing.Go(func() { r.keepListed(ctx) })
 	for ctx.Err() == nil {
 		wait := r.step(ctx)
 		select {
@@ -79,6 +85,7 @@ func (r *Registrar) Run(ctx context.Context) error {
 		case <-time.After(wait):
 		}
 	}
+	comparing.Wait() // it must not write after the deregistration
 	if !r.known.attempted {
 		return nil
 	}
@@ -99,10 +106,12 @@ func (r *Registrar) step(ctx context.Context) (wait time.Duration) {
 	r.known.attempted = true
 	if err := r.confirmAndPublish(ctx, *want, next.confirmFirst); err != nil {
 		r.known, wait = r.known.failed(time.Now())
+		r.published.set(nil)
 		r.logFailure(ctx, err)
 		return wait
 	}
 	r.known = r.known.published(*want)
+	r.published.set(want)
 	if ctx.Err() == nil && r.failure.Active() {
 		r.Log.Info("service registered again", "event", "registered_again", "service", r.Naming.Name(want.Role), "id", r.ID)
 	}

@@ -54,7 +54,7 @@ func (e *Election) serve(held context.Context, s *lock.Session, v cluster.View) 
 	e.observer.Wrote(v)
 	var reg *registration
 	if e.Registrar != nil {
-		reg = e.register(held, v.State.Term())
+		reg = e.register(held, s, v.State.Term())
 	}
 	<-held.Done()
 	return reg, nil
