@@ -21,16 +21,17 @@ func (r *Registrar) publish(ctx context.Context, want Entry) error {
 	now := time.Now()
 	plan := r.known.plan(want, now)
 	registered, deadline := plan.registered, now.Add(r.known.callTimeout(now))
-	if plan.verifyFirst {
+	if plan.verifyFirst && !(plan.registered && len(r.inFlight.unanswered) > 0) {
 		matches, err := r.read(ctx, want, now.Add(plan.readTimeout))
-		if err != nil && !isAnswer(err) { // a frozen Consul would carry out, when it continues, all that is written to it now
+		late := plan.registered && errors.Is(err, errLate) // the check must not wait for an answer that tells little
+		if err != nil && !isAnswer(err) && !late {         // a frozen Consul would carry out later all that is written to it now
 			return fmt.Errorf("read service %s: %w", r.ID, err)
 		}
 		registered = matches || registered && err != nil // an answer with an error says nothing new: the update will tell
 		if matches {
 			r.known.lastVerified = time.Now()
 		}
-		if plan.newDeadline {
+		if plan.newDeadline || late {
 			deadline = time.Now().Add(r.known.callTimeout(time.Now()))
 		}
 	}
@@ -60,15 +61,20 @@ func (r *Registrar) register(ctx context.Context, e Entry) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.known.callTimeout(time.Now()))
-	defer cancel()
-	err := r.Client.Agent().ServiceRegisterOpts(&api.AgentServiceRegistration{
-		ID: r.ID, Name: r.Naming.Name(e.Role), Tags: r.Naming.Tags(e.Role), Address: r.Host, Port: r.Port, Meta: e.Meta,
-		Check: &api.AgentServiceCheck{
-			CheckID: r.CheckID(), Name: checkName, TTL: r.TTL().String(), Status: e.Status,
-			DeregisterCriticalServiceAfter: r.DeregisterAfter.String(),
-		},
-	}, api.ServiceRegisterOpts{}.WithContext(ctx))
+	r.known.sent = &e
+	deadline := time.Now().Add(r.known.callTimeout(time.Now()))
+	err := r.call(context.WithoutCancel(ctx), registerCall, deadline, func(ctx context.Context) error {
+		return r.Client.Agent().ServiceRegisterOpts(&api.AgentServiceRegistration{
+			ID: r.ID, Name: r.Naming.Name(e.Role), Tags: r.Naming.Tags(e.Role), Address: r.Host, Port: r.Port, Meta: e.Meta,
+			Check: &api.AgentServiceCheck{
+				CheckID: r.CheckID(), Name: checkName, TTL: r.TTL().String(), Status: e.Status,
+				DeregisterCriticalServiceAfter: r.DeregisterAfter.String(),
+			},
+		}, api.ServiceRegisterOpts{}.WithContext(ctx))
+	})
+	if err != nil && !errors.Is(err, errLate) {
+		r.known.sent = nil
+	}
 	if err != nil {
 		return fmt.Errorf("register service %s: %w", r.ID, err)
 	}
@@ -77,28 +83,39 @@ func (r *Registrar) register(ctx context.Context, e Entry) error {
 
 // read reports whether the Consul agent has the service as e says.
 func (r *Registrar) read(ctx context.Context, e Entry, deadline time.Time) (matches bool, err error) {
-	ctx, cancel := context.WithDeadline(ctx, deadline)
-	defer cancel()
-	s, _, err := r.Client.Agent().Service(r.ID, (&api.QueryOptions{}).WithContext(ctx))
+	found := make(chan *api.AgentService, 1)
+	err = r.call(ctx, readCall, deadline, func(ctx context.Context) error {
+		s, _, err := r.Client.Agent().Service(r.ID, (&api.QueryOptions{}).WithContext(ctx))
+		found <- s
+		return err
+	})
 	if err != nil {
 		return false, err
 	}
+	s := <-found
 	return s.Service == r.Naming.Name(e.Role) && slices.Equal(s.Tags, r.Naming.Tags(e.Role)) && maps.Equal(s.Meta, e.Meta), nil
 }
 
-// update updates the check.
+// update updates the check. It returns errUnanswered if the answer may still come.
 func (r *Registrar) update(ctx context.Context, e Entry, deadline time.Time) error {
-	ctx, cancel := context.WithDeadline(ctx, deadline)
-	defer cancel()
 	sent := time.Now()
-	err := r.Client.Agent().UpdateTTLOpts(r.CheckID(), e.Output, e.Status, (&api.QueryOptions{}).WithContext(ctx))
+	limit, unanswered := r.known.maxUnanswered(sent), r.inFlight.count(updateCall)
+	if limit > 0 && unanswered >= limit {
+		if r.known.slow(sent) {
+			return errUnanswered
+		}
+		return fmt.Errorf("update check %s: %w", r.CheckID(), errLate)
+	}
+	err := r.call(ctx, updateCall, deadline, func(ctx context.Context) error {
+		return r.Client.Agent().UpdateTTLOpts(r.CheckID(), e.Output, e.Status, (&api.QueryOptions{}).WithContext(ctx))
+	})
+	if errors.Is(err, errLate) && limit > 0 {
+		return errUnanswered
+	}
 	if err != nil {
 		return fmt.Errorf("update check %s: %w", r.CheckID(), err)
 	}
-	r.known.lastUpdate = sent
-	if r.Updated != nil {
-		r.Updated(sent, r.TTL())
-	}
+	r.updated(sent)
 	return nil
 }
 

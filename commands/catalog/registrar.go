@@ -57,6 +57,7 @@ type Registrar struct {
 	published published    // from Run to its comparing goroutine
 	known     registration // Run's alone
 	failure   logonce.Once // Run's alone
+	inFlight  *calls       // Run's alone
 }
 
 // CheckID returns the id of the instance's TTL check.
@@ -75,21 +76,39 @@ func (r *Registrar) Run(ctx context.Context) error {
 	r.known = registration{interval: r.Interval, lastUpdate: r.known.lastUpdate}
 	r.failure.Reset()
 	r.published.set(nil)
+	under, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	r.inFlight = newCalls(under)
 	var comparing sync.WaitGroup
 	comparing.Go(func() { r.keepListed(ctx) })
 	for ctx.Err() == nil {
-		wait := r.step(ctx)
-		select {
-		case <-ctx.Done():
-		case <-r.wanted.changed():
-		case <-time.After(wait):
-		}
+		r.pause(ctx, r.step(ctx))
 	}
+	r.inFlight.end(cancel)
 	comparing.Wait() // it must not write after the deregistration
 	if !r.known.attempted {
 		return nil
 	}
 	return r.deregisterAtEnd(context.WithoutCancel(ctx))
+}
+
+// pause waits until it is time for the next step, another entry is wanted, or a late answer shows that Consul is slow.
+func (r *Registrar) pause(ctx context.Context, wait time.Duration) {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.wanted.changed():
+			return
+		case <-timer.C:
+			return
+		case <-r.inFlight.answered:
+			if r.takeLate(time.Now()) {
+				return
+			}
+		}
+	}
 }
 
 // step makes one decision, carries it out, and returns how long to wait for the next.
@@ -98,13 +117,23 @@ func (r *Registrar) step(ctx context.Context) (wait time.Duration) {
 	if want == nil {
 		return r.Interval / 2
 	}
+	r.takeLate(time.Now())
 	next := r.known.decide(*want, time.Now())
 	r.known.staleSince = next.staleSince
 	if !next.publish {
 		return next.wait
 	}
 	r.known.attempted = true
-	if err := r.confirmAndPublish(ctx, *want, next.confirmFirst); err != nil {
+	err := r.confirmAndPublish(ctx, *want, next.confirmFirst)
+	switch {
+	case errors.Is(err, errLateAnswer):
+		return 0
+	case errors.Is(err, errUnanswered):
+		r.known = r.known.published(*want)
+		r.published.set(want)
+		return min(retryInterval, r.Interval/4)
+	}
+	if err != nil {
 		r.known, wait = r.known.failed(time.Now())
 		r.published.set(nil)
 		r.logFailure(ctx, err)
@@ -121,7 +150,8 @@ func (r *Registrar) step(ctx context.Context) (wait time.Duration) {
 
 func (r *Registrar) confirmAndPublish(ctx context.Context, want Entry, confirmFirst bool) error {
 	if confirmFirst && r.Confirm != nil {
-		if err := r.Confirm(ctx, want); err != nil {
+		err := r.call(ctx, confirmCall, time.Now().Add(confirmTimeout), func(ctx context.Context) error { return r.Confirm(ctx, want) })
+		if err != nil {
 			return err
 		}
 	}
