@@ -27,6 +27,7 @@ import (
 	"resec/commands/monitor"
 	"resec/commands/observable"
 	"resec/commands/observe"
+	"resec/commands/repair"
 	"resec/commands/survey"
 	"resec/commands/systemd"
 	"resec/handlers/redis"
@@ -116,6 +117,7 @@ func (a *Agent) work(ctx context.Context) error {
 	g.Go(func() error { a.announcer.KeepMemberKey(outer); return nil })
 	g.Go(func() error { fencer.RunLease(outer); return nil })
 	g.Go(func() error { known.WatchPause(outer, a.known, a.Log); return nil })
+	g.Go(func() error { a.newRepairer().Run(outer); return nil })
 	g.Go(func() error {
 		defer stop()
 		return a.control(ctx, outer, fencer)
@@ -165,6 +167,12 @@ func (a *Agent) newObserver() *observe.Observer {
 		Update: func(change func(*observe.Snapshot)) {
 			a.known.Update(func(k *known.Snapshot) { change(&k.Observation) })
 		}}
+}
+
+// newRepairer returns what writes back what Consul has lost.
+func (a *Agent) newRepairer() *repair.Repairer {
+	return &repair.Repairer{ID: a.Me.ID, Lock: a.Lock, Known: a.known, Wrote: a.observer.Wrote, Verify: a.verifySession,
+		Done: a.Registrar.Compare, Log: a.Log}
 }
 
 // newFencer returns what fences our Redis while it may no longer be the only master.

@@ -79,7 +79,7 @@ func (a *Agent) probeMaster(ctx context.Context, s cluster.State) *redis.Status 
 // report draws the conclusions.
 func report(k known.Snapshot, id string, own redis.Status, err error, master *redis.Status, now time.Time) Report {
 	s := k.View.State
-	reclaims := k.View.Free() && k.HasLed && cluster.IsServingMaster(k.Snapshot, id)
+	reclaims := cluster.MayReclaim(k.Snapshot, id)
 	r := Report{Term: s.Term(), Redis: own, Holds: k.HoldsLock() || reclaims, Lease: k.LeaseLeft(now)}
 	if err != nil {
 		r.Why = "redis is unusable: " + redis.Summary(err)

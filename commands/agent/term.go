@@ -115,7 +115,8 @@ func (t *leaderTerm) lead(ctx context.Context) (context.Context, func()) {
 	t.a.local.BeginLeading(ctx)
 	ctx, cancel := context.WithCancelCause(ctx)
 	lost := func(k known.Snapshot) bool {
-		return k.SessionID != t.session.ID || k.Fresh && k.View.Session != t.session.ID
+		lockShown := k.Fresh && !k.View.WentBack // otherwise commands/repair takes the lock back
+		return k.SessionID != t.session.ID || lockShown && k.View.Session != t.session.ID
 	}
 	k, changed := t.a.known.Watch()
 	if lost(k) {
@@ -199,9 +200,10 @@ func (t *leaderTerm) finish(ctx context.Context, why cluster.EndReason) {
 }
 
 // lostUnguarded reports whether the lock may be another member's and our Redis has no guard: the lease was all that closed it. An
-// agent that stops has lost its lock only if the view shows another session.
+// agent that stops has lost its lock only if the view shows another session. A Consul that went back in time shows an older
+// holder.
 func (t *leaderTerm) lostUnguarded(k known.Snapshot, why cluster.EndReason) bool {
-	if why.Release != "" || why.KeepLock || k.View.Free() || why.ShuttingDown && k.View.Session == t.session.ID {
+	if why.Release != "" || why.KeepLock || k.View.Free() || k.View.WentBack || why.ShuttingDown && k.View.Session == t.session.ID {
 		return false
 	}
 	return t.a.Guard.Replicas == cluster.GuardOff && !k.Paused

@@ -50,6 +50,10 @@ func (t *leaderTerm) watchStaleMasters(ctx context.Context) {
 // demoteUntilDone demotes stale entries, again and again until Consul has done it or denies it.
 func (t *leaderTerm) demoteUntilDone(ctx context.Context, entries []handlers.Entry) {
 	for logged := false; ctx.Err() == nil; {
+		if t.a.known.Load().View.WentBack { // Consul shows the lock as another session's until it is taken back
+			sleep(ctx, finalCallRetry)
+			continue
+		}
 		err := t.demoteStale(ctx, entries)
 		if err == nil || errors.Is(err, lock.ErrDenied) && logged || ctx.Err() != nil {
 			return

@@ -58,8 +58,8 @@ func roleEntry(k cluster.Snapshot, term uint64, id string) Entry {
 // reclaimsLock reports whether our Redis is the published master whose lock was lost, and we are the first to take it again.
 // After a start we have to take it before that.
 func reclaimsLock(k cluster.Snapshot, id string) bool {
-	ours := k.View.Free() && k.HasLed || k.View.Holder == id
-	return k.Health.Err == nil && ours && cluster.IsServingMaster(k, id)
+	ours := cluster.MayReclaim(k, id) || k.View.Holder == id && cluster.IsServingMaster(k, id)
+	return k.Health.Err == nil && ours
 }
 
 // replicaEntry is the entry of a member that is not the master.

@@ -87,8 +87,23 @@ func decideUnusableView(k Snapshot, service string) (Action, string) {
 	if k.View.Err != nil && !k.HoldsLock() {
 		return Wait, k.View.Err.Error()
 	}
-	return Wait, ""
+	return decideWentBack(k)
 }
+
+// decideWentBack decides while Consul shows an older state than one that was seen, and another agent, or this one, holds the lock
+// as it was then. The state is written back first; see RepairOf. An empty reason: the newest state that was seen is enough. It is
+// if the lock is free, because whoever acquires it writes that state, and if the master has failed.
+func decideWentBack(k Snapshot) (Action, string) {
+	if !k.View.WentBack || k.View.Free() || k.View.State.Master == nil || masterGone(k) {
+		return Wait, ""
+	}
+	if k.Probed && k.Health.Err == nil && !k.Paused && UnelectedMaster(k) {
+		return Park, unelectedReason
+	}
+	return Wait, wentBackReason
+}
+
+const wentBackReason = "consul went back in time; the newest state is written back first"
 
 // decidePaused decides while the cluster is paused. An empty reason: it is not paused, or our Redis is the serving master, which
 // continues. An agent that was given the lock before the pause, and has not published itself, gives it back.

@@ -74,7 +74,7 @@ func (l *failureLog) add(job handledKey, err error) (wait time.Duration, log boo
 
 // shouldInvoke reports whether the handler is to be invoked for the event with the key now.
 func (k snapshot) shouldInvoke(now, handled handledKey, member string) bool {
-	return k.index != 0 && k.Fresh && now.digest != "" && now != handled && !k.heldBy(member)
+	return k.index != 0 && k.Fresh && now.digest != "" && now != handled && !k.heldBy(member) && !k.View.WentBack
 }
 
 func (k snapshot) heldBy(member string) bool { return !k.View.Free() && k.View.Holder == member }
@@ -115,7 +115,7 @@ func (f *Follower) handle(ctx context.Context, k snapshot) error {
 	if f.Replicate == nil {
 		return f.Handler.Handle(ctx, k.event, fmt.Sprintf("CONSUL_INDEX=%d", k.index), "RESEC_MASTER="+k.publishedAddr())
 	}
-	to, _, err := selectMaster(k.entries, k.View.State.Master, f.Naming.Tag(catalog.Master))
+	to, _, err := selectMaster(k.entries, k.published(), f.Naming.Tag(catalog.Master))
 	if err != nil {
 		return err
 	}

@@ -138,6 +138,23 @@ func TestLoop(t *testing.T) {
 	}
 }
 
+// While Consul shows an older state than before, no handler is invoked: its event may name an older master.
+func TestLoop_NotWhileConsulWentBack(t *testing.T) {
+	back := func(f *Follower, is bool) { f.known.Update(func(k *snapshot) { k.View.WentBack = is }) }
+	done := func(context.Context, string) error { return nil }
+	got := following(t, done, func(f *Follower, show func(string)) {
+		back(f, true)
+		show("older")
+		<-time.After(time.Second)
+		show("newest")
+		back(f, false)
+		<-time.After(time.Second)
+	})
+	if d := cmp.Diff([]string{"newest 1s–1s <nil>"}, got); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestFailureLog(t *testing.T) {
 	a, b := handledKey{digest: "a"}, handledKey{digest: "b"}
 	reset := func(port int) error { return fmt.Errorf("read tcp 127.0.0.1:%d: connection reset", port) }

@@ -35,7 +35,9 @@ func parse(key string, index uint64, pairs api.KVPairs) cluster.View {
 		case requestKey(key):
 			v.Request, v.Answered = parseRequest(p)
 		case pauseKey(key):
-			v.Pause = parsePause(p.Value)
+			if v.Pause = parsePause(p.Value); v.Pause != nil {
+				v.PauseIndex = p.ModifyIndex
+			}
 		default:
 			parseMember(&v, key, p)
 		}

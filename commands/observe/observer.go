@@ -99,7 +99,7 @@ func (o *Observer) watchLock(ctx context.Context) error {
 		log(err)
 	}
 	return o.Lock.Watch(ctx, func(v cluster.View) {
-		if !o.Take(v) {
+		if v.WentBack || !o.Take(v) {
 			o.readUntilAnswered(ctx, outage)
 		}
 	}, outage)
@@ -114,8 +114,9 @@ func (o *Observer) setOutage(down bool) {
 	})
 }
 
-// readUntilAnswered takes a consistent read of the lock, after the watch showed a lower index than the view's: that answer is
-// late, or Consul has lost what it showed before. As long as Consul does not answer the read, that is an outage.
+// readUntilAnswered takes a consistent read of the lock, after the watch showed a lower index than the view's, or older keys than
+// those that were seen: that answer is late, or Consul has lost what it showed before. As long as Consul does not answer the
+// read, that is an outage.
 func (o *Observer) readUntilAnswered(ctx context.Context, outage func(error)) {
 	for down := false; ctx.Err() == nil; {
 		before := o.views.Load()
