@@ -164,6 +164,7 @@ func (a *Agent) newAnnouncer() *announce.Announcer {
 // newObserver returns what updates the snapshot with each view of the lock and each probe of our Redis.
 func (a *Agent) newObserver() *observe.Observer {
 	return &observe.Observer{Lock: a.Lock, Redis: a.local, Probe: a.Probe, ProbeNow: a.local.ProbeRequests(), Log: a.Log,
+		Older: a.Registrar.Compare, // the catalogue may show older entries, too
 		Update: func(change func(*observe.Snapshot)) {
 			a.known.Update(func(k *known.Snapshot) { change(&k.Observation) })
 		}}

@@ -33,6 +33,8 @@ type Observer struct {
 
 	// Update changes the snapshot: one change at a time, and readers see the snapshot before or after it.
 	Update func(change func(*Snapshot))
+	// Older is called after the watch has shown older keys than the known ones, and a consistent read was taken. nil: nothing.
+	Older func()
 	// ProbeNow makes Redis probed at once with each receive. nil: never.
 	ProbeNow <-chan struct{}
 
@@ -101,6 +103,9 @@ func (o *Observer) watchLock(ctx context.Context) error {
 	return o.Lock.Watch(ctx, func(v cluster.View) {
 		if v.WentBack || !o.Take(v) {
 			o.readUntilAnswered(ctx, outage)
+			if o.Older != nil {
+				o.Older()
+			}
 		}
 	}, outage)
 }

@@ -33,17 +33,8 @@ func moved(t *testing.T, k *lab.Cluster, m int) int {
 	return next
 }
 
-// saidOnce returns nil once an agent has written a text; it fails the test if that was more than once.
-func saidOnce(t *testing.T, p *lab.Process, text string) error {
-	t.Helper()
-	if n := strings.Count(p.Output(), text); n > 1 {
-		t.Errorf("%s said %q %d times", p.Name, text, n)
-	}
-	return p.Said(text)
-}
-
 // A snapshot of Consul is restored, which names an older master. The newer one stays, the catalogue names it again within a
-// moment, terms only rise, and each agent says once that Consul went back.
+// moment, terms only rise, and each agent that sees it says once that Consul went back.
 func TestLife03_SnapshotRestored(t *testing.T) {
 	t.Parallel()
 	anew := func(t *testing.T, k *lab.Cluster, i int) {
@@ -111,8 +102,15 @@ func TestLife03_SnapshotRestored(t *testing.T) {
 				t.Errorf("%s is the master, not %s", k.Redis[now].Name, k.Redis[m].Name)
 			}
 			ok(t, errors.Join(judgement.NothingLost(), judgement.NeverTwo(0), judgement.OutageWithin(2*time.Second), unfenced(k)))
+			said := 0 // an agent that looks late sees what another has repaired
 			for _, a := range k.Agents {
-				ok(t, saidOnce(t, a, "event=consul_went_back"))
+				n := strings.Count(a.Output(), "event=consul_went_back")
+				if said += n; n > 1 {
+					t.Errorf("%s said %d times that consul went back", a.Name, n)
+				}
+			}
+			if said == 0 {
+				t.Error("no agent said that consul went back")
 			}
 			if out := command(t, k, "status"); strings.Contains(out, "paused") {
 				t.Errorf("it is paused again:\n%s", out)
