@@ -52,18 +52,18 @@ func TestLife06_LateAnswers(t *testing.T) {
 	for _, guard := range []string{"GUARD=auto", "GUARD=off"} {
 		t.Run(guard, func(t *testing.T) {
 			t.Parallel()
-			const interval = 2 * time.Second
+			const interval = 3 * time.Second
 			c, err := lab.ForTest(t).StartConsul("slow", nil)
 			ok(t, err)
 			proxy := startSlowConsul(t, c.HTTP(), interval*8/10)
 			k := planned(t, lab.Plan{Members: 2, StartParked: true, Consul: c, Env: []string{"CONSUL_HTTP_ADDR=" + proxy.addr,
-				"HEALTHCHECK_INTERVAL=" + interval.String(), "CONSUL_LOCK_TTL=6s", guard}})
+				"HEALTHCHECK_INTERVAL=" + interval.String(), "CONSUL_LOCK_TTL=9s", guard}})
 			m := started(t, k)
 			was, err := stateOf(k)
 			ok(t, err)
 			w := watched(t, k)
 			proxy.slow.Store(true)
-			throughout(t, 6*interval, seldom(func() error { return k.Settled(0) }))
+			throughout(t, 4*interval, seldom(func() error { return k.Settled(0) }))
 			proxy.slow.Store(false)
 			judgement, now := judged(t, k, w)
 			is, err := stateOf(k)
