@@ -41,8 +41,15 @@ func (p *program) agent() *cli.Command {
 			if err != nil {
 				return err
 			}
-			for _, h := range cfg.hooks {
-				h.Command.Stdout, h.Command.Stderr = p.stdout, p.stderr
+			if len(cfg.hooks) > 0 {
+				out, err := p.queuedOutput(log)
+				if err != nil {
+					return err
+				}
+				defer out.close()
+				for _, h := range cfg.hooks {
+					h.Command.Stdout, h.Command.Stderr = out.stdout, out.stderr
+				}
 			}
 			registrar := cfg.registrar(client, me.ServiceID, log)
 			a := agent.Agent{

@@ -3,7 +3,6 @@ package commands
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -116,12 +115,4 @@ func (c *config) probe() redis.Probe {
 func (c *config) redis(name string) redis.Options {
 	return redis.Options{Addr: c.redisAddr, Login: c.access.login, Replication: c.access.replication, TLS: c.access.config,
 		Timeout: c.timeout, Name: "resec:" + name}
-}
-
-func (c *config) logger(w io.Writer) *slog.Logger {
-	opt := &slog.HandlerOptions{Level: c.logLevel}
-	if c.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, opt))
-	}
-	return slog.New(slog.NewTextHandler(w, opt))
 }

@@ -48,7 +48,7 @@ func (p *program) elect() *cli.Command {
 func (p *program) runElect(c *cli.Context, cfg *config, log *slog.Logger, o electOptions) error {
 	if o.verbose {
 		cfg.logLevel = slog.LevelDebug
-		log = cfg.logger(p.stderr)
+		log = cfg.logger(p.log)
 	}
 	if o.child && !c.Args().Present() {
 		return errors.New("-child takes a handler")
@@ -96,7 +96,14 @@ func (p *program) runElect(c *cli.Context, cfg *config, log *slog.Logger, o elec
 		cfg.warnWithheld()
 		// Half of the remaining lease; the fence handler needs the other half.
 		grace := func() time.Duration { return min(killGrace, e.Lease()/2) }
-		e.Handler = p.external(c, o.shell, grace)
+		out := p.directOutput()
+		if !o.child {
+			if out, err = p.queuedOutput(log); err != nil {
+				return err
+			}
+		}
+		defer out.close()
+		e.Handler = external(c, o.shell, grace, out)
 	}
 	return electCode(e.Run(c.Context), o)
 }
@@ -118,6 +125,6 @@ func electCode(err error, o electOptions) error {
 }
 
 // external is the handler given as arguments after the flags.
-func (p *program) external(c *cli.Context, shell bool, grace func() time.Duration) *handlers.Command {
-	return &handlers.Command{Args: c.Args().Slice(), Shell: shell, Stdout: p.stdout, Stderr: p.stderr, Grace: grace}
+func external(c *cli.Context, shell bool, grace func() time.Duration, out childOutput) *handlers.Command {
+	return &handlers.Command{Args: c.Args().Slice(), Shell: shell, Stdout: out.stdout, Stderr: out.stderr, Grace: grace}
 }

@@ -34,7 +34,12 @@ func (p *program) runFollow(c *cli.Context, cfg *config, log *slog.Logger, shell
 	f := follow.Follower{Client: client, Naming: cfg.naming, LockKey: cfg.lockKey, Member: me.ID, Log: log}
 	if c.Args().Present() {
 		cfg.warnWithheld()
-		h := p.external(c, shell, func() time.Duration { return killGrace })
+		out, err := p.queuedOutput(log)
+		if err != nil {
+			return err
+		}
+		defer out.close()
+		h := external(c, shell, func() time.Duration { return killGrace }, out)
 		defer h.End()
 		f.Handler = h
 		return f.Run(c.Context)
