@@ -55,8 +55,8 @@ func (a *Agent) Report(ctx context.Context, behind bool) Report {
 	own, err := a.local.Status(ctx)
 	probing.Wait()
 	k := a.known.Load() // after the probes: what was lost meanwhile is lost
-	if h := k.Health; err != nil && redis.Replied(err) && h.Err == nil && h.Status.RunID != "" {
-		own, err = h.Status, nil // it is busy, or denies access: its last known status counts
+	if h := k.Health; err != nil && (redis.Replied(err) || redis.LocalFault(err)) && h.Err == nil && h.Status.RunID != "" {
+		own, err = h.Status, nil // it is busy, denies access, or could not be asked: its last known status counts
 	}
 	r := report(k, a.Me.ID, own, err, master, time.Now())
 	r.Leaving = a.shutdown.requested()

@@ -23,6 +23,9 @@ func EntryOf(k cluster.Snapshot, term uint64, id string) Entry {
 	if k.Health.AccessErr != nil {
 		e.Output += "; redis denies access to resec"
 	}
+	if k.Health.LocalErr != nil && k.Health.Err == nil {
+		e.Output += "; " + redis.Summary(k.Health.LocalErr)
+	}
 	published := k.View.State.Term()
 	if e.Role == Master && term != 0 {
 		published = term

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"errors"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -58,6 +59,9 @@ func TestEntryOf(t *testing.T) {
 		{"a Redis that denies access keeps its role",
 			clustertest.Leading(func(k *cluster.Snapshot) { k.Health.AccessErr = errors.New("WRONGPASS") }), 5, Master, "passing",
 			"master, term 5; redis denies access to resec", "5"},
+		{"a Redis that this host cannot ask keeps its role",
+			clustertest.Leading(func(k *cluster.Snapshot) { k.Health.LocalErr = syscall.EMFILE }), 5, Master, "passing",
+			"master, term 5; this host cannot connect to it: too many open files", "5"},
 		{"an unusable Redis is critical, whatever else it is",
 			clustertest.Situation(clustertest.RedisUnusable, clustertest.ParkedRedis, refused), 0, Replica, "critical",
 			"redis is unusable: it does not answer", "4"},

@@ -89,10 +89,14 @@ func (m *Monitor) monitor(ctx context.Context, master cluster.Master) {
 		probe.Every = min(probe.Every, failureProbeInterval)
 	}
 	done := make(chan struct{})
-	var failing logonce.Once // belongs to the goroutine of the probes
+	var failing, unasked logonce.Once // they belong to the goroutine of the probes
 	go func() {
 		defer close(done)
-		s.Watch(ctx, probe, nil, func(h redis.Health) { m.observe(ctx, master, h, &failing) })
+		s.Watch(ctx, probe, nil, func(h redis.Health) {
+			if m.asked(master, h, &unasked) {
+				m.observe(ctx, master, h, &failing)
+			}
+		})
 	}()
 	m.untilRetargeted(ctx, master)
 	cancel()
@@ -112,6 +116,19 @@ func (m *Monitor) untilRetargeted(ctx context.Context, master cluster.Master) {
 		case <-changed:
 		}
 	}
+}
+
+// asked reports whether a probe says something about the master. One that failed by a fault of this host's own does not.
+func (m *Monitor) asked(master cluster.Master, h redis.Health, unasked *logonce.Once) bool {
+	if h.LocalErr == nil {
+		unasked.Reset()
+		return true
+	}
+	if why := redis.Summary(h.LocalErr); unasked.Changed(why) {
+		m.Log.Warn("this host cannot ask the master, retrying; that proves nothing about the master", "event", "master_not_asked",
+			"master", master.ID, "addr", master.Address, "err", h.LocalErr)
+	}
+	return false
 }
 
 // observe takes one probe's answer: it updates Failure, and parks our Redis if the master is down.

@@ -174,3 +174,25 @@ func TestMonitor_ParkFails(t *testing.T) {
 type errTimeout struct{}
 
 func (errTimeout) Error() string { return "i/o timeout" }
+
+// A probe that failed by a fault of this host's own proves nothing, and is logged once for as long as that lasts.
+func TestMonitor_Asked(t *testing.T) {
+	m := bare(true)
+	var text bytes.Buffer
+	m.Log = slog.New(slog.NewTextHandler(&text, nil))
+	master := *clustertest.Situation().View.State.Master
+	var unasked logonce.Once
+	for i, tt := range []struct {
+		h     redis.Health
+		want  bool
+		lines int
+	}{
+		{redis.Health{LocalErr: syscall.EMFILE}, false, 1}, {redis.Health{LocalErr: syscall.EMFILE}, false, 1},
+		{redis.Health{Err: syscall.ECONNREFUSED, LocalErr: syscall.ENETUNREACH}, false, 2}, {redis.Health{}, true, 2},
+		{redis.Health{LocalErr: syscall.EMFILE}, false, 3},
+	} {
+		if got := m.asked(master, tt.h, &unasked); got != tt.want || strings.Count(text.String(), "master_not_asked") != tt.lines {
+			t.Errorf("probe %d: %t\n%s", i, got, text.String())
+		}
+	}
+}

@@ -142,7 +142,7 @@ func (o *Observer) readUntilAnswered(ctx context.Context, outage func(error)) {
 func (o *Observer) watchRedis(ctx context.Context) {
 	logged, first := "", true
 	o.Redis.Watch(ctx, o.Probe, o.ProbeNow, func(h redis.Health) {
-		if kind := redis.Summary(cmp.Or(h.Err, h.AccessErr)); first || kind != logged {
+		if kind := redis.Summary(cmp.Or(h.LocalErr, h.Err, h.AccessErr)); first || kind != logged {
 			o.logHealth(h)
 			logged, first = kind, false
 		}
@@ -152,6 +152,11 @@ func (o *Observer) watchRedis(ctx context.Context) {
 
 func (o *Observer) logHealth(h redis.Health) {
 	addr := o.Redis.Addr()
+	if h.LocalErr != nil {
+		o.Log.Warn("this host cannot ask redis; what was last known of it counts until it can", "event", "redis_not_asked",
+			"redis", addr, "err", h.LocalErr)
+		return
+	}
 	if h.AccessErr != nil {
 		o.Log.Warn("redis denies access; using its last known status", "event", "redis_access_denied", "redis", addr, "err",
 			h.AccessErr)

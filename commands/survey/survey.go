@@ -5,6 +5,7 @@ package survey
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -52,7 +53,8 @@ type Result struct {
 // follows: Consul may have lost everything. Members that the lock's keys name are probed while the catalogue is read. Our own
 // status is read last, because offsets keep moving while a master is alive.
 //
-// It returns the error of the catalogue's read, or the context's cause.
+// It returns the error of the catalogue's read, or the context's cause. It also returns an error if this host could not ask a
+// member because it is exhausted: what it has not asked does not count as silent.
 func (s *Surveyor) Survey(ctx context.Context, k cluster.Snapshot) (out Result, err error) {
 	probes := map[cluster.Member]*Answer{} // by id and address
 	var probing sync.WaitGroup
@@ -87,6 +89,11 @@ func (s *Surveyor) Survey(ctx context.Context, k cluster.Snapshot) (out Result, 
 	case withoutCatalog && own.Err == nil && own.Status.RunID != k.Health.Status.RunID: // then the catalogue is needed
 		return Result{}, errors.New("our redis was restarted during the survey")
 	}
+	for _, is := range probes {
+		if redis.Exhausted(is.Err) {
+			return Result{}, fmt.Errorf("ask the members: %w", is.Err)
+		}
+	}
 	out.addOwn(own)
 	for _, m := range members {
 		is := *probes[cluster.Member{ID: m.ID, Address: m.Address}]
@@ -118,7 +125,7 @@ func (s *Result) add(v cluster.View, is Answer) {
 		return
 	}
 	rejected := redis.Refused(is.Err) && cluster.NetworkMayReject(v, m)
-	slow := redis.Unreachable(is.Err) && !cluster.Down(is.Err) && v.MayHoldNewerData(m.ID)
+	slow := redis.OutOfReach(is.Err) && !cluster.Down(is.Err) && v.MayHoldNewerData(m.ID)
 	if rejected || slow {
 		s.Unanswered = append(s.Unanswered, m.ID)
 	}

@@ -55,6 +55,7 @@ func TestResult_Add(t *testing.T) {
 	}{
 		{"it answers", cluster.Member{ID: "b"}, nil, known().View, true, false},
 		{"a slow one whose agent is alive", cluster.Member{ID: "b"}, slow, known().View, false, true},
+		{"one to which this host has no route", cluster.Member{ID: "b"}, syscall.ENETUNREACH, known().View, false, true},
 		{"one whose agent is dead", cluster.Member{ID: "a"}, slow, known().View, false, false},
 		{"one that is down", cluster.Member{ID: "b"}, refused, known().View, false, false},
 		{"another instance", cluster.Member{ID: "b"}, cluster.ErrOtherInstance, known().View, false, false},

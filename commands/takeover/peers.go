@@ -50,6 +50,16 @@ func (p *run) parkPeers(ctx context.Context, v cluster.View) {
 	})
 }
 
+// exhausted returns an error if this host could not ask a member because it is exhausted: that member may have newer data.
+func (p *run) exhausted() error {
+	for _, m := range p.parked {
+		if redis.Exhausted(m.err) {
+			return fmt.Errorf("park %s at %s: %w", m.ID, m.Address, m.err)
+		}
+	}
+	return nil
+}
+
 // parkPeer connects to a member and parks it, unless it is parked. It returns cluster.ErrOtherInstance if another Redis
 // answers, lock.ErrLease if the lease is over, or the error of the member's Redis.
 func (p *run) parkPeer(ctx context.Context, v cluster.View, m *parkedPeer) error {
@@ -130,7 +140,7 @@ func (p *run) yieldOrCatchUp(ctx context.Context, v cluster.View) (cluster.View,
 // mayBeSlow reports whether a member that could not be parked is worth waiting for: it may only be slow, and may hold newer
 // data.
 func mayBeSlow(v cluster.View, m *parkedPeer) bool {
-	return redis.Unreachable(m.err) && !cluster.Down(m.err) && v.MayHoldNewerData(m.ID)
+	return redis.OutOfReach(m.err) && !cluster.Down(m.err) && v.MayHoldNewerData(m.ID)
 }
 
 // waitForSlowPeers waits, until WaitForSlowUntil, for members that were unreachable when they were to be parked. It is not

@@ -125,6 +125,9 @@ func (p *run) promoteAndPublish(ctx, committed context.Context, v cluster.View, 
 		return v, set, err
 	}
 	p.parkPeers(ctx, v)
+	if err := p.exhausted(); err != nil {
+		return v, set, err
+	}
 	p.Timeline.step(StepPeersParked)
 	if err := p.stopOldMaster(ctx, v, own); err != nil {
 		return v, set, err

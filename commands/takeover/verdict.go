@@ -21,6 +21,7 @@ const (
 	oldIsPeer                       // a replica, or another instance: it may have the newest data, like any other member
 	oldIsDown                       // nothing listens at its address: continue once our link to it has ended
 	oldDeniesAccess                 // it is alive and must not be taken for unreachable: give up
+	oldNotAsked                     // this host is exhausted, and could not ask it: give up
 	oldAgentIsAlive                 // it is unreachable from here, but its agent has not given it up: give up
 	oldIsUnreachable                // continue only with proof that its guard refuses writes
 )
@@ -66,7 +67,10 @@ func (f oldMasterFacts) errorVerdict(err error) verdict {
 	if redis.Refused(err) {
 		return oldIsDown
 	}
-	if !redis.Unreachable(err) && !f.treatAsUnreachable(err) {
+	if redis.Exhausted(err) {
+		return oldNotAsked
+	}
+	if !redis.OutOfReach(err) && !f.treatAsUnreachable(err) {
 		return oldDeniesAccess
 	}
 	agentAlive := f.view.LiveAgents[f.old.ID].Session != ""

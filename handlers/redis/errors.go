@@ -54,8 +54,11 @@ func hasReplyCode(err error, codes ...string) bool {
 // Refused reports whether nothing listens at the server's address.
 func Refused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
-// Unreachable reports whether a server neither replied nor refused the connection: it hangs, or the network drops its packets.
-func Unreachable(err error) bool { return err != nil && !Replied(err) && !Refused(err) }
+// Unreachable reports whether a server neither replied nor refused the connection: it hangs, or the network drops its packets. An
+// error of this host's own says nothing of the kind.
+func Unreachable(err error) bool {
+	return err != nil && !Replied(err) && !Refused(err) && !LocalFault(err)
+}
 
 // AccessDenied reports whether a live server denies access to its status: our server with another password, ACL or
 // certificate, or another server at its address.
@@ -98,12 +101,22 @@ func Summary(err error) string {
 		return ""
 	case Refused(err):
 		return "it refuses connections"
+	case LocalFault(err):
+		return localFaultText(err)
+	case unresolved(err):
+		return "its name does not resolve"
 	case Unreachable(err):
 		return "it does not answer"
 	case certificateExpired(err):
 		return "its certificate has expired or is not valid yet"
 	}
 	return err.Error()
+}
+
+// unresolved reports whether the name in the server's address leads to no address.
+func unresolved(err error) bool {
+	var unresolved *net.DNSError
+	return errors.As(err, &unresolved)
 }
 
 // certificateExpired reports whether a certificate is outside of its time. That error's own text names the current second.

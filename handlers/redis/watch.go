@@ -10,6 +10,7 @@ import (
 type Health struct {
 	Err       error     // why it is unusable; nil if it is usable
 	AccessErr error     // it is alive but denies access: Status is the last known one
+	LocalErr  error     // this host could not ask it, by a fault of its own: all else is what was known before
 	Status    Status    // as last read; zero before the first time
 	At        time.Time // start of the probe that read Status: later changes are not in it
 }
@@ -42,6 +43,11 @@ func (s *Server) Watch(ctx context.Context, p Probe, poke <-chan struct{}, repor
 		st, err := w.look(ctx)
 		if ctx.Err() != nil {
 			return
+		}
+		if LocalFault(err) {
+			report(w.unasked(err))
+			w.wait(ctx, w.backOff(), poke)
+			continue
 		}
 		if !w.conclusive(err) {
 			w.conn.close()
@@ -89,10 +95,20 @@ func (w *watcher) conclusive(err error) bool {
 	return w.unanswered >= w.probe.Failures
 }
 
+// unasked is the health after a probe that failed by a fault of this host's own. Only if nothing was known before is the server
+// called unusable.
+func (w *watcher) unasked(err error) Health {
+	w.health.LocalErr = err
+	if w.health.Err == nil && w.health.Status.RunID == "" {
+		w.health.Err = err
+	}
+	return w.health
+}
+
 // learn updates the health by a conclusive probe.
 func (w *watcher) learn(st Status, err error, began time.Time) {
 	known := w.health.Status.RunID != ""
-	w.health.AccessErr = nil
+	w.health.AccessErr, w.health.LocalErr = nil, nil
 	if loginRejected(err) && known { // clients with a login of their own may still be served
 		w.health.AccessErr, err = err, nil
 	}
