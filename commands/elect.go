@@ -17,14 +17,12 @@ import (
 	"resec/handlers/redis"
 )
 
-// killGrace is the time between SIGTERM and SIGKILL for a child, unless a lease leaves less. It is that of `consul lock`.
-const killGrace = 5 * time.Second
-
 // electOptions are the flags of elect alone; their names are those of `consul lock`.
 type electOptions struct {
 	register, child, childCode, shell, verbose bool
 	name                                       string
 	timeout                                    time.Duration // 0: wait without limit
+	handler                                    handlerTimeout
 }
 
 func (p *program) elect() *cli.Command {
@@ -38,6 +36,7 @@ func (p *program) elect() *cli.Command {
 		{name: "name", usage: "name of the session, instead of -consul-lock-session-name", takes: "a name", set: text(&o.name)},
 		{name: "timeout", takes: duration, set: orNone(positive(&o.timeout)),
 			usage: "time to wait for the lock; without it there is no limit"},
+		o.handler.setting("with -child there is none by default"),
 	}
 	return p.command("elect", "[handler...]", "contend for the lock, and promote Redis while it is held (mirrors consul lock)",
 		forConsul|forRedis|forCluster|forElect|forService, extra, func(c *cli.Context, cfg *config, log *slog.Logger) error {
@@ -82,6 +81,7 @@ func (p *program) runElect(c *cli.Context, cfg *config, log *slog.Logger, o elec
 		Redis: server, Creds: cfg.redis(me.ID),
 		Probe: cfg.probe(),
 		Child: o.child, Log: log,
+		HandlerTimeout: o.handler.limit(o.child),
 	}
 	if o.timeout > 0 {
 		e.Timeout = max(time.Millisecond, o.timeout-time.Since(began))
@@ -94,8 +94,6 @@ func (p *program) runElect(c *cli.Context, cfg *config, log *slog.Logger, o elec
 	}
 	if c.Args().Present() {
 		cfg.warnWithheld()
-		// Half of the remaining lease; the fence handler needs the other half.
-		grace := func() time.Duration { return min(killGrace, e.Lease()/2) }
 		out := p.directOutput()
 		if !o.child {
 			if out, err = p.queuedOutput(log); err != nil {
@@ -103,7 +101,14 @@ func (p *program) runElect(c *cli.Context, cfg *config, log *slog.Logger, o elec
 			}
 		}
 		defer out.close()
-		e.Handler = external(c, o.shell, grace, out)
+		h := external(c, o.shell, e.Grace, out)
+		if !o.child {
+			h.Slow = func() {
+				log.Warn("a handler still runs; elect waits for it", "event", "handler_slow",
+					"after", handlers.SlowAfter, "limit", e.HandlerTimeout)
+			}
+		}
+		e.Handler = h
 	}
 	return electCode(e.Run(c.Context), o)
 }

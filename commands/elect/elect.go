@@ -46,12 +46,15 @@ type Election struct {
 	Timeout   time.Duration    // to acquire the lock; 0: none
 	Log       *slog.Logger
 
+	HandlerTimeout time.Duration // of one invocation of Handler; 0: none
+
 	known      *observable.Value[snapshot]
 	observer   *observe.Observer
 	term       uint64                     // that was published, or that the promote handler was invoked for; 0 before
 	lease      atomic.Pointer[lock.Lease] // under which the lock is held; nil before
 	endBy      atomic.Pointer[time.Time]  // when the lease ends that the end of the term has; nil before that
 	background sync.WaitGroup             // work of the take-over on other members
+	stop       stop
 }
 
 // snapshot is what an election knows at one moment.
@@ -78,7 +81,10 @@ func (e *Election) Run(ctx context.Context) error {
 		defer stop()
 		inner, end := context.WithCancel(outer)
 		defer end()
-		defer context.AfterFunc(ctx, end)()
+		defer context.AfterFunc(ctx, func() {
+			e.stop.request() // before the end, because what ends asks how long it may take
+			end()
+		})()
 		return e.contend(inner)
 	})
 	return g.Wait()
@@ -95,7 +101,7 @@ func (e *Election) newObserver() *observe.Observer {
 }
 
 func (e *Election) newKeeper() *lock.Keeper {
-	return &lock.Keeper{Client: e.Lock.Client, Options: e.Session, Log: e.Log,
+	return &lock.Keeper{Client: e.Lock.Client, Options: e.Session, Log: e.Log, DestroyTimeout: e.callTimeout,
 		Began: func(s *lock.Session) { e.known.Update(func(k *snapshot) { k.session = s }) },
 		Ended: func(*lock.Session, bool) { e.known.Update(func(k *snapshot) { k.session = nil }) }}
 }

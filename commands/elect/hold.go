@@ -131,7 +131,7 @@ func (e *Election) watchRedis(ctx context.Context, runID string, lose context.Ca
 
 // release releases the lock if our session still holds it. If that fails, the end of the session frees it.
 func (e *Election) release(ctx context.Context, s *lock.Session, why string) {
-	ctx, cancel := context.WithTimeout(ctx, lock.CallTimeout)
+	ctx, cancel := context.WithTimeout(ctx, e.callTimeout())
 	defer cancel()
 	v, err := e.Lock.Read(ctx)
 	if err == nil && v.Session == s.ID {

@@ -36,12 +36,9 @@ func (e *Election) promote(ctx context.Context, s *lock.Session, v cluster.View)
 func (e *Election) promoteByHandler(ctx context.Context, t takeover.Takeover, v cluster.View) (cluster.View, error) {
 	ev := handlers.Event{Type: handlers.TypePromote, Term: v.State.Term() + 1, Previous: previous(v)}
 	e.term = ev.Term
-	if e.Child {
-		return v, e.invoke(ctx, ev)
-	}
-	bounded, cancel := handlers.WithTimeout(ctx)
+	bounded, cancel := handlers.WithTimeout(ctx, e.HandlerTimeout)
 	defer cancel()
-	if err := e.invoke(bounded, ev); err != nil {
+	if err := e.invoke(bounded, ev); err != nil || e.Child {
 		return v, err
 	}
 	st, err := e.Redis.Status(ctx)
@@ -67,8 +64,7 @@ func (e *Election) invoke(ctx context.Context, ev handlers.Event) error {
 	return e.Handler.Handle(ctx, data, "CONSUL_LOCK_HELD=true")
 }
 
-// fence makes our Redis refuse writes, with the handler if there is one, within what is left of the lease or minFenceTime. A
-// child needs no fence: it has ended.
+// fence makes our Redis refuse writes, with the handler if there is one, within fenceTime. A child needs no fence: it has ended.
 func (e *Election) fence(ctx context.Context, why string) error {
 	if c, ok := e.Handler.(*handlers.Command); ok { // what the promote handler left running may still be writing
 		c.End()
@@ -77,7 +73,7 @@ func (e *Election) fence(ctx context.Context, why string) error {
 	if e.Child {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, min(max(e.Lease(), minFenceTime), handlers.Timeout))
+	ctx, cancel := context.WithTimeout(ctx, e.fenceTime())
 	defer cancel()
 	var err error
 	if e.Handler != nil {

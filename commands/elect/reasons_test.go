@@ -179,8 +179,11 @@ func TestHandlersAreBounded(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()
-				e := &Election{Child: tt.child, Log: slog.New(slog.DiscardHandler),
+				e := &Election{Child: tt.child, HandlerTimeout: handlers.Timeout, Log: slog.New(slog.DiscardHandler),
 					Handler: handlerFunc(func(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) })}
+				if tt.child {
+					e.HandlerTimeout = 0 // as by default
+				}
 				began := time.Now()
 				if err := tt.call(ctx, e); err == nil || time.Since(began) != tt.want {
 					t.Errorf("it ended after %s, by %v, want %s", time.Since(began), err, tt.want)

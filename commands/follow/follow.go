@@ -7,6 +7,7 @@ package follow
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/hashicorp/consul/api"
 	"golang.org/x/sync/errgroup"
@@ -27,6 +28,7 @@ type Follower struct {
 	LockKey string
 	Member  string           // while this member holds the lock, events are ignored
 	Handler handlers.Handler // gets the service entries as `consul watch -type=service` gives them
+	Timeout time.Duration    // of one invocation of the handler; 0: none
 	Log     *slog.Logger
 
 	// Replicate is the built-in handler, which is used instead of Handler if it is set. It is invoked only for an event with a

@@ -19,7 +19,7 @@ const retryMin, retryMax = 200 * time.Millisecond, 5 * time.Second
 // nor by events that come faster than it works; one that hangs delays the newer event by no more than this.
 const supersededAfter = 10 * time.Second
 
-const _ = uint64(handlers.Timeout - supersededAfter) // a newer event ends a handler sooner than its timeout does
+const _ = uint64(handlers.Timeout - supersededAfter) // a newer event ends a handler sooner than its default timeout does
 
 // errSuperseded is the cause of a context that ended because of a newer event.
 var errSuperseded = errors.New("a newer event is waiting")
@@ -41,6 +41,11 @@ func (f *Follower) loop(ctx context.Context) {
 			}
 			if ctx.Err() != nil {
 				return
+			}
+			if errors.Is(err, errSuperseded) {
+				f.Log.Warn("the handler ran for long while a newer event waited; it was ended, and is invoked for the newer event",
+					"event", "handler_superseded", "after", supersededAfter, "err", err)
+				continue
 			}
 			wait, log := failures.add(job, err)
 			if log {
@@ -79,10 +84,10 @@ func (k snapshot) shouldInvoke(now, handled handledKey, member string) bool {
 
 func (k snapshot) heldBy(member string) bool { return !k.View.Free() && k.View.Holder == member }
 
-// invoke invokes the handler for one event. It ends the handler after handlers.Timeout, or for a newer event.
+// invoke invokes the handler for one event. It ends the handler after its timeout, or for a newer event.
 func (f *Follower) invoke(ctx context.Context, k snapshot, job handledKey) error {
 	ctx, supersede := context.WithCancelCause(ctx)
-	bounded, stop := handlers.WithTimeout(ctx)
+	bounded, stop := handlers.WithTimeout(ctx, f.Timeout)
 	defer stop()
 	var watching sync.WaitGroup
 	defer watching.Wait()
