@@ -48,6 +48,7 @@ type Agent struct {
 	Hooks        []hooks.Hook
 	DumpState    <-chan os.Signal // each signal makes the agent log its state
 	NotifySocket string           // systemd's socket; empty: there is none
+	Watchdog     time.Duration    // systemd ends the process if its watchdog is not fed for so long; 0: it has none
 
 	known         *known.Value
 	announcer     *announce.Announcer
@@ -59,6 +60,7 @@ type Agent struct {
 	links         replicaLinks
 	shutdown      shutdown
 	ready         atomic.Bool // local and known may be read from outside
+	decided       heartbeat   // of the controller, in a term and a takeover, too
 }
 
 // The pause after a step that failed, when nothing changes in Consul before: it doubles from the first to the second.
@@ -81,7 +83,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	subscribers.Go(func() { a.hooks.Run(ctx, ended) })
 	subscribers.Go(func() { a.dumpOnSignal(ctx, ended) })
 	subscribers.Go(func() {
-		systemd.Notifier{Socket: a.NotifySocket, Known: a.known, Advertised: a.announcer.Advertised, Log: a.Log}.Run(ctx, ended)
+		systemd.Notifier{Socket: a.NotifySocket, Known: a.known, Advertised: a.announcer.Advertised, Watchdog: a.Watchdog,
+			Decided: a.decided.last, Log: a.Log}.Run(ctx, ended)
 	})
 	server, err := a.announcer.OpenUnique(ctx)
 	if err != nil && ctx.Err() != nil {

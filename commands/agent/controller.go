@@ -47,6 +47,7 @@ func (a *Agent) masterService() string { return a.Registrar.Naming.Name(catalog.
 // run works until the context ends (nil), or until it finds that the agent is misconfigured, or Redis too old.
 func (c *controller) run(ctx context.Context) error {
 	for {
+		c.a.decided.beat()
 		k, changed := c.a.known.Watch()
 		if errors.Is(k.Health.Err, redis.ErrTooOld) {
 			return k.Health.Err
@@ -116,6 +117,7 @@ func (c *controller) waitForNext(ctx context.Context, was known.Snapshot, change
 			return true
 		case <-changed:
 			var k known.Snapshot
+			c.a.decided.beat()
 			if k, changed = c.a.known.Watch(); done.err == nil || !k.SameLock(was) || k.Session != was.Session {
 				return true
 			}

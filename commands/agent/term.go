@@ -70,7 +70,8 @@ func (t *leaderTerm) run(ctx context.Context, k known.Snapshot, won *contend.Won
 
 // keepers are what runs as long as the term lasts.
 func (t *leaderTerm) keepers() []func(context.Context) {
-	return []func(context.Context){t.keepGuard, t.watchReplicas, t.watchUnknownReplicas, t.keepRequests, t.watchStaleMasters}
+	return []func(context.Context){t.keepGuard, t.a.local.KeepEmergencyFence, t.watchReplicas, t.watchUnknownReplicas,
+		t.keepRequests, t.watchStaleMasters}
 }
 
 // begin notes that our Redis is the published master.
@@ -146,6 +147,7 @@ func (t *leaderTerm) lead(ctx context.Context) (context.Context, func()) {
 func (t *leaderTerm) hold(ctx, held context.Context) cluster.EndReason {
 	var newer logonce.Once
 	for first := true; ; first = false {
+		t.a.decided.beat()
 		k, changed := t.a.known.Watch()
 		if errors.Is(k.View.Err, cluster.ErrNewerVersion) && newer.Changed(k.View.Err.Error()) {
 			t.a.Log.Warn("state in consul is of a newer version; this master stays, and neither guard nor members are written",

@@ -25,7 +25,6 @@ type guardKeeper struct {
 	t       *leaderTerm
 	unknown cluster.UnknownReplicas
 	alert   time.Time // until then the guard is checked often
-	ready   time.Time // when the connection for the emergency fence was checked last
 	logged  logonce.Once
 }
 
@@ -33,7 +32,6 @@ func (t *leaderTerm) keepGuard(ctx context.Context) {
 	g := &guardKeeper{t: t, unknown: cluster.UnknownReplicas{Count: -1}}
 	for ctx.Err() == nil {
 		k, changed := t.a.known.Watch()
-		g.prepareEmergencyFence(ctx)
 		if k.View.State.Term() == t.term.Number && k.Operator.Persisted(k.Snapshot, t.a.Me.ID) && g.step(ctx, k) {
 			continue
 		}
@@ -56,18 +54,6 @@ func (g *guardKeeper) interval() time.Duration {
 		return cluster.UnknownReplicaGrace / 3
 	}
 	return guardInterval
-}
-
-// prepareEmergencyFence keeps a connection open over which fence and park can be sent to a frozen Redis.
-func (g *guardKeeper) prepareEmergencyFence(ctx context.Context) {
-	if time.Since(g.ready) < guardInterval {
-		return
-	}
-	if err := g.t.a.local.PrepareEmergencyFence(ctx); err != nil {
-		g.t.a.Log.Debug("no connection for the emergency fence, retrying", "event", "emergency_fence_not_ready",
-			"redis", g.t.a.local.Addr(), "err", err)
-	}
-	g.ready = time.Now()
 }
 
 // step takes one step towards the guard as it should be, and reports whether it took one. Its errors are logged.

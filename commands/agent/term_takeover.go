@@ -77,7 +77,7 @@ func (t *leaderTerm) options(ctx context.Context, k known.Snapshot, won *contend
 	me := a.Me
 	me.Term = c.HighestTerm
 	o := takeover.Takeover{Lock: a.Lock, Session: t.session, Log: a.Log,
-		Self: takeover.Self{Me: me, Service: a.masterService(), Redis: a.local.ForTakeover(), Creds: a.Creds,
+		Self: takeover.Self{Me: me, Service: a.masterService(), Redis: beating{a.local.ForTakeover(), &a.decided}, Creds: a.Creds,
 			Guard: a.Guard, OperatorGuard: k.Operator.MinReplicas, HandedOff: t.c.handedOff},
 		Peers: takeover.Peers{KeepMembers: true, Recorded: recordedPeers(k.View, a.Me.ID), ConfirmEligible: c.ConfirmEligible(k),
 			WaitForSlowUntil: won.LeaderlessSince.Add(c.SlowMemberGrace())},

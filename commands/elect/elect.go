@@ -71,6 +71,9 @@ type snapshot struct {
 func (e *Election) Run(ctx context.Context) error {
 	e.known = observable.New[snapshot]()
 	e.observer = e.newObserver()
+	if e.Registrar != nil {
+		e.Registrar.DeregisterTimeout = e.deregisterTime
+	}
 	// Session and observer outlive the context: the end of the term needs the session until the lock is released.
 	outer, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()

@@ -7,23 +7,26 @@ import (
 	"resec/commands/lock"
 )
 
-// killGrace is the time from SIGTERM to SIGKILL for a handler, unless the lease or a stop leaves less. It is that of `consul lock`.
+// killGrace is the time from SIGTERM to SIGKILL for a handler, unless the lease or a stop leaves less. It is that of
+// `consul lock`.
 const killGrace = 5 * time.Second
 
 // The budget of a stop, from when the election was asked to stop. A handler that hangs, or ignores SIGTERM, has ended in time.
 const (
-	killAfter      = 5 * time.Second         // Nomad's kill_timeout
-	promoteEnd     = time.Second             // of a promote handler that still runs, and of what it left running
-	fenceTimeout   = 3300 * time.Millisecond // of the fence handler, which has at least minFenceTime
-	fenceEnd       = 3600 * time.Millisecond // of the fence handler and what it left running
-	childEnd       = fenceEnd                // of a child, which has no fence handler
-	callsEnd       = 4500 * time.Millisecond // of the last calls to Consul, if it does not answer
-	minGrace       = 100 * time.Millisecond
-	minCallTimeout = 200 * time.Millisecond // for one call to a Consul that answers, whatever time is left
+	killAfter    = 5 * time.Second         // Nomad's kill_timeout
+	promoteEnd   = time.Second             // of a promote handler that still runs, and of what it left running
+	fenceTimeout = 3300 * time.Millisecond // of the fence handler, which has at least minFenceTime
+	fenceEnd     = 3600 * time.Millisecond // of the fence handler and what it left running
+	childEnd     = fenceEnd                // of a child, which has no fence handler
+	callsEnd     = 4500 * time.Millisecond // of the last calls to Consul, if it does not answer
+	minGrace     = 100 * time.Millisecond
+	// deregisterTimeout bounds the removal of the service.
+	deregisterTimeout = 1200 * time.Millisecond
+	minCallTimeout    = 200 * time.Millisecond // for one call to a Consul that answers, whatever time is left
 )
 
 const (
-	_ = uint(killAfter - callsEnd - minCallTimeout)
+	_ = uint(killAfter - callsEnd - 2*minCallTimeout) // the removal of the service, and of the session
 	_ = uint(callsEnd - fenceEnd)
 	_ = uint(fenceEnd - fenceTimeout - minGrace)
 	_ = uint(fenceTimeout - promoteEnd - minFenceTime)
@@ -47,8 +50,8 @@ func (s *stop) limit(d, end, least time.Duration, now time.Time) time.Duration {
 	return min(d, max(least, end-now.Sub(*at)))
 }
 
-// Grace returns how long a handler has from SIGTERM to SIGKILL: half of what is left of the lease, because the fence handler needs
-// the other half.
+// Grace returns how long a handler has from SIGTERM to SIGKILL: half of what is left of the lease, because the fence handler
+// needs the other half.
 func (e *Election) Grace() time.Duration {
 	now, end := time.Now(), promoteEnd
 	if at := e.stop.at.Load(); at != nil && now.Sub(*at) >= promoteEnd {
@@ -72,4 +75,9 @@ func (e *Election) fenceTime() time.Duration {
 // callTimeout returns how long a last call to Consul may take.
 func (e *Election) callTimeout() time.Duration {
 	return e.stop.limit(lock.CallTimeout, callsEnd, minCallTimeout, time.Now())
+}
+
+// deregisterTime returns how long the removal of the service may take.
+func (e *Election) deregisterTime() time.Duration {
+	return e.stop.limit(deregisterTimeout, callsEnd, minCallTimeout, time.Now())
 }

@@ -66,6 +66,6 @@ func (a *acceptor) Close() error {
 	return a.Listener.Close()
 }
 
-// connLimit is how many connections are served at once by a process that may have so many descriptors: a connection takes one, and
-// the agent needs some for Redis and Consul.
+// connLimit is how many connections are served at once by a process that may have so many descriptors: a connection takes one,
+// and the agent needs some for Redis and Consul.
 func connLimit(descriptors uint64) int { return int(max(1, min(maxConns, descriptors/4))) }

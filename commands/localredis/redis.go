@@ -21,6 +21,7 @@ import (
 	"log/slog"
 	"sync/atomic"
 
+	"resec/commands/logonce"
 	"resec/commands/observable"
 	"resec/handlers/redis"
 )
@@ -103,9 +104,20 @@ func (r *Redis) BeginLeading(ctx context.Context) {
 // EndLeading notes that the takeover or the term is over.
 func (r *Redis) EndLeading() { r.leading.Store(false) }
 
-// PrepareEmergencyFence keeps a connection open for SendEmergencyFence, and waits for no change that is under way. Its errors
-// are those of redis.EmergencyFence.Connect.
-func (r *Redis) PrepareEmergencyFence(ctx context.Context) error { return r.emergency.Connect(ctx) }
+// KeepEmergencyFence keeps a connection open for SendEmergencyFence until the context ends, and waits for no change that is under
+// way. It logs the first of failures in a row.
+func (r *Redis) KeepEmergencyFence(ctx context.Context) {
+	var failing logonce.Once
+	r.emergency.Keep(ctx, r.server, func(err error) {
+		switch {
+		case err == nil:
+			failing.Reset()
+		case failing.Changed(redis.Summary(err)):
+			r.log.Debug("no connection for the emergency fence, retrying", "event", "emergency_fence_not_ready",
+				"redis", r.Addr(), "err", err)
+		}
+	})
+}
 
 // SendEmergencyFence writes fence and park to the socket of a server that is frozen, and waits for no change that is under way.
 // Its errors are those of redis.EmergencyFence.Send.

@@ -1,8 +1,8 @@
 // Package output writes the log, and what handlers and hooks print, so that no write delays or ends what decides. What is written
 // is queued. If nobody reads, the queue fills, and what does not fit is dropped and counted.
 //
-// Each Queue has one goroutine, which alone writes to the stream. Each Pipe has one, which reads what child processes print. Close
-// joins both. A goroutine whose write to the system hangs cannot be ended from outside: Close leaves it behind.
+// Each Queue has one goroutine, which alone writes to the stream. Each Pipe has one, which reads what child processes print.
+// Close joins both. A goroutine whose write to the system hangs cannot be ended from outside: Close leaves it behind.
 package output
 
 import (

@@ -42,8 +42,8 @@ func (l *lastAddresses) of(name string) string {
 	return l.byName[name]
 }
 
-// dialTCP connects to addr, host:port. If the host is a name that does not resolve, it connects to the name's last address. If that
-// fails, too, it returns the resolver's error: what the last address answers says nothing about the name.
+// dialTCP connects to addr, host:port. If the host is a name that does not resolve, it connects to the name's last address. If
+// that fails, too, it returns the resolver's error: what the last address answers says nothing about the name.
 func (l *lastAddresses) dialTCP(ctx context.Context, d *net.Dialer, addr string) (net.Conn, error) {
 	name, port, err := net.SplitHostPort(addr)
 	if err != nil || net.ParseIP(name) != nil {
@@ -66,7 +66,8 @@ func (l *lastAddresses) dialTCP(ctx context.Context, d *net.Dialer, addr string)
 	return nil, unwrapped(err)
 }
 
-// unwrapped returns an error of the resolver's with what made it, if that is a fault of this host's own: it has only the text of that.
+// unwrapped returns an error of the resolver's with what made it, if that is a fault of this host's own: it has only the text of
+// that.
 func unwrapped(err error) error {
 	var unresolved *net.DNSError
 	if !errors.As(err, &unresolved) {

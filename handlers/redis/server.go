@@ -3,7 +3,7 @@
 //
 // A Server is safe for concurrent use. It starts no goroutines beyond those of its rueidis client, which Close ends. Watch
 // runs in its caller's goroutine and joins the one that keeps its connection open. An EmergencyFence has a mutex and no
-// goroutine.
+// goroutine; Keep runs in its caller's.
 package redis
 
 import (
