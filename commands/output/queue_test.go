@@ -56,6 +56,16 @@ func (s *stream) writes() int {
 	return s.tried
 }
 
+// drops returns how many lines were dropped, once nothing is left to write; before that -1.
+func (q *Queue) drops() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.idle {
+		return -1
+	}
+	return q.dropped
+}
+
 // until waits for a condition.
 func until(t *testing.T, what string, met func() bool) {
 	t.Helper()
@@ -72,7 +82,7 @@ func until(t *testing.T, what string, met func() bool) {
 func TestQueue_NobodyReads(t *testing.T) {
 	t.Parallel()
 	r, w := pipe(t)
-	w = os.NewFile(w.Fd(), "blocking") // as standard error is
+	w.Fd() // from now on it blocks, as standard error does
 	q := NewQueue(w)
 	q.OnDropped(counted)
 	const lines = 10_000
@@ -109,11 +119,7 @@ func TestQueue_Broken(t *testing.T) {
 	q.OnDropped(counted)
 	for n := 1; n <= 3; n++ {
 		fmt.Fprintln(q, "lost")
-		until(t, "the line is tried", func() bool {
-			q.mu.Lock()
-			defer q.mu.Unlock()
-			return q.dropped == n && q.idle
-		})
+		until(t, "the line is tried", func() bool { return q.drops() == n })
 	}
 	tried := s.writes() // each line, and before the second and the third the notice
 	expect.Equal(t, "writes", tried, 5)
@@ -155,7 +161,7 @@ func TestQueue_Close(t *testing.T) {
 	until(t, "it is written", func() bool { return s.writes() == 1 })
 	s.fail(errors.New("no space left on the device"))
 	fmt.Fprintln(q, "lost")
-	until(t, "it is tried", func() bool { return s.writes() == 2 })
+	until(t, "it is dropped", func() bool { return q.drops() == 1 })
 	s.fail(nil)
 	fmt.Fprintln(q, "kept")
 	q.Close()

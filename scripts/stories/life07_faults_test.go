@@ -104,7 +104,8 @@ func TestLife07_NoDescriptorsLeft(t *testing.T) {
 // The names of the Redis servers do not resolve for a while: their last addresses are asked, and nothing moves.
 func TestLife07_NamesDoNotResolve(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 2, StartParked: true})
+	// Half of the timeout is for a resolver that does not answer.
+	k := planned(t, lab.Plan{Members: 2, StartParked: true, Env: []string{"HEALTHCHECK_INTERVAL=3s", "HEALTHCHECK_TIMEOUT=2s"}})
 	hosts := filepath.Join(t.TempDir(), "hosts")
 	names := "127.0.0.1 localhost\n"
 	for i, r := range k.Redis {

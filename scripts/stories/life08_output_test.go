@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -32,11 +33,33 @@ func newUnread(t *testing.T, name string) unread {
 
 // full returns nil once the pipe takes no more.
 func (p unread) full() error {
-	n, err := unix.IoctlGetInt(int(p.Fd()), unix.TIOCINQ)
-	if err == nil && n < 60<<10 {
-		err = fmt.Errorf("%d bytes are in the pipe", n)
+	raw, err := p.SyscallConn()
+	if err != nil {
+		return err
 	}
-	return err
+	control := raw.Control(func(fd uintptr) {
+		n := 0
+		if n, err = unix.IoctlGetInt(int(fd), unix.TIOCINQ); err == nil && n < 60<<10 {
+			err = fmt.Errorf("%d bytes are in the pipe", n)
+		}
+	})
+	return errors.Join(control, err)
+}
+
+// reads waits until the text has come through the pipe.
+func (p unread) reads(t *testing.T, text string) {
+	t.Helper()
+	var all strings.Builder
+	buf := make([]byte, 64<<10)
+	lab.Eventually(t, patience, func() error {
+		ok(t, p.SetReadDeadline(time.Now().Add(time.Second)))
+		n, err := p.Read(buf)
+		all.Write(buf[:n])
+		if strings.Contains(all.String(), text) {
+			return nil
+		}
+		return fmt.Errorf("no %q in %q: %w", text, all.String(), errors.Join(err, errors.New("not yet")))
+	})
 }
 
 // loggingTo starts the program so that its log, and what it prints, goes to a pipe.
@@ -119,14 +142,7 @@ func TestLife08_ElectAndFollowOutliveTheReader(t *testing.T) {
 	f := loggingTo(t, k, "follow", 1, pipes[1], "follow "+fmt.Sprintf(handler, "followed", "replicate "+k.Redis[0].Addr))
 	lab.Eventually(t, patience, func() error { return k.Redis[1].Follows(k.Redis[0]) })
 	for _, p := range pipes {
-		buf := make([]byte, 64<<10)
-		lab.Eventually(t, patience, func() error {
-			n, err := p.Read(buf)
-			if err == nil && !strings.Contains(string(buf[:n]), "printed\n") {
-				err = fmt.Errorf("it has printed %q", buf[:n])
-			}
-			return err
-		})
+		p.reads(t, "printed\n")
 		ok(t, p.Close())
 	}
 	events := func() int {
