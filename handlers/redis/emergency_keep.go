@@ -22,8 +22,9 @@ func (f *EmergencyFence) Keep(ctx context.Context, server *Server, report func(e
 	var idle time.Duration
 	for read := (time.Time{}); ; {
 		if now := time.Now(); now.Sub(read) >= idleTimeoutInterval {
-			if d, err := server.idleTimeout(ctx); err == nil {
-				idle, read = d, now
+			read = now
+			if d, err := server.idleTimeout(ctx); err == nil { // otherwise the last one counts
+				idle = d
 			}
 		}
 		err := f.Connect(ctx)

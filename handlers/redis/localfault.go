@@ -13,12 +13,13 @@ import (
 // https://man7.org/linux/man-pages/man2/connect.2.html
 var (
 	// exhaustion: this host can open no connection, to whatever server.
-	exhaustion = []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL}
-	// noRoute: this host has no route to the server, or its own rules forbid the connection.
-	noRoute = []syscall.Errno{syscall.ENETUNREACH, syscall.ENETDOWN, syscall.EACCES, syscall.EPERM}
+	exhaustion = []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM}
+	// noRoute: this host has no route to the server, no address or port left for it, or its own rules forbid the connection.
+	noRoute = []syscall.Errno{syscall.ENETUNREACH, syscall.ENETDOWN, syscall.EADDRNOTAVAIL, syscall.EAFNOSUPPORT,
+		syscall.EACCES, syscall.EPERM}
 )
 
-// Exhausted reports whether this host has no descriptor, port or memory left for a connection: no server can be asked.
+// Exhausted reports whether this host has no descriptor or memory left for a connection: no server can be asked.
 func Exhausted(err error) bool { return errnoOf(err, exhaustion) != 0 }
 
 // LocalFault reports whether err was made by this host alone: it is exhausted, or it has no route to the server.

@@ -29,7 +29,7 @@ func TestLocalFault(t *testing.T) {
 		{dial(syscall.ENFILE), exhausted, "this host cannot connect to it: too many open files in system"},
 		{dial(syscall.ENOBUFS), exhausted, "this host cannot connect to it: no buffer space available"},
 		{dial(syscall.ENOMEM), exhausted, "this host cannot connect to it: cannot allocate memory"},
-		{dial(syscall.EADDRNOTAVAIL), exhausted, "this host cannot connect to it: cannot assign requested address"},
+		{dial(syscall.EADDRNOTAVAIL), apart, "this host cannot connect to it: cannot assign requested address"},
 		{dial(syscall.ENETUNREACH), apart, "this host cannot connect to it: network is unreachable"},
 		{dial(syscall.ENETDOWN), apart, "this host cannot connect to it: network is down"},
 		{dial(syscall.EACCES), apart, "this host cannot connect to it: permission denied"},
