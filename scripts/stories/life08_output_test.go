@@ -39,7 +39,7 @@ func (p unread) full() error {
 	}
 	control := raw.Control(func(fd uintptr) {
 		n := 0
-		if n, err = unix.IoctlGetInt(int(fd), unix.TIOCINQ); err == nil && n < 60<<10 {
+		if n, err = unix.IoctlGetInt(int(fd), unix.TIOCINQ); err == nil && n < 48<<10 {
 			err = fmt.Errorf("%d bytes are in the pipe", n)
 		}
 	})
@@ -81,7 +81,7 @@ func fill(t *testing.T, agents []*lab.Process, pipes []unread) {
 			a.Signal(syscall.SIGUSR1)
 			err = errors.Join(err, pipes[i].full())
 		}
-		if err == nil && more < 20 {
+		if err == nil && more < 60 {
 			more++
 			err = errors.New("some more")
 		}
@@ -156,7 +156,7 @@ func TestLife08_ElectAndFollowOutliveTheReader(t *testing.T) {
 		t.Errorf("elect exited with %d, want 3: %v", code, err)
 	}
 	ok(t, k.Redis[0].Start())
-	e = loggingTo(t, k, "elect2", 0, newUnread(t, "elect2"), "elect 'resec promote'")
+	e = loggingTo(t, k, "elect2", 0, newUnread(t, "elect2"), "elect 'cat >/dev/null; resec promote'")
 	published(t, k, 0)
 	lab.Eventually(t, patience, func() error {
 		if events() == before {
@@ -211,8 +211,11 @@ func TestLife08_Hangup(t *testing.T) {
 	published(t, k, 0)
 	f, err := k.Resec("follow", 1, "follow")
 	ok(t, err)
-	lab.Eventually(t, patience, func() error { return k.Redis[1].Follows(k.Redis[0]) })
+	lab.Eventually(t, patience, func() error { return f.Said("event=redis_healthy") })
 	for _, p := range []*lab.Process{e, f} {
+		if !p.Running() {
+			t.Fatalf("%s has ended:\n%s", p.Name, p.Output())
+		}
 		p.Signal(syscall.SIGHUP)
 		lab.Eventually(t, patience, func() error { return p.Said("event=hangup_ignored") })
 		if code, err := p.Stop(syscall.SIGTERM); err != nil || code != 0 {
