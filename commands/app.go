@@ -115,6 +115,9 @@ func (p *program) command(name, args, usage string, want group, extra []setting,
 			}
 			log := cfg.logger(p.stderr)
 			cfg.log = log
+			if want&forElect != 0 {
+				cfg.warnLimits(log)
+			}
 			if want&forRedis != 0 {
 				if err := cfg.access.prepare(log); err != nil {
 					return err

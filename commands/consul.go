@@ -25,8 +25,11 @@ const waitTime = 10 * time.Second
 const responseTimeout = waitTime*17/16 + 2*time.Second
 
 // client prepares a client of Consul; it does not connect yet. A flag wins over the environment variable of the consul command.
-// It returns an error if an address, a certificate or the token file is invalid.
+// It returns an error if an address, a certificate, the token file or a variable of Consul's API is invalid.
 func (c *config) client() (*api.Client, error) {
+	if err := checkConsulEnvironment(); err != nil {
+		return nil, err
+	}
 	flags := c.consul
 	c.consul = *api.DefaultConfig() // with the environment
 	override := func(to *string, flag string) {
