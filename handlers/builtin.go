@@ -9,7 +9,7 @@ import (
 )
 
 // Promote makes the server a master that accepts writes. It returns an error if a step was not confirmed; then the server may
-// be fenced.
+// be fenced, unless it refused to be promoted.
 func Promote(ctx context.Context, s *redis.Server) (Result, error) {
 	before, err := s.Status(ctx)
 	if err != nil {

@@ -1,7 +1,9 @@
 package catalog
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
 
 	"github.com/hashicorp/consul/api"
 
@@ -20,6 +22,14 @@ func EntryOf(k cluster.Snapshot, term uint64, id string) Entry {
 		term = 0 // what the pause has kept of the term is the lock
 	}
 	e := roleEntry(k, term, id)
+	why := ""
+	if e.Output == k.Reason { // Consul's servers learn of a change of a check's output alone minutes later
+		why = k.Reason
+	}
+	if refused := k.Refused.String(); refused != "" && !strings.Contains(e.Output, refused) {
+		e.Output += "; redis refuses commands that resec needs: " + refused
+		why = cmp.Or(why, "redis refuses commands that resec needs: "+refused)
+	}
 	if k.Health.AccessErr != nil {
 		e.Output += "; redis denies access to resec"
 	}
@@ -28,8 +38,8 @@ func EntryOf(k cluster.Snapshot, term uint64, id string) Entry {
 		published = term
 	}
 	e.Meta = map[string]string{"id": id, "term": fmt.Sprint(published), "version": k.Health.Status.Version}
-	if e.Output == k.Reason && k.Reason != "" { // Consul's servers learn of a change of a check's output alone minutes later
-		e.Meta["why"] = k.Reason[:min(len(k.Reason), maxMetaBytes)]
+	if why != "" {
+		e.Meta["why"] = why[:min(len(why), maxMetaBytes)]
 	}
 	return e
 }

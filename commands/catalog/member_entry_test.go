@@ -8,11 +8,14 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/handlers/redis"
 )
 
 func TestEntryOf(t *testing.T) {
 	refused := func(k *cluster.Snapshot) { k.Reason = "it is empty" }
 	paused := func(k *cluster.Snapshot) { k.Paused = true }
+	commandRefused := func(k *cluster.Snapshot) { k.Refused = redis.Refusals{{Command: "REPLICAOF", ToLead: true}} }
+	const commandRefusedText = "redis refuses commands that resec needs: its ACL denies REPLICAOF to resec's user"
 	without := "master without election; waits for one"
 	for _, tt := range []struct {
 		name   string
@@ -58,6 +61,12 @@ func TestEntryOf(t *testing.T) {
 		{"a Redis that denies access keeps its role",
 			clustertest.Leading(func(k *cluster.Snapshot) { k.Health.AccessErr = errors.New("WRONGPASS") }), 5, Master, "passing",
 			"master, term 5; redis denies access to resec", "5"},
+		{"a Redis that refuses a command keeps its role, and says so", clustertest.Situation(commandRefused), 0, Replica, "passing",
+			"replica of 10.0.0.1:6379; " + commandRefusedText, "4"},
+		{"a master, too", clustertest.Leading(commandRefused), 5, Master, "passing", "master, term 5; " + commandRefusedText, "5"},
+		{"once, if that is why it may not lead", clustertest.Situation(clustertest.ParkedRedis, commandRefused,
+			func(k *cluster.Snapshot) { k.Reason = "redis may not lead: " + k.Refused.Lead() }), 0, Replica, "warning",
+			"redis may not lead: its ACL denies REPLICAOF to resec's user", "4"},
 		{"an unusable Redis is critical, whatever else it is",
 			clustertest.Situation(clustertest.RedisUnusable, clustertest.ParkedRedis, refused), 0, Replica, "critical",
 			"redis is unusable: it does not answer", "4"},
@@ -67,6 +76,8 @@ func TestEntryOf(t *testing.T) {
 				Meta: map[string]string{"id": "me", "term": tt.term, "version": "7.0.15"}}
 			if tt.k.Reason == tt.output {
 				want.Meta["why"] = tt.output
+			} else if len(tt.k.Refused) > 0 {
+				want.Meta["why"] = commandRefusedText
 			}
 			if d := cmp.Diff(want, EntryOf(tt.k, tt.leads, "me")); d != "" {
 				t.Error(d)

@@ -5,8 +5,9 @@ import "resec/handlers/redis"
 // Candidate is a member whose Redis answered while the lock was free. A member that did not answer is no candidate.
 type Candidate struct {
 	ID         string
-	AgentAlive bool // its agent is alive, as far as Consul knows
-	InCatalog  bool // the catalogue lists it
+	AgentAlive bool   // its agent is alive, as far as Consul knows
+	InCatalog  bool   // the catalogue lists it
+	Refused    string // the commands that its agent lacks to make it master, as that agent reports; empty: none
 	redis.Status
 }
 
@@ -38,6 +39,7 @@ func (c Candidate) UnusableReason() string {
 // IneligibleReason returns why the candidate may not lead, empty if it may.
 //
 //   - An unusable candidate may never lead. The incumbent may, if it is usable.
+//   - One whose Redis refuses its agent a command that a promotion needs cannot be made master.
 //   - Data that were never this cluster's never lead: the members would lose theirs when they follow.
 //   - Otherwise the eligibility decides. It allows any member, or the members that are in sync in their recorded run. After a
 //     cold start it allows the last master and its replicas that have data.
@@ -47,6 +49,9 @@ func (c Candidate) IneligibleReason(s State, e Eligibility) string {
 	}
 	if c.Incumbent(s) {
 		return ""
+	}
+	if c.Refused != "" {
+		return "it cannot be made master: " + c.Refused
 	}
 	if s.SharesNoHistory(c.ID, s.ResolvePosition(c.Status)) {
 		if c.Keys > 0 {

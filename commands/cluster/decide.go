@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"errors"
 
 	"resec/handlers/redis"
@@ -114,6 +115,9 @@ func decideHolding(k Snapshot, id string) (Action, string) {
 	if OtherRequested(k, id) {
 		return TransferLock, requestedReason(k)
 	}
+	if why := RefusedReason(k, id); why != "" {
+		return StepDown, why
+	}
 	return Lead, "this agent holds the lock"
 }
 
@@ -125,7 +129,7 @@ func decideFree(k Snapshot, id string) (Action, string) {
 	if OtherRequested(k, id) {
 		return Wait, requestedReason(k)
 	}
-	if why := UnusableReason(k.Health); why != "" {
+	if why := cmp.Or(UnusableReason(k.Health), RefusedReason(k, id)); why != "" {
 		return Ineligible, why
 	}
 	if k.SessionID == "" {
@@ -149,6 +153,16 @@ func UnusableReason(h redis.Health) string {
 		return "its replica-priority is 0"
 	}
 	return ""
+}
+
+// RefusedReason returns why our Redis cannot be made master, because it refuses a command that this needs; empty if it can. A
+// master that serves needs none of them to go on, and no reign is ended for them.
+func RefusedReason(k Snapshot, id string) string {
+	refused := k.Refused.Lead()
+	if refused == "" || IsServingMaster(k, id) {
+		return ""
+	}
+	return "redis cannot be made master: " + refused
 }
 
 // OtherRequested reports whether an operator requests another master whose agent is alive. A pause suspends requests.

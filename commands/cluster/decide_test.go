@@ -52,6 +52,16 @@ func TestDecide(t *testing.T) {
 		{"not without a session", situation(lockFree, withoutSession), Wait, "there is no consul session yet"},
 		{"not with an unusable Redis", situation(lockFree, redisUnusable), Wait, "redis is unusable: it does not answer"},
 		{"not with priority 0", situation(lockFree, neverPromoted), Ineligible, "its replica-priority is 0"},
+		{"not with a Redis that refuses a command", situation(lockFree, commandRefused), Ineligible, commandRefusedText},
+		{"nor keep a lock that was transferred", situation(holdingLock, commandRefused), StepDown, commandRefusedText},
+		{"unless a command is refused that is not needed to lead", situation(lockFree, func(k *Snapshot) {
+			k.Refused = redis.Refusals{{Command: "CLIENT KILL"}}
+		}), Contend, "the lock is free"},
+		{"a master that serves takes its lock again all the same", leading(lockFree, commandRefused), Contend, "the lock is free"},
+		{"and goes on", leading(commandRefused), Lead, "this agent holds the lock"},
+		{"one that was restarted does not", leading(commandRefused, restartedRedis), StepDown, commandRefusedText},
+		{"such a Redis follows", situation(commandRefused, parkedRedis), Follow, "the master is a"},
+		{"and preempts nobody", situation(parkedRedis, masterDown, commandRefused), Follow, "the master is a"},
 		{"a parked Redis that is unusable does not follow", situation(parkedRedis, redisUnusable), Wait,
 			"redis is unusable: it does not answer"},
 		{"follow the published master", situation(parkedRedis), Follow, "the master is a"},

@@ -37,6 +37,10 @@ func syncingRedis(k *Snapshot) { k.Health.Status.Syncing, k.Health.Status.LinkUp
 
 func neverPromoted(k *Snapshot) { k.Health.Status.Priority = 0 }
 
+func commandRefused(k *Snapshot) { k.Refused = redis.Refusals{{Command: "REPLICAOF", ToLead: true}} }
+
+const commandRefusedText = "redis cannot be made master: its ACL denies REPLICAOF to resec's user"
+
 func withoutSession(k *Snapshot) { k.SessionID = "" }
 
 func parkedRedis(k *Snapshot) { k.Health.Status.MasterAddr, k.Health.Status.LinkUp = redis.Sink, false }

@@ -11,8 +11,9 @@ import (
 type MemberKey struct {
 	Session       string      `json:"-"` // of the agent; empty: the session has ended
 	RunID         string      `json:"run_id"`
-	Address       string      `json:"address"` // host:port
-	OperatorGuard MinReplicas `json:"own"`     // the operator's own setting, as this run of Redis had it before resec changed it
+	Address       string      `json:"address"`           // host:port
+	OperatorGuard MinReplicas `json:"own"`               // the operator's own setting, as this run of Redis had it before resec changed it
+	Refused       string      `json:"refused,omitempty"` // which commands its Redis refuses that it needs to lead; empty: none
 }
 
 // Member is the address of a member and the state of its health check.
@@ -21,6 +22,7 @@ type Member struct {
 	Check, Output string // passing, warning or critical; NotInCatalog
 	Term          uint64 // under which it is registered; 0: none
 	Why           string // what keeps it from following or leading, as its agent reports; empty: nothing
+	Refused       string // which commands its Redis refuses that it needs to lead, as its agent reports; empty: none
 }
 
 // NotInCatalog is the check of a member that the catalogue does not list.
@@ -50,6 +52,9 @@ func Members(entries []handlers.Entry, v View) []Member {
 	}
 	if m := v.State.Master; m != nil {
 		out = addMember(out, Member{ID: m.ID, Address: m.Address, Check: NotInCatalog, Term: m.Term})
+	}
+	for i := range out {
+		out[i].Refused = v.LiveAgents[out[i].ID].Refused
 	}
 	return out
 }

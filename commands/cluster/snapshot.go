@@ -1,5 +1,7 @@
 package cluster
 
+import "resec/handlers/redis"
+
 // Snapshot is everything that an agent knows at one moment.
 type Snapshot struct {
 	Observation
@@ -9,6 +11,7 @@ type Snapshot struct {
 	Registered bool             // our check is in Consul, so that a session can be bound to it
 	Reason     string           // why our Redis was last kept from following or leading; empty: it was not
 	Operator   OperatorSettings // the operator's own guard on our Redis
+	Refused    redis.Refusals   // the commands that our Redis refuses to us; none are known before they were tried
 	Failure    MasterFailure    // the published master as our monitor sees it
 }
 

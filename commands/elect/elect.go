@@ -129,6 +129,9 @@ func (e *Election) contend(ctx context.Context) error {
 		}
 		why := k.notContendingReason(e.Child, time.Now())
 		if why == "" {
+			why = e.refusedReason(ctx)
+		}
+		if why == "" {
 			v, err := e.Lock.Acquire(ctx, k.session.ID, k.View, k.View.State)
 			if err == nil {
 				return e.holdLock(ctx, k.session, v)

@@ -32,6 +32,19 @@ func (e *Election) promote(ctx context.Context, s *lock.Session, v cluster.View)
 	return done.View, nil
 }
 
+// refusedReason returns why the built-in promote cannot promote our Redis, because that refuses a command; empty if it can, or if
+// that is unknown. A handler needs no command of ours.
+func (e *Election) refusedReason(ctx context.Context) string {
+	if e.Handler != nil {
+		return ""
+	}
+	refused, err := e.Redis.TryCommands(ctx)
+	if err != nil || refused.Lead() == "" {
+		return ""
+	}
+	return "redis cannot be made master: " + refused.Lead()
+}
+
 // promoteByHandler invokes the promote handler, and publishes afterwards unless the handler is a child.
 func (e *Election) promoteByHandler(ctx context.Context, t takeover.Takeover, v cluster.View) (cluster.View, error) {
 	ev := handlers.Event{Type: handlers.TypePromote, Term: v.State.Term() + 1, Previous: previous(v)}

@@ -3,12 +3,13 @@
 //
 // It owns the connections to our Redis, and why our Redis is fenced. Most changes come from other rooms: the controller, with its
 // terms and takeovers, the guard keeper of a term, and the monitor. The goroutines of this room are RunStalls and RunLease of
-// Fencer, and KeepReplicationConfig. An agent runs each in one goroutine.
+// Fencer, KeepReplicationConfig and KeepRefusals. An agent runs each in one goroutine.
 //
 //   - redis.go: Redis, what an agent may ask of its own server. role.go, fence.go and guard.go have its changes; takeover.go is
 //     what a takeover sees of it.
 //   - fencer.go: Fencer, which fences a master that may no longer be the only one: stalls.go after this process stalled, lease.go
 //     at the end of the lease.
+//   - commands.go: KeepRefusals, which tries the commands that we need without an effect.
 //   - replication.go: KeepReplicationConfig, which gives each instance what it needs as a replica.
 //
 // The *redis.Server is private, so the compiler keeps every other package from changing it. The agent opens the server, and hands
