@@ -98,6 +98,7 @@ func (t *leaderTerm) options(ctx context.Context, k known.Snapshot, won *contend
 	if err != nil {
 		return o, err
 	}
+	o.Evidence.FollowsUnnamed = cluster.FollowsUnnamed(k.View, k.Health.Status, cluster.Members(entries, k.View))
 	if o.Evidence.CatalogMaster, err = a.catalogMaster(k.View, entries); err != nil {
 		return o, err
 	}

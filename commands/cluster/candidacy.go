@@ -66,6 +66,7 @@ func (c Candidate) describe() string {
 //
 //   - Its Redis did not answer: leave the lock to the other members for MasterReclaimTime.
 //   - It is ineligible: ask the members again later.
+//   - It replicates from a server that answers and that nothing of this cluster names: that is somebody else's.
 //   - Its Redis is empty and no master was ever published: wait for members with data.
 //   - A member that may hold newer data does not answer: wait for it, unless the incumbent answers.
 //   - It ranks first: do not wait.
@@ -78,6 +79,10 @@ func (c Candidacy) AcquireDelay() AcquireDecision {
 	}
 	if why := own.IneligibleReason(c.State, c.Eligibility); why != "" {
 		return AcquireDecision{Wait: SurveyInterval, Ineligible: true, Retry: true, Why: "redis may not lead: " + why}
+	}
+	if i := slices.IndexFunc(c.Candidates, func(o Candidate) bool { return o.Unnamed }); i >= 0 {
+		why := "redis may not lead: " + UnnamedReason(c.Candidates[i].ID)
+		return AcquireDecision{Wait: SurveyInterval, Ineligible: true, Retry: true, Why: why}
 	}
 	if d := c.bootstrapDelay(own); d.Wait > 0 {
 		return d

@@ -23,6 +23,7 @@ type Member struct {
 	Term          uint64 // under which it is registered; 0: none
 	Why           string // what keeps it from following or leading, as its agent reports; empty: nothing
 	Refused       string // which commands its Redis refuses that it needs to lead, as its agent reports; empty: none
+	Unnamed       bool   // our Redis replicates from it, and nothing else names it: see FollowsUnnamed
 }
 
 // NotInCatalog is the check of a member that the catalogue does not list.

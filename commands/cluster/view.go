@@ -20,6 +20,7 @@ type View struct {
 	LockIndex     uint64 // ModifyIndex of the lock key; 0: there is no key
 	Session       string // of the lock holder; empty: the lock is free
 	Holder        string // member id of the lock holder; whatever `consul lock` wrote if that holds it
+	LastHolder    string // what the holder wrote into the lock key, also after it released the lock
 	State         State
 	StateIndex    uint64               // ModifyIndex of the state; 0: there is no state yet
 	FromLastKnown bool                 // the state in Consul is missing or damaged; State is the last known one

@@ -5,6 +5,7 @@
 package elect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -129,7 +130,7 @@ func (e *Election) contend(ctx context.Context) error {
 		}
 		why := k.notContendingReason(e.Child, time.Now())
 		if why == "" {
-			why = e.refusedReason(ctx)
+			why = cmp.Or(e.refusedReason(ctx), e.unnamedReason(ctx, k))
 		}
 		if why == "" {
 			v, err := e.Lock.Acquire(ctx, k.session.ID, k.View, k.View.State)

@@ -21,6 +21,10 @@ func (e *Election) promote(ctx context.Context, s *lock.Session, v cluster.View)
 	if e.Handler != nil {
 		return e.promoteByHandler(ctx, t, v)
 	}
+	var err error
+	if t.Evidence.FollowsUnnamed, err = e.followsUnnamed(ctx, v); err != nil {
+		return v, err
+	}
 	done, err := t.Run(ctx, v)
 	e.background.Go(done.Wait)
 	if err != nil {
@@ -43,6 +47,39 @@ func (e *Election) refusedReason(ctx context.Context) string {
 		return ""
 	}
 	return "redis cannot be made master: " + refused.Lead()
+}
+
+// unnamedReason returns why our Redis must not be promoted: it replicates from a server that answers and that nothing of this
+// cluster names. It is empty if it may be, or if a handler of the operator's decides. It returns why that is unknown, too.
+func (e *Election) unnamedReason(ctx context.Context, k snapshot) string {
+	if e.Handler != nil {
+		return ""
+	}
+	unnamed, err := e.followsUnnamed(ctx, k.View)
+	if err != nil {
+		return lock.ErrorKind(err)
+	}
+	addr := k.Health.Status.MasterAddr
+	if !unnamed {
+		return ""
+	}
+	if _, err := handlers.Probe(ctx, e.Creds.At(addr)); err != nil {
+		return ""
+	}
+	return cluster.UnnamedReason(addr)
+}
+
+// followsUnnamed is cluster.FollowsUnnamed by the catalogue as it is now. It returns an error if Consul does not answer.
+func (e *Election) followsUnnamed(ctx context.Context, v cluster.View) (bool, error) {
+	own := e.known.Load().Health.Status
+	if !cluster.FollowsUnnamed(v, own, nil) {
+		return false, nil
+	}
+	entries, err := e.Naming.Instances(ctx, e.Lock.Client)
+	if err != nil {
+		return false, err
+	}
+	return cluster.FollowsUnnamed(v, own, cluster.Members(entries, v)), nil
 }
 
 // promoteByHandler invokes the promote handler, and publishes afterwards unless the handler is a child.

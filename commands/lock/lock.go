@@ -147,7 +147,7 @@ func (l Lock) ReleaseWithReason(ctx context.Context, session string, v cluster.V
 func (l Lock) afterWrite(v cluster.View, indexes map[string]uint64, session, holder string, s cluster.State) cluster.View {
 	v.LockIndex, v.StateIndex = indexes[l.Key], indexes[stateKey(l.Key)]
 	v.Index = max(v.Index, v.LockIndex, v.StateIndex)
-	v.Session, v.Holder, v.State = session, holder, s
+	v.Session, v.Holder, v.LastHolder, v.State = session, holder, holder, s
 	v.FromLastKnown, v.Err = false, nil
 	return l.LastKnown.fill(v)
 }

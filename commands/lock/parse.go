@@ -25,9 +25,9 @@ func parse(key string, index uint64, pairs api.KVPairs) cluster.View {
 		switch p.Key {
 		case key:
 			notALock = p.Flags != Flag
-			v.LockIndex, v.Session = p.ModifyIndex, p.Session
+			v.LockIndex, v.Session, v.LastHolder = p.ModifyIndex, p.Session, string(p.Value)
 			if v.Session != "" {
-				v.Holder = string(p.Value)
+				v.Holder = v.LastHolder
 			}
 		case stateKey(key):
 			v.StateIndex = p.ModifyIndex

@@ -115,7 +115,7 @@ func (s *Result) add(v cluster.View, is Answer) {
 	s.Answers = append(s.Answers, is)
 	if is.Err == nil {
 		c := cluster.Candidate{ID: m.ID, AgentAlive: m.AgentAlive(), InCatalog: m.InCatalog(), Refused: m.Refused,
-			Status: is.Status}
+			Unnamed: m.Unnamed, Status: is.Status}
 		s.Candidates = append(s.Candidates, c)
 		return
 	}
@@ -153,7 +153,8 @@ func (s *Surveyor) knownMembers(k cluster.Snapshot, entries []handlers.Entry) []
 	own := k.Health.Status
 	listed := func(m cluster.Member) bool { return m.Address == own.MasterAddr }
 	if !own.Master && own.MasterAddr != redis.Sink && !slices.ContainsFunc(members, listed) {
-		members = append(members, cluster.Member{ID: own.MasterAddr, Address: own.MasterAddr, Check: cluster.NotInCatalog})
+		members = append(members, cluster.Member{ID: own.MasterAddr, Address: own.MasterAddr, Check: cluster.NotInCatalog,
+			Unnamed: cluster.FollowsUnnamed(k.View, own, members)})
 	}
 	return slices.DeleteFunc(members, func(m cluster.Member) bool { return m.ID == s.ID })
 }

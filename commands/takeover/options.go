@@ -76,6 +76,7 @@ type RecordedPeer struct {
 // Evidence is what is known of the old master before it is asked.
 type Evidence struct {
 	CatalogMaster      *cluster.Master        // the master according to the catalogue; used if the state names none
+	FollowsUnnamed     bool                   // the state names none, and nothing names the server that our Redis replicates from
 	MasterCheckPassing bool                   // its check was passing a moment ago: clients are sent to its address
 	UnresponsiveRun    string                 // run_id of a master that is known not to answer; empty: none is
 	Detached           *cluster.DetachTracker // since when members are known to be detached from it; nil: nothing is known

@@ -16,6 +16,7 @@ type verdict int
 const (
 	oldIsSelf        verdict = iota // our own Redis answers at its address: nothing
 	oldIsUnrelated                  // only the catalogue names it, and its data share no history with ours: give up
+	oldIsUnnamed                    // it answers, and nothing of this cluster names it: give up
 	oldServes                       // it answers as the master: drain and park it
 	oldIsImpostor                   // an unknown master answers, and clients are sent to it: park it
 	oldIsPeer                       // a replica, or another instance: it may have the newest data, like any other member
@@ -31,6 +32,7 @@ type oldMasterFacts struct {
 	old          *cluster.Master
 	listedOnly   bool // only the catalogue names it
 	received     bool // our Redis received its stream when this takeover began
+	unnamed      bool // only our Redis, which replicates from it, names it
 	forced       bool // an operator forces the failover
 	switchover   bool // an operator has asked for a switchover
 	checkPassing bool // its check was passing a moment ago
@@ -46,6 +48,9 @@ func (f oldMasterFacts) oldMasterVerdict(own, st redis.Status, err error) verdic
 	}
 	if st.RunID == own.RunID {
 		return oldIsSelf
+	}
+	if f.unnamed && !f.forced {
+		return oldIsUnnamed
 	}
 	if !st.Master {
 		return oldIsPeer
