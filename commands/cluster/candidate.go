@@ -1,6 +1,10 @@
 package cluster
 
-import "resec/handlers/redis"
+import (
+	"slices"
+
+	"resec/handlers/redis"
+)
 
 // Candidate is a member whose Redis answered while the lock was free. A member that did not answer is no candidate.
 type Candidate struct {
@@ -19,7 +23,7 @@ func (c Candidate) Incumbent(s State) bool {
 		return false
 	}
 	if s.Master == nil {
-		return len(c.Replicas) > 0
+		return slices.ContainsFunc(c.Replicas, func(r redis.Replica) bool { return !r.NoServer() })
 	}
 	return c.ID == s.Master.ID && c.RunID == s.Master.RunID
 }

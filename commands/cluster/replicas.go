@@ -13,6 +13,9 @@ import (
 //
 // A replica belongs to the member that announces its address. If a member has no such replica, because of a NAT between them,
 // follows reports whether the member's own Redis says that it follows ours.
+//
+// A passive replica does not count as another: Redis counts it no longer than a challenger waits for the guard to close. A guard
+// that was raised for it would refuse writes when it ends, until it is lowered.
 func CountReplicas(st redis.Status, v View, me string, follows func(id string) bool, policy GuardPolicy) (members, unknown int) {
 	links, unknown := linksByMember(st, v, me, policy)
 	for id := range v.State.Members {
@@ -37,7 +40,7 @@ func linksByMember(st redis.Status, v View, me string, policy GuardPolicy) (link
 	for _, r := range st.Replicas {
 		id := MemberAtAddr(v, me, r.Addr)
 		if id == "" {
-			if keepsUp(r, policy) {
+			if keepsUp(r, policy) && !r.Passive() {
 				unknown++
 			}
 			continue
