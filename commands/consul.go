@@ -13,6 +13,7 @@ import (
 
 	"resec/commands/catalog"
 	"resec/commands/lock"
+	"resec/commands/logonce"
 	"resec/handlers/redis"
 )
 
@@ -91,8 +92,11 @@ func dialConsul(ctx context.Context, network, addr string) (net.Conn, error) {
 	return conn, err
 }
 
-// close ends the idle connections to Consul.
+// close ends the idle connections to Consul, and logs what the limiter of the log holds back.
 func (c *config) close() {
+	if c.limiter != nil {
+		c.limiter.Close()
+	}
 	if c.consul.HttpClient != nil {
 		c.consul.HttpClient.CloseIdleConnections()
 	}
@@ -123,8 +127,11 @@ func (c *config) redis(name string) redis.Options {
 
 func (c *config) logger(w io.Writer) *slog.Logger {
 	opt := &slog.HandlerOptions{Level: c.logLevel}
-	if c.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, opt))
+	if c.limiter == nil {
+		c.limiter = logonce.NewLimiter()
 	}
-	return slog.New(slog.NewTextHandler(w, opt))
+	if c.logFormat == "json" {
+		return slog.New(c.limiter.Handler(slog.NewJSONHandler(w, opt)))
+	}
+	return slog.New(c.limiter.Handler(slog.NewTextHandler(w, opt)))
 }
