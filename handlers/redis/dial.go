@@ -46,6 +46,32 @@ func (o Options) connect(ctx context.Context) (net.Conn, error) {
 	return conn, nil
 }
 
+// explainTimeout bounds how long explain waits for a server's first words.
+const explainTimeout = 50 * time.Millisecond
+
+// explain returns errProtected instead of err if the server is in protected mode: it says so and hangs up before it reads. What a
+// client has sent by then makes the system drop the reply. So explain connects once more, and sends nothing.
+func (o Options) explain(ctx context.Context, err error) error {
+	if o.TLS != nil {
+		return err
+	}
+	conn, dialErr := o.dial(ctx, &net.Dialer{Timeout: explainTimeout})
+	if dialErr != nil {
+		return err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	_ = conn.SetDeadline(time.Now().Add(explainTimeout))
+	words := make([]byte, len(deniedPrefix))
+	if _, readErr := io.ReadFull(conn, words); readErr != nil || string(words) != deniedPrefix {
+		return err
+	}
+	return errProtected
+}
+
+// deniedPrefix begins what a server in protected mode says to another host.
+const deniedPrefix = "-DENIED"
+
 // handshake are the first commands on a connection that rueidis does not manage.
 func (o Options) handshake() (commands [][]string) {
 	if l := o.login(); l != (Login{}) {

@@ -21,6 +21,10 @@ var ErrTooOld = errors.New("redis 6.2 or newer is needed")
 // errBadInfo is returned for a reply to INFO that lacks what every Redis says.
 var errBadInfo = errors.New("its answer cannot be understood")
 
+// errProtected is returned for a server in protected mode, on another host.
+var errProtected = errors.New("it is in protected mode and refuses connections from other hosts; set a password there, or " +
+	"`CONFIG SET protected-mode no`")
+
 // errNotIdentified is returned for a server that is busy and has not sent its INFO yet.
 var errNotIdentified = errors.New("it is busy, and its INFO is not known yet")
 
@@ -29,7 +33,12 @@ func Replied(err error) bool {
 	if err == nil || replyText(err) != "" || tlsRejected(err) {
 		return true
 	}
-	return errors.Is(err, ErrLoading) || errors.Is(err, ErrTooOld) || errors.Is(err, errBadInfo)
+	for _, is := range []error{ErrLoading, ErrTooOld, errBadInfo, errProtected} {
+		if errors.Is(err, is) {
+			return true
+		}
+	}
+	return false
 }
 
 // replyText is the text of an error reply; it is empty for an error of any other kind.
@@ -100,6 +109,8 @@ func Summary(err error) string {
 		return "it refuses connections"
 	case Unreachable(err):
 		return "it does not answer"
+	case errors.Is(err, errProtected):
+		return errProtected.Error()
 	case certificateExpired(err):
 		return "its certificate has expired or is not valid yet"
 	}

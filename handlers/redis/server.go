@@ -135,6 +135,9 @@ func (s *Server) do(ctx context.Context, commands ...[]string) ([]rueidis.RedisR
 	if Unreachable(err) && !isTimeout(err) && ctx.Err() == nil {
 		results, err = s.doOnce(ctx, commands)
 	}
+	if Unreachable(err) && !isTimeout(err) && ctx.Err() == nil {
+		err = s.opt.explain(ctx, err)
+	}
 	if err == nil {
 		return results, nil
 	}

@@ -24,6 +24,9 @@ type Probe struct {
 // retryMin is the first pause before an unusable server is probed again; the pause doubles up to Probe.Every.
 const retryMin = 100 * time.Millisecond
 
+// maxRejectedPause bounds the pause before a server that rejects our login is probed again. Each probe is a new connection.
+const maxRejectedPause = time.Second
+
 // The pause before a command is sent again over a new connection, within one probe. It is short at first, because a server
 // that was just killed refuses the next connection. It doubles up to the maximum.
 const (
@@ -75,8 +78,14 @@ func (w *watcher) look(ctx context.Context) (Status, error) {
 	defer end()
 	timeout := w.timeout
 	w.timeout = w.probe.Timeout
+	if w.rejected() {
+		return w.server.checkOnce(ctx, timeout)
+	}
 	return w.server.check(ctx, timeout)
 }
+
+// rejected reports whether the server rejected our login at the last probe.
+func (w *watcher) rejected() bool { return w.health.AccessErr != nil || loginRejected(w.health.Err) }
 
 // conclusive reports whether a probe decides about the health: it does not while a server has left fewer probes unanswered than
 // Probe.Failures.
@@ -113,6 +122,8 @@ func (w *watcher) pause(ctx context.Context) time.Duration {
 	case w.health.Err != nil:
 		w.conn.close()
 		return w.backOff()
+	case w.rejected() && w.conn.ended == nil: // it would reject the liveness connection, too
+		return min(w.backOff(), maxRejectedPause)
 	case w.conn.flapping(): // the server accepts commands but ends each further connection: do not flood it
 		w.conn.reset()
 		return w.backOff()
@@ -168,6 +179,18 @@ func (s *Server) check(ctx context.Context, timeout time.Duration) (Status, erro
 			err = previous
 		}
 	}
+	return verdict(st, err)
+}
+
+// checkOnce is check of a server that has rejected our login before. It is asked once, because each try is a new connection.
+func (s *Server) checkOnce(ctx context.Context, timeout time.Duration) (Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return verdict(s.Status(ctx))
+}
+
+// verdict returns the status of a server that answered, or why it is unusable.
+func verdict(st Status, err error) (Status, error) {
 	if busy(err) {
 		return Status{}, nil
 	}
