@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,12 +24,19 @@ const minMembersRetry = 50 * time.Millisecond
 
 // keepMembers keeps the state's members for as long as the term lasts.
 func (t *leaderTerm) keepMembers(ctx context.Context) {
-	var failure logonce.Once
+	var failure, unsteady logonce.Once
+	restarts := cluster.Restarts{}
 	done, pause, due := "", minMembersRetry, time.Time{}
 	for ctx.Err() == nil {
 		k, changed := t.a.known.Watch()
 		var again <-chan time.Time
-		ids, history := cluster.PendingMembers(k.View, t.a.Me.ID), cluster.UnlistedHistory(k.Snapshot)
+		restarts.Observe(k.View, time.Now())
+		pending, history := cluster.PendingMembers(k.View, t.a.Me.ID), cluster.UnlistedHistory(k.Snapshot)
+		ids, wait, restarting := restarts.Steady(k.View, pending, time.Now())
+		if wait > 0 {
+			again = time.After(wait)
+		}
+		t.logUnsteady(restarting, &unsteady)
 		readable := !errors.Is(k.View.Err, cluster.ErrNewerVersion) // otherwise the state must not be written
 		if readable && k.View.State.Term() == t.term.Number && (len(ids) > 0 || history != "") {
 			if now := cluster.MembersFingerprint(k.View, ids) + history; now != done {
@@ -50,6 +58,14 @@ func (t *leaderTerm) keepMembers(ctx context.Context) {
 		case <-changed:
 		case <-again:
 		}
+	}
+}
+
+// logUnsteady logs, once for the same members, that their records wait.
+func (t *leaderTerm) logUnsteady(ids []string, logged *logonce.Once) {
+	if len(ids) > 0 && logged.Changed(strings.Join(ids, ", ")) {
+		t.a.Log.Warn("redis of a member is restarted again and again; the member is recorded again once it runs for 10s",
+			"event", "member_unsteady", "members", strings.Join(ids, ", "))
 	}
 }
 
