@@ -23,6 +23,8 @@ type controller struct {
 	contender contend.Contender
 
 	lastMaster  handlers.Peer // the master that our Redis follows, as hooks were notified
+	followedRun string        // the instance of our Redis that followed a published master; empty: it has led since
+	promoted    logonce.Once  // by which clients our Redis was made a master, as it was logged
 	warnedRunID string        // the instance of our Redis that came up as a master
 	waiting     logonce.Once  // what it waits for, as it was logged
 	failing     logonce.Once  // the failure of a step that was logged last
@@ -58,6 +60,7 @@ func (c *controller) run(ctx context.Context) error {
 		c.a.announcer.Advertise(k, 0)
 		c.notifyFollowing(k)
 		c.reconcile(ctx, k)
+		c.notePromotedByOther(ctx, k)
 		c.begin(k, todo)
 		done := c.execute(ctx, k, todo, why)
 		c.count(todo, done)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"resec/commands/cluster"
@@ -91,6 +92,26 @@ func (c *controller) parkAndWait(ctx context.Context, k known.Snapshot, why stri
 		c.a.Log.Warn("cannot park redis, retrying", "event", "park_own_failed", "redis", c.a.local.Addr(), "err", err)
 	}
 	return err
+}
+
+// notePromotedByOther logs, once for the same clients, that something else has made our Redis a master while it followed the
+// published one: an operator, or a Sentinel that still monitors it and does so again and again.
+func (c *controller) notePromotedByOther(ctx context.Context, k known.Snapshot) {
+	if _, follows := cluster.FollowedMaster(k.Snapshot, c.a.Me.ID); follows {
+		c.followedRun = k.Health.Status.RunID
+	} else if cluster.IsServingMaster(k.Snapshot, c.a.Me.ID) {
+		c.followedRun = ""
+	}
+	if !cluster.PromotedByOther(k.Snapshot, c.followedRun) {
+		return
+	}
+	clients, err := c.a.local.Promoters(ctx)
+	if err != nil && ctx.Err() != nil || !c.promoted.Changed(strings.Join(clients, ", ")) {
+		return
+	}
+	c.a.Log.Warn("something else made redis a master while it followed the published one; it follows again. "+
+		"End what did so, such as a Sentinel that monitors it", "event", "promoted_by_other", "redis", c.a.local.Addr(),
+		"clients", strings.Join(clients, ", "))
 }
 
 // reconcile puts right what was set on a replica by hand, and restores the operator's settings on one that is no longer a

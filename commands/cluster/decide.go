@@ -155,11 +155,12 @@ func UnusableReason(h redis.Health) string {
 	return ""
 }
 
-// RefusedReason returns why our Redis cannot be made master, because it refuses a command that this needs; empty if it can. A
-// master that serves needs none of them to go on, and no reign is ended for them.
+// RefusedReason returns why our Redis cannot be made master, because it refuses a command that this needs; empty if it can. The
+// published master is one already, fenced or not, and no reign is ended for this.
 func RefusedReason(k Snapshot, id string) string {
 	refused := k.Refused.Lead()
-	if refused == "" || IsServingMaster(k, id) {
+	m, st := k.View.State.Master, k.Health.Status
+	if refused == "" || m != nil && m.ID == id && m.RunID == st.RunID && st.Master {
 		return ""
 	}
 	return "redis cannot be made master: " + refused
@@ -176,6 +177,12 @@ func OtherRequested(k Snapshot, id string) bool {
 func UnelectedMaster(k Snapshot) bool {
 	m, st := k.View.State.Master, k.Health.Status
 	return m != nil && st.Master && !st.Fenced() && st.RunID != m.RunID
+}
+
+// PromotedByOther reports whether something else has made our Redis a master: it followed the published master in this very run.
+// A Redis whose last leadership is over may be a master for a moment, so the caller forgets the run as that begins.
+func PromotedByOther(k Snapshot, followedRun string) bool {
+	return k.Probed && k.Health.Err == nil && !k.Paused && UnelectedMaster(k) && k.Health.Status.RunID == followedRun
 }
 
 const unelectedReason = "redis is a master that was not elected"

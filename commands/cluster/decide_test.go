@@ -58,7 +58,7 @@ func TestDecide(t *testing.T) {
 			k.Refused = redis.Refusals{{Command: "CLIENT KILL"}}
 		}), Contend, "the lock is free"},
 		{"a master that serves takes its lock again all the same", leading(lockFree, commandRefused), Contend, "the lock is free"},
-		{"and goes on", leading(commandRefused), Lead, "this agent holds the lock"},
+		{"and goes on, fenced or not", leading(commandRefused, fencedRedis), Lead, "this agent holds the lock"},
 		{"one that was restarted does not", leading(commandRefused, restartedRedis), StepDown, commandRefusedText},
 		{"such a Redis follows", situation(commandRefused, parkedRedis), Follow, "the master is a"},
 		{"and preempts nobody", situation(parkedRedis, masterDown, commandRefused), Follow, "the master is a"},
@@ -108,6 +108,32 @@ func TestDecide(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			if got, why := Decide(tt.k, "me", "redis-master"); got != tt.want || why != tt.why {
 				t.Errorf("got %s (%s), want %s (%s)", got, why, tt.want, tt.why)
+			}
+		})
+	}
+}
+
+func TestPromotedByOther(t *testing.T) {
+	made := situation(promoted)
+	for _, tt := range []struct {
+		name     string
+		k        Snapshot
+		followed string
+		want     bool
+	}{
+		{"a replica that is a master now", made, "run-me", true},
+		{"it has not followed in this run", made, "run-before", false},
+		{"it has led since", made, "", false},
+		{"it still follows", situation(), "run-me", false},
+		{"it is fenced, by a takeover", situation(promoted, fencedRedis), "run-me", false},
+		{"it is the published master", leading(), "run-me", false},
+		{"nobody is published", situation(promoted, noState), "run-me", false},
+		{"in a pause an operator may do so", situation(promoted, pausedCluster), "run-me", false},
+		{"it does not answer", situation(promoted, redisUnusable), "run-me", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := PromotedByOther(tt.k, tt.followed); got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})
 	}

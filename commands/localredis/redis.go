@@ -81,6 +81,9 @@ func (r *Redis) Addr() string { return r.server.Addr() }
 // Status asks the server. It waits for no change that is under way. Its errors are those of redis.Server.Status.
 func (r *Redis) Status(ctx context.Context) (redis.Status, error) { return r.server.Status(ctx) }
 
+// Promoters are the clients that may have changed the server's role: see redis.Server.Promoters.
+func (r *Redis) Promoters(ctx context.Context) ([]string, error) { return r.server.Promoters(ctx) }
+
 // Watch reports the server's health until the context ends: see redis.Server.Watch. Its caller passes ProbeRequests as now, so
 // that each change is seen at once.
 func (r *Redis) Watch(ctx context.Context, p redis.Probe, now <-chan struct{}, report func(redis.Health)) {
