@@ -121,6 +121,16 @@ func TestAcquireDelay(t *testing.T) {
 			candidacy("b", State{}, candidate("b"), candidate("10.0.0.7:6379", incumbent, unnamed)), -1,
 			"redis may not lead: redis replicates from 10.0.0.7:6379, which answers and is no member; start resec there, or end this " +
 				"with `REPLICAOF NO ONE`, or replace it with `resec failover -to ID -force`"},
+		{"while a live agent lists a master that is not under this lock, nobody leads",
+			with(candidacy("b", State{}, candidate("b")), func(c *Candidacy) { c.Elsewhere = "m" }), -1,
+			"redis may not lead: m is listed as master by a live agent that is not under this lock; the members of one cluster have " +
+				"the same CONSUL_LOCK_KEY, and two clusters need two service names"},
+		{"if no member may lead, the way out is named", candidacy("b", s, candidate("b", otherRun)), -1,
+			"redis may not lead: it was restarted since it was recorded; no member may: `resec failover -dry-run` shows what each " +
+				"holds, `resec failover -to b -force` makes this one lead"},
+		{"a member that has another id now is named", candidacy("x", s, candidate("x", func(c *Candidate) { c.RunID = "run-b" }, withoutKeys),
+			candidate("c")), -1, "redis may not lead: it is not recorded: no master of this cluster has seen it; it is recorded as b: " +
+			"set MEMBER_ID back, or `resec failover -to x -force`"},
 		{"also a Redis that refuses a command is ineligible", candidacy("b", s, candidate("b", refusing)), -1,
 			"redis may not lead: it cannot be made master: its ACL denies REPLICAOF to resec's user"},
 		{"it has no rank", candidacy("c", s, candidate("b", refusing), candidate("c")), 0, ""},

@@ -46,6 +46,9 @@ type Result struct {
 	// master that may refuse connections from this host alone is one of them.
 	Unanswered []string
 	Answers    []Answer
+	// Elsewhere is the id of a master that a live agent lists and that is not under this lock, while no master is published under
+	// it. Then one of the two has another lock key, or that agent has not written its member key yet. Empty: there is none.
+	Elsewhere string
 }
 
 // Survey probes every member's Redis at once, whether the catalogue lists it or not, and the server that ours
@@ -87,6 +90,7 @@ func (s *Surveyor) Survey(ctx context.Context, k cluster.Snapshot) (out Result, 
 	case withoutCatalog && own.Err == nil && own.Status.RunID != k.Health.Status.RunID: // then the catalogue is needed
 		return Result{}, errors.New("our redis was restarted during the survey")
 	}
+	out.Elsewhere = s.masterElsewhere(k.View, entries)
 	out.addOwn(k, own)
 	for _, m := range members {
 		is := *probes[cluster.Member{ID: m.ID, Address: m.Address}]
@@ -97,6 +101,20 @@ func (s *Surveyor) Survey(ctx context.Context, k cluster.Snapshot) (out Result, 
 		out.add(k.View, is)
 	}
 	return out, nil
+}
+
+// masterElsewhere returns Result.Elsewhere.
+func (s *Surveyor) masterElsewhere(v cluster.View, entries []handlers.Entry) string {
+	if v.State.Master != nil {
+		return ""
+	}
+	for _, e := range entries {
+		others := e.ID() != "" && e.ID() != s.ID && s.Naming.Matches(e, catalog.Master)
+		if others && e.Status() != handlers.CheckCritical && v.LiveAgents[e.ID()].Session == "" {
+			return e.ID()
+		}
+	}
+	return ""
 }
 
 // addOwn takes the answer of our own Redis. If it does not answer, its watch will say so.

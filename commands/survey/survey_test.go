@@ -79,6 +79,36 @@ func TestResult_Add(t *testing.T) {
 	}
 }
 
+// A master that a live agent lists, and that is not under this lock, is noticed until a master is published here.
+func TestSurveyor_MasterElsewhere(t *testing.T) {
+	s := &Surveyor{ID: "me", Naming: catalog.Naming{Prefix: "redis"}}
+	listed := func(id, service, status string) (e handlers.Entry) {
+		e.Service.Service, e.Service.Meta = service, map[string]string{"id": id}
+		e.Checks = []struct{ Status, Output string }{{status, ""}}
+		return e
+	}
+	under := cluster.View{LiveAgents: map[string]cluster.MemberKey{"b": {Session: "b's"}, "dead": {}}}
+	for _, tt := range []struct {
+		name  string
+		view  cluster.View
+		entry handlers.Entry
+		want  string
+	}{
+		{"not under this lock", under, listed("c", "redis-master", "passing"), "c"},
+		{"its session has ended", under, listed("dead", "redis-master", "warning"), "dead"},
+		{"under this lock", under, listed("b", "redis-master", "passing"), ""},
+		{"a replica", under, listed("c", "redis-slave", "passing"), ""},
+		{"its agent is dead", under, listed("c", "redis-master", "critical"), ""},
+		{"of another program", under, listed("", "redis-master", "passing"), ""},
+		{"our own", under, listed("me", "redis-master", "passing"), ""},
+		{"a master is published here", known().View, listed("c", "redis-master", "passing"), ""},
+	} {
+		if got := s.masterElsewhere(tt.view, []handlers.Entry{tt.entry}); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
 // The server that our Redis follows is asked, too, if no member has its address.
 func TestSurveyor_KnownMembers(t *testing.T) {
 	s := &Surveyor{ID: "me"}
