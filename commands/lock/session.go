@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -62,11 +63,20 @@ func NewSession(ctx context.Context, client *api.Client, opt SessionOptions) (*S
 	sent := time.Now()
 	var out struct{ ID string }
 	if _, err := client.Raw().Write("/v1/session/create", body, &out, (&api.WriteOptions{}).WithContext(ctx)); err != nil {
+		if nodeUnknown(err) {
+			err = fmt.Errorf("%w; a member works in the datacenter of its consul agent alone", err)
+		}
 		return nil, fmt.Errorf("create session %q: %w", opt.Name, err)
 	}
 	s := opt.session(client, out.ID)
 	s.deadline.Extend(sent, opt.TTL)
 	return s, nil
+}
+
+// nodeUnknown reports whether err says that Consul does not know the node of a session: for example, its agent is in another
+// datacenter.
+func nodeUnknown(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "Missing node registration")
 }
 
 // Adopt takes over a session that a predecessor of this process created, to be renewed and destroyed as one of our own. The
