@@ -129,6 +129,7 @@ func (c *config) logger(w io.Writer) *slog.Logger {
 	opt := &slog.HandlerOptions{Level: c.logLevel}
 	if c.limiter == nil {
 		c.limiter = logonce.NewLimiter()
+		c.limiter.Unlimited = []string{"state"} // a signal asks for each of them
 	}
 	if c.logFormat == "json" {
 		return slog.New(c.limiter.Handler(slog.NewJSONHandler(w, opt)))

@@ -104,8 +104,8 @@ func validHostPort(v string) bool {
 	return err == nil && n > 0
 }
 
-// checkConsulEnvironment returns an error for a bad value of a variable that only Consul's API reads. The API would ignore it, and
-// connect in another way than it was told to.
+// checkConsulEnvironment returns an error for a bad value of a variable that only Consul's API reads. The API would ignore it,
+// and connect in another way than it was configured to.
 func checkConsulEnvironment() error {
 	for _, s := range []setting{
 		{env: api.HTTPSSLEnvName, takes: trueFalse, set: boolean(new(bool))},

@@ -110,7 +110,10 @@ func (a *Agent) work(ctx context.Context) error {
 	g, outer := errgroup.WithContext(outer)
 	g.Go(func() error { return a.observer.Run(outer) })
 	g.Go(func() error { a.local.KeepReplicationConfig(outer, a.known, a.masterService()); return nil })
-	g.Go(func() error { a.local.KeepRefusals(outer, a.known, a.Registrar.Interval); return nil })
+	g.Go(func() error {
+		a.local.KeepRefusals(outer, a.known, a.masterService(), a.Registrar.Interval)
+		return nil
+	})
 	g.Go(func() error { a.newMonitor().Run(outer); return nil })
 	g.Go(func() error { a.announcer.KeepRegistered(outer); return nil })
 	g.Go(func() error { a.announcer.KeepSession(outer); return nil })

@@ -10,7 +10,7 @@ import (
 // FollowsUnnamed reports whether our Redis replicates from a server that nothing of this cluster names: no published master, no
 // member, no service instance, and not the lock's key. If that server answers it is somebody else's, and must be left alone.
 func FollowsUnnamed(v View, own redis.Status, members []Member) bool {
-	if v.State.Master != nil || own.Master || own.Parked() || v.LastHolder == own.MasterAddr {
+	if v.State.Master != nil || own.Master || own.Parked() || own.MasterAddr == "" || v.LastHolder == own.MasterAddr {
 		return false
 	}
 	return !slices.ContainsFunc(members, func(m Member) bool { return m.Address == own.MasterAddr })

@@ -17,15 +17,16 @@ const (
 )
 
 // KeepRefusals keeps in the snapshot which of the commands that we need the server refuses. They are tried, without an effect, on
-// each new instance, and again every few intervals: an ACL may change at any time. It returns when the context ends. An agent
-// runs it in one goroutine.
-func (r *Redis) KeepRefusals(ctx context.Context, snapshot *known.Value, interval time.Duration) {
+// each new instance, and again every few intervals: an ACL may change at any time. As KeepReplicationConfig does it waits until
+// the lock was read and its state is that of masterService. It returns when the context ends. An agent runs it in one goroutine.
+func (r *Redis) KeepRefusals(ctx context.Context, snapshot *known.Value, masterService string, interval time.Duration) {
 	var logged logonce.Once
 	var tried string // the instance
 	var next time.Time
 	for ctx.Err() == nil {
 		k, changed := snapshot.Watch()
-		run, usable := k.Health.Status.RunID, k.Probed && k.Health.Err == nil && k.Health.AccessErr == nil
+		run := k.Health.Status.RunID
+		usable := mayConfigure(k, masterService) && k.Health.Err == nil && k.Health.AccessErr == nil
 		if usable && (run != tried || !time.Now().Before(next)) {
 			tried, next = run, time.Now().Add(r.tryCommands(ctx, snapshot, &logged, interval))
 			continue
@@ -43,7 +44,8 @@ func (r *Redis) KeepRefusals(ctx context.Context, snapshot *known.Value, interva
 }
 
 // tryCommands tries the commands, notes what is refused, and returns when to try again.
-func (r *Redis) tryCommands(ctx context.Context, snapshot *known.Value, logged *logonce.Once, interval time.Duration) time.Duration {
+func (r *Redis) tryCommands(ctx context.Context, snapshot *known.Value, logged *logonce.Once,
+	interval time.Duration) time.Duration {
 	refused, err := r.server.TryCommands(ctx)
 	if err != nil { // the probes say what is wrong with the server
 		return tryRetry

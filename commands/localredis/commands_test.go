@@ -26,7 +26,7 @@ func TestKeepRefusals(t *testing.T) {
 	snapshot := observable.New[known.Snapshot]()
 	ctx, stop := context.WithCancel(t.Context())
 	var keeping sync.WaitGroup
-	keeping.Go(func() { own.KeepRefusals(ctx, snapshot, 20*time.Millisecond) })
+	keeping.Go(func() { own.KeepRefusals(ctx, snapshot, "redis-master", 20*time.Millisecond) })
 	defer keeping.Wait()
 	defer stop()
 	expect.Equal(t, "before a probe", snapshot.Load().Refused.String(), "")
@@ -40,6 +40,7 @@ func TestKeepRefusals(t *testing.T) {
 		})
 	}
 	snapshot.Update(func(k *known.Snapshot) { k.Probed, k.Health.Status = true, redis.Status{RunID: "run"} })
+	snapshot.Update(func(k *known.Snapshot) { k.Fresh = true })
 	refuses("its ACL denies REPLICAOF to resec's user")
 	allow("+replicaof")
 	refuses("")

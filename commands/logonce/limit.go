@@ -3,13 +3,16 @@ package logonce
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
 
 const (
-	// linesAtOnce is how many lines of one event are logged before they are limited: a failover has no more.
-	linesAtOnce = 10
+	// freeLines is how many lines of one event are logged before they are limited, however far apart they are. Within
+	// firstMinute of the first one there may be linesAtOnce.
+	freeLines, linesAtOnce = 4, 10
+	firstMinute            = time.Minute
 	// repeatAfter is the pause between two lines of a condition that lasts. An event that was not logged for so long has ended.
 	repeatAfter = 5 * time.Minute
 )
@@ -17,11 +20,13 @@ const (
 // Limiter keeps an event that comes again and again from filling the log. It is what bounds the log of a condition that neither
 // lasts nor ends: a Redis that dies after each start, a Consul that refuses every other call. The first lines of an event are
 // logged. Then one line is logged every five minutes, the newest, with the attribute "repeated": how many there were since the
-// last one. Once an event has not come for five minutes, its lines are logged as before.
+// last one. Once an event has not come for five minutes, its lines are logged as at first.
 //
-// An event is the attribute "event" of a line; lines without it, and lines below INFO, are not limited. Any goroutine may use a
-// Limiter. Each limited event has a timer, which Close ends.
+// An event is the attribute "event" of a line; lines without it, lines below INFO, and those of Unlimited are not limited. Any
+// goroutine may use a Limiter. Each limited event has a timer, which Close ends.
 type Limiter struct {
+	Unlimited []string // events that somebody asks for; set before the first line, and not changed afterwards
+
 	mu     sync.Mutex
 	events map[string]*limited
 	closed bool
@@ -31,6 +36,7 @@ type Limiter struct {
 
 // limited is what is known of one event.
 type limited struct {
+	began  time.Time                // when the event came first
 	lines  int                      // logged since the event began
 	last   time.Time                // when the event came last
 	held   int                      // lines that were not logged since the last one
@@ -70,11 +76,11 @@ func (l *Limiter) take(event string, log func(repeated int) error) bool {
 	}
 	e, now := l.events[event], l.now()
 	if e == nil || now.Sub(e.last) >= repeatAfter && e.held == 0 {
-		e = &limited{}
+		e = &limited{began: now}
 		l.events[event] = e
 	}
 	e.last = now
-	if e.lines < linesAtOnce {
+	if e.lines < freeLines || e.lines < linesAtOnce && now.Sub(e.began) < firstMinute {
 		e.lines++
 		return true
 	}
@@ -112,7 +118,7 @@ type limitedHandler struct {
 // Handle passes a line on, unless too many of its event were logged.
 func (h limitedHandler) Handle(ctx context.Context, r slog.Record) error {
 	event := eventOf(r)
-	if event == "" || r.Level < slog.LevelInfo {
+	if event == "" || r.Level < slog.LevelInfo || slices.Contains(h.limiter.Unlimited, event) {
 		return h.Handler.Handle(ctx, r)
 	}
 	later := func(repeated int) error {

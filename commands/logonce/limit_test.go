@@ -82,10 +82,27 @@ func TestLimiter(t *testing.T) {
 	}
 }
 
+// A few lines are logged however far apart they are; of an event that lasts for longer than a minute no more.
+func TestLimiter_FarApart(t *testing.T) {
+	log, _, c, logged := limitedLog()
+	for range 12 {
+		log.Warn("it happened", "event", "happened")
+		c.pass(20 * time.Second)
+	}
+	if n := strings.Count(logged(), "\n"); n != freeLines {
+		t.Errorf("%d lines of 12 in 4 minutes", n)
+	}
+	c.pass(repeatAfter)
+	if got := logged(); got != "msg=\"it happened\" event=happened repeated=8\n" {
+		t.Errorf("five minutes later: %q", got)
+	}
+}
+
 // One event does not limit another. Lines without an event, and those below INFO, are not limited. All loggers of one limiter
 // limit together.
 func TestLimiter_Each(t *testing.T) {
-	log, _, _, logged := limitedLog()
+	log, l, _, logged := limitedLog()
+	l.Unlimited = []string{"e"}
 	with := log.With("of", "with")
 	for range linesAtOnce {
 		with.Info("a", "event", "a")
@@ -97,9 +114,12 @@ func TestLimiter_Each(t *testing.T) {
 	for range linesAtOnce {
 		log.Debug("c", "event", "c")
 		log.Info("d")
+		log.Info("e", "event", "e")
+		log.Info("e", "event", "e")
 	}
 	got := logged()
-	for line, want := range map[string]int{"msg=a": linesAtOnce, "msg=b": linesAtOnce, "msg=c": 2 * linesAtOnce, "msg=d": 2 * linesAtOnce} {
+	for line, want := range map[string]int{"msg=a": linesAtOnce, "msg=b": linesAtOnce, "msg=c": 2 * linesAtOnce, "msg=d": 2 * linesAtOnce,
+		"msg=e": 2 * linesAtOnce} {
 		if n := strings.Count(got, line); n != want {
 			t.Errorf("%s: %d lines, want %d", line, n, want)
 		}

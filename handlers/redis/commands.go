@@ -34,9 +34,10 @@ var tries = []struct {
 
 // TryCommands tries each command that we need without an effect, and returns those that the server refuses. It returns an error
 // if the server does not say so of each: it does not answer, is loading, or rejects our login.
-func (s *Server) TryCommands(ctx context.Context) (refused Refusals, err error) {
+func (s *Server) TryCommands(ctx context.Context) (Refusals, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.opt.Timeout)
 	defer cancel()
+	var refused Refusals
 	built := make([]rueidis.Completed, len(tries))
 	for i, try := range tries {
 		built[i] = s.client.B().Arbitrary(try.args...).Build()
