@@ -12,7 +12,7 @@ type MemberKey struct {
 	Session       string      `json:"-"` // of the agent; empty: the session has ended
 	RunID         string      `json:"run_id"`
 	Address       string      `json:"address"`           // host:port
-	OperatorGuard MinReplicas `json:"own"`               // the operator's own setting, as this run of Redis had it before resec changed it
+	OperatorGuard MinReplicas `json:"own"`               // the operator's own setting, as this run had it before resec changed it
 	Refused       string      `json:"refused,omitempty"` // which commands its Redis refuses that it needs to lead; empty: none
 }
 

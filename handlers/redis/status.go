@@ -35,11 +35,11 @@ type Replica struct {
 	Lag    int    `json:"lag"`    // seconds since its last acknowledgement
 }
 
-// NoServer reports whether a replica announces no port, so that it can be no member: it is a client such as `redis-cli --replica`.
+// NoServer reports whether a replica announces no port, so that it can be no member: a client such as `redis-cli --replica`.
 func (r Replica) NoServer() bool { return strings.HasSuffix(r.Addr, ":0") }
 
-// Passive reports whether a replica is no server and has acknowledged nothing. Redis counts it for min-replicas-to-write from when
-// it is online, for min-replicas-max-lag and no longer.
+// Passive reports whether a replica is no server and has acknowledged nothing. Redis counts it for min-replicas-to-write from
+// when it is online, for min-replicas-max-lag and no longer.
 func (r Replica) Passive() bool { return r.NoServer() && r.Offset == 0 }
 
 // Status is a server's own report at one moment.

@@ -19,7 +19,8 @@ func TestLife11_SomebodyElsesMaster(t *testing.T) {
 	k := planned(t, lab.Plan{Members: 2})
 	host, port, err := net.SplitHostPort(k.Redis[0].Addr)
 	ok(t, err)
-	stored := wrote(t, k, 0, keys{prefix: "stored", n: 100})
+	stored := keys{prefix: "stored", n: 100}
+	ok(t, stored.write(k.Redis[0]))
 	do(t, k.Redis[1], "REPLICAOF", host, port)
 	lab.Eventually(t, patience, func() error { return k.Redis[1].Follows(k.Redis[0]) })
 	client := lab.StartWriter(t.Context(), func(context.Context) (string, error) { return k.Redis[0].Addr, nil })
