@@ -21,8 +21,8 @@ import (
 const (
 	// calm is how long no agent logs anything until a fault that lasts has settled.
 	calm = 3 * time.Second
-	// counted is how long lines are counted from then on.
-	counted = 8 * time.Second
+	// countedFor is how long lines are counted from then on.
+	countedFor = 8 * time.Second
 )
 
 // The log of a fault that lasts, or that comes again and again, is bounded. Once it has settled no agent logs more than a line. One
@@ -106,10 +106,10 @@ func TestLife17_LogOfALastingFault(t *testing.T) {
 				}
 				return nil
 			}))
-			throughout(t, counted, seldom(func() error {
+			throughout(t, countedFor, seldom(func() error {
 				for i, n := range lines(k) {
 					if n > last[i]+1 {
-						return fmt.Errorf("agent %d logged %d lines within %s after the fault had settled", i, n-last[i], counted)
+						return fmt.Errorf("agent %d logged %d lines within %s after the fault had settled", i, n-last[i], countedFor)
 					}
 				}
 				return nil
