@@ -30,6 +30,7 @@ type controller struct {
 	settings    logonce.Once  // why the operator's settings could not be restored
 	failures    int           // steps in a row that failed
 	failedTerm  uint64        // in which term
+	handovers   handovers     // because clients were not served
 	handedOff   bool          // the lock was transferred to another member, which may have held our clients back
 
 	background sync.WaitGroup // takeovers that still work on other members, and writes of the history

@@ -28,10 +28,12 @@ type leaderTerm struct {
 
 	term        cluster.Term  // set by the takeover
 	replicaLost chan struct{} // a replica's link to us began or ended: the guard is to be checked now
+	unserved    chan cluster.EndReason
 }
 
 func newLeaderTerm(c *controller, k known.Snapshot) *leaderTerm {
-	return &leaderTerm{a: c.a, c: c, session: k.Session, replicaLost: make(chan struct{}, 1)}
+	return &leaderTerm{a: c.a, c: c, session: k.Session, replicaLost: make(chan struct{}, 1),
+		unserved: make(chan cluster.EndReason, 1)}
 }
 
 // run takes over, keeps what a master needs until something ends the term, and does what its end needs. A nil won says that the
@@ -70,7 +72,8 @@ func (t *leaderTerm) run(ctx context.Context, k known.Snapshot, won *contend.Won
 
 // keepers are what runs as long as the term lasts.
 func (t *leaderTerm) keepers() []func(context.Context) {
-	return []func(context.Context){t.keepGuard, t.watchReplicas, t.watchUnknownReplicas, t.keepRequests, t.watchStaleMasters}
+	return []func(context.Context){t.keepGuard, t.watchReplicas, t.watchUnknownReplicas, t.keepRequests, t.watchStaleMasters,
+		t.keepServed(t.c.handovers.next)}
 }
 
 // begin notes that our Redis is the published master.
@@ -163,6 +166,8 @@ func (t *leaderTerm) hold(ctx, held context.Context) cluster.EndReason {
 		}
 		select {
 		case <-held.Done(): // a stop of the agent ends it, too
+		case why := <-t.unserved:
+			return why
 		case <-changed:
 		}
 		if held.Err() != nil && ctx.Err() == nil {
@@ -188,6 +193,8 @@ func (t *leaderTerm) finish(ctx context.Context, why cluster.EndReason) {
 		t.fenceAfterLoss(ctx, why)
 	}
 	switch {
+	case why.HandOverTo != "":
+		t.c.handOverUnserved(ctx, t.session, why)
 	case why.KeepLock:
 	case why.ShuttingDown:
 		_ = t.c.handOverAndRelease(ctx, t.session, t.term) // a lock that was lost is taken again when Redis is restored

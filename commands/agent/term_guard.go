@@ -97,6 +97,9 @@ func (g *guardKeeper) tryStep(ctx context.Context, k known.Snapshot) (moved bool
 		a.local.ProbeSoon() // a new one may be no member
 		a.links.probeAll()
 	}
+	if st.Refusing() != k.Health.Status.Refusing() { // a probe comes later, and clients wait
+		a.local.ProbeSoon()
+	}
 	members, unknown := cluster.CountReplicas(st, k.View, a.Me.ID, a.links.streams, a.Guard)
 	g.unknown = g.unknown.Observe(unknown, time.Now())
 	guard := cluster.GuardState{Policy: a.Guard, OperatorGuard: k.Operator.MinReplicas,

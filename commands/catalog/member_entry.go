@@ -47,12 +47,19 @@ func roleEntry(k cluster.Snapshot, term uint64, id string) Entry {
 		return Entry{Role: Master, Status: api.HealthWarning,
 			Output: fmt.Sprintf("master, term %d, fenced: it refuses writes", term)}
 	case term != 0:
-		return Entry{Role: Master, Status: api.HealthPassing, Output: fmt.Sprintf("master, term %d", term)}
+		return masterEntry(k.Health.Status, fmt.Sprintf("master, term %d", term))
 	case reclaimsLock(k, id):
-		return Entry{Role: Master, Status: api.HealthPassing,
-			Output: fmt.Sprintf("master, term %d, without its lock", k.View.State.Term())}
+		return masterEntry(k.Health.Status, fmt.Sprintf("master, term %d, without its lock", k.View.State.Term()))
 	}
 	return replicaEntry(k, id)
+}
+
+// masterEntry is the entry of a master that is not fenced. One that refuses writes is no master for clients.
+func masterEntry(st redis.Status, text string) Entry {
+	if why := st.Refusing(); why != "" {
+		return Entry{Role: Master, Status: api.HealthWarning, Output: text + ": it refuses writes: " + why}
+	}
+	return Entry{Role: Master, Status: api.HealthPassing, Output: text}
 }
 
 // reclaimsLock reports whether our Redis is the published master whose lock was lost, and we are the first to take it again.
@@ -82,6 +89,9 @@ func replicaEntry(k cluster.Snapshot, id string) Entry {
 		e.Output = "the link to " + st.MasterAddr + " is down"
 	default:
 		e.Status, e.Output = api.HealthPassing, "replica of "+st.MasterAddr
+		if why := st.Refusing(); why != "" {
+			e.Output += "; as a master it would refuse writes: " + why
+		}
 	}
 	return e
 }

@@ -8,10 +8,14 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/handlers/redis"
 )
 
 func TestEntryOf(t *testing.T) {
 	refused := func(k *cluster.Snapshot) { k.Reason = "it is empty" }
+	refusing := func(k *cluster.Snapshot) {
+		k.Health.Status.Refusals = []redis.Refusal{{Code: redis.RefusalDisk, Text: "its disk is full", Now: true}}
+	}
 	paused := func(k *cluster.Snapshot) { k.Paused = true }
 	without := "master without election; waits for one"
 	for _, tt := range []struct {
@@ -58,6 +62,13 @@ func TestEntryOf(t *testing.T) {
 		{"a Redis that denies access keeps its role",
 			clustertest.Leading(func(k *cluster.Snapshot) { k.Health.AccessErr = errors.New("WRONGPASS") }), 5, Master, "passing",
 			"master, term 5; redis denies access to resec", "5"},
+		{"a master that refuses writes is a warning",
+			clustertest.Leading(refusing), 5, Master, "warning", "master, term 5: it refuses writes: its disk is full", "5"},
+		{"so is one whose lock was lost",
+			clustertest.Leading(clustertest.LockFree, refusing, func(k *cluster.Snapshot) { k.HasLed = true }), 0, Master, "warning",
+			"master, term 5, without its lock: it refuses writes: its disk is full", "5"},
+		{"a replica that would refuse writes serves reads", clustertest.Situation(refusing), 0, Replica, "passing",
+			"replica of 10.0.0.1:6379; as a master it would refuse writes: its disk is full", "4"},
 		{"an unusable Redis is critical, whatever else it is",
 			clustertest.Situation(clustertest.RedisUnusable, clustertest.ParkedRedis, refused), 0, Replica, "critical",
 			"redis is unusable: it does not answer", "4"},

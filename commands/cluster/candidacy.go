@@ -59,7 +59,11 @@ func (c Candidacy) String() string {
 }
 
 func (c Candidate) describe() string {
-	return fmt.Sprintf("%s %d keys, %.8s %.8s @%d", c.ID, c.Keys, c.Position.ReplID, c.Position.ReplID2, c.Position.Offset)
+	text := fmt.Sprintf("%s %d keys, %.8s %.8s @%d", c.ID, c.Keys, c.Position.ReplID, c.Position.ReplID2, c.Position.Offset)
+	if why := c.Drawback(); why != "" {
+		text += " (" + why + ")"
+	}
+	return text
 }
 
 // AcquireDelay returns how long the member waits before it acquires the free lock. The first rule that applies decides:

@@ -1,6 +1,10 @@
 package cluster
 
-import "resec/handlers/redis"
+import (
+	"cmp"
+
+	"resec/handlers/redis"
+)
 
 // Candidate is a member whose Redis answered while the lock was free. A member that did not answer is no candidate.
 type Candidate struct {
@@ -34,6 +38,18 @@ func (c Candidate) UnusableReason() string {
 	}
 	return ""
 }
+
+// UnservedReason returns why clients could not write to the candidate as the master, empty if they could. It may lead all the
+// same: its data count more.
+func (c Candidate) UnservedReason() string {
+	if why := c.Refusing(); why != "" {
+		return "it would refuse writes: " + why
+	}
+	return ""
+}
+
+// Drawback returns why a candidate with the same data is preferred as master, empty if nothing speaks against this one.
+func (c Candidate) Drawback() string { return cmp.Or(c.UnservedReason(), c.Status.Drawback()) }
 
 // IneligibleReason returns why the candidate may not lead, empty if it may.
 //

@@ -15,7 +15,8 @@ import (
 //  4. the history that holds the published master's data;
 //  5. the history in which a candidate has the most keys, then the lower replication ID;
 //  6. within one history the highest offset;
-//  7. the published master, the lower priority, the lower id.
+//  7. one that nothing speaks against: see Candidate.Drawback;
+//  8. the published master, the lower priority, the lower id.
 //
 // Offsets compare only within one history. Rules 4 and 5 order histories of which nothing is known: a Redis with an AOF begins
 // a new replication ID with each restart.
@@ -38,6 +39,7 @@ func Rank(candidates []Candidate, s State, e Eligibility) []Candidate {
 			cmp.Compare(mostKeys[b.replID], mostKeys[a.replID]),
 			cmp.Compare(a.replID, b.replID),
 			cmp.Compare(b.offset, a.offset),
+			trueFirst(a.Drawback() == "", b.Drawback() == ""),
 			trueFirst(s.isMaster(a.ID), s.isMaster(b.ID)),
 			cmp.Compare(a.Priority, b.Priority),
 			cmp.Compare(a.ID, b.ID),

@@ -30,6 +30,13 @@ func loading(c *Candidate)          { c.Loading = true }
 func syncing(c *Candidate)          { c.Syncing = true }
 func agentDead(c *Candidate)        { c.AgentAlive = false }
 
+func full(c *Candidate) {
+	c.Refusals = []redis.Refusal{{Code: redis.RefusalMemory, Text: "its memory is full", Now: true}}
+}
+func nearlyFull(c *Candidate) {
+	c.Refusals = []redis.Refusal{{Code: redis.RefusalMemory, Text: "its memory is nearly full"}}
+}
+
 func priority(n int) func(*Candidate)   { return func(c *Candidate) { c.Priority = n } }
 func offset(n int64) func(*Candidate)   { return func(c *Candidate) { c.Position.Offset = n } }
 func history(l string) func(*Candidate) { return func(c *Candidate) { c.Position.ReplID = l } }
@@ -114,6 +121,15 @@ func TestRank(t *testing.T) {
 		{"offset before priority", ledBy("z"), []Candidate{replica("a", priority(1)), replica("b", offset(101))}, []string{"b", "a"}},
 		{"offsets of two histories do not compare", ledBy("z"),
 			[]Candidate{replica("a", history("x"), offset(1)), replica("b", history("y"), offset(999))}, []string{"a", "b"}},
+		{"of level ones the one that would take writes, before the priority", ledBy("z"),
+			[]Candidate{replica("a", full, priority(1)), replica("b")}, []string{"b", "a"}},
+		{"newer data before one that would take writes", ledBy("z"), []Candidate{replica("a"), replica("b", full, offset(101))},
+			[]string{"b", "a"}},
+		{"where all would refuse writes, as if none did", ledBy("z"), []Candidate{replica("a", full), replica("b", full)},
+			[]string{"a", "b"}},
+		{"one that is nearly full, too", ledBy("z"), []Candidate{replica("a", nearlyFull), replica("b")}, []string{"b", "a"}},
+		{"the incumbent although it refuses writes", ledBy("a"), []Candidate{replica("b"), replica("a", master, full)},
+			[]string{"a", "b"}},
 		{"the lower priority, as in Redis", ledBy("z"), []Candidate{replica("a", priority(100)), replica("b", priority(99))},
 			[]string{"b", "a"}},
 		{"then the id", ledBy("z"), []Candidate{replica("c"), replica("a"), replica("b")}, []string{"a", "b", "c"}},

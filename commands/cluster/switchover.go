@@ -66,6 +66,9 @@ func decideTarget(r Request, own Candidate, candidates []Candidate, k Snapshot, 
 	if why := next.IneligibleReason(k.View.State, RecordedOnly); why != "" {
 		return r.answered("%s may not lead: %s", r.To, why)
 	}
+	if why := next.UnservedReason(); why != "" && own.UnservedReason() == "" { // it would hand over again at once
+		return r.answered("%s may not lead: %s", r.To, why)
+	}
 	if !next.streamsFrom(me) || next.Position.ReplID != own.Position.ReplID {
 		return r.answered("%s does not replicate from the master", r.To)
 	}
@@ -75,6 +78,9 @@ func decideTarget(r Request, own Candidate, candidates []Candidate, k Snapshot, 
 	}
 	if r.DryRun {
 		r = r.answered("%s would lead: it replicates from the master and is %d bytes behind", r.To, behind)
+		if why := next.Drawback(); why != "" {
+			r.Answer += "; " + why
+		}
 	}
 	r.Accepted = true
 	return r
@@ -83,14 +89,23 @@ func decideTarget(r Request, own Candidate, candidates []Candidate, k Snapshot, 
 // streamsFrom reports whether a candidate receives the stream of a master.
 func (c Candidate) streamsFrom(m Master) bool { return c.Streaming() && c.MasterAddr == m.Address }
 
-// Successor returns the id of the best member to transfer the lock to: eligible, with a live agent, streaming from our Redis and
-// not tried before. Empty: there is none.
-func Successor(candidates []Candidate, k Snapshot, me Master, tried map[string]bool) string {
+// availableTo reports whether the lock may be transferred from a master to the candidate: it is another member, has a live agent
+// and streams from that master.
+func (c Candidate) availableTo(me Master, k Snapshot) bool {
+	return c.ID != me.ID && k.View.LiveAgents[c.ID].Session != "" && c.streamsFrom(me)
+}
+
+// Successor returns the id of the best member to transfer the lock to: eligible, available and not tried before. One that clients
+// could not write to comes last: the others receive what they lack from our Redis first. Empty: there is none.
+func Successor(candidates []Candidate, k Snapshot, me Master, tried map[string]bool) (id string) {
 	for _, c := range Rank(candidates, k.View.State, RecordedOnly) {
-		available := c.ID != me.ID && !tried[c.ID] && k.View.LiveAgents[c.ID].Session != ""
-		if available && c.streamsFrom(me) {
+		switch {
+		case tried[c.ID] || !c.availableTo(me, k):
+		case c.UnservedReason() == "":
 			return c.ID
+		case id == "":
+			id = c.ID
 		}
 	}
-	return ""
+	return id
 }

@@ -24,6 +24,7 @@ type EndReason struct {
 	ParkRedis    bool   // Redis restarted during the term. It may be empty and writable: park it before the lock is released
 	KeepLock     bool   // this agent keeps the lock for something else
 	ShuttingDown bool   // the agent stops: another member is to lead
+	HandOverTo   string // id of the member that serves clients instead of our Redis; with KeepLock
 }
 
 func (e EndReason) String() string { return e.Text }

@@ -56,7 +56,7 @@ func (e *Election) serve(held context.Context, s *lock.Session, v cluster.View) 
 	if e.Registrar != nil {
 		reg = e.register(held, v.State.Term())
 	}
-	<-held.Done()
+	e.keepShown(held, reg)
 	return reg, nil
 }
 

@@ -7,11 +7,13 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/catalog"
+	"resec/handlers/redis"
 )
 
 // registration is the master service in Consul's catalogue. The nil registration is none.
 type registration struct {
 	registrar *catalog.Registrar
+	term      uint64
 	entry     catalog.Entry
 	stop      func() // ends the registrar, and waits for it
 }
@@ -23,9 +25,10 @@ func (e *Election) register(ctx context.Context, term uint64) *registration {
 		e.Log.Warn("cannot demote older entries of the master service; they stay in the catalogue",
 			"event", "demote_entries_failed", "err", err)
 	}
-	r := &registration{registrar: e.Registrar, entry: catalog.Entry{Role: catalog.Master, Status: api.HealthPassing,
-		Output: fmt.Sprintf("master, term %d", term), Meta: catalog.Meta(e.Me.ID, term, e.known.Load().Health.Status.Version)}}
-	r.registrar.Set(r.entry)
+	st := e.known.Load().Health.Status
+	r := &registration{registrar: e.Registrar, term: term,
+		entry: catalog.Entry{Role: catalog.Master, Meta: catalog.Meta(e.Me.ID, term, st.Version)}}
+	r.show(st)
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() {
@@ -37,6 +40,33 @@ func (e *Election) register(ctx context.Context, term uint64) *registration {
 	}()
 	r.stop = func() { stop(); <-done }
 	return r
+}
+
+// keepShown makes the check say whether our Redis takes writes, until the context ends.
+func (e *Election) keepShown(ctx context.Context, reg *registration) {
+	for ctx.Err() == nil {
+		k, changed := e.known.Watch()
+		if k.Health.Err == nil {
+			reg.show(k.Health.Status)
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		}
+	}
+}
+
+// show makes the check a warning while our Redis refuses writes.
+func (r *registration) show(st redis.Status) {
+	if r == nil {
+		return
+	}
+	text := fmt.Sprintf("master, term %d", r.term)
+	r.entry.Status, r.entry.Output = api.HealthPassing, text
+	if why := st.Refusing(); why != "" {
+		r.entry.Status, r.entry.Output = api.HealthWarning, text+": it refuses writes: "+why
+	}
+	r.registrar.Set(r.entry)
 }
 
 // withdraw makes the check critical, so that clients are not sent to this Redis any more. It does not wait for Consul.

@@ -44,13 +44,23 @@ func remark(a status.MemberStatus, rank int, v cluster.View, e cluster.Eligibili
 	case rank == 0:
 		return a.Candidate().IneligibleReason(v.State, e)
 	case a.Candidate().Incumbent(v.State):
-		return "is the master"
+		return join("is the master", a.Candidate().UnservedReason())
 	case v.LiveAgents[a.ID].Session == "":
 		return "its agent is dead"
+	case a.Candidate().Drawback() != "":
+		return a.Candidate().Drawback()
 	case e == cluster.AnyMember && len(v.State.Members) > 0:
 		return "eligible because all members were restarted"
 	}
 	return ""
+}
+
+// join joins a remark and what speaks against a member, if anything does.
+func join(remark, drawback string) string {
+	if drawback == "" {
+		return remark
+	}
+	return remark + "; " + drawback
 }
 
 // unranked sorts a row that has no rank behind those that have one.

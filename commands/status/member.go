@@ -82,6 +82,10 @@ func problem(a MemberStatus, link string, s cluster.State) string {
 		return "refuses writes: fewer replicas than its guard needs"
 	case st.Master && (s.Master == nil || st.RunID != s.Master.RunID):
 		return "a master, but not the published one"
+	case st.Refusing() != "" && st.Master:
+		return "refuses writes: " + st.Refusing()
+	case st.Refusing() != "":
+		return "as a master it would refuse writes: " + st.Refusing()
 	case a.Check == cluster.NotInCatalog:
 		return "not in the catalogue"
 	case a.Check != handlers.CheckPassing:

@@ -9,6 +9,10 @@ import (
 	"resec/handlers/redis"
 )
 
+func refusing(a *MemberStatus) {
+	a.Status.Refusals = []redis.Refusal{{Code: redis.RefusalDisk, Text: "its disk is full", Now: true}}
+}
+
 func TestNew_Members(t *testing.T) {
 	bytes := func(n int64) *int64 { return &n }
 	row := func(change func(*Member)) Member {
@@ -33,6 +37,8 @@ func TestNew_Members(t *testing.T) {
 		{"a parked one has the note of its check", replica("b", parked, check("warning", " parked; waits for a master\n")),
 			row(func(m *Member) { m.Link, m.Check, m.Note = "parked", "warning", "parked; waits for a master" })},
 		{"a fenced replica", replica("b", fenced), row(func(m *Member) { m.Guard = "fence" })},
+		{"one that would refuse writes", replica("b", refusing),
+			row(func(m *Member) { m.Note = "as a master it would refuse writes: its disk is full" })},
 		{"an unreachable one has an unknown role", replica("b", unreachable),
 			Member{ID: "b", Address: "b:6379", Role: "unknown", Term: 4, Check: "passing", Note: "no answer"}},
 		{"another master", replica("b", promoted), row(func(m *Member) {

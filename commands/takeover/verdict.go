@@ -70,7 +70,7 @@ func (f oldMasterFacts) errorVerdict(err error) verdict {
 		return oldDeniesAccess
 	}
 	agentAlive := f.view.LiveAgents[f.old.ID].Session != ""
-	if f.switchover || f.view.State.Why == cluster.WhyLeaving && agentAlive {
+	if f.switchover || cluster.HandedOver(f.view.State.Why) && agentAlive {
 		return oldAgentIsAlive
 	}
 	return oldIsUnreachable
