@@ -25,16 +25,8 @@ type Entry struct {
 
 		ModifyIndex uint64
 	}
-	Checks []struct{ Status, Output string }
+	Checks []Check
 }
-
-// The states of a check, from best to worst.
-// Source: https://developer.hashicorp.com/consul/docs/services/usage/checks
-const (
-	CheckPassing  = "passing"
-	CheckWarning  = "warning"
-	CheckCritical = "critical"
-)
 
 // Addr is the host:port of the instance; an IPv6 host is in brackets.
 func (e Entry) Addr() string {
@@ -58,18 +50,7 @@ func (e Entry) Term() uint64 {
 }
 
 // Status is the worst of the instance's checks: passing, warning or critical.
-func (e Entry) Status() string {
-	worst := CheckPassing
-	for _, c := range e.Checks {
-		switch c.Status {
-		case CheckCritical:
-			return CheckCritical
-		case CheckWarning:
-			worst = CheckWarning
-		}
-	}
-	return worst
-}
+func (e Entry) Status() string { return worst(e.Checks) }
 
 // ParseEntries reads the array that `consul watch -type=service` writes; null is an empty array. It returns an error for any
 // other JSON.

@@ -114,6 +114,7 @@ func (a *Agent) work(ctx context.Context) error {
 	g.Go(func() error { a.announcer.KeepRegistered(outer); return nil })
 	g.Go(func() error { a.announcer.KeepSession(outer); return nil })
 	g.Go(func() error { a.announcer.KeepMemberKey(outer); return nil })
+	g.Go(func() error { a.announcer.WatchHidden(outer); return nil })
 	g.Go(func() error { fencer.RunLease(outer); return nil })
 	g.Go(func() error { known.WatchPause(outer, a.known, a.Log); return nil })
 	g.Go(func() error {

@@ -146,7 +146,7 @@ func stateAttrs(k known.Snapshot, id, service string, shown catalog.Entry, now t
 		"session", session, "lease_left", k.LeaseLeft(now).Round(time.Millisecond), "lock_holder", holder,
 		"published", master, "term", v.State.Term(), "members", formatMembers(v.State.Members), "registered", k.Registered,
 		"registered_as", shown.Role, "check", shown.Status, "output", shown.Output,
-		"reason", k.Reason, "next", why, "consul_index", v.Index,
+		"reason", k.Reason, "hidden", k.Hidden.By, "refuses", st.Refusing(), "next", why, "consul_index", v.Index,
 	}
 }
 

@@ -24,11 +24,14 @@ func (t *leaderTerm) keepServed(notBefore time.Time) func(context.Context) {
 		due, pause := notBefore, cluster.SurveyInterval
 		for ctx.Err() == nil {
 			k, changed := t.a.known.Watch()
-			why := cluster.HandoverReason(k.Snapshot)
+			why := cluster.HandoverReason(k.Snapshot, time.Now())
 			var again <-chan time.Time
 			if why == "" {
 				logged.Reset()
 				due, pause = notBefore, cluster.SurveyInterval
+				if k.Hidden.By != "" { // it may become a reason without a change
+					again = time.After(cluster.SurveyInterval)
+				}
 			} else {
 				if !time.Now().Before(due) && k.Fresh && k.View.Index >= t.term.Index && !k.View.Request.Active() {
 					if to := t.findServing(ctx, k, why, &logged); to != "" {

@@ -128,7 +128,7 @@ func (a *Agent) catalogMaster(v cluster.View, entries []handlers.Entry) (*cluste
 	if !found {
 		return nil, nil
 	}
-	if e.Status() != api.HealthCritical && v.LiveAgents[e.ID()].Session == "" {
+	if e.AgentStatus() != api.HealthCritical && v.LiveAgents[e.ID()].Session == "" {
 		return nil, fmt.Errorf("%s is listed as master by a live agent that is not under this lock: "+
 			"two clusters need two service names", e.ID())
 	}

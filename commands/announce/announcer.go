@@ -21,7 +21,7 @@ import (
 //
 // Each method belongs to one goroutine:
 //   - OpenUnique runs first, and no other method runs before it has returned.
-//   - KeepRegistered, KeepSession and KeepMemberKey have a goroutine each.
+//   - KeepRegistered, KeepSession, KeepMemberKey and WatchHidden have a goroutine each.
 //   - Advertise belongs to the controller's goroutine.
 type Announcer struct {
 	Me        cluster.Master // as published
@@ -32,7 +32,7 @@ type Announcer struct {
 	Log       *slog.Logger
 
 	// Known is what the agent knows. KeepRegistered writes Registered. KeepSession writes the session and Adopted. KeepMemberKey
-	// writes Operator.
+	// writes Operator. WatchHidden writes Hidden.
 	Known *known.Value
 	// Advertised is what the catalogue is to show of us. OpenUnique and then Advertise write it.
 	Advertised *observable.Value[catalog.Entry]

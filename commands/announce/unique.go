@@ -62,7 +62,7 @@ func duplicateEntry(entries []handlers.Entry, me cluster.Master) string {
 	for _, e := range entries {
 		samePlace := e.Node.Node == me.Node && e.Service.ID == me.ServiceID
 		sameID := e.ID() == me.ID
-		if e.ID() == "" || e.Status() == api.HealthCritical || sameID == samePlace {
+		if e.ID() == "" || e.AgentStatus() == api.HealthCritical || sameID == samePlace {
 			continue
 		}
 		if samePlace {

@@ -13,6 +13,7 @@ import (
 
 	"resec/commands/logonce"
 	"resec/commands/observable"
+	"resec/handlers"
 )
 
 // defaultDeregisterTimeout bounds the deregistration at the end. It is a part of the time that a process has from SIGTERM.
@@ -58,7 +59,7 @@ type Registrar struct {
 }
 
 // CheckID returns the id of the instance's TTL check.
-func (r *Registrar) CheckID() string { return "service:" + r.ID }
+func (r *Registrar) CheckID() string { return handlers.AgentCheckID(r.ID) }
 
 // TTL returns the TTL of the check: two intervals. A killed agent has at least 1½ intervals to restart and find its session.
 func (r *Registrar) TTL() time.Duration { return registration{interval: r.Interval}.ttl() }

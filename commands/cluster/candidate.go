@@ -9,8 +9,9 @@ import (
 // Candidate is a member whose Redis answered while the lock was free. A member that did not answer is no candidate.
 type Candidate struct {
 	ID         string
-	AgentAlive bool // its agent is alive, as far as Consul knows
-	InCatalog  bool // the catalogue lists it
+	AgentAlive bool   // its agent is alive, as far as Consul knows
+	InCatalog  bool   // the catalogue lists it
+	Hidden     string // whose check, not its agent's, keeps clients from finding it; empty: none does
 	redis.Status
 }
 
@@ -44,6 +45,9 @@ func (c Candidate) UnusableReason() string {
 func (c Candidate) UnservedReason() string {
 	if why := c.Refusing(); why != "" {
 		return "it would refuse writes: " + why
+	}
+	if c.Hidden != "" {
+		return "clients could not find it: " + c.Hidden
 	}
 	return ""
 }

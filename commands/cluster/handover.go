@@ -13,14 +13,39 @@ func HandedOver(why string) bool {
 	return why == WhyLeaving || strings.HasPrefix(why, WhyHandedOver+": ")
 }
 
+// Hidden is what keeps clients from finding our member in the catalogue, although its own check does not.
+type Hidden struct {
+	By    string    // whose check, and what it says; empty: nothing does
+	Serf  bool      // Consul's servers do not reach the Consul agent of our node, and nothing else is wrong
+	Since time.Time // since when that is so; zero: it is not
+}
+
+// Observe returns what hides our member after another look at its checks.
+func (h Hidden) Observe(by string, serf bool, now time.Time) Hidden {
+	if by == "" {
+		return Hidden{}
+	}
+	if h.By == "" || h.Serf != serf {
+		h.Since = now
+	}
+	return Hidden{By: by, Serf: serf, Since: h.Since}
+}
+
+// SerfGrace is how long Consul's servers may fail to reach a master's Consul agent until the master hands over: an agent that is
+// restarted is back by then.
+const SerfGrace = ConsulRestartTime
+
 // HandoverReason returns why clients are not served by our Redis, the published master, although it works; empty: they are. What
 // ends by itself is none, nor are a fence and a guard: a state that this cluster made. A pause suspends handovers.
-func HandoverReason(k Snapshot) string {
+func HandoverReason(k Snapshot, now time.Time) string {
 	if k.Paused || k.Health.Err != nil || k.Health.AccessErr != nil || !k.Health.Status.Master || k.Health.Status.Fenced() {
 		return ""
 	}
 	if why := k.Health.Status.RefusingUntilMoved(); why != "" {
 		return "redis refuses writes: " + why
+	}
+	if k.Hidden.By != "" && (!k.Hidden.Serf || now.Sub(k.Hidden.Since) >= SerfGrace) {
+		return "clients cannot find it: " + k.Hidden.By
 	}
 	return ""
 }

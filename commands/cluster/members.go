@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -11,8 +12,9 @@ import (
 type MemberKey struct {
 	Session       string      `json:"-"` // of the agent; empty: the session has ended
 	RunID         string      `json:"run_id"`
-	Address       string      `json:"address"` // host:port
-	OperatorGuard MinReplicas `json:"own"`     // the operator's own setting, as this run of Redis had it before resec changed it
+	Address       string      `json:"address"`          // host:port
+	OperatorGuard MinReplicas `json:"own"`              // the operator's own setting, before resec changed this run of Redis
+	Hidden        string      `json:"hidden,omitempty"` // whose check keeps clients from finding it; empty: none does
 }
 
 // Member is the address of a member and the state of its health check.
@@ -21,6 +23,8 @@ type Member struct {
 	Check, Output string // passing, warning or critical; NotInCatalog
 	Term          uint64 // under which it is registered; 0: none
 	Why           string // what keeps it from following or leading, as its agent reports; empty: nothing
+	Hidden        string // whose check, not its agent's, keeps clients from finding it; empty: none does
+	AgentCheck    string // what Check is without what others check; empty: Check
 }
 
 // NotInCatalog is the check of a member that the catalogue does not list.
@@ -28,7 +32,7 @@ const NotInCatalog = "none"
 
 // AgentAlive reports whether the member's agent is alive, as far as Consul knows: an agent that died leaves a critical check.
 // A member that is missing from the catalogue counts as alive, because its Consul agent may have left or lost its data.
-func (m Member) AgentAlive() bool { return m.Check != handlers.CheckCritical }
+func (m Member) AgentAlive() bool { return cmp.Or(m.AgentCheck, m.Check) != handlers.CheckCritical }
 
 // InCatalog reports whether the catalogue lists the member.
 func (m Member) InCatalog() bool { return m.Check != NotInCatalog }
@@ -42,7 +46,7 @@ func Members(entries []handlers.Entry, v View) []Member {
 	}
 	for _, id := range slices.Sorted(maps.Keys(v.LiveAgents)) {
 		if key := v.LiveAgents[id]; key.Session != "" {
-			out = addMember(out, Member{ID: id, Address: key.Address, Check: NotInCatalog})
+			out = addMember(out, Member{ID: id, Address: key.Address, Check: NotInCatalog, Hidden: key.Hidden})
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(v.State.Members)) {
@@ -77,6 +81,9 @@ func memberOf(e handlers.Entry) Member {
 		if c.Status == m.Check {
 			m.Output = c.Output
 		}
+	}
+	if m.Hidden = e.HiddenBy(); m.Hidden != "" {
+		m.AgentCheck = e.AgentStatus()
 	}
 	return m
 }

@@ -33,6 +33,7 @@ func agentDead(c *Candidate)        { c.AgentAlive = false }
 func full(c *Candidate) {
 	c.Refusals = []redis.Refusal{{Code: redis.RefusalMemory, Text: "its memory is full", Now: true}}
 }
+func inMaintenance(c *Candidate) { c.Hidden = "the node's check is critical" }
 func nearlyFull(c *Candidate) {
 	c.Refusals = []redis.Refusal{{Code: redis.RefusalMemory, Text: "its memory is nearly full"}}
 }
@@ -128,6 +129,7 @@ func TestRank(t *testing.T) {
 		{"where all would refuse writes, as if none did", ledBy("z"), []Candidate{replica("a", full), replica("b", full)},
 			[]string{"a", "b"}},
 		{"one that is nearly full, too", ledBy("z"), []Candidate{replica("a", nearlyFull), replica("b")}, []string{"b", "a"}},
+		{"one in maintenance last", ledBy("z"), []Candidate{replica("a", inMaintenance), replica("b")}, []string{"b", "a"}},
 		{"the incumbent although it refuses writes", ledBy("a"), []Candidate{replica("b"), replica("a", master, full)},
 			[]string{"a", "b"}},
 		{"the lower priority, as in Redis", ledBy("z"), []Candidate{replica("a", priority(100)), replica("b", priority(99))},

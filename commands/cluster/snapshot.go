@@ -9,6 +9,7 @@ type Snapshot struct {
 	Registered bool             // our check is in Consul, so that a session can be bound to it
 	Reason     string           // why our Redis was last kept from following or leading; empty: it was not
 	Operator   OperatorSettings // the operator's own guard on our Redis
+	Hidden     Hidden           // what keeps clients from finding our member
 	Failure    MasterFailure    // the published master as our monitor sees it
 }
 

@@ -86,6 +86,8 @@ func problem(a MemberStatus, link string, s cluster.State) string {
 		return "refuses writes: " + st.Refusing()
 	case st.Refusing() != "":
 		return "as a master it would refuse writes: " + st.Refusing()
+	case a.Hidden != "":
+		return "clients cannot find it: " + a.Hidden
 	case a.Check == cluster.NotInCatalog:
 		return "not in the catalogue"
 	case a.Check != handlers.CheckPassing:

@@ -41,7 +41,8 @@ type MemberStatus struct {
 
 // Candidate is the member as the election ranks it.
 func (m MemberStatus) Candidate() cluster.Candidate {
-	return cluster.Candidate{ID: m.ID, AgentAlive: m.AgentAlive(), InCatalog: m.InCatalog(), Status: m.Status}
+	return cluster.Candidate{ID: m.ID, AgentAlive: m.AgentAlive(), InCatalog: m.InCatalog(), Hidden: m.Hidden,
+		Status: m.Status}
 }
 
 // Probe asks the Redis of every member, all at once, and returns the answers sorted by id.
