@@ -106,10 +106,13 @@ func CleanUpFormerMaster(ctx context.Context, s *redis.Server) error {
 }
 
 // MayFollow returns ErrRefused if own must not follow master. An empty master is followed by a server with data only if its
-// history contains ours: then a command emptied it, not a restart.
+// history contains ours: then a command emptied it, not a restart. A server that the first write would end is refused, too.
 func MayFollow(own, master redis.Status, force bool) error {
 	if !master.Master {
 		return fmt.Errorf("%w: it is a replica of %s", ErrRefused, master.MasterAddr)
+	}
+	if own.WriteEndsReplica && !force {
+		return fmt.Errorf("%w: the first write would end the replica: %s", ErrRefused, own.Refusing())
 	}
 	deletes := master.Keys == 0 && own.Keys > 0
 	if deletes && !force && !own.Position.IsAncestorOf(master.Position) {

@@ -6,6 +6,7 @@ package cluster
 //   - A Redis that already follows the master unfenced is left alone.
 //   - An operator's force makes any Redis follow.
 //   - Unrelated data are parked.
+//   - A Redis that the first write would end, because it cannot save its data, waits, parked.
 //   - A new member waits, parked, until the master's agent has recorded it.
 func decideFollow(k Snapshot, id string) (Action, string) {
 	m, st := k.View.State.Master, k.Health.Status
@@ -29,6 +30,9 @@ func decideFollow(k Snapshot, id string) (Action, string) {
 	}
 	if k.View.State.waitsToBeRecorded(id) {
 		return unrecordedAction(k), "the master's agent has not recorded this member yet"
+	}
+	if st.WriteEndsReplica {
+		return Park, "as a replica redis would end with the first write: " + st.Refusing()
 	}
 	return Follow, "the master is " + m.ID
 }

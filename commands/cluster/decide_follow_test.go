@@ -1,9 +1,21 @@
 package cluster
 
-import "testing"
+import (
+	"testing"
+
+	"resec/handlers/redis"
+)
 
 const refusedText = "refused: its 1 keys were never this cluster's, and following would wipe them; " +
 	"`resec failover -to ID -force` overrides"
+
+const dyingText = "as a replica redis would end with the first write: it cannot save its data to disk"
+
+// dying makes our Redis one that cannot save its data, which Redis 7 does not survive as a replica.
+func dying(k *Snapshot) {
+	k.Health.Status.WriteEndsReplica = true
+	k.Health.Status.Refusals = []redis.Refusal{{Code: redis.RefusalDisk, Text: "it cannot save its data to disk", Now: true}}
+}
 
 func TestDecideFollow(t *testing.T) {
 	for _, tt := range []struct {
@@ -43,6 +55,9 @@ func TestDecideFollow(t *testing.T) {
 		{"and stay parked", situation(parkedRedis, notRecorded, unrelated), Park, refusedText},
 		{"an unrelated empty Redis waits to be recorded", situation(parkedRedis, notRecorded, unrelated, emptyRedis), Wait,
 			"the master's agent has not recorded this member yet"},
+		{"a former master that the first write would end is parked", situation(promoted, dying), Park, dyingText},
+		{"and stays parked", situation(parkedRedis, dying), Park, dyingText},
+		{"if it follows already it is left alone", situation(dying), Wait, "following a"},
 		{"an operator can force it to follow", situation(parkedRedis, notRecorded, unrelated, forcedToFollow), Follow,
 			"an operator forces this member to follow a"},
 		{"an unelected master is parked before the lock holder has published itself",

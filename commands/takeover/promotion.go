@@ -57,5 +57,5 @@ func mayRepoint(parked, now, own redis.Status, s cluster.State, id string) bool 
 	if !own.Master || own.RunID != s.Master.RunID {
 		return false
 	}
-	return now.Parked() && handlers.MayFollow(parked, own, s.ForcedToFollow(id)) == nil
+	return now.Parked() && !now.WriteEndsReplica && handlers.MayFollow(parked, own, s.ForcedToFollow(id)) == nil
 }

@@ -1,6 +1,9 @@
 package redis
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // A Refusal is why a server that answers is a worse master than its role and its data say: it refuses its clients' writes, or
 // soon would. A fence, a guard and an operator's min-replicas-to-write are none: their state is known, see Status.Fenced and
@@ -28,6 +31,11 @@ const (
 
 // RefusalCodes are all kinds of refusals.
 var RefusalCodes = []RefusalCode{RefusalDisk, RefusalMemory, RefusalShutdown, RefusalPaused}
+
+// refuses reports whether the server has a refusal of that kind.
+func (s Status) refuses(code RefusalCode) bool {
+	return slices.ContainsFunc(s.Refusals, func(r Refusal) bool { return r.Code == code })
+}
 
 // Refusing is why the server refuses writes now, or would if it were the master; empty: it takes them.
 func (s Status) Refusing() string {
@@ -108,7 +116,7 @@ func pausedRefusal(info map[string]string) string {
 // one must have more room than that, or mastership would move again and again.
 const nearlyFull = 90
 
-// memoryRefusal says whether a server answers writes with OOM, or soon would. One that may evict keys makes room instead.
+// memoryRefusal says whether a server answers writes with OOM, or soon would. One that may drop keys makes room instead.
 // Source: https://redis.io/docs/latest/develop/reference/eviction/
 func memoryRefusal(info map[string]string) (r Refusal, is bool) {
 	limit, policy := number(info, "maxmemory"), info["maxmemory_policy"]

@@ -91,6 +91,12 @@ func TestStatus_ReadsSettingsOfSave(t *testing.T) {
 	if d := cmp.Diff(want, st.Refusals); err != nil || d != "" {
 		t.Error(err, d)
 	}
+	for setting, ends := range map[string]bool{"yes": false, "no": true} {
+		p.set("replica-ignore-disk-write-errors", setting)
+		if st, err := s.Status(t.Context()); err != nil || st.WriteEndsReplica != ends {
+			t.Errorf("replica-ignore-disk-write-errors %s: %t, %v", setting, st.WriteEndsReplica, err)
+		}
+	}
 	p.setInfo(map[string]string{"cluster_enabled": "1"})
 	if _, err := s.Status(t.Context()); !errors.Is(err, ErrClusterMode) || !Unsupported(err) || !AccessDenied(err) {
 		t.Errorf("got %v, want ErrClusterMode", err)

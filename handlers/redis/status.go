@@ -55,6 +55,8 @@ type Status struct {
 	MinReplicas int       `json:"min_replicas"` // min-replicas-to-write
 	MaxLag      int       `json:"max_lag"`      // min-replicas-max-lag, seconds
 	Refusals    []Refusal `json:"refusals,omitempty"`
+	// WriteEndsReplica: as a replica it ends with the first write that it receives, and what it holds is lost.
+	WriteEndsReplica bool `json:"-"`
 }
 
 // Fenced reports whether the server refuses writes because of a fence.
@@ -112,6 +114,7 @@ func (s *Server) Status(ctx context.Context) (Status, error) {
 		return Status{}, err
 	}
 	st.Refusals = refusalsOf(info, save)
+	st.WriteEndsReplica = config["replica-ignore-disk-write-errors"] == "no" && st.refuses(RefusalDisk) // since Redis 7
 	return st, nil
 }
 
