@@ -94,7 +94,7 @@ func HiddenBy(checks []Check, serviceID string) (text string, serf bool) {
 	if first.ServiceID != "" {
 		whose = "the service's"
 	}
-	text = fmt.Sprintf("%s check %q (%s) is %s", whose, first.Name, first.CheckID, first.Status)
+	text = fmt.Sprintf("%s check %s (%s) is %s", whose, first.CheckID, first.Name, first.Status)
 	if output := oneLine(first.Output); output != "" {
 		text += ": " + output
 	}

@@ -26,9 +26,9 @@ type leaderTerm struct {
 	c       *controller
 	session *lock.Session
 
-	term        cluster.Term  // set by the takeover
-	replicaLost chan struct{} // a replica's link to us began or ended: the guard is to be checked now
-	unserved    chan cluster.EndReason
+	term        cluster.Term           // set by the takeover
+	replicaLost chan struct{}          // a replica's link to us began or ended: the guard is to be checked now
+	unserved    chan cluster.EndReason // clients are not served: what ends the term, from its keeper
 }
 
 func newLeaderTerm(c *controller, k known.Snapshot) *leaderTerm {

@@ -14,6 +14,9 @@ import (
 // WatchHidden notes whether a check that is not ours keeps clients from finding this member: maintenance of its node or service,
 // or what somebody else checks there. It asks Consul's servers, as clients do. In an outage of Consul the last answer counts.
 func (a *Announcer) WatchHidden(ctx context.Context) {
+	if a.Me.Node == "" {
+		return
+	}
 	logged := ""
 	watch.Query(ctx, func(opt *api.QueryOptions) (*api.QueryMeta, error) {
 		found, meta, err := a.Lock.Client.Health().Node(a.Me.Node, opt)

@@ -33,7 +33,10 @@ func (a *Announcer) KeepMemberKey(ctx context.Context) {
 	for ctx.Err() == nil {
 		k, changed := a.Known.Watch()
 		if own := k.Operator.Discover(k.Snapshot, a.Me.ID); own != k.Operator {
-			a.Known.Update(func(k *known.Snapshot) { k.Operator = own })
+			a.Known.Update(func(k *known.Snapshot) {
+				k.Restarts = k.Restarts.Observe(k.Operator.RunID, own.RunID, k.View.LiveAgents[a.Me.ID], time.Now())
+				k.Operator = own
+			})
 			continue
 		}
 		var again <-chan time.Time

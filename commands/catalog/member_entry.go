@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/hashicorp/consul/api"
 
@@ -12,6 +13,11 @@ import (
 // maxMetaBytes is how long a value of a service's Meta may be, in bytes.
 // Source: https://developer.hashicorp.com/consul/docs/services/configuration/services-configuration-reference#meta
 const maxMetaBytes = 512
+
+// ShortMeta returns a text as it may be in a service's Meta.
+func ShortMeta(text string) string {
+	return strings.ToValidUTF8(text[:min(len(text), maxMetaBytes)], "")
+}
 
 // EntryOf returns what the catalogue shows of the member with that id. term is the term in which its Redis is master; 0: it is
 // not.
@@ -29,7 +35,7 @@ func EntryOf(k cluster.Snapshot, term uint64, id string) Entry {
 	}
 	e.Meta = map[string]string{"id": id, "term": fmt.Sprint(published), "version": k.Health.Status.Version}
 	if e.Output == k.Reason && k.Reason != "" { // Consul's servers learn of a change of a check's output alone minutes later
-		e.Meta["why"] = k.Reason[:min(len(k.Reason), maxMetaBytes)]
+		e.Meta["why"] = ShortMeta(k.Reason)
 	}
 	return e
 }

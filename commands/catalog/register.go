@@ -99,6 +99,16 @@ func (r *Registrar) update(ctx context.Context, e Entry, deadline time.Time) err
 	return nil
 }
 
+// ShowWaiting registers the service of a process that waits until it may be the member. The entry's check is critical, and stays
+// so without updates. Run replaces the entry. It must not be called during Run.
+func (r *Registrar) ShowWaiting(ctx context.Context, e Entry) error {
+	defer func() { r.known = registration{} }() // Run begins as if nothing was registered
+	return r.registerAndUpdate(ctx, e)
+}
+
+// HideWaiting removes the service of ShowWaiting.
+func (r *Registrar) HideWaiting(ctx context.Context) error { return r.deregister(ctx) }
+
 // deregisterAtEnd deregisters the instance, and again after a pause if a registration that failed may still be carried out. It
 // returns an error if the last of these calls fails.
 func (r *Registrar) deregisterAtEnd(ctx context.Context) error {

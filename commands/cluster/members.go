@@ -15,6 +15,7 @@ type MemberKey struct {
 	Address       string      `json:"address"`          // host:port
 	OperatorGuard MinReplicas `json:"own"`              // the operator's own setting, before resec changed this run of Redis
 	Hidden        string      `json:"hidden,omitempty"` // whose check keeps clients from finding it; empty: none does
+	Restarts
 }
 
 // Member is the address of a member and the state of its health check.
@@ -25,6 +26,7 @@ type Member struct {
 	Why           string // what keeps it from following or leading, as its agent reports; empty: nothing
 	Hidden        string // whose check, not its agent's, keeps clients from finding it; empty: none does
 	AgentCheck    string // what Check is without what others check; empty: Check
+	Restarts      Restarts
 }
 
 // NotInCatalog is the check of a member that the catalogue does not list.
@@ -54,6 +56,9 @@ func Members(entries []handlers.Entry, v View) []Member {
 	}
 	if m := v.State.Master; m != nil {
 		out = addMember(out, Member{ID: m.ID, Address: m.Address, Check: NotInCatalog, Term: m.Term})
+	}
+	for i, m := range out {
+		out[i].Restarts = v.LiveAgents[m.ID].Restarts
 	}
 	return out
 }

@@ -33,5 +33,5 @@ func OwnMemberKey(k Snapshot, me Master) MemberKey {
 		return MemberKey{}
 	}
 	return MemberKey{Session: k.SessionID, RunID: runID, Address: me.Address, OperatorGuard: k.Operator.MinReplicas,
-		Hidden: k.Hidden.By}
+		Hidden: k.Hidden.By, Restarts: k.Restarts}
 }

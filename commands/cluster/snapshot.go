@@ -10,6 +10,7 @@ type Snapshot struct {
 	Reason     string           // why our Redis was last kept from following or leading; empty: it was not
 	Operator   OperatorSettings // the operator's own guard on our Redis
 	Hidden     Hidden           // what keeps clients from finding our member
+	Restarts   Restarts         // of our Redis
 	Failure    MasterFailure    // the published master as our monitor sees it
 }
 

@@ -30,13 +30,15 @@ type Report struct {
 	Term    uint64   `json:"term"`
 	Paused  string   `json:"paused,omitempty"` // until when, and why
 	Members []Member `json:"members"`
+	Left    []string `json:"left,omitempty"` // ids of members that were removed: their agents were stopped, or they were forgotten
 }
 
 // MemberStatus is a member with the answer of its Redis.
 type MemberStatus struct {
 	cluster.Member
 	Status redis.Status
-	Err    error // its Redis did not answer, or denied access
+	Err    error     // its Redis did not answer, or denied access
+	At     time.Time // when it answered
 }
 
 // Candidate is the member as the election ranks it.
@@ -52,7 +54,7 @@ func Probe(ctx context.Context, members []cluster.Member, opt redis.Options) []M
 	for i, m := range members {
 		wg.Go(func() {
 			st, err := handlers.Probe(ctx, opt.At(m.Address))
-			out[i] = MemberStatus{m, st, err}
+			out[i] = MemberStatus{m, st, err, time.Now()}
 		})
 	}
 	wg.Wait()
@@ -78,10 +80,20 @@ func New(v cluster.View, answers []MemberStatus) Report {
 	}
 	master := publishedMaster(v.State.Master, answers)
 	eligibility := v.State.Eligibility(Candidates(answers), false)
+	vouched := master == nil && agentVouches(v, answers)
 	for _, a := range answers {
-		r.Members = append(r.Members, newMember(a, r.Holder, v.State, master, eligibility))
+		m := newMember(a, r.Holder, v.State, master, eligibility)
+		m.Source, m.Age = source(a, v, time.Now())
+		if vouched && a.ID == v.State.Master.ID {
+			m.Role, m.Note = "master", m.Note+"; its agent says that it is the master"
+		}
+		r.Members = append(r.Members, m)
 	}
-	r.Code, r.Verdict = verdict(v, r.Members, master)
+	r.Members = append(r.Members, goneMembers(v, answers)...)
+	r.Left = slices.DeleteFunc(slices.Clone(v.State.FormerMembers), func(id string) bool {
+		return slices.ContainsFunc(r.Members, func(m Member) bool { return m.ID == id })
+	})
+	r.Code, r.Verdict = verdict(v, r.Members, master, vouched)
 	if v.Pause.Active(time.Now()) {
 		r.Paused = v.Pause.String()
 		r.Verdict = r.Paused + "; " + r.Verdict
@@ -102,9 +114,9 @@ func publishedMaster(m *cluster.Master, answers []MemberStatus) *redis.Status {
 	return nil
 }
 
-// verdict is the code of a report, and one line that says why.
-func verdict(v cluster.View, members []Member, master *redis.Status) (int, string) {
-	if why := noMaster(v, master); why != "" {
+// verdict is the code of a report, and one line that says why. vouched: see agentVouches.
+func verdict(v cluster.View, members []Member, master *redis.Status, vouched bool) (int, string) {
+	if why := noMaster(v, master); why != "" && (!vouched || v.Err != nil) {
 		return NoMaster, "no master: " + why
 	}
 	var problems []string

@@ -35,7 +35,7 @@ func TestLife04_MastersNodeInMaintenance(t *testing.T) {
 	w := watched(t, k)
 	ok(t, k.Clients[m].Client.Agent().EnableNodeMaintenance("new disks"))
 	succeeded(t, k, w, m)
-	const why = `clients cannot find it: the node's check "Node Maintenance Mode" (_node_maintenance) is critical: new disks`
+	const why = `clients cannot find it: the node's check _node_maintenance (Node Maintenance Mode) is critical: new disks`
 	now := movedBecause(t, k, m, why)
 	lab.Eventually(t, patience, func() error { return statusSays(k, now, 1, fmt.Sprintf("m%d: %s", m, why)) })
 	refusal(t, k, fmt.Sprintf("m%d may not lead: clients could not find it", m), "switchover", "-to", fmt.Sprint("m", m))
