@@ -142,6 +142,11 @@ func printStatus(w io.Writer, r status.Report) error {
 	if err := t.write(w); err != nil {
 		return err
 	}
+	for _, warning := range r.Warnings {
+		if _, err := fmt.Fprintln(w, "warning: "+printable(warning)); err != nil {
+			return err
+		}
+	}
 	_, err := fmt.Fprintln(w, printable(r.Verdict))
 	return err
 }

@@ -22,15 +22,14 @@ type controller struct {
 	a         *Agent
 	contender contend.Contender
 
-	lastMaster  handlers.Peer // the master that our Redis follows, as hooks were notified
-	warnedRunID string        // the instance of our Redis that came up as a master
-	waiting     logonce.Once  // what it waits for, as it was logged
-	failing     logonce.Once  // the failure of a step that was logged last
-	readOnly    logonce.Once  // why replica-read-only could not be set
-	settings    logonce.Once  // why the operator's settings could not be restored
-	failures    int           // steps in a row that failed
-	failedTerm  uint64        // in which term
-	handedOff   bool          // the lock was transferred to another member, which may have held our clients back
+	lastMaster handlers.Peer // the master that our Redis follows, as hooks were notified
+	waiting    logonce.Once  // what it waits for, as it was logged
+	failing    logonce.Once  // the failure of a step that was logged last
+	readOnly   logonce.Once  // why replica-read-only could not be set
+	settings   logonce.Once  // why the operator's settings could not be restored
+	failures   int           // steps in a row that failed
+	failedTerm uint64        // in which term
+	handedOff  bool          // the lock was transferred to another member, which may have held our clients back
 
 	background sync.WaitGroup // takeovers that still work on other members, and writes of the history
 }

@@ -77,14 +77,8 @@ func (a *Agent) confirmHolder(ctx context.Context, k known.Snapshot) error {
 // parkAndWait parks our Redis until it may follow a master.
 func (c *controller) parkAndWait(ctx context.Context, k known.Snapshot, why string) error {
 	c.a.setReason(why)
-	st := k.Health.Status
-	if st.Parked() {
+	if k.Health.Status.Parked() {
 		return nil
-	}
-	if cluster.UnelectedMaster(k.Snapshot) && c.warnedRunID != st.RunID {
-		c.warnedRunID = st.RunID
-		c.a.Log.Warn("redis came up as a master; parking it. Start it with `--replicaof 127.0.0.1 1`, so that it takes no writes",
-			"event", "started_as_master", "redis", c.a.local.Addr(), "run_id", st.RunID)
 	}
 	err := c.a.local.Park(ctx)
 	if err != nil && ctx.Err() == nil && c.isNew("park", err) {

@@ -107,15 +107,28 @@ func (g *guardKeeper) tryStep(ctx context.Context, k known.Snapshot) (moved bool
 	if errors.Is(k.View.Err, cluster.ErrNewerVersion) { // the state must not be written
 		step, to = guard.RestoreStep()
 	}
-	switch step {
-	case cluster.GuardPublish:
-		err = g.publish(ctx, k, k.View.State.WithGuard(to))
+	recorded, unrecorded := g.record(k, guard)
+	switch {
+	case step == cluster.GuardPublish:
+		err = g.publish(ctx, k, recorded.WithGuard(to))
 		failpoint.Hit("guard-published")
 		return err == nil, err
-	case cluster.GuardSet:
+	case unrecorded:
+		err = g.publish(ctx, k, recorded)
+		return err == nil, err
+	case step == cluster.GuardSet:
 		return g.set(ctx, k, st, to, guard)
 	}
 	return false, nil
+}
+
+// record returns the state in which the guard to be set is recorded as ours, and whether it has to be written before that. An
+// outage of Consul, or a state that must not be written, does not keep the guard from being set.
+func (g *guardKeeper) record(k known.Snapshot, guard cluster.GuardState) (recorded cluster.State, unrecorded bool) {
+	_, set := guard.Desired()
+	id, own, s := g.t.a.Me.ID, guard.OperatorGuard, k.View.State
+	writable := !k.ConsulDown && !errors.Is(k.View.Err, cluster.ErrNewerVersion)
+	return s.WithGuardRecorded(id, own, set), writable && s.GuardUnrecorded(id, own, set)
 }
 
 // publish writes the state, and with it confirms that the lock is ours.

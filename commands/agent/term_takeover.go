@@ -78,7 +78,8 @@ func (t *leaderTerm) options(ctx context.Context, k known.Snapshot, won *contend
 	me.Term = c.HighestTerm
 	o := takeover.Takeover{Lock: a.Lock, Session: t.session, Log: a.Log,
 		Self: takeover.Self{Me: me, Service: a.masterService(), Redis: a.local.ForTakeover(), Creds: a.Creds,
-			Guard: a.Guard, OperatorGuard: k.Operator.MinReplicas, HandedOff: t.c.handedOff},
+			Guard: a.Guard, OperatorGuard: k.Operator.MinReplicas, HandedOff: t.c.handedOff,
+			OperatorKnown: k.Operator.RunID == k.Health.Status.RunID},
 		Peers: takeover.Peers{KeepMembers: true, Recorded: recordedPeers(k.View, a.Me.ID), ConfirmEligible: c.ConfirmEligible(k),
 			WaitForSlowUntil: won.LeaderlessSince.Add(c.SlowMemberGrace())},
 		Evidence: takeover.Evidence{Detached: c.Detached()},

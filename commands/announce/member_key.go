@@ -34,6 +34,7 @@ func (a *Announcer) KeepMemberKey(ctx context.Context) {
 		k, changed := a.Known.Watch()
 		if own := k.Operator.Discover(k.Snapshot, a.Me.ID); own != k.Operator {
 			a.Known.Update(func(k *known.Snapshot) { k.Operator = own })
+			a.warnUnlessParked(k, own)
 			continue
 		}
 		var again <-chan time.Time
@@ -52,6 +53,21 @@ func (a *Announcer) KeepMemberKey(ctx context.Context) {
 		case <-again:
 		}
 	}
+}
+
+// warnUnlessParked warns once of each run of Redis that came up in another way than parked. A run that our predecessor has warned of
+// is in the member key.
+func (a *Announcer) warnUnlessParked(k known.Snapshot, own cluster.OperatorSettings) {
+	if own.StartedAs == "" || k.View.LiveAgents[a.Me.ID].RunID == own.RunID {
+		return
+	}
+	if own.StartedAs.Master() {
+		a.Log.Warn("redis came up as a master, not parked", "event", "started_as_master", "redis", a.Creds.Addr,
+			"run_id", own.RunID, "why", own.StartedAs.Warning())
+		return
+	}
+	a.Log.Warn("redis came up as a replica, not parked", "event", "started_as_replica", "redis", a.Creds.Addr,
+		"run_id", own.RunID, "why", own.StartedAs.Warning())
 }
 
 // writeMemberKey writes the key, and logs each kind of failure once. A lost session is logged by its keeper.

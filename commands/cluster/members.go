@@ -13,6 +13,7 @@ type MemberKey struct {
 	RunID         string      `json:"run_id"`
 	Address       string      `json:"address"` // host:port
 	OperatorGuard MinReplicas `json:"own"`     // the operator's own setting, as this run of Redis had it before resec changed it
+	StartedAs     StartRole   `json:"started_as,omitempty"`
 }
 
 // Member is the address of a member and the state of its health check.

@@ -16,6 +16,15 @@ type Observation struct {
 
 	Health redis.Health // of our Redis
 	Probed bool         // Health is the answer of a probe
+	First  redis.Status // the first one of the run that Health is of
+}
+
+// TakeHealth takes the answer of a probe of our Redis.
+func (s *Observation) TakeHealth(h redis.Health) {
+	s.Health, s.Probed = h, true
+	if h.Status.RunID != s.First.RunID {
+		s.First = h.Status
+	}
 }
 
 // Take replaces the view, and evaluates its pause at now.

@@ -146,7 +146,7 @@ func (o *Observer) watchRedis(ctx context.Context) {
 			o.logHealth(h)
 			logged, first = kind, false
 		}
-		o.Update(func(s *Snapshot) { s.Health, s.Probed = h, true })
+		o.Update(func(s *Snapshot) { s.TakeHealth(h) })
 	})
 }
 

@@ -30,6 +30,8 @@ type Report struct {
 	Term    uint64   `json:"term"`
 	Paused  string   `json:"paused,omitempty"` // until when, and why
 	Members []Member `json:"members"`
+
+	Warnings []string `json:"warnings,omitempty"` // what does no harm now and will
 }
 
 // MemberStatus is a member with the answer of its Redis.
@@ -79,6 +81,9 @@ func New(v cluster.View, answers []MemberStatus) Report {
 	eligibility := v.State.Eligibility(Candidates(answers), false)
 	for _, a := range answers {
 		r.Members = append(r.Members, newMember(a, r.Holder, v.State, master, eligibility))
+		if key := v.LiveAgents[a.ID]; key.StartedAs != "" && a.Err == nil && key.RunID == a.Status.RunID {
+			r.Warnings = append(r.Warnings, a.ID+": "+key.StartedAs.Warning())
+		}
 	}
 	r.Code, r.Verdict = verdict(v, r.Members, master)
 	if v.Pause.Active(time.Now()) {

@@ -3,6 +3,7 @@ package status
 import (
 	"errors"
 	"math"
+	"slices"
 	"testing"
 
 	"resec/commands/cluster"
@@ -111,5 +112,18 @@ func TestNew_Verdict(t *testing.T) {
 				t.Errorf("got %d %q\nwant %d %q", r.Code, r.Verdict, tt.code, tt.verdict)
 			}
 		})
+	}
+}
+
+// A member that was not started parked is healthy, and warned of for as long as that run lasts.
+func TestNew_Warnings(t *testing.T) {
+	v := view(func(v *cluster.View) {
+		v.LiveAgents = map[string]cluster.MemberKey{"a": {RunID: "run-a", StartedAs: "master"}, "b": {RunID: "run-b"},
+			"c": {RunID: "earlier", StartedAs: "master"}, "d": {RunID: "run-d", StartedAs: "replica of a:6379"}}
+	})
+	r := New(v, []MemberStatus{master(), replica("b"), replica("c"), replica("d")})
+	want := []string{"a: " + cluster.StartRole("master").Warning(), "d: " + cluster.StartRole("replica of a:6379").Warning()}
+	if r.Code != Healthy || !slices.Equal(r.Warnings, want) {
+		t.Errorf("got %d %q", r.Code, r.Warnings)
 	}
 }

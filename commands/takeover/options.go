@@ -36,6 +36,7 @@ type Self struct {
 
 	Guard             cluster.GuardPolicy
 	OperatorGuard     cluster.MinReplicas // what the operator has configured on our Redis
+	OperatorKnown     bool                // OperatorGuard is that of the present run
 	UncountedReplicas int                 // replicas of our Redis that are not members: a challenger does not count them
 	HandedOff         bool                // we transferred the lock to a successor that gave up and may have left a CLIENT PAUSE
 }

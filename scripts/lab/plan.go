@@ -28,6 +28,7 @@ type Plan struct {
 	TLS *Authority
 
 	StartParked bool // Redis is started parked
+	ConfigFile  bool // StartParked is in a configuration file of each Redis, which CONFIG REWRITE changes
 	Persist     Persist
 	RedisArgs   []string // of redis-server
 	Env         []string // of every resec process
@@ -45,7 +46,7 @@ const (
 
 // args are those of redis-server for a member.
 func (p Plan) args(m Member) (args []string) {
-	if p.StartParked {
+	if p.StartParked && !p.ConfigFile {
 		args = append(args, "--replicaof", Sink)
 	}
 	switch p.Persist {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -61,8 +62,13 @@ func (l *Lab) startRedis(on *NetHost, tls *tls.Config, name, addr string, args [
 	if err := os.MkdirAll(r.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	all := append([]string{bin, "--bind", host, "--port", port, "--dir", r.Dir, "--save", "", "--appendonly", "no",
-		"--protected-mode", "no", "--repl-diskless-sync-delay", "0", "--daemonize", "no"}, args...)
+	all := []string{bin}
+	if len(args) > 0 && !strings.HasPrefix(args[0], "--") { // a configuration file comes first
+		all, args = append(all, args[0]), args[1:]
+	}
+	all = append(all, "--bind", host, "--port", port, "--dir", r.Dir, "--save", "", "--appendonly", "no",
+		"--protected-mode", "no", "--repl-diskless-sync-delay", "0", "--daemonize", "no")
+	all = append(all, args...)
 	if r.Process, err = l.Start(name, nil, on.In(all...)...); err != nil {
 		return nil, err
 	}
