@@ -109,7 +109,7 @@ func electCode(err error, o electOptions) error {
 	case errors.Is(err, takeover.ErrLost):
 		return coded(exitLost, err)
 	case errors.Is(err, cluster.ErrConflict), errors.Is(err, cluster.ErrOtherCluster), errors.Is(err, cluster.ErrNewerVersion),
-		errors.Is(err, redis.ErrTooOld):
+		redis.Unsupported(err):
 		return coded(exitUsage, err)
 	case errors.Is(err, handlers.ErrExit) && o.child && !o.childCode:
 		return nil

@@ -69,7 +69,7 @@ const finalCallRetry = 100 * time.Millisecond
 
 // Run works until the context ends, then hands mastership over, releases the lock, deregisters and destroys the session.
 // It returns an error if the agent is misconfigured (the lock key or the service name is another cluster's), or if Redis is
-// too old.
+// not one that it can manage.
 func (a *Agent) Run(ctx context.Context) error {
 	a.known, a.verifySession = observable.New[known.Snapshot](), make(chan struct{}, 1)
 	a.announcer = a.newAnnouncer()

@@ -43,11 +43,12 @@ func newController(a *Agent) *controller {
 
 func (a *Agent) masterService() string { return a.Registrar.Naming.Name(catalog.Master) }
 
-// run works until the context ends (nil), or until it finds that the agent is misconfigured, or Redis too old.
+// run works until the context ends (nil), or until it finds that the agent is misconfigured, or that it
+// cannot manage this Redis.
 func (c *controller) run(ctx context.Context) error {
 	for {
 		k, changed := c.a.known.Watch()
-		if errors.Is(k.Health.Err, redis.ErrTooOld) {
+		if redis.Unsupported(k.Health.Err) {
 			return k.Health.Err
 		}
 		todo, why := cluster.Decide(k.Snapshot, c.a.Me.ID, c.a.masterService())

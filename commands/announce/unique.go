@@ -21,7 +21,8 @@ const openRetry = 500 * time.Millisecond
 
 // OpenUnique waits until our Redis answers and no other process is this member, and returns our Redis opened. A second agent
 // would take the first one's lock for its own, and release it when it stops. Under Nomad a new allocation has the old one's
-// name, and may start before that one ends. OpenUnique returns the context's error if that ends, and redis.ErrTooOld.
+// name, and may start before that one ends. OpenUnique returns the context's error if that ends, redis.ErrTooOld,
+// and redis.ErrClusterMode.
 func (a *Announcer) OpenUnique(ctx context.Context) (*redis.Server, error) {
 	for logged, clients := (logonce.Once{}), (logonce.Once{}); ; {
 		why := a.duplicateMember(ctx)
@@ -91,7 +92,7 @@ func (a *Announcer) connect(ctx context.Context, clients *logonce.Once) (s *redi
 // checkOwnRedis says why this agent must not manage the server. clients is what was logged of a list of clients that failed.
 func (a *Announcer) checkOwnRedis(ctx context.Context, s *redis.Server, clients *logonce.Once) (why string, err error) {
 	own, err := s.Status(ctx)
-	if errors.Is(err, redis.ErrTooOld) {
+	if redis.Unsupported(err) {
 		return "", err
 	}
 	if err != nil {

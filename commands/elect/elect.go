@@ -64,7 +64,7 @@ type snapshot struct {
 // Run contends for the lock, and holds it until it is lost or the context ends. Then it fences Redis, releases the lock and
 // removes what it registered. It returns nil if the context ended, and takeover.ErrLost if the lock is lost. It returns
 // cluster.ErrConflict or cluster.ErrOtherCluster if the key is not this cluster's. It also returns ErrTimeout, redis.ErrTooOld,
-// and any error of promoting and fencing.
+// redis.ErrClusterMode, and any error of promoting and fencing.
 func (e *Election) Run(ctx context.Context) error {
 	e.known = observable.New[snapshot]()
 	e.observer = e.newObserver()

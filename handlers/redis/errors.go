@@ -18,6 +18,12 @@ var ErrLoading = errors.New("redis is loading its data set")
 // ErrTooOld is returned for a server without CLIENT PAUSE WRITE.
 var ErrTooOld = errors.New("redis 6.2 or newer is needed")
 
+// ErrClusterMode is returned for a server that refuses REPLICAOF, and that Redis Cluster makes a master or a replica.
+var ErrClusterMode = errors.New("redis is in cluster mode, which elects its own masters: resec needs cluster-enabled no")
+
+// Unsupported reports whether err is ErrTooOld or ErrClusterMode: no retry helps before the server is started otherwise.
+func Unsupported(err error) bool { return errors.Is(err, ErrTooOld) || errors.Is(err, ErrClusterMode) }
+
 // errBadInfo is returned for a reply to INFO that lacks what every Redis says.
 var errBadInfo = errors.New("its answer cannot be understood")
 
@@ -29,7 +35,7 @@ func Replied(err error) bool {
 	if err == nil || replyText(err) != "" || tlsRejected(err) {
 		return true
 	}
-	return errors.Is(err, ErrLoading) || errors.Is(err, ErrTooOld) || errors.Is(err, errBadInfo)
+	return errors.Is(err, ErrLoading) || Unsupported(err) || errors.Is(err, errBadInfo)
 }
 
 // replyText is the text of an error reply; it is empty for an error of any other kind.
