@@ -106,7 +106,8 @@ func CleanUpFormerMaster(ctx context.Context, s *redis.Server) error {
 }
 
 // MayFollow returns ErrRefused if own must not follow master. An empty master is followed by a server with data only if its
-// history contains ours: then a command emptied it, not a restart.
+// history contains ours: then a command emptied it, not a restart. A master whose full sync own cannot read, because its version
+// is too new, is followed only while own needs no full sync: it would delete its data, fail, and try again at once.
 func MayFollow(own, master redis.Status, force bool) error {
 	if !master.Master {
 		return fmt.Errorf("%w: it is a replica of %s", ErrRefused, master.MasterAddr)
@@ -114,6 +115,10 @@ func MayFollow(own, master redis.Status, force bool) error {
 	deletes := master.Keys == 0 && own.Keys > 0
 	if deletes && !force && !own.Position.IsAncestorOf(master.Position) {
 		return fmt.Errorf("%w: it is empty, and would wipe %d keys here", ErrRefused, own.Keys)
+	}
+	if redis.CannotLoad(own.Version, master.Version) && !force && !own.CanResync(master) {
+		return fmt.Errorf("%w: redis %s cannot read a full sync of redis %s, and would delete its data first; upgrade it",
+			ErrRefused, own.Version, master.Version)
 	}
 	return nil
 }

@@ -30,6 +30,7 @@ type Report struct {
 	Lacks     string        // why our Redis, in its present instance, is not recorded as in sync; empty: it is
 	Lease     time.Duration // that is left
 	Redis     redis.Status  // ours
+	Differs   string        // why our Redis, a replica, has other data than its master's; empty: it has not, as far as is known
 	Behind    *int64        // bytes that the master has and our Redis has not; nil: unknown, or not asked for
 }
 
@@ -85,6 +86,9 @@ func report(k known.Snapshot, id string, own redis.Status, err error, master *re
 		r.Why = "redis is unusable: " + redis.Summary(err)
 	} else if own.Loading {
 		r.Why = "redis is unusable: " + redis.ErrLoading.Error()
+	}
+	if !own.Master {
+		r.Differs = cluster.StreamErrorsReason(k.StreamErrors.Count)
 	}
 	m := s.Master
 	if m == nil {

@@ -23,7 +23,7 @@ const rewriteAfter = time.Second
 func (a *Announcer) KeepMemberKey(ctx context.Context) {
 	var written cluster.MemberKey
 	var at time.Time
-	var failure logonce.Once
+	var failure, streamErrors logonce.Once
 	ours := false // the key is, or may be, in Consul
 	defer func() {
 		if ours && !a.GuardLeftBehind() { // otherwise the next agent needs what the operator had
@@ -33,12 +33,16 @@ func (a *Announcer) KeepMemberKey(ctx context.Context) {
 	for ctx.Err() == nil {
 		k, changed := a.Known.Watch()
 		if own := k.Operator.Discover(k.Snapshot, a.Me.ID); own != k.Operator {
-			a.Known.Update(func(k *known.Snapshot) { k.Operator = own })
+			a.Known.Update(func(now *known.Snapshot) {
+				now.Operator = own
+				now.AdoptKey(k.View.LiveAgents[a.Me.ID])
+			})
 			a.warnUnlessParked(k, own)
 			continue
 		}
 		var again <-chan time.Time
 		want, shown := cluster.OwnMemberKey(k.Snapshot, a.Me), k.View.LiveAgents[a.Me.ID]
+		a.warnOfStreamErrors(want, &streamErrors)
 		ours = ours || want.Session != "" && shown.Session == want.Session // our predecessor's, whose session we have adopted
 		if want.Session != "" && k.Fresh && shown != want {
 			if want != written || time.Since(at) >= rewriteAfter {
@@ -68,6 +72,20 @@ func (a *Announcer) warnUnlessParked(k known.Snapshot, own cluster.OperatorSetti
 	}
 	a.Log.Warn("redis came up as a replica, not parked", "event", "started_as_replica", "redis", a.Creds.Addr,
 		"run_id", own.RunID, "why", own.StartedAs.Warning())
+}
+
+// warnOfStreamErrors warns once of a replica that begins to answer its master's stream with errors.
+func (a *Announcer) warnOfStreamErrors(key cluster.MemberKey, logged *logonce.Once) {
+	if key.StreamErrors.Count == 0 {
+		if key.RunID != "" {
+			logged.Reset()
+		}
+		return
+	}
+	if logged.Changed(key.RunID) {
+		a.Log.Warn("redis answers its master's stream with errors; it is not elected, and does not count for the guard",
+			"event", "stream_errors", "redis", a.Creds.Addr, "why", cluster.StreamErrorsReason(key.StreamErrors.Count))
+	}
 }
 
 // writeMemberKey writes the key, and logs each kind of failure once. A lost session is logged by its keeper.

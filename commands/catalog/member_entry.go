@@ -80,6 +80,8 @@ func replicaEntry(k cluster.Snapshot, id string) Entry {
 		e.Output = "syncing from " + st.MasterAddr
 	case !st.LinkUp:
 		e.Output = "the link to " + st.MasterAddr + " is down"
+	case k.StreamErrors.Count > 0:
+		e.Output = cluster.StreamErrorsReason(k.StreamErrors.Count)
 	default:
 		e.Status, e.Output = api.HealthPassing, "replica of "+st.MasterAddr
 	}

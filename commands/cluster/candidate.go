@@ -8,6 +8,7 @@ type Candidate struct {
 	AgentAlive bool // its agent is alive, as far as Consul knows
 	InCatalog  bool // the catalogue lists it
 	redis.Status
+	StreamErrors int64 // of its Redis: see View.StreamErrors
 }
 
 // Incumbent reports whether the candidate is the published master and accepts writes. If no master is published, because
@@ -39,6 +40,7 @@ func (c Candidate) UnusableReason() string {
 //
 //   - An unusable candidate may never lead. The incumbent may, if it is usable.
 //   - Data that were never this cluster's never lead: the members would lose theirs when they follow.
+//   - Data that are not the master's, although the offset is, lead only if any member may.
 //   - Otherwise the eligibility decides. It allows any member, or the members that are in sync in their recorded run. After a
 //     cold start it allows the last master and its replicas that have data.
 func (c Candidate) IneligibleReason(s State, e Eligibility) string {
@@ -54,10 +56,13 @@ func (c Candidate) IneligibleReason(s State, e Eligibility) string {
 		}
 		return s.NotRecordedReason(c.ID, c.RunID)
 	}
-	switch e {
-	case AnyMember:
+	if e == AnyMember {
 		return ""
-	case ColdStart:
+	}
+	if why := StreamErrorsReason(c.StreamErrors); why != "" {
+		return why + "; `resec failover -to ID -force` overrides"
+	}
+	if e == ColdStart {
 		return s.coldStartReason(c.ID, c.Status)
 	}
 	return s.NotRecordedReason(c.ID, c.RunID)

@@ -3,6 +3,7 @@ package cluster
 // decideFollow decides while another agent holds the lock. The first rule that applies decides:
 //
 //   - Only a lock holder that has published itself is followed: until then the master before it may still be published.
+//   - A Redis that could not read a full sync of the master is parked, unless an operator forces it.
 //   - A Redis that already follows the master unfenced is left alone.
 //   - An operator's force makes any Redis follow.
 //   - Unrelated data are parked.
@@ -17,6 +18,9 @@ func decideFollow(k Snapshot, id string) (Action, string) {
 			return Park, unelectedReason
 		}
 		return Wait, "the lock holder has not published itself as master yet"
+	}
+	if refused := k.FullSync.RefusedReason(st, *m); refused != "" && !k.View.State.ForcedToFollow(id) {
+		return Park, refused
 	}
 	if st.MasterAddr == m.Address && !st.Fenced() {
 		return Wait, "following " + m.ID

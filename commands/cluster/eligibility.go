@@ -17,7 +17,7 @@ const (
 // long enough.
 //
 //   - A member that loads its data, or that is in sync in its recorded run, restricts the election to recorded runs. What the
-//     first one holds will be known soon.
+//     first one holds will be known soon. One that answered its master's stream with errors is not in sync.
 //   - If all members answer (or none is recorded), any member may lead.
 //   - If some do not answer, quiet holds and no answering member is in its recorded run, it is a cold start.
 func (s State) Eligibility(answers []Candidate, quiet bool) Eligibility {
@@ -28,7 +28,7 @@ func (s State) Eligibility(answers []Candidate, quiet bool) Eligibility {
 			continue
 		}
 		sameRun := r.RunID == c.RunID
-		if c.Loading || sameRun && !r.CatchingUp {
+		if c.Loading || sameRun && !r.CatchingUp && c.StreamErrors == 0 {
 			return RecordedOnly
 		}
 		answered++

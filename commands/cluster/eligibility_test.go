@@ -11,6 +11,7 @@ func TestState_Eligibility(t *testing.T) {
 	recorded := func(id string) Candidate { return Candidate{ID: id, Status: redis.Status{RunID: "run-" + id}} }
 	restarted := func(id string) Candidate { return Candidate{ID: id, Status: redis.Status{RunID: "run-new"}} }
 	loading := func(c Candidate) Candidate { c.Loading = true; return c }
+	withErrors := func(c Candidate) Candidate { c.StreamErrors = 1; return c }
 	for _, tt := range []struct {
 		name    string
 		s       State
@@ -34,6 +35,8 @@ func TestState_Eligibility(t *testing.T) {
 			RecordedOnly},
 		{"an unrecorded member does not count", twoMembers(), []Candidate{restarted("a"), restarted("x")}, false, RecordedOnly},
 		{"and prevents nothing", twoMembers(), []Candidate{restarted("a"), restarted("b"), recorded("x")}, false, AnyMember},
+		{"one that answered the stream with errors does not restrict it", threeMembers(),
+			[]Candidate{restarted("a"), withErrors(recorded("b")), restarted("j")}, false, AnyMember},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := tt.s.Eligibility(tt.answers, tt.quiet); got != tt.want {

@@ -14,6 +14,9 @@ type MemberKey struct {
 	Address       string      `json:"address"` // host:port
 	OperatorGuard MinReplicas `json:"own"`     // the operator's own setting, as this run of Redis had it before resec changed it
 	StartedAs     StartRole   `json:"started_as,omitempty"`
+
+	StreamErrors StreamErrors `json:"stream_errors,omitzero"`
+	FailedSync   string       `json:"failed_sync,omitempty"` // run_id of the master whose full sync this run could not read
 }
 
 // Member is the address of a member and the state of its health check.

@@ -28,6 +28,18 @@ func (o OperatorSettings) Discover(k Snapshot, id string) OperatorSettings {
 	return o
 }
 
+// AdoptKey takes what our predecessor persisted of the present run of our Redis.
+func (s *Observation) AdoptKey(key MemberKey) {
+	st := s.Health.Status
+	if key.RunID != st.RunID {
+		return
+	}
+	s.StreamErrors = s.StreamErrors.Adopt(key.StreamErrors, st)
+	if key.FailedSync != "" && s.FullSync.FailedFrom == "" && !st.Streaming() {
+		s.FullSync.FailedFrom, s.FullSync.FailedRun = key.FailedSync, key.RunID
+	}
+}
+
 // hasSeen reports whether an agent of that member has managed that run of its Redis before, as far as the state shows.
 func (s State) hasSeen(id, runID string) bool {
 	return s.Members[id].RunID == runID || s.isMaster(id) && s.Master.RunID == runID
@@ -79,6 +91,11 @@ func OwnMemberKey(k Snapshot, me Master) MemberKey {
 	if k.SessionID == "" || runID == "" || k.Operator.RunID != runID {
 		return MemberKey{}
 	}
-	return MemberKey{Session: k.SessionID, RunID: runID, Address: me.Address, OperatorGuard: k.Operator.MinReplicas,
-		StartedAs: k.Operator.StartedAs}
+	key := MemberKey{Session: k.SessionID, RunID: runID, Address: me.Address, OperatorGuard: k.Operator.MinReplicas,
+		StartedAs: k.Operator.StartedAs, StreamErrors: k.StreamErrors}
+	key.StreamErrors.Count = min(1, k.StreamErrors.Count) // not written again with each of them
+	if k.FullSync.FailedRun == runID {
+		key.FailedSync = k.FullSync.FailedFrom
+	}
+	return key
 }

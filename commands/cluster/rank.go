@@ -10,12 +10,13 @@ import (
 // Rank returns the candidates that may lead, the best first:
 //
 //  1. the incumbent;
-//  2. data before no data;
+//  2. data before no data, then data without stream errors;
 //  3. the newest history; an unknown one comes last;
 //  4. the history that holds the published master's data;
 //  5. the history in which a candidate has the most keys, then the lower replication ID;
 //  6. within one history the highest offset;
-//  7. the published master, the lower priority, the lower id.
+//  7. the older version: a newer one may be unable to send its data to the older ones;
+//  8. the published master, the lower priority, the lower id.
 //
 // Offsets compare only within one history. Rules 4 and 5 order histories of which nothing is known: a Redis with an AOF begins
 // a new replication ID with each restart.
@@ -33,11 +34,13 @@ func Rank(candidates []Candidate, s State, e Eligibility) []Candidate {
 		return cmp.Or(
 			trueFirst(a.Incumbent(s), b.Incumbent(s)),
 			trueFirst(a.hasData, b.hasData),
+			trueFirst(a.StreamErrors == 0, b.StreamErrors == 0),
 			cmp.Compare(b.age, a.age),
 			trueFirst(mastersHistory[a.replID], mastersHistory[b.replID]),
 			cmp.Compare(mostKeys[b.replID], mostKeys[a.replID]),
 			cmp.Compare(a.replID, b.replID),
 			cmp.Compare(b.offset, a.offset),
+			redis.CompareVersions(a.Version, b.Version),
 			trueFirst(s.isMaster(a.ID), s.isMaster(b.ID)),
 			cmp.Compare(a.Priority, b.Priority),
 			cmp.Compare(a.ID, b.ID),

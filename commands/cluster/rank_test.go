@@ -21,6 +21,8 @@ func replica(id string, change ...func(*Candidate)) Candidate {
 	return c
 }
 
+func version(v string) func(*Candidate) { return func(c *Candidate) { c.Version = v } }
+
 func keys(n int64) func(*Candidate) { return func(c *Candidate) { c.Keys = n } }
 func master(c *Candidate)           { c.Master, c.LinkUp = true, false }
 func fenced(c *Candidate)           { c.MinReplicas = math.MaxInt32 }
@@ -72,6 +74,14 @@ func TestRank(t *testing.T) {
 		want  []string
 	}{
 		{"no candidate", ledBy("a"), nil, nil},
+		{"the older version of the same data", ledBy("x"), []Candidate{replica("a", version("8.0.2")), replica("b", version("7.0.15"))},
+			[]string{"b", "a"}},
+		{"unless the newer one has more", ledBy("x"),
+			[]Candidate{replica("a", version("8.0.2"), offset(101)), replica("b", version("7.0.15"))}, []string{"a", "b"}},
+		{"patch numbers do not count", ledBy("x"), []Candidate{replica("a", version("7.0.15")), replica("b", version("7.0.2"))},
+			[]string{"a", "b"}},
+		{"data without stream errors come first", allRestarted("a"),
+			[]Candidate{replica("b", offset(999), func(c *Candidate) { c.StreamErrors = 1 }), replica("c")}, []string{"c", "b"}},
 		{"a replication ID that was not published is no newer than what it continues",
 			allRestarted("a").AliasHistory(redis.Position{ReplID: "x", ReplID2: "l2"}),
 			[]Candidate{replica("a", history("x"), continues("l2"), offset(90)), replica("b", history("y"), continues("l2"), offset(100))},

@@ -9,7 +9,8 @@ import (
 )
 
 // CountReplicas returns how many recorded members keep up with our Redis, and how many other replicas do. The guard needs both:
-// Redis counts every replica, a challenger counts members only.
+// Redis counts every replica, a challenger counts members only. A member that answered our stream with errors counts as one of the
+// others: it may not lead.
 //
 // A replica belongs to the member that announces its address. If a member has no such replica, because of a NAT between them,
 // follows reports whether the member's own Redis says that it follows ours.
@@ -20,6 +21,12 @@ func CountReplicas(st redis.Status, v View, me string, follows func(id string) b
 			continue
 		}
 		link, linked := links[id]
+		if v.LiveAgents[id].StreamErrors.Count > 0 {
+			if linked && keepsUp(link, policy) {
+				unknown++
+			}
+			continue
+		}
 		if linked && keepsUp(link, policy) {
 			members++
 		} else if !linked && unknown > 0 && follows(id) {

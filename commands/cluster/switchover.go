@@ -3,6 +3,8 @@ package cluster
 import (
 	"fmt"
 	"slices"
+
+	"resec/handlers/redis"
 )
 
 // MaxSwitchoverLag is how many bytes the next master may be behind at a switchover: writes are held back until it has them,
@@ -75,6 +77,11 @@ func decideTarget(r Request, own Candidate, candidates []Candidate, k Snapshot, 
 	}
 	if r.DryRun {
 		r = r.answered("%s would lead: it replicates from the master and is %d bytes behind", r.To, behind)
+		for _, c := range candidates {
+			if why := c.cannotLoadReason(next); why != "" {
+				r.Answer += "; " + why
+			}
+		}
 	}
 	r.Accepted = true
 	return r
@@ -83,14 +90,30 @@ func decideTarget(r Request, own Candidate, candidates []Candidate, k Snapshot, 
 // streamsFrom reports whether a candidate receives the stream of a master.
 func (c Candidate) streamsFrom(m Master) bool { return c.Streaming() && c.MasterAddr == m.Address }
 
+// cannotLoadReason says what becomes of a member under a master whose full sync it cannot read; empty if it can.
+func (c Candidate) cannotLoadReason(next Candidate) string {
+	if c.ID == next.ID || !redis.CannotLoad(c.Version, next.Version) {
+		return ""
+	}
+	return fmt.Sprintf("%s (redis %s) cannot read a full sync of %s (redis %s): once it needs one, as after a restart, it is parked "+
+		"until it is upgraded", c.ID, c.Version, next.ID, next.Version)
+}
+
 // Successor returns the id of the best member to transfer the lock to: eligible, with a live agent, streaming from our Redis and
-// not tried before. Empty: there is none.
+// not tried before. Of those that are hardly behind it is one of the oldest version: what they lack they receive from our Redis before
+// they lead. Empty: there is none.
 func Successor(candidates []Candidate, k Snapshot, me Master, tried map[string]bool) string {
+	own, _ := find(candidates, me.ID)
+	var best Candidate
 	for _, c := range Rank(candidates, k.View.State, RecordedOnly) {
 		available := c.ID != me.ID && !tried[c.ID] && k.View.LiveAgents[c.ID].Session != ""
-		if available && c.streamsFrom(me) {
-			return c.ID
+		if !available || !c.streamsFrom(me) {
+			continue
+		}
+		behind := own.Position.Offset - c.Position.Offset
+		if best.ID == "" || behind <= MaxSwitchoverLag && redis.CompareVersions(c.Version, best.Version) < 0 {
+			best = c
 		}
 	}
-	return ""
+	return best.ID
 }

@@ -41,6 +41,9 @@ func TestSuccessor(t *testing.T) {
 		{"not one that was tried before", []Candidate{promoted, c("tried", 9), c("a", 7)}, "a"},
 		{"not one that is catching up", []Candidate{promoted, c("j", 9)}, ""},
 		{"not one with priority 0", []Candidate{promoted, c("a", 9, neverPromoted), c("b", 7)}, "b"},
+		{"the older version, which receives what it lacks", []Candidate{promoted, c("a", 9, version("8.0.2")), c("b", 7, version("7.0.15"))},
+			"b"},
+		{"not one with stream errors", []Candidate{promoted, c("a", 9, func(c *Candidate) { c.StreamErrors = 1 }), c("b", 7)}, "b"},
 		{"not a parked one", []Candidate{promoted, c("a", 9, parkedRedis)}, ""},
 		{"not a replica of another master", []Candidate{promoted, c("a", 9, otherMaster)}, ""},
 		{"not another run than the recorded one", []Candidate{promoted, c("a", 9, func(c *Candidate) { c.RunID = "new" })}, ""},
@@ -106,6 +109,11 @@ func TestDecideSwitchover(t *testing.T) {
 			"the agent of dead is down"},
 		{"a dry run", Request{To: "b", DryRun: true}, []Candidate{master, at("b", 990)}, nil, "b",
 			"b would lead: it replicates from the master and is 10 bytes behind"},
+		{"a dry run towards a newer version", Request{To: "b", DryRun: true},
+			[]Candidate{at("me", 1000, func(s *redis.Status) { s.Master, s.MasterAddr, s.LinkUp, s.Version = true, "", false, "7.0.15" }),
+				at("b", 990, func(s *redis.Status) { s.Version = "8.0.2" }), at("a", 990, func(s *redis.Status) { s.Version = "8.2.0" })}, nil, "b",
+			"b would lead: it replicates from the master and is 10 bytes behind; me (redis 7.0.15) cannot read a full sync of b " +
+				"(redis 8.0.2): once it needs one, as after a restart, it is parked until it is upgraded"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			now := k

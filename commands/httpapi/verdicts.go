@@ -73,6 +73,8 @@ func streaming(r agent.Report) verdict {
 		return unavailable("redis is syncing from %s", r.Redis.MasterAddr)
 	case !r.Redis.LinkUp:
 		return unavailable("the link to %s is down", r.Redis.MasterAddr)
+	case r.Differs != "":
+		return unavailable("%s", r.Differs)
 	case r.Behind == nil:
 		return verdict{true, "replica of " + r.Master}
 	}

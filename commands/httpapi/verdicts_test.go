@@ -60,6 +60,8 @@ func TestVerdicts(t *testing.T) {
 			"redis is syncing from 10.0.0.1:6379", is, "same"},
 		{"a replica whose link is down", linked(func(r *r) { r.Redis.LinkUp = false }),
 			"the link to 10.0.0.1:6379 is down", is, "same"},
+		{"a replica whose data are not the master's", linked(func(r *r) { r.Differs = "it answered with errors" }),
+			"it answered with errors", is, "same"},
 		{"a replica that has not caught up", linked(func(r *r) { r.Lacks = "it has not caught up" }),
 			"redis is not recorded as in sync with the master: it has not caught up", is, "200"},
 		{"a replica whose master does not answer", linked(func(r *r) { r.Behind = nil }), "the master a does not answer", is, "200"},

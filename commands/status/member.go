@@ -82,6 +82,8 @@ func problem(a MemberStatus, link string, s cluster.State) string {
 		return "refuses writes: fewer replicas than its guard needs"
 	case st.Master && (s.Master == nil || st.RunID != s.Master.RunID):
 		return "a master, but not the published one"
+	case a.StreamErrors > 0:
+		return cluster.StreamErrorsReason(a.StreamErrors)
 	case a.Check == cluster.NotInCatalog:
 		return "not in the catalogue"
 	case a.Check != handlers.CheckPassing:

@@ -32,6 +32,8 @@ func TestNew_Members(t *testing.T) {
 		{"it is syncing", replica("b", syncing), row(func(m *Member) { m.Link, m.Note = "syncing", "replicates from a:6379" })},
 		{"a parked one has the note of its check", replica("b", parked, check("warning", " parked; waits for a master\n")),
 			row(func(m *Member) { m.Link, m.Check, m.Note = "parked", "warning", "parked; waits for a master" })},
+		{"its data are not the master's", replica("b", func(a *MemberStatus) { a.StreamErrors = 2 }),
+			row(func(m *Member) { m.Note = cluster.StreamErrorsReason(2) })},
 		{"a fenced replica", replica("b", fenced), row(func(m *Member) { m.Guard = "fence" })},
 		{"an unreachable one has an unknown role", replica("b", unreachable),
 			Member{ID: "b", Address: "b:6379", Role: "unknown", Term: 4, Check: "passing", Note: "no answer"}},

@@ -39,21 +39,24 @@ type MemberStatus struct {
 	cluster.Member
 	Status redis.Status
 	Err    error // its Redis did not answer, or denied access
+
+	StreamErrors int64 // of its Redis: see cluster.View.StreamErrors
 }
 
 // Candidate is the member as the election ranks it.
 func (m MemberStatus) Candidate() cluster.Candidate {
-	return cluster.Candidate{ID: m.ID, AgentAlive: m.AgentAlive(), InCatalog: m.InCatalog(), Status: m.Status}
+	return cluster.Candidate{ID: m.ID, AgentAlive: m.AgentAlive(), InCatalog: m.InCatalog(), Status: m.Status,
+		StreamErrors: m.StreamErrors}
 }
 
-// Probe asks the Redis of every member, all at once, and returns the answers sorted by id.
-func Probe(ctx context.Context, members []cluster.Member, opt redis.Options) []MemberStatus {
+// Probe asks the Redis of every member of a view, all at once, and returns the answers sorted by id.
+func Probe(ctx context.Context, v cluster.View, members []cluster.Member, opt redis.Options) []MemberStatus {
 	out := make([]MemberStatus, len(members))
 	var wg sync.WaitGroup
 	for i, m := range members {
 		wg.Go(func() {
 			st, err := handlers.Probe(ctx, opt.At(m.Address))
-			out[i] = MemberStatus{m, st, err}
+			out[i] = MemberStatus{Member: m, Status: st, Err: err, StreamErrors: v.StreamErrors(m.ID, st)}
 		})
 	}
 	wg.Wait()

@@ -87,7 +87,7 @@ func (s *Surveyor) Survey(ctx context.Context, k cluster.Snapshot) (out Result, 
 	case withoutCatalog && own.Err == nil && own.Status.RunID != k.Health.Status.RunID: // then the catalogue is needed
 		return Result{}, errors.New("our redis was restarted during the survey")
 	}
-	out.addOwn(own)
+	out.addOwn(k.View, own)
 	for _, m := range members {
 		is := *probes[cluster.Member{ID: m.ID, Address: m.Address}]
 		is.Member = m
@@ -100,10 +100,11 @@ func (s *Surveyor) Survey(ctx context.Context, k cluster.Snapshot) (out Result, 
 }
 
 // addOwn takes the answer of our own Redis. If it does not answer, its watch will say so.
-func (s *Result) addOwn(is Answer) {
+func (s *Result) addOwn(v cluster.View, is Answer) {
 	s.Answers = append(s.Answers, is)
 	if is.Err == nil {
-		own := cluster.Candidate{ID: is.Member.ID, AgentAlive: true, InCatalog: true, Status: is.Status}
+		own := cluster.Candidate{ID: is.Member.ID, AgentAlive: true, InCatalog: true, Status: is.Status,
+			StreamErrors: v.StreamErrors(is.Member.ID, is.Status)}
 		s.Candidates = append(s.Candidates, own)
 	}
 }
@@ -113,7 +114,8 @@ func (s *Result) add(v cluster.View, is Answer) {
 	m := is.Member
 	s.Answers = append(s.Answers, is)
 	if is.Err == nil {
-		c := cluster.Candidate{ID: m.ID, AgentAlive: m.AgentAlive(), InCatalog: m.InCatalog(), Status: is.Status}
+		c := cluster.Candidate{ID: m.ID, AgentAlive: m.AgentAlive(), InCatalog: m.InCatalog(), Status: is.Status,
+			StreamErrors: v.StreamErrors(m.ID, is.Status)}
 		s.Candidates = append(s.Candidates, c)
 		return
 	}

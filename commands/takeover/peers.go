@@ -18,6 +18,7 @@ type parkedPeer struct {
 	status        redis.Status // once parked
 	err           error        // it is not parked
 	parkedJustNow bool         // the last call of parkPeer found it not parked
+	streamErrors  bool         // it answered its master's stream with errors
 }
 
 func (m *parkedPeer) close() {
@@ -60,6 +61,7 @@ func (p *run) parkPeer(ctx context.Context, v cluster.View, m *parkedPeer) error
 	if !v.IsMembers(m.ID, m.status) {
 		return cluster.ErrOtherInstance
 	}
+	m.streamErrors = v.StreamErrors(m.ID, m.status) > 0
 	if m.status.Parked() {
 		return nil
 	}
@@ -87,15 +89,16 @@ func (p *run) openPeer(ctx context.Context, m *parkedPeer) (err error) {
 }
 
 // freshestPeer returns the parked member that has data which our Redis does not have, and the most of it; nil: none has.
-func (p *run) freshestPeer(s cluster.State, own redis.Status) *parkedPeer {
+func (p *run) freshestPeer(v cluster.View, own redis.Status) *parkedPeer {
 	byID, others := map[string]*parkedPeer{}, []cluster.Candidate(nil)
 	for _, m := range p.parked {
 		if m.err == nil {
 			byID[m.ID] = m
-			others = append(others, cluster.Candidate{ID: m.ID, Status: m.status})
+			others = append(others, cluster.Candidate{ID: m.ID, Status: m.status, StreamErrors: v.StreamErrors(m.ID, m.status)})
 		}
 	}
-	found, fresher := cluster.Freshest(cluster.Candidate{ID: p.Self.Me.ID, Status: own}, others, s, p.eligibility)
+	me := cluster.Candidate{ID: p.Self.Me.ID, Status: own, StreamErrors: v.StreamErrors(p.Self.Me.ID, own)}
+	found, fresher := cluster.Freshest(me, others, v.State, p.eligibility)
 	if !fresher {
 		return nil
 	}
@@ -109,7 +112,7 @@ func (p *run) yieldOrCatchUp(ctx context.Context, v cluster.View) (cluster.View,
 	if err != nil {
 		return v, err
 	}
-	best := p.freshestPeer(v.State, own)
+	best := p.freshestPeer(v, own)
 	if best == nil {
 		return v, nil
 	}

@@ -32,6 +32,7 @@ func parseInfo(f map[string]string) (Status, error) {
 		RunID: f["run_id"], Version: f["redis_version"], Master: f["role"] == "master", Loading: f["loading"] == "1",
 		Position: Position{ReplID: f["master_replid"], Offset: num("master_repl_offset")},
 		Keys:     countKeys(f, "keys="), Dataset: num("used_memory_dataset"), Priority: 100,
+		ErrorReplies: num("unexpected_error_replies"),
 	}
 	if st.RunID == "" || f["role"] == "" {
 		return Status{}, fmt.Errorf("%w: it names no run_id or role", errBadInfo)
@@ -44,6 +45,9 @@ func parseInfo(f map[string]string) (Status, error) {
 	}
 	if id := f["master_replid2"]; strings.Trim(id, "0") != "" {
 		st.Position.ReplID2, st.Position.ReplID2EndOffset = id, num("second_repl_offset")
+	}
+	if f["repl_backlog_active"] == "1" {
+		st.BacklogStart = num("repl_backlog_first_byte_offset")
 	}
 	if !st.Master {
 		st.MasterAddr = net.JoinHostPort(f["master_host"], f["master_port"])
@@ -88,12 +92,6 @@ func countKeys(f map[string]string, name string) int64 {
 
 // supported reports whether a redis_version has CLIENT PAUSE WRITE, which is new in 6.2. Valkey's redis_version is 7.2.4.
 func supported(version string) bool {
-	major, rest, _ := strings.Cut(version, ".")
-	minor, _, _ := strings.Cut(rest, ".")
-	x, err := strconv.Atoi(major)
-	y, _ := strconv.Atoi(minor)
-	if err != nil {
-		return false
-	}
-	return x > 6 || x == 6 && y >= 2
+	major, minor, ok := majorMinor(version)
+	return ok && (major > 6 || major == 6 && minor >= 2)
 }

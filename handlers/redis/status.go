@@ -55,6 +55,11 @@ type Status struct {
 	MinReplicas int       `json:"min_replicas"` // min-replicas-to-write
 	MaxLag      int       `json:"max_lag"`      // min-replicas-max-lag, seconds
 	Refusals    []Refusal `json:"refusals,omitempty"`
+
+	// ErrorReplies is unexpected_error_replies. Of a replica it is how many commands of its master's stream it answered with an
+	// error, in this run: it does not have what they wrote.
+	ErrorReplies int64 `json:"error_replies,omitempty"`
+	BacklogStart int64 `json:"-"` // first offset in the replication backlog; 0: there is none
 }
 
 // Fenced reports whether the server refuses writes because of a fence.
