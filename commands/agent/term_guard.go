@@ -115,8 +115,11 @@ func (g *guardKeeper) tryStep(ctx context.Context, k known.Snapshot) (moved bool
 		return err == nil, err
 	case unrecorded:
 		err = g.publish(ctx, k, recorded)
-		return err == nil, err
-	case step == cluster.GuardSet:
+		if err == nil || step != cluster.GuardSet || errors.Is(err, lock.ErrChanged) {
+			return err == nil, err
+		}
+	}
+	if step == cluster.GuardSet { // also if Consul does not answer
 		return g.set(ctx, k, st, to, guard)
 	}
 	return false, nil
