@@ -16,6 +16,7 @@ import (
 type Member struct {
 	ID        string   // m<i> if not given
 	RedisArgs []string // of redis-server, after the plan's
+	Server    string   // path of another redis-server; empty: that on the PATH
 	Env       []string // of its resec processes
 }
 
@@ -53,7 +54,7 @@ func (k *Cluster) Add(m Member) (i int, err error) {
 		}
 		args = append([]string{file}, args...)
 	}
-	r, err := k.startRedis(on, client, name, net.JoinHostPort(host, "6379"), append(args, secured...))
+	r, err := k.startRedis(on, client, m.Server, name, net.JoinHostPort(host, "6379"), append(args, secured...))
 	if err != nil {
 		return 0, err
 	}

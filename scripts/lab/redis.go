@@ -41,16 +41,23 @@ func (l *Lab) StartRedis(name string, args ...string) (*Redis, error) {
 
 // StartRedisAt starts a server at host:port.
 func (l *Lab) StartRedisAt(name, addr string, args ...string) (*Redis, error) {
-	return l.startRedis(nil, nil, name, addr, args)
+	return l.startRedis(nil, nil, "", name, addr, args)
 }
 
-func (l *Lab) startRedis(on *NetHost, tls *tls.Config, name, addr string, args []string) (*Redis, error) {
-	bin, err := exec.LookPath("redis-server")
-	if err != nil {
-		if _, err := Need("redis"); err != nil {
-			return nil, err
-		}
-		if bin, err = exec.LookPath("redis-server"); err != nil {
+// redisServer is the path of the redis-server that is used unless another is given. It is installed if it is missing.
+func redisServer() (string, error) {
+	if bin, err := exec.LookPath("redis-server"); err == nil {
+		return bin, nil
+	}
+	if _, err := Need("redis"); err != nil {
+		return "", err
+	}
+	return exec.LookPath("redis-server")
+}
+
+func (l *Lab) startRedis(on *NetHost, tls *tls.Config, bin, name, addr string, args []string) (_ *Redis, err error) {
+	if bin == "" {
+		if bin, err = redisServer(); err != nil {
 			return nil, err
 		}
 	}
