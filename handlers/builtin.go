@@ -44,6 +44,16 @@ func Fence(ctx context.Context, s *redis.Server) (Result, error) {
 // changes.
 var ErrRefused = errors.New("refused")
 
+// ErrNotMaster is an ErrRefused: the target is not, or not in that instance, a master now. A takeover may be under way.
+var ErrNotMaster error = notMaster{}
+
+// notMaster has the text of ErrRefused.
+type notMaster struct{}
+
+func (notMaster) Error() string { return ErrRefused.Error() }
+
+func (notMaster) Is(target error) bool { return target == ErrRefused }
+
 // Target is the master to follow.
 type Target struct {
 	Addr  string // host:port
@@ -76,7 +86,7 @@ func Replicate(ctx context.Context, s *redis.Server, to Target, opt redis.Option
 		}
 	}
 	if to.RunID != "" && master.RunID != to.RunID {
-		return Result{}, fmt.Errorf("follow %s: %w: it is another instance than the published one", to.Addr, ErrRefused)
+		return Result{}, fmt.Errorf("follow %s: %w: it is another instance than the published one", to.Addr, ErrNotMaster)
 	}
 	if err := MayFollow(own, master, to.Force); err != nil {
 		return Result{}, fmt.Errorf("follow %s: %w", to.Addr, err)
@@ -110,7 +120,7 @@ func CleanUpFormerMaster(ctx context.Context, s *redis.Server) error {
 // is too new, is followed only while own needs no full sync: it would delete its data, fail, and try again at once.
 func MayFollow(own, master redis.Status, force bool) error {
 	if !master.Master {
-		return fmt.Errorf("%w: it is a replica of %s", ErrRefused, master.MasterAddr)
+		return fmt.Errorf("%w: it is a replica of %s", ErrNotMaster, master.MasterAddr)
 	}
 	deletes := master.Keys == 0 && own.Keys > 0
 	if deletes && !force && !own.Position.IsAncestorOf(master.Position) {

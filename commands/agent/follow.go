@@ -32,11 +32,17 @@ func (c *controller) follow(ctx context.Context, k known.Snapshot) error {
 	if res.Changed {
 		c.a.Log.Info("redis follows the master", "event", "following", "master", m.ID, "addr", m.Address, "term", m.Term)
 	}
-	refused := errors.Is(err, handlers.ErrRefused) && !k.Health.Status.Parked()
+	refused := errors.Is(err, handlers.ErrRefused) && !k.Health.Status.Parked() && !isSource(k.Health.Status, err)
 	if refused || err != nil && !res.Changed && cluster.UnelectedMaster(k.Snapshot) {
 		return errors.Join(err, c.parkAndWait(ctx, k, why))
 	}
 	return err
+}
+
+// isSource reports whether our Redis may be what a takeover makes another member catch up from: a fenced master, while the
+// published one is none. It takes no writes, and stays so until there is a master to follow.
+func isSource(own redis.Status, err error) bool {
+	return own.Master && own.Fenced() && errors.Is(err, handlers.ErrNotMaster)
 }
 
 // followFailure says why Redis does not follow, in a text that stays the same from one try to the next.

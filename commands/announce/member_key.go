@@ -59,8 +59,8 @@ func (a *Announcer) KeepMemberKey(ctx context.Context) {
 	}
 }
 
-// warnUnlessParked warns once of each run of Redis that came up in another way than parked. A run that our predecessor has warned of
-// is in the member key.
+// warnUnlessParked warns once of each run of Redis that came up in another way than parked. A run that our predecessor has warned
+// of is in the member key.
 func (a *Announcer) warnUnlessParked(k known.Snapshot, own cluster.OperatorSettings) {
 	if own.StartedAs == "" || k.View.LiveAgents[a.Me.ID].RunID == own.RunID {
 		return

@@ -23,32 +23,40 @@ func (c Candidate) Incumbent(s State) bool {
 	return c.ID == s.Master.ID && c.RunID == s.Master.RunID
 }
 
-// UnusableReason returns why the candidate may not lead whatever data it holds, empty if it may.
+// UnusableReason returns why the candidate may not be promoted whatever data it holds, empty if it may.
 func (c Candidate) UnusableReason() string {
 	switch {
 	case c.Loading:
 		return "it is loading its data"
 	case c.Syncing:
 		return "it is in a full sync"
-	case c.Priority == 0:
+	case c.NeverPromoted():
 		return "its replica-priority is 0"
 	}
 	return ""
 }
 
+// NeverPromoted reports whether the operator does not want the candidate to be promoted.
+func (c Candidate) NeverPromoted() bool { return c.Priority == 0 }
+
+// KeepsData reports whether the candidate is in sync in its recorded run and may not lead: whoever leads needs what it holds.
+func (c Candidate) KeepsData(s State) bool {
+	return c.NeverPromoted() && s.NotRecordedReason(c.ID, c.RunID) == "" && !c.Incumbent(s)
+}
+
 // IneligibleReason returns why the candidate may not lead, empty if it may.
 //
-//   - An unusable candidate may never lead. The incumbent may, if it is usable.
+//   - An unusable candidate may never lead. The incumbent may, unless it is loading or syncing: a priority ends no term.
 //   - Data that were never this cluster's never lead: the members would lose theirs when they follow.
 //   - Data that are not the master's, although the offset is, lead only if any member may.
 //   - Otherwise the eligibility decides. It allows any member, or the members that are in sync in their recorded run. After a
 //     cold start it allows the last master and its replicas that have data.
 func (c Candidate) IneligibleReason(s State, e Eligibility) string {
+	if c.Incumbent(s) && !c.Loading && !c.Syncing {
+		return ""
+	}
 	if why := c.UnusableReason(); why != "" {
 		return why
-	}
-	if c.Incumbent(s) {
-		return ""
 	}
 	if s.SharesNoHistory(c.ID, s.ResolvePosition(c.Status)) {
 		if c.Keys > 0 {

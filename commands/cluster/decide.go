@@ -51,7 +51,7 @@ func Decide(k Snapshot, id, service string) (Action, string) {
 		return decideHolding(k, id)
 	}
 	if k.Health.Err != nil {
-		return Wait, UnusableReason(k.Health)
+		return Wait, UnusableReason(k, id)
 	}
 	if k.View.Free() {
 		return decideFree(k, id)
@@ -108,7 +108,7 @@ func decidePaused(k Snapshot, id string) (Action, string) {
 
 // decideHolding decides while this agent holds the lock.
 func decideHolding(k Snapshot, id string) (Action, string) {
-	if why := UnusableReason(k.Health); why != "" {
+	if why := UnusableReason(k, id); why != "" {
 		return StepDown, why
 	}
 	if OtherRequested(k, id) {
@@ -125,7 +125,7 @@ func decideFree(k Snapshot, id string) (Action, string) {
 	if OtherRequested(k, id) {
 		return Wait, requestedReason(k)
 	}
-	if why := UnusableReason(k.Health); why != "" {
+	if why := UnusableReason(k, id); why != "" {
 		return Ineligible, why
 	}
 	if k.SessionID == "" {
@@ -138,17 +138,29 @@ func requestedReason(k Snapshot) string {
 	return "an operator requested " + k.View.Request.To + " as master"
 }
 
-// UnusableReason returns why a Redis cannot be elected whatever the state says, empty if it can.
-func UnusableReason(h redis.Health) string {
+// UnusableReason returns why our Redis cannot be elected whatever data it holds, empty if it can. A priority of 0 is a wish about
+// promotions: a Redis that is the master already keeps its term.
+func UnusableReason(k Snapshot, id string) string {
+	h := k.Health
 	switch {
 	case h.Err != nil:
 		return "redis is unusable: " + redis.Summary(h.Err)
 	case h.Status.Syncing:
 		return "redis is syncing"
-	case h.Status.Priority == 0:
+	case h.Status.Priority == 0 && !isMasterAlready(k, id):
 		return "its replica-priority is 0"
 	}
 	return ""
+}
+
+// isMasterAlready reports whether our Redis is the published master, fenced or not. If none is published, a writable master with
+// replicas is.
+func isMasterAlready(k Snapshot, id string) bool {
+	st, s := k.Health.Status, k.View.State
+	if s.isMaster(id) && s.Master.RunID == st.RunID {
+		return st.Master
+	}
+	return Candidate{ID: id, Status: st}.Incumbent(s)
 }
 
 // OtherRequested reports whether an operator requests another master whose agent is alive. A pause suspends requests.

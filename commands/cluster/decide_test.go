@@ -52,6 +52,8 @@ func TestDecide(t *testing.T) {
 		{"not without a session", situation(lockFree, withoutSession), Wait, "there is no consul session yet"},
 		{"not with an unusable Redis", situation(lockFree, redisUnusable), Wait, "redis is unusable: it does not answer"},
 		{"not with priority 0", situation(lockFree, neverPromoted), Ineligible, "its replica-priority is 0"},
+		{"a master with priority 0 takes its lock again", leading(lockFree, neverPromoted), Contend, "the lock is free"},
+		{"and leads with it", leading(neverPromoted), Lead, "this agent holds the lock"},
 		{"a parked Redis that is unusable does not follow", situation(parkedRedis, redisUnusable), Wait,
 			"redis is unusable: it does not answer"},
 		{"follow the published master", situation(parkedRedis), Follow, "the master is a"},
@@ -118,9 +120,16 @@ func TestUnusableReason(t *testing.T) {
 			"redis is unusable: redis is loading its data set"},
 		{"one that is syncing is not", situation(syncingRedis), "redis is syncing"},
 		{"one with priority 0 is not", situation(neverPromoted), "its replica-priority is 0"},
+		{"nor is a master with priority 0 that was not elected", situation(promoted, neverPromoted), "its replica-priority is 0"},
+		{"the published master is, whatever its priority", leading(neverPromoted), ""},
+		{"and while it is fenced", leading(neverPromoted, fencedRedis), ""},
+		{"not in another run", leading(neverPromoted, restartedRedis), "its replica-priority is 0"},
+		{"before the first term a master with replicas is", situation(promoted, noState, neverPromoted, func(k *Snapshot) {
+			k.Health.Status.Replicas = []redis.Replica{{Online: true}}
+		}), ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := UnusableReason(tt.k.Health); got != tt.want {
+			if got := UnusableReason(tt.k, "me"); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})

@@ -54,7 +54,7 @@ func MasterFailed(k Snapshot, id string) bool {
 // and no operator requests another master.
 func mayReplace(k Snapshot, id string, m Master) bool {
 	st := k.Health.Status
-	if k.SessionID == "" || k.View.Request.Active() || UnusableReason(k.Health) != "" {
+	if k.SessionID == "" || k.View.Request.Active() || UnusableReason(k, id) != "" {
 		return false
 	}
 	if k.View.State.NotRecordedReason(id, st.RunID) != "" {

@@ -2,8 +2,8 @@ package cluster
 
 import "resec/handlers/redis"
 
-// FullSync is what this agent knows of full syncs of our Redis. One that fails after it has deleted our data, because they cannot be
-// read here, fails again at once, and for ever.
+// FullSync is what this agent knows of full syncs of our Redis. One that fails after it has deleted our data, because it cannot
+// be read here, fails again at once, and for ever.
 type FullSync struct {
 	HadData bool // our Redis had data, and no full sync since was completed
 
@@ -14,8 +14,8 @@ type FullSync struct {
 // observe returns what is known after one more status. newRun: our Redis was restarted. published: the master of the state.
 //
 // A Redis reads a full sync in one step: as long as it does it is loading, and afterwards it is linked. So one that had data, and
-// is empty and neither loading nor linked, failed to read them. It has lost its position in the stream then. One that was emptied by a
-// command has not.
+// is empty and neither loading nor linked, failed to read it. It has lost its position in the stream then. One that was emptied
+// by a command has not.
 func (f FullSync) observe(st redis.Status, newRun bool, published *Master) FullSync {
 	if newRun {
 		f.HadData = false
@@ -33,8 +33,8 @@ func (f FullSync) observe(st redis.Status, newRun bool, published *Master) FullS
 	return f
 }
 
-// RefusedReason says why a Redis with that status may not follow the master, empty if it may: a full sync from that master failed, in
-// this run, or in an earlier one and it has data again.
+// RefusedReason says why a Redis with that status may not follow the master, empty if it may: a full sync from that master
+// failed, in this run, or in an earlier one and it has data again.
 func (f FullSync) RefusedReason(st redis.Status, m Master) string {
 	if f.FailedFrom != m.RunID || f.FailedFrom == "" || st.Streaming() {
 		return ""

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"resec/handlers/redis"
@@ -68,13 +69,37 @@ func standingOf(c Candidate, s State) standing {
 }
 
 // Freshest returns the candidate among the others that holds data which our Redis does not have, the most of them. It returns
-// false if no other has any, as far as the histories show.
+// false if no other has any, as far as the histories show. If any member may lead, one that may never be promoted counts, too:
+// our Redis catches up from it.
 func Freshest(own Candidate, others []Candidate, s State, e Eligibility) (Candidate, bool) {
-	ranked := Rank(slices.Concat([]Candidate{own}, others), s, e)
+	all := slices.Concat([]Candidate{own}, others)
+	for i := range all {
+		if e == AnyMember && all[i].KeepsData(s) {
+			all[i].Priority = lowestPriority
+		}
+	}
+	ranked := Rank(all, s, e)
 	if len(ranked) == 0 || ranked[0].ID == own.ID || sameData(ranked[0], own, s) {
 		return Candidate{}, false
 	}
 	return ranked[0], true
+}
+
+// lowestPriority is behind every replica-priority.
+const lowestPriority = math.MaxInt
+
+// LacksKept returns the id of a candidate that may never lead and holds data which our Redis does not have; empty if none does.
+func LacksKept(id string, candidates []Candidate, s State) string {
+	own, _ := find(candidates, id)
+	for _, c := range candidates {
+		if c.ID == id || !c.KeepsData(s) || c.StreamErrors > 0 {
+			continue
+		}
+		if _, fresher := Freshest(own, []Candidate{c}, s, AnyMember); fresher {
+			return c.ID
+		}
+	}
+	return ""
 }
 
 // comparableOffset returns the offset up to which data at p belong to a history. What a Redis wrote after it left the history

@@ -134,6 +134,8 @@ func TestRank(t *testing.T) {
 			[]Candidate{replica("a", history("own"), continues("l2"), offset(100)), replica("b", offset(101))}, []string{"b", "a"}},
 		{"before the first master the offset decides", State{}, []Candidate{replica("a"), replica("b", offset(101))},
 			[]string{"b", "a"}},
+		{"the incumbent leads with priority 0, too", ledBy("a"), []Candidate{replica("a", master, priority(0)), replica("b")},
+			[]string{"a", "b"}},
 		{"priority 0 never leads", ledBy("z"), []Candidate{replica("a", priority(0), offset(999)), replica("b")}, []string{"b"}},
 		{"a loading or syncing candidate does not lead", ledBy("a"),
 			[]Candidate{replica("a", master, loading), replica("b", syncing), replica("c", empty)}, []string{"c"}},

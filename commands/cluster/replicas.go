@@ -9,8 +9,8 @@ import (
 )
 
 // CountReplicas returns how many recorded members keep up with our Redis, and how many other replicas do. The guard needs both:
-// Redis counts every replica, a challenger counts members only. A member that answered our stream with errors counts as one of the
-// others: it may not lead.
+// Redis counts every replica, a challenger counts members only. A member that answered our stream with errors counts as one of
+// the others: it may not lead.
 //
 // A replica belongs to the member that announces its address. If a member has no such replica, because of a NAT between them,
 // follows reports whether the member's own Redis says that it follows ours.

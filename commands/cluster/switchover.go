@@ -95,13 +95,13 @@ func (c Candidate) cannotLoadReason(next Candidate) string {
 	if c.ID == next.ID || !redis.CannotLoad(c.Version, next.Version) {
 		return ""
 	}
-	return fmt.Sprintf("%s (redis %s) cannot read a full sync of %s (redis %s): once it needs one, as after a restart, it is parked "+
-		"until it is upgraded", c.ID, c.Version, next.ID, next.Version)
+	return fmt.Sprintf("%s (redis %s) cannot read a full sync of %s (redis %s): once it needs one, as after a restart, "+
+		"it is parked until it is upgraded", c.ID, c.Version, next.ID, next.Version)
 }
 
 // Successor returns the id of the best member to transfer the lock to: eligible, with a live agent, streaming from our Redis and
-// not tried before. Of those that are hardly behind it is one of the oldest version: what they lack they receive from our Redis before
-// they lead. Empty: there is none.
+// not tried before. Of those that are hardly behind it is one of the oldest version: what they lack they receive from our Redis
+// before they lead. Empty: there is none.
 func Successor(candidates []Candidate, k Snapshot, me Master, tried map[string]bool) string {
 	own, _ := find(candidates, me.ID)
 	var best Candidate

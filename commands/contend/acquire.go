@@ -3,6 +3,7 @@ package contend
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -108,6 +109,9 @@ func (c *Contender) ConfirmEligible(k known.Snapshot) func(context.Context, clus
 			if why := is.IneligibleReason(s, may); is.ID == c.ID && why != "" {
 				return errors.New(why)
 			}
+		}
+		if keeper := cluster.LacksKept(c.ID, found.Candidates, s); keeper != "" {
+			return fmt.Errorf("%s, which may not lead, has newer data", keeper)
 		}
 		return nil
 	}

@@ -55,7 +55,7 @@ func (k snapshot) redisUnusableReason() string {
 		return "redis is unusable: " + redis.Summary(k.Health.Err)
 	case k.Health.Status.Syncing:
 		return "redis is syncing"
-	case k.Health.Status.Priority == 0:
+	case k.Health.Status.Priority == 0 && !k.Health.Status.Master: // it is about promotions
 		return "its replica-priority is 0"
 	}
 	return ""

@@ -54,6 +54,7 @@ func TestNotContendingReason(t *testing.T) {
 			"redis is unusable: it does not answer", ""},
 		{"redis is in a full sync", usable(func(k *snapshot) { k.Health.Status.Syncing = true }), "redis is syncing", ""},
 		{"redis has priority 0", usable(func(k *snapshot) { k.Health.Status.Priority = 0 }), "its replica-priority is 0", ""},
+		{"a master with priority 0", usable(func(k *snapshot) { k.Health.Status.Priority, k.Health.Status.Master = 0, true }), "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if why := tt.k.notContendingReason(false, now); why != tt.why {

@@ -48,7 +48,7 @@ func remark(a status.MemberStatus, rank int, v cluster.View, e cluster.Eligibili
 	case v.LiveAgents[a.ID].Session == "":
 		return "its agent is dead"
 	case e == cluster.AnyMember && len(v.State.Members) > 0:
-		return "eligible because all members were restarted"
+		return "eligible because no member that may lead is in sync in its recorded run"
 	}
 	return ""
 }

@@ -106,7 +106,7 @@ func (p *run) freshestPeer(v cluster.View, own redis.Status) *parkedPeer {
 }
 
 // yieldOrCatchUp makes sure that our Redis has all data that a parked member has. Otherwise it transfers the lock to that
-// member and returns ErrYielded or, if that member's agent is dead, catches up from it.
+// member and returns ErrYielded or, if that member's agent is dead or the member may never lead, catches up from it.
 func (p *run) yieldOrCatchUp(ctx context.Context, v cluster.View) (cluster.View, error) {
 	own, err := p.Self.Redis.Status(ctx)
 	if err != nil {
@@ -116,7 +116,7 @@ func (p *run) yieldOrCatchUp(ctx context.Context, v cluster.View) (cluster.View,
 	if best == nil {
 		return v, nil
 	}
-	if best.Session == "" {
+	if best.Session == "" || best.status.Priority == 0 {
 		return p.catchUp(ctx, v, best)
 	}
 	p.Log.Info("another member has newer data; transferring the lock to it", "event", "lock_yielded",

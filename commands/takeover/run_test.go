@@ -101,6 +101,22 @@ func TestRun(t *testing.T) {
 			check: func(s *scene) bool {
 				return s.me.status().Position.Offset == 200 && s.other["b"].status().MasterAddr == s.me.addr
 			}},
+		{name: "a member that may never lead has newer data, and ours was restarted", arrange: func(s *scene) {
+			s.other["old"].stop()
+			s.me.set(func(f *fake) {
+				f.st.LinkUp = false
+				f.onChange = func(line string, f *fake) {
+					if strings.HasPrefix(line, "REPLICAOF") && f.st.LinkUp {
+						f.st.Position = newer
+					}
+				}
+			})
+			s.other["b"].set(func(f *fake) { f.st.Position, f.passive = newer, true })
+			s.view.State.Members["me"] = cluster.MemberRecord{RunID: "run-before"}
+		}, steps: []string{StepCatchUp, StepSourcePromoted, StepWritesEnabled}, not: []string{StepLockTransferred},
+			check: func(s *scene) bool {
+				return s.me.status().Position.Offset == 200 && s.other["b"].status().MasterAddr == s.me.addr
+			}},
 		{name: "the source of a catch-up restarts", arrange: func(s *scene) {
 			s.other["old"].stop()
 			s.other["b"].set(func(f *fake) { f.st.Position = newer })
