@@ -61,6 +61,11 @@ func notRecorded(k *Snapshot) {
 
 func unrelated(k *Snapshot) { k.Health.Status.Position.ReplID = "z" }
 
+// withoutData makes our Redis need a full sync.
+func withoutData(k *Snapshot) {
+	k.Health.Status.Keys, k.Health.Status.LinkUp, k.Health.Status.Position.Offset = 0, false, 1
+}
+
 func emptyRedis(k *Snapshot) { k.Health.Status.Keys = 0 }
 
 func forcedToFollow(k *Snapshot) { k.View.State.Master.ForceFollow = []string{"me"} }

@@ -11,6 +11,9 @@ type FullSync struct {
 	FailedFrom, FailedRun string
 }
 
+// noPosition is slave_repl_offset of a replica that has to begin with a full sync.
+const noPosition = 1
+
 // observe returns what is known after one more status. newRun: our Redis was restarted. published: the master of the state.
 //
 // A Redis reads a full sync in one step: as long as it does it is loading, and afterwards it is linked. So one that had data, and
@@ -21,8 +24,7 @@ func (f FullSync) observe(st redis.Status, newRun bool, published *Master) FullS
 		f.HadData = false
 	}
 	follows := published != nil && !st.Master && st.MasterAddr == published.Address
-	const noPosition = 1 // slave_repl_offset of a replica that has to begin with a full sync
-	emptied := f.HadData && st.Keys == 0 && !st.Loading && !st.LinkUp && st.Position.Offset <= noPosition
+	emptied := f.HadData && startsOver(st)
 	switch {
 	case follows && emptied:
 		f.FailedFrom, f.FailedRun = published.RunID, st.RunID

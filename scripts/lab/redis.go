@@ -150,6 +150,12 @@ func (r *Redis) Restart() error {
 	return errors.Join(r.Start(), r.Ready(context.Background()))
 }
 
+// KillAndRestart kills the server and starts it again at once, with what its disk kept.
+func (r *Redis) KillAndRestart() error {
+	r.Kill()
+	return r.Restart()
+}
+
 // RestartEmpty kills the server, wipes its data and starts it again at once, as a supervisor on a new disk would.
 func (r *Redis) RestartEmpty() error {
 	r.Kill()

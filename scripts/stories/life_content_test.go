@@ -72,38 +72,42 @@ func recordedInSync(k *lab.Cluster, i int) error {
 	return err
 }
 
-// unknownGlobal is a library that only a Redis with lua-enable-deprecated-api can read.
-const unknownGlobal = `#!lua name=old
-newproxy()
-redis.register_function('nothing', function() return 0 end)`
-
 // A replica cannot read the master's full sync, which deletes its data first. It is parked. When it has its data again, from its disk, it
 // keeps them: the same full sync is not tried once more.
 func TestLife20_FullSyncFails(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 2, StartParked: true, Persist: lab.AOF, RedisArgs: []string{"--lua-enable-deprecated-api", "yes"}})
-	m := started(t, k)
-	cannot, err := k.Add(lab.Member{RedisArgs: []string{"--lua-enable-deprecated-api", "no"}})
-	ok(t, err)
-	ok(t, k.Agent(cannot))
-	whole(t, k)
-	stored := wrote(t, k, m, keys{prefix: "stored", n: 1000})
-	k.Redis[cannot].Kill()
-	do(t, k.Redis[m], "FUNCTION", "LOAD", unknownGlobal)
-	ok(t, k.Redis[cannot].Restart())
-	saysWhy(t, k, cannot, "could not read its last full sync")
-	lab.Eventually(t, patience, func() error { return parkedNow(k.Redis[cannot]) })
-
-	k.Redis[cannot].Kill()
-	ok(t, k.Redis[cannot].Restart())
-	keep(t, stored.n, k.Redis[cannot])
-	saysWhy(t, k, cannot, "could not read its last full sync")
-	lab.Eventually(t, patience, func() error { return errors.Join(parkedNow(k.Redis[cannot]), stored.on(k.Redis[cannot])) })
-
-	do(t, k.Redis[m], "FUNCTION", "DELETE", "old")
-	command(t, k, "switchover", "-to", fmt.Sprint("m", others(k, m, cannot)[0]))
+	k := planned(t, lab.Plan{Members: 1, StartParked: true, Persist: lab.AOF})
+	started(t, k)
+	newer := addNewer(t, k)
+	stored := wrote(t, k, 0, keys{prefix: "stored", n: 1000})
+	command(t, k, "switchover", "-to", fmt.Sprint("m", newer))
 	whole(t, k, stored)
+	ok(t, k.Redis[0].KillAndRestart())
+	saysWhy(t, k, 0, cannotRead)
+	do(t, k.Redis[0], "REPLICAOF", k.Redis[newer].Host, "6379") // somebody does not believe that
+	const failed = "could not read its last full sync"
+	saysWhy(t, k, 0, failed)
+	lab.Eventually(t, patience, func() error { return parkedNow(k.Redis[0]) })
+
+	ok(t, k.Redis[0].KillAndRestart())
+	saysWhy(t, k, 0, failed)
+	lab.Eventually(t, patience, func() error { return errors.Join(parkedNow(k.Redis[0]), stored.on(k.Redis[0])) })
 	ok(t, k.Stop())
+}
+
+// cannotRead is why an older server is parked under a newer master.
+const cannotRead = "cannot read a full sync of redis 8.0"
+
+// addNewer adds a member whose server is of a newer version.
+func addNewer(t *testing.T, k *lab.Cluster) int {
+	t.Helper()
+	dir, err := lab.Need("redis-8.0")
+	ok(t, err)
+	i, err := k.Add(lab.Member{Server: filepath.Join(dir, "redis-server")})
+	ok(t, err)
+	ok(t, k.Agent(i))
+	whole(t, k)
+	return i
 }
 
 // parkedNow returns nil if a Redis is parked.
@@ -115,15 +119,10 @@ func parkedNow(r *lab.Redis) error {
 // all the same, the newer one deletes nothing on the older ones, which lead again when it is gone.
 func TestLife20_Versions(t *testing.T) {
 	t.Parallel()
-	dir, err := lab.Need("redis-8.0")
-	ok(t, err)
 	k := planned(t, lab.Plan{Members: 2, StartParked: true, Persist: lab.AOF})
 	m := started(t, k)
 	old := others(k, m)[0]
-	newer, err := k.Add(lab.Member{Server: filepath.Join(dir, "redis-server")})
-	ok(t, err)
-	ok(t, k.Agent(newer))
-	whole(t, k)
+	newer := addNewer(t, k)
 	stored := wrote(t, k, m, keys{prefix: "stored", n: 1000})
 	id := fmt.Sprint("m", newer)
 	if out := command(t, k, "switchover", "-dry-run"); !strings.Contains(out, fmt.Sprint("m", old, " would lead")) {
@@ -136,10 +135,9 @@ func TestLife20_Versions(t *testing.T) {
 	whole(t, k, stored)
 	leads(t, k, newer)
 	for _, i := range []int{m, old} {
-		k.Redis[i].Kill()
-		ok(t, k.Redis[i].Restart())
+		ok(t, k.Redis[i].KillAndRestart())
 		keep(t, stored.n, k.Redis[i])
-		saysWhy(t, k, i, "cannot read a full sync of redis 8.0")
+		saysWhy(t, k, i, cannotRead)
 	}
 	kill(k.Agents[newer], k.Redis[newer].Process)
 	lab.Eventually(t, patience, func() error {
