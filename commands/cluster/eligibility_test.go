@@ -8,8 +8,12 @@ import (
 
 func TestState_Eligibility(t *testing.T) {
 	twoMembers := func() State { return threeMembers(without("j")) }
-	recorded := func(id string) Candidate { return Candidate{ID: id, Status: redis.Status{RunID: "run-" + id, Priority: 100}} }
-	restarted := func(id string) Candidate { return Candidate{ID: id, Status: redis.Status{RunID: "run-new", Priority: 100}} }
+	recorded := func(id string) Candidate {
+		return Candidate{ID: id, Status: redis.Status{RunID: "run-" + id, Priority: 100}}
+	}
+	restarted := func(id string) Candidate {
+		return Candidate{ID: id, Status: redis.Status{RunID: "run-new", Priority: 100}}
+	}
 	loading := func(c Candidate) Candidate { c.Loading = true; return c }
 	neverLeads := func(c Candidate) Candidate { c.Priority = 0; return c }
 	withErrors := func(c Candidate) Candidate { c.StreamErrors = 1; return c }
