@@ -50,7 +50,7 @@ func TestLife19_PriorityEndsNoTerm(t *testing.T) {
 	k.Agents[m].Kill()
 	ok(t, k.Agent(m))
 	whole(t, k)
-	ok(t, k.EndSession(m))
+	lab.Eventually(t, patience, func() error { return k.EndSession(m) })
 	whole(t, k)
 	leads(t, k, m)
 	after, err := countedOn(k)
