@@ -31,6 +31,7 @@ type Plan struct {
 	Persist     Persist
 	RedisArgs   []string // of redis-server
 	Env         []string // of every resec process
+	Each        []Member // what is special about the first members
 }
 
 // Persist is what a Redis keeps on its disk.
@@ -68,8 +69,12 @@ func (l *Lab) NewPlanned(p Plan) (*Cluster, error) {
 	}
 	k.Env = slices.Concat([]string{"CONSUL_HTTP_ADDR=" + k.Consul.HTTP(), "CONSUL_SERVICE_PREFIX=" + p.Name,
 		"CONSUL_LOCK_KEY=" + p.Name + "/.lock"}, Quick, p.Env)
-	for range p.Members {
-		if _, err := k.Add(Member{}); err != nil {
+	for i := range p.Members {
+		var m Member
+		if i < len(p.Each) {
+			m = p.Each[i]
+		}
+		if _, err := k.Add(m); err != nil {
 			return nil, err
 		}
 	}
