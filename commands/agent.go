@@ -14,6 +14,7 @@ import (
 	"resec/commands/httpapi"
 	"resec/commands/lock"
 	"resec/commands/metrics"
+	"resec/commands/systemd"
 )
 
 // How an agent starts, and what its rooms and goroutines do, is in agent/README.md.
@@ -41,10 +42,17 @@ func (p *program) agent() *cli.Command {
 			if err != nil {
 				return err
 			}
-			for _, h := range cfg.hooks {
-				h.Command.Stdout, h.Command.Stderr = p.stdout, p.stderr
+			if len(cfg.hooks) > 0 {
+				out, err := p.queuedOutput(log)
+				if err != nil {
+					return err
+				}
+				defer out.close()
+				for _, h := range cfg.hooks {
+					h.Command.Stdout, h.Command.Stderr = out.stdout, out.stderr
+				}
 			}
-			registrar := cfg.registrar(client, me.ServiceID, log)
+			registrar := cfg.registrar(client, me, log)
 			a := agent.Agent{
 				Lock:          cfg.lock(client, me.ID),
 				Session:       lock.SessionOptions{Name: cfg.sessionName, TTL: cfg.lockTTL, Check: registrar.CheckID()},
@@ -58,14 +66,17 @@ func (p *program) agent() *cli.Command {
 				Hooks:         cfg.hooks,
 				DumpState:     dumpState,
 				NotifySocket:  os.Getenv("NOTIFY_SOCKET"),
+				Watchdog:      systemd.WatchdogInterval(os.Getpid()),
 				Log:           log,
 			}
 			if counters != nil {
 				a.Creds.Counters = counters
 			}
 			server.SetReporter(a.Report)
-			if err := os.Unsetenv("NOTIFY_SOCKET"); err != nil { // hooks must not notify systemd in our name
-				return err
+			for _, variable := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} {
+				if err := os.Unsetenv(variable); err != nil { // hooks must not notify systemd in our name
+					return err
+				}
 			}
 			return a.Run(c.Context)
 		})

@@ -49,14 +49,20 @@ func TestAgent_UnderACLs(t *testing.T) {
 	exits(t, p, 0)
 }
 
-// A step that fails again and again is logged, once: here redis came up as a master, and resec's user may not park it.
+// A step that fails again and again is logged, once: here redis came up as a master, and resec's user may not park it. It is
+// fenced instead.
 func TestAgent_FailedStepIsLogged(t *testing.T) {
 	t.Parallel()
-	k := cluster(t, 2, "--user", "default", "on", "nopass", "~*", "&*", "+@all", "-replicaof", "-slaveof")
+	k := cluster(t, 2)
 	expect.OK(t, k.Agent(0))
 	lab.Eventually(t, 10*time.Second, func() error { return k.Agents[0].Said("event=promoted") })
+	_, err := k.Redis[1].Do("ACL", "SETUSER", "default", "-replicaof", "-slaveof")
+	expect.OK(t, err)
 	expect.OK(t, k.Agent(1))
 	lab.Eventually(t, 10*time.Second, func() error { return k.Agents[1].Said("event=park_own_failed") })
+	if _, err := k.Redis[1].Do("SET", "key", "value"); err == nil || !strings.Contains(err.Error(), "NOREPLICAS") {
+		t.Errorf("a write: %v, want NOREPLICAS", err)
+	}
 	lab.Eventually(t, 10*time.Second, func() error { return k.Agents[1].Said("event=redis_waits") })
 	if n := strings.Count(k.Agents[1].Output(), "event=park_own_failed"); n != 1 {
 		t.Errorf("it is logged %d times", n)

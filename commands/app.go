@@ -9,6 +9,8 @@ import (
 	"log/slog"
 
 	"github.com/urfave/cli/v2"
+
+	"resec/commands/output"
 )
 
 // Exit codes, as the README lists them. `status` and `switchover` have codes of their own.
@@ -47,17 +49,19 @@ func coded(code int, err error) error {
 type program struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	log            *output.Queue // to stderr, for all that this program itself says there
 }
 
 // Run runs one command line until it is done or the context ends. It prints an error to stderr and returns the exit code.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	p := &program{stdin, stdout, stderr}
+	p := &program{stdin, stdout, stderr, output.NewQueue(stderr)}
+	defer p.log.Close()
 	err := p.app().RunContext(ctx, args)
 	if err == nil {
 		return exitOK
 	}
 	if err.Error() != "" {
-		fmt.Fprintf(stderr, "resec: %v\n", err)
+		fmt.Fprintf(p.log, "resec: %v\n", err)
 	}
 	var ce codeError
 	if errors.As(err, &ce) {
@@ -83,7 +87,7 @@ func (p *program) app() *cli.App {
 			}
 			return bare.Action(c)
 		},
-		Writer: p.stdout, ErrWriter: p.stderr,
+		Writer: p.stdout, ErrWriter: p.log,
 		HideVersion: true, HideHelpCommand: true,
 		ExitErrHandler:            func(*cli.Context, error) {}, // only main exits
 		OnUsageError:              usageError,
@@ -113,8 +117,14 @@ func (p *program) command(name, args, usage string, want group, extra []setting,
 			if err := cfg.validate(want); err != nil {
 				return err
 			}
-			log := cfg.logger(p.stderr)
+			log := cfg.logger(p.log)
 			cfg.log = log
+			ctx, stop := catchSignals(c.Context, name, log)
+			defer stop()
+			c.Context = ctx
+			if want&forElect != 0 {
+				cfg.warnLimits(log)
+			}
 			if want&forRedis != 0 {
 				if err := cfg.access.prepare(log); err != nil {
 					return err

@@ -12,6 +12,7 @@ import (
 	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/hooks"
+	"resec/commands/logonce"
 )
 
 // config is the configuration: flags, environment and defaults.
@@ -38,6 +39,7 @@ type config struct {
 	logFormat    string
 	consul       api.Config
 	log          *slog.Logger
+	limiter      *logonce.Limiter // of log
 }
 
 // consulMinTTL is Consul's session_ttl_min by default: https://developer.hashicorp.com/consul/docs/agent/config/config-files

@@ -3,7 +3,6 @@ package commands
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/catalog"
+	"resec/commands/cluster"
 	"resec/commands/lock"
 	"resec/handlers/redis"
 )
@@ -25,8 +25,11 @@ const waitTime = 10 * time.Second
 const responseTimeout = waitTime*17/16 + 2*time.Second
 
 // client prepares a client of Consul; it does not connect yet. A flag wins over the environment variable of the consul command.
-// It returns an error if an address, a certificate or the token file is invalid.
+// It returns an error if an address, a certificate, the token file or a variable of Consul's API is invalid.
 func (c *config) client() (*api.Client, error) {
+	if err := checkConsulEnvironment(); err != nil {
+		return nil, err
+	}
 	flags := c.consul
 	c.consul = *api.DefaultConfig() // with the environment
 	override := func(to *string, flag string) {
@@ -88,16 +91,19 @@ func dialConsul(ctx context.Context, network, addr string) (net.Conn, error) {
 	return conn, err
 }
 
-// close ends the idle connections to Consul.
+// close ends the idle connections to Consul, and logs what the limiter of the log holds back.
 func (c *config) close() {
+	if c.limiter != nil {
+		c.limiter.Close()
+	}
 	if c.consul.HttpClient != nil {
 		c.consul.HttpClient.CloseIdleConnections()
 	}
 }
 
-func (c *config) registrar(client *api.Client, id string, log *slog.Logger) *catalog.Registrar {
+func (c *config) registrar(client *api.Client, me cluster.Master, log *slog.Logger) *catalog.Registrar {
 	return &catalog.Registrar{
-		Client: client, Naming: c.naming, ID: id, Host: c.announceHost, Port: c.announcePort,
+		Client: client, Naming: c.naming, ID: me.ServiceID, Node: me.Node, Host: c.announceHost, Port: c.announcePort,
 		Interval: c.interval, DeregisterAfter: c.deregister, Log: log,
 	}
 }
@@ -116,12 +122,4 @@ func (c *config) probe() redis.Probe {
 func (c *config) redis(name string) redis.Options {
 	return redis.Options{Addr: c.redisAddr, Login: c.access.login, Replication: c.access.replication, TLS: c.access.config,
 		Timeout: c.timeout, Name: "resec:" + name}
-}
-
-func (c *config) logger(w io.Writer) *slog.Logger {
-	opt := &slog.HandlerOptions{Level: c.logLevel}
-	if c.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, opt))
-	}
-	return slog.New(slog.NewTextHandler(w, opt))
 }

@@ -12,19 +12,18 @@ import (
 	"resec/commands/cluster"
 	"resec/commands/elect"
 	"resec/commands/lock"
+	"resec/commands/place"
 	"resec/commands/takeover"
 	"resec/handlers"
 	"resec/handlers/redis"
 )
-
-// killGrace is the time between SIGTERM and SIGKILL for a child, unless a lease leaves less. It is that of `consul lock`.
-const killGrace = 5 * time.Second
 
 // electOptions are the flags of elect alone; their names are those of `consul lock`.
 type electOptions struct {
 	register, child, childCode, shell, verbose bool
 	name                                       string
 	timeout                                    time.Duration // 0: wait without limit
+	handler                                    handlerTimeout
 }
 
 func (p *program) elect() *cli.Command {
@@ -38,6 +37,7 @@ func (p *program) elect() *cli.Command {
 		{name: "name", usage: "name of the session, instead of -consul-lock-session-name", takes: "a name", set: text(&o.name)},
 		{name: "timeout", takes: duration, set: orNone(positive(&o.timeout)),
 			usage: "time to wait for the lock; without it there is no limit"},
+		o.handler.setting("with -child there is none by default"),
 	}
 	return p.command("elect", "[handler...]", "contend for the lock, and promote Redis while it is held (mirrors consul lock)",
 		forConsul|forRedis|forCluster|forElect|forService, extra, func(c *cli.Context, cfg *config, log *slog.Logger) error {
@@ -48,7 +48,7 @@ func (p *program) elect() *cli.Command {
 func (p *program) runElect(c *cli.Context, cfg *config, log *slog.Logger, o electOptions) error {
 	if o.verbose {
 		cfg.logLevel = slog.LevelDebug
-		log = cfg.logger(p.stderr)
+		log = cfg.logger(p.log)
 	}
 	if o.child && !c.Args().Present() {
 		return errors.New("-child takes a handler")
@@ -81,7 +81,10 @@ func (p *program) runElect(c *cli.Context, cfg *config, log *slog.Logger, o elec
 		Me:      me, Naming: cfg.naming,
 		Redis: server, Creds: cfg.redis(me.ID),
 		Probe: cfg.probe(),
+		Place: &place.Keeper{Client: client, Me: me, Host: cfg.announceHost, Port: cfg.announcePort, Interval: cfg.interval,
+			Creds: cfg.redis(me.ID), Log: log},
 		Child: o.child, Log: log,
+		HandlerTimeout: o.handler.limit(o.child),
 	}
 	if o.timeout > 0 {
 		e.Timeout = max(time.Millisecond, o.timeout-time.Since(began))
@@ -90,13 +93,25 @@ func (p *program) runElect(c *cli.Context, cfg *config, log *slog.Logger, o elec
 		e.Session.Name = o.name
 	}
 	if o.register {
-		e.Registrar = cfg.registrar(client, me.ServiceID, log)
+		e.Registrar = cfg.registrar(client, me, log)
 	}
 	if c.Args().Present() {
 		cfg.warnWithheld()
-		// Half of the remaining lease; the fence handler needs the other half.
-		grace := func() time.Duration { return min(killGrace, e.Lease()/2) }
-		e.Handler = p.external(c, o.shell, grace)
+		out := p.directOutput()
+		if !o.child {
+			if out, err = p.queuedOutput(log); err != nil {
+				return err
+			}
+		}
+		defer out.close()
+		h := external(c, o.shell, e.Grace, out)
+		if !o.child {
+			h.Slow = func() {
+				log.Warn("a handler still runs; elect waits for it", "event", "handler_slow",
+					"after", handlers.SlowAfter, "limit", e.HandlerTimeout)
+			}
+		}
+		e.Handler = h
 	}
 	return electCode(e.Run(c.Context), o)
 }
@@ -109,7 +124,7 @@ func electCode(err error, o electOptions) error {
 	case errors.Is(err, takeover.ErrLost):
 		return coded(exitLost, err)
 	case errors.Is(err, cluster.ErrConflict), errors.Is(err, cluster.ErrOtherCluster), errors.Is(err, cluster.ErrNewerVersion),
-		errors.Is(err, redis.ErrTooOld):
+		redis.Unsupported(err):
 		return coded(exitUsage, err)
 	case errors.Is(err, handlers.ErrExit) && o.child && !o.childCode:
 		return nil
@@ -118,6 +133,6 @@ func electCode(err error, o electOptions) error {
 }
 
 // external is the handler given as arguments after the flags.
-func (p *program) external(c *cli.Context, shell bool, grace func() time.Duration) *handlers.Command {
-	return &handlers.Command{Args: c.Args().Slice(), Shell: shell, Stdout: p.stdout, Stderr: p.stderr, Grace: grace}
+func external(c *cli.Context, shell bool, grace func() time.Duration, out childOutput) *handlers.Command {
+	return &handlers.Command{Args: c.Args().Slice(), Shell: shell, Stdout: out.stdout, Stderr: out.stderr, Grace: grace}
 }

@@ -88,3 +88,18 @@ func TestElect_ExitCodes(t *testing.T) {
 		t.Errorf("the lock is held by %q: %v", pair.Session, err)
 	}
 }
+
+// What a handler prints arrives, up to its last byte. A child has the streams of elect itself: nothing of its data is dropped.
+func TestElect_Output(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 1)
+	stdout, stderr, code, err := k.Run(0, "", "elect", "printf out; printf err >&2; exit 7")
+	if err != nil || code != 2 || stdout != "outout" || !strings.Contains(stderr, "err") { // promote, then fence
+		t.Errorf("a handler: exit %d, %v, %q\n%s", code, err, stdout, stderr)
+	}
+	const size = 5_000_000
+	stdout, stderr, code, err = k.Run(0, "", "elect", "-child", fmt.Sprintf("yes | head -c %d", size))
+	if err != nil || code != 0 || len(stdout) != size {
+		t.Errorf("a child: exit %d, %v, %d bytes of %d\n%s", code, err, len(stdout), size, stderr)
+	}
+}

@@ -2,6 +2,9 @@ package commands_test
 
 import (
 	"context"
+	"fmt"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -46,6 +49,40 @@ func TestEmergencyFence(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The connection outlives the server's own limit for idle connections.
+func TestEmergencyFence_IsKept(t *testing.T) {
+	t.Parallel()
+	r, err := lab.ForTest(t).StartRedis("idle", "--timeout", "1")
+	expect.OK(t, err)
+	opt := redis.Options{Addr: r.Addr, Name: "resec:test", Timeout: time.Second}
+	s, err := redis.Open(t.Context(), opt)
+	expect.OK(t, err)
+	defer s.Close()
+	fence := redis.NewEmergencyFence(opt)
+	defer fence.Close()
+	ctx, end := context.WithCancel(t.Context())
+	var keeping sync.WaitGroup
+	keeping.Go(func() { fence.Keep(ctx, s, func(error) {}) })
+	defer keeping.Wait()
+	defer end()
+	lab.Eventually(t, 10*time.Second, func() error { // idle connections end after 1 to 2 s
+		list, err := r.Do("CLIENT", "LIST", "TYPE", "normal")
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(list) {
+			age := 0
+			_, after, _ := strings.Cut(line, " age=")
+			if _, err := fmt.Sscan(after, &age); err == nil && strings.Contains(line, "name=resec:test") && age >= 5 {
+				return nil
+			}
+		}
+		return fmt.Errorf("no connection is old enough:\n%s", list)
+	})
+	r.Freeze()
+	expect.OK(t, fence.Send(t.Context()))
 }
 
 // do sends a command and ignores its reply.

@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -17,7 +16,10 @@ type setting struct {
 	takes          string             // what a valid value is; shown with an invalid one
 	set            func(string) error // parses into the configuration; its error text is not shown
 	bare           bool               // boolean: the flag without a value means true
+	free           bool               // text for a shell or for people: it may have quotes, blanks and line breaks anywhere
 	group          group
+
+	bad error // of the flag's first bad value; nil: it has none
 }
 
 // group names the subcommands that take a setting.
@@ -41,9 +43,11 @@ type flagValue struct {
 
 func (f *flagValue) String() string   { return f.given }
 func (f *flagValue) IsBoolFlag() bool { return f.bare }
+
+// Set takes a value in. resolve returns the error of a bad one: that of the library would show a password.
 func (f *flagValue) Set(v string) error {
-	if err := f.set(v); err != nil {
-		return fmt.Errorf("takes %s", f.takes)
+	if err := f.parse(v); err != nil && f.bad == nil {
+		f.bad = f.invalid(v, "flag -"+f.name, err)
 	}
 	f.given = v
 	return nil
@@ -60,9 +64,12 @@ func flags(settings []setting) []cli.Flag {
 }
 
 // resolve sets the settings that no flag has set, from the environment or the default. It returns an error for the first bad
-// value.
+// value, be it a flag's or a variable's.
 func resolve(c *cli.Context, settings []setting) error {
 	for _, s := range settings {
+		if s.bad != nil {
+			return s.bad
+		}
 		if c.IsSet(s.name) {
 			continue
 		}
@@ -70,8 +77,8 @@ func resolve(c *cli.Context, settings []setting) error {
 		if env := os.Getenv(s.env); s.env != "" && env != "" {
 			v, from = env, s.env
 		}
-		if err := s.set(v); err != nil {
-			return fmt.Errorf("invalid value %q for %s: takes %s", withoutLogin(v), from, s.takes)
+		if err := s.parse(v); err != nil {
+			return s.invalid(v, from, err)
 		}
 	}
 	return nil

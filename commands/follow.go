@@ -14,15 +14,25 @@ import (
 
 func (p *program) follow() *cli.Command {
 	var shell bool
-	extra := []setting{toggle(&shell, "shell", "true", "run the handler with /bin/sh -c")}
+	var limit handlerTimeout
+	extra := []setting{
+		toggle(&shell, "shell", "true", "run the handler with /bin/sh -c"),
+		limit.setting("for a newer event it is ended after 10s"),
+	}
 	return p.command("follow", "[handler...]",
 		"watch the master service, and make Redis replicate from it on each change (mirrors consul watch)",
 		forConsul|forRedis|forCluster|forService, extra, func(c *cli.Context, cfg *config, log *slog.Logger) error {
-			return p.runFollow(c, cfg, log, shell)
+			return p.runFollow(c, cfg, log, shell, limit.limit(false))
 		})
 }
 
-func (p *program) runFollow(c *cli.Context, cfg *config, log *slog.Logger, shell bool) error {
+// killGrace is the time from SIGTERM to SIGKILL for a handler of `follow`, as under `consul lock`. stopGrace is that time once
+// `follow` itself is asked to stop. It is needed twice at most, for a handler and for what earlier ones left running.
+const killGrace, stopGrace = 5 * time.Second, 1500 * time.Millisecond
+
+const _ = uint(5*time.Second - 3*stopGrace) // Nomad kills after 5 s
+
+func (p *program) runFollow(c *cli.Context, cfg *config, log *slog.Logger, shell bool, limit time.Duration) error {
 	client, err := cfg.client()
 	if err != nil {
 		return err
@@ -31,10 +41,20 @@ func (p *program) runFollow(c *cli.Context, cfg *config, log *slog.Logger, shell
 	if err != nil {
 		return err
 	}
-	f := follow.Follower{Client: client, Naming: cfg.naming, LockKey: cfg.lockKey, Member: me.ID, Log: log}
+	f := follow.Follower{Client: client, Naming: cfg.naming, LockKey: cfg.lockKey, Member: me.ID, Timeout: limit, Log: log}
 	if c.Args().Present() {
 		cfg.warnWithheld()
-		h := p.external(c, shell, func() time.Duration { return killGrace })
+		out, err := p.queuedOutput(log)
+		if err != nil {
+			return err
+		}
+		defer out.close()
+		h := external(c, shell, func() time.Duration {
+			if c.Context.Err() != nil {
+				return stopGrace
+			}
+			return killGrace
+		}, out)
 		defer h.End()
 		f.Handler = h
 		return f.Run(c.Context)

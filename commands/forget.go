@@ -99,7 +99,8 @@ func (c *config) forgotten(ctx context.Context, client *api.Client, l lock.Lock,
 func forgettable(id string, v cluster.View, answers []status.MemberStatus) error {
 	at := slices.IndexFunc(answers, func(a status.MemberStatus) bool { return a.ID == id })
 	_, recorded := v.State.Members[id]
-	if at < 0 && !recorded {
+	_, keyLeft := v.LiveAgents[id]
+	if at < 0 && !recorded && !keyLeft {
 		return fmt.Errorf("unknown member %q: see resec status", id)
 	}
 	if v.LiveAgents[id].Session != "" {

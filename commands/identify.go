@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/lock"
 	"resec/handlers"
@@ -30,7 +31,7 @@ func (c *config) identify(ctx context.Context, client *api.Client, log *slog.Log
 			"event", "lock_ttl_below_consul_minimum", "ttl", c.lockTTL)
 	}
 	for logged := ""; ; {
-		node, addr, err := consulNode(ctx, client)
+		node, addr, err := catalog.Node(ctx, client)
 		if err == nil {
 			return c.member(node, addr), nil
 		}
@@ -44,20 +45,6 @@ func (c *config) identify(ctx context.Context, client *api.Client, log *slog.Log
 		case <-time.After(identifyPause):
 		}
 	}
-}
-
-// consulNode returns the name and the address of the node on which Consul's agent runs.
-func consulNode(ctx context.Context, client *api.Client) (node, addr string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, lock.CallTimeout)
-	defer cancel()
-	var out struct {
-		Config struct{ NodeName string }
-		Member struct{ Addr string }
-	}
-	if _, err := client.Raw().Query("/v1/agent/self", &out, (&api.QueryOptions{}).WithContext(ctx)); err != nil {
-		return "", "", fmt.Errorf("read the node of the consul agent: %w", err)
-	}
-	return out.Config.NodeName, out.Member.Addr, nil
 }
 
 // member is this member as it is published, on the given node.

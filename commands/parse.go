@@ -53,10 +53,11 @@ func (c *config) setRedis(v string) error {
 
 // setConsul takes no user and password: Consul's API uses none, and each error would print them with the address.
 func (c *config) setConsul(v string) error {
-	if strings.Contains(v, "@") {
-		return errBad
+	addr, err := consulAddress(v)
+	if err != nil {
+		return err
 	}
-	c.consul.Address = v
+	c.consul.Address = addr
 	return nil
 }
 
@@ -83,8 +84,15 @@ func splitAddr(v string) (string, int, error) {
 	return host, n, nil
 }
 
+// maxName bounds the id of a member and a service name, in bytes: Consul takes no more than 512 in a service's Meta, which has
+// the id, and an id is by default a node's name and a service's.
+const maxName = 255
+
 // setMember takes what CLIENT SETNAME takes: printable ASCII without blanks.
 func (c *config) setMember(v string) error {
+	if len(v) > maxName {
+		return errBad
+	}
 	for _, r := range v {
 		if r <= ' ' || r > '~' {
 			return errBad
@@ -95,7 +103,7 @@ func (c *config) setMember(v string) error {
 }
 
 func (c *config) setKey(v string) error {
-	if v == "" || strings.HasPrefix(v, "/") || strings.HasSuffix(v, "/") {
+	if !ownName(v) {
 		return errBad
 	}
 	c.lockKey = v
@@ -105,7 +113,11 @@ func (c *config) setKey(v string) error {
 // name takes a service name, which becomes part of a URL.
 func name(p *string, optional bool) func(string) error {
 	return func(v string) error {
-		if v == "" && !optional || strings.ContainsAny(v, " \t/?#%") {
+		if v == "" && optional {
+			*p = v
+			return nil
+		}
+		if !ownName(v) || len(v) > maxName || strings.ContainsAny(v, " \t/?#%") {
 			return errBad
 		}
 		*p = v

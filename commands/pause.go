@@ -19,7 +19,7 @@ func (p *program) pause() *cli.Command {
 	var lasts time.Duration
 	extra := []setting{
 		{name: "for", def: "1h", usage: "time after which the pause ends by itself", takes: duration, set: positive(&lasts)},
-		{name: "reason", usage: "text that status and the agents' logs show", takes: "a text", set: text(&pause.Reason)},
+		{name: "reason", usage: "text that status and the agents' logs show", takes: "a text", free: true, set: text(&pause.Reason)},
 	}
 	return p.command("pause", "", "pause the cluster for maintenance: agents promote, re-point and fence no Redis until resume",
 		forConsul|forCluster, extra, func(c *cli.Context, cfg *config, _ *slog.Logger) error {

@@ -76,6 +76,9 @@ func readSecret(path string) (string, error) {
 	if len(data) == 0 || len(data) > maxSecret || bytes.ContainsAny(data, "\r\n") {
 		return "", fmt.Errorf("%s: takes a file of one line of at most %d bytes", path, maxSecret)
 	}
+	if fault := textFault(string(data)); fault != "" {
+		return "", fmt.Errorf("%s: takes a file of one line, without %s", path, fault)
+	}
 	return string(data), nil
 }
 

@@ -40,7 +40,7 @@ func (c *config) consulSettings() []setting {
 		return setting{name: name, env: env, usage: usage, takes: "a value", set: orNone(text(p)), group: forConsul}
 	}
 	return []setting{
-		{name: "http-addr", env: api.HTTPAddrEnvName, takes: "host:port, a URL or unix://path, without a user",
+		{name: "http-addr", env: api.HTTPAddrEnvName, takes: "host:port, a URL or unix://path, without a user and without /v1",
 			set:   orNone(c.setConsul),
 			group: forConsul, usage: "address of the Consul agent on this host"},
 		own("token", api.HTTPTokenEnvName, "ACL token for Consul", &c.consul.Token),

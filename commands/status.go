@@ -127,7 +127,8 @@ func encodeStatus(w io.Writer, r status.Report, asJSON bool) error {
 
 // printStatus writes the table of members and the verdict.
 func printStatus(w io.Writer, r status.Report) error {
-	t := newTable("ID", "ADDRESS", "ROLE", "LOCK", "TERM", "LINK", "OFFSET", "BEHIND", "GUARD", "CHECK", "REDIS", "NOTE")
+	t := newTable("ID", "ADDRESS", "ROLE", "LOCK", "TERM", "LINK", "OFFSET", "BEHIND", "GUARD", "CHECK", "REDIS",
+		"FROM", "NOTE")
 	for _, m := range r.Members {
 		held, behind := "", ""
 		if m.Holder {
@@ -136,11 +137,20 @@ func printStatus(w io.Writer, r status.Report) error {
 		if m.Behind != nil {
 			behind = strconv.FormatInt(*m.Behind, 10)
 		}
+		from := m.Source
+		if m.Age != nil {
+			from = fmt.Sprintf("%s, %.1f s ago", m.Source, *m.Age)
+		}
 		t.row(m.ID, m.Address, m.Role, held, strconv.FormatUint(m.Term, 10), m.Link, strconv.FormatInt(m.Offset, 10), behind,
-			m.Guard, m.Check, m.Version, m.Note)
+			m.Guard, m.Check, m.Version, from, m.Note)
 	}
 	if err := t.write(w); err != nil {
 		return err
+	}
+	for _, warning := range r.Warnings {
+		if _, err := fmt.Fprintln(w, "warning: "+printable(warning)); err != nil {
+			return err
+		}
 	}
 	_, err := fmt.Fprintln(w, printable(r.Verdict))
 	return err

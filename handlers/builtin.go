@@ -9,7 +9,7 @@ import (
 )
 
 // Promote makes the server a master that accepts writes. It returns an error if a step was not confirmed; then the server may
-// be fenced.
+// be fenced, unless it refused to be promoted.
 func Promote(ctx context.Context, s *redis.Server) (Result, error) {
 	before, err := s.Status(ctx)
 	if err != nil {
@@ -44,6 +44,16 @@ func Fence(ctx context.Context, s *redis.Server) (Result, error) {
 // changes.
 var ErrRefused = errors.New("refused")
 
+// ErrNotMaster is an ErrRefused: the target is not, or not in that instance, a master now. A takeover may be under way.
+var ErrNotMaster error = notMaster{}
+
+// notMaster has the text of ErrRefused.
+type notMaster struct{}
+
+func (notMaster) Error() string { return ErrRefused.Error() }
+
+func (notMaster) Is(target error) bool { return target == ErrRefused }
+
 // Target is the master to follow.
 type Target struct {
 	Addr  string // host:port
@@ -76,7 +86,7 @@ func Replicate(ctx context.Context, s *redis.Server, to Target, opt redis.Option
 		}
 	}
 	if to.RunID != "" && master.RunID != to.RunID {
-		return Result{}, fmt.Errorf("follow %s: %w: it is another instance than the published one", to.Addr, ErrRefused)
+		return Result{}, fmt.Errorf("follow %s: %w: it is another instance than the published one", to.Addr, ErrNotMaster)
 	}
 	if err := MayFollow(own, master, to.Force); err != nil {
 		return Result{}, fmt.Errorf("follow %s: %w", to.Addr, err)
@@ -106,14 +116,23 @@ func CleanUpFormerMaster(ctx context.Context, s *redis.Server) error {
 }
 
 // MayFollow returns ErrRefused if own must not follow master. An empty master is followed by a server with data only if its
-// history contains ours: then a command emptied it, not a restart.
+// history contains ours: then a command emptied it, not a restart. A server that the first write would end is refused, too. A
+// master whose full sync own cannot read, because its version is too new, is followed only while own needs no full sync: it would
+// delete its data, fail, and try again at once.
 func MayFollow(own, master redis.Status, force bool) error {
 	if !master.Master {
-		return fmt.Errorf("%w: it is a replica of %s", ErrRefused, master.MasterAddr)
+		return fmt.Errorf("%w: it is a replica of %s", ErrNotMaster, master.MasterAddr)
+	}
+	if own.WriteEndsReplica && !force {
+		return fmt.Errorf("%w: the first write would end the replica: %s", ErrRefused, own.Refusing())
 	}
 	deletes := master.Keys == 0 && own.Keys > 0
 	if deletes && !force && !own.Position.IsAncestorOf(master.Position) {
 		return fmt.Errorf("%w: it is empty, and would wipe %d keys here", ErrRefused, own.Keys)
+	}
+	if redis.CannotLoad(own.Version, master.Version) && !force && !own.CanResync(master) {
+		return fmt.Errorf("%w: redis %s cannot read a full sync of redis %s, and would delete its data first; upgrade it",
+			ErrRefused, own.Version, master.Version)
 	}
 	return nil
 }

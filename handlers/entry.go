@@ -25,16 +25,8 @@ type Entry struct {
 
 		ModifyIndex uint64
 	}
-	Checks []struct{ Status, Output string }
+	Checks []Check
 }
-
-// The states of a check, from best to worst.
-// Source: https://developer.hashicorp.com/consul/docs/services/usage/checks
-const (
-	CheckPassing  = "passing"
-	CheckWarning  = "warning"
-	CheckCritical = "critical"
-)
 
 // Addr is the host:port of the instance; an IPv6 host is in brackets.
 func (e Entry) Addr() string {
@@ -43,6 +35,14 @@ func (e Entry) Addr() string {
 		host = e.Node.Address
 	}
 	return net.JoinHostPort(host, strconv.Itoa(e.Service.Port))
+}
+
+// NodeAddr is the node's address with the instance's port if the instance is registered with another host; otherwise empty.
+func (e Entry) NodeAddr() string {
+	if e.Service.Address == "" || e.Node.Address == "" || e.Service.Address == e.Node.Address {
+		return ""
+	}
+	return net.JoinHostPort(e.Node.Address, strconv.Itoa(e.Service.Port))
 }
 
 // ID is the member's id, empty for a service that no resec registered.
@@ -58,18 +58,7 @@ func (e Entry) Term() uint64 {
 }
 
 // Status is the worst of the instance's checks: passing, warning or critical.
-func (e Entry) Status() string {
-	worst := CheckPassing
-	for _, c := range e.Checks {
-		switch c.Status {
-		case CheckCritical:
-			return CheckCritical
-		case CheckWarning:
-			worst = CheckWarning
-		}
-	}
-	return worst
-}
+func (e Entry) Status() string { return worst(e.Checks) }
 
 // ParseEntries reads the array that `consul watch -type=service` writes; null is an empty array. It returns an error for any
 // other JSON.

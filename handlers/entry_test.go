@@ -135,3 +135,17 @@ func TestParseEntries(t *testing.T) {
 		})
 	}
 }
+
+// The node's address is another one only if the instance is registered with a host of its own.
+func TestEntry_NodeAddr(t *testing.T) {
+	for _, tt := range []struct{ node, service, want string }{
+		{"10.0.0.1", "", ""}, {"10.0.0.1", "10.0.0.1", ""}, {"", "10.0.0.2", ""},
+		{"10.0.0.1", "10.0.0.2", "10.0.0.1:6379"}, {"fd00::1", "redis", "[fd00::1]:6379"},
+	} {
+		var e Entry
+		e.Node.Address, e.Service.Address, e.Service.Port = tt.node, tt.service, 6379
+		if got := e.NodeAddr(); got != tt.want {
+			t.Errorf("node %q, service %q: got %q, want %q", tt.node, tt.service, got, tt.want)
+		}
+	}
+}

@@ -25,6 +25,8 @@ type Command struct {
 	Stderr io.Writer
 	// Grace is the time from SIGTERM to SIGKILL.
 	Grace func() time.Duration
+	// Slow is called once for a child that still runs after SlowAfter. May be nil.
+	Slow func()
 
 	groups []int // of children that have exited, and may have left processes running
 }
@@ -57,11 +59,9 @@ func (c *Command) Handle(ctx context.Context, event []byte, env ...string) error
 	group := cmd.Process.Pid
 	exited := make(chan error, 1)
 	go func() { exited <- cmd.Wait() }()
-	select {
-	case err := <-exited:
+	if err, ok := c.wait(ctx, exited); ok {
 		c.groups = append(slices.DeleteFunc(c.groups, groupEnded), group)
 		return c.exitError(err)
-	case <-ctx.Done():
 	}
 	stopGroup(group, c.Grace())
 	select {
@@ -69,6 +69,24 @@ func (c *Command) Handle(ctx context.Context, event []byte, env ...string) error
 		return fmt.Errorf("%q was stopped: %w", c.Args, context.Cause(ctx))
 	case <-time.After(killTimeout):
 		return fmt.Errorf("%q could not be killed and still runs: %w", c.Args, context.Cause(ctx))
+	}
+}
+
+// wait returns how a child has exited, or false at the end of the context.
+func (c *Command) wait(ctx context.Context, exited <-chan error) (err error, ok bool) {
+	slow := time.NewTimer(SlowAfter)
+	defer slow.Stop()
+	for {
+		select {
+		case err := <-exited:
+			return err, true
+		case <-slow.C:
+			if c.Slow != nil {
+				c.Slow()
+			}
+		case <-ctx.Done():
+			return nil, false
+		}
 	}
 }
 

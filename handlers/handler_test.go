@@ -53,6 +53,12 @@ func at(st redis.Status, replID, replID2 string, offset int64) redis.Status {
 	return st
 }
 
+// version returns a status with a version.
+func version(st redis.Status, v string) redis.Status {
+	st.Version = v
+	return st
+}
+
 func TestMayFollow(t *testing.T) {
 	for _, tt := range []struct {
 		name        string
@@ -73,6 +79,20 @@ func TestMayFollow(t *testing.T) {
 		{"our history is longer than the master's",
 			at(redis.Status{Keys: 5}, "l", "", 11), at(redis.Status{Master: true}, "l", "", 10), false,
 			"refused: it is empty, and would wipe 5 keys here"},
+		{"a full sync that it cannot read", version(redis.Status{Keys: 5}, "7.0.15"),
+			version(redis.Status{Master: true, Keys: 1}, "8.0.2"), false,
+			"refused: redis 7.0.15 cannot read a full sync of redis 8.0.2, and would delete its data first; upgrade it"},
+		{"also without data", version(redis.Status{}, "7.0.15"), version(redis.Status{Master: true, Keys: 1}, "8.0.2"), false,
+			"refused: redis 7.0.15 cannot read a full sync of redis 8.0.2, and would delete its data first; upgrade it"},
+		{"unless it needs none", version(at(redis.Status{Keys: 5}, "l", "", 9), "7.0.15"),
+			version(at(redis.Status{Master: true, Keys: 1, BacklogStart: 1}, "l", "", 10), "8.0.2"), false, ""},
+		{"or an operator forces it", version(redis.Status{Keys: 5}, "7.0.15"), version(redis.Status{Master: true, Keys: 1}, "8.0.2"),
+			true, ""},
+		{"a newer version reads it", version(redis.Status{Keys: 5}, "8.0.2"), version(redis.Status{Master: true, Keys: 1}, "7.0.15"),
+			false, ""},
+		{"the first write would end it", redis.Status{WriteEndsReplica: true,
+			Refusals: []redis.Refusal{{Code: redis.RefusalDisk, Text: "its disk is full", Now: true}}},
+			redis.Status{Master: true, Keys: 1}, false, "refused: the first write would end the replica: its disk is full"},
 		{"a replica is not followed",
 			redis.Status{}, redis.Status{MasterAddr: "10.0.0.1:6379", Keys: 1}, false,
 			"refused: it is a replica of 10.0.0.1:6379"},

@@ -27,6 +27,8 @@ import (
 	"resec/commands/monitor"
 	"resec/commands/observable"
 	"resec/commands/observe"
+	"resec/commands/place"
+	"resec/commands/repair"
 	"resec/commands/survey"
 	"resec/commands/systemd"
 	"resec/handlers/redis"
@@ -48,6 +50,7 @@ type Agent struct {
 	Hooks        []hooks.Hook
 	DumpState    <-chan os.Signal // each signal makes the agent log its state
 	NotifySocket string           // systemd's socket; empty: there is none
+	Watchdog     time.Duration    // systemd ends the process if its watchdog is not fed for so long; 0: it has none
 
 	known         *known.Value
 	announcer     *announce.Announcer
@@ -59,6 +62,7 @@ type Agent struct {
 	links         replicaLinks
 	shutdown      shutdown
 	ready         atomic.Bool // local and known may be read from outside
+	decided       heartbeat   // of the controller, in a term and a takeover, too
 }
 
 // The pause after a step that failed, when nothing changes in Consul before: it doubles from the first to the second.
@@ -69,7 +73,7 @@ const finalCallRetry = 100 * time.Millisecond
 
 // Run works until the context ends, then hands mastership over, releases the lock, deregisters and destroys the session.
 // It returns an error if the agent is misconfigured (the lock key or the service name is another cluster's), or if Redis is
-// too old.
+// not one that it can manage.
 func (a *Agent) Run(ctx context.Context) error {
 	a.known, a.verifySession = observable.New[known.Snapshot](), make(chan struct{}, 1)
 	a.announcer = a.newAnnouncer()
@@ -81,7 +85,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	subscribers.Go(func() { a.hooks.Run(ctx, ended) })
 	subscribers.Go(func() { a.dumpOnSignal(ctx, ended) })
 	subscribers.Go(func() {
-		systemd.Notifier{Socket: a.NotifySocket, Known: a.known, Advertised: a.announcer.Advertised, Log: a.Log}.Run(ctx, ended)
+		systemd.Notifier{Socket: a.NotifySocket, Known: a.known, Advertised: a.announcer.Advertised, Watchdog: a.Watchdog,
+			Decided: a.decided.last, Log: a.Log}.Run(ctx, ended)
 	})
 	server, err := a.announcer.OpenUnique(ctx)
 	if err != nil && ctx.Err() != nil {
@@ -110,12 +115,19 @@ func (a *Agent) work(ctx context.Context) error {
 	g, outer := errgroup.WithContext(outer)
 	g.Go(func() error { return a.observer.Run(outer) })
 	g.Go(func() error { a.local.KeepReplicationConfig(outer, a.known, a.masterService()); return nil })
+	g.Go(func() error {
+		a.local.KeepRefusals(outer, a.known, a.masterService(), a.Registrar.Interval)
+		return nil
+	})
 	g.Go(func() error { a.newMonitor().Run(outer); return nil })
 	g.Go(func() error { a.announcer.KeepRegistered(outer); return nil })
 	g.Go(func() error { a.announcer.KeepSession(outer); return nil })
 	g.Go(func() error { a.announcer.KeepMemberKey(outer); return nil })
+	g.Go(func() error { a.newPlaceKeeper().Run(outer); return nil })
+	g.Go(func() error { a.announcer.WatchHidden(outer); return nil })
 	g.Go(func() error { fencer.RunLease(outer); return nil })
 	g.Go(func() error { known.WatchPause(outer, a.known, a.Log); return nil })
+	g.Go(func() error { a.newRepairer().Run(outer); return nil })
 	g.Go(func() error {
 		defer stop()
 		return a.control(ctx, outer, fencer)
@@ -145,7 +157,7 @@ func (a *Agent) control(ctx, outer context.Context, fencer *localredis.Fencer) e
 // newMonitor returns what watches the master that our Redis follows.
 func (a *Agent) newMonitor() *monitor.Monitor {
 	return &monitor.Monitor{ID: a.Me.ID, Known: a.known, Creds: a.Creds, Probe: a.Probe, EarlyTakeover: a.EarlyTakeover,
-		ParkIfFollowing: a.local.ParkIfFollowing, Log: a.Log}
+		Own: a.local.Status, ParkIfFollowing: a.local.ParkIfFollowing, Log: a.Log}
 }
 
 // newAnnouncer returns what keeps this member present in Consul. It reads the lock through the observer, which exists once our
@@ -159,12 +171,26 @@ func (a *Agent) newAnnouncer() *announce.Announcer {
 		FinalCallTimeout: a.shutdown.finalCallTimeout, GuardLeftBehind: a.shutdown.guardLeftBehind.Load}
 }
 
+// newPlaceKeeper returns what follows the address of our node.
+func (a *Agent) newPlaceKeeper() *place.Keeper {
+	return &place.Keeper{Client: a.Lock.Client, Me: a.Me, Host: a.Registrar.Host, Port: a.Registrar.Port,
+		Interval: a.Registrar.Interval, Creds: a.Creds, Own: func() redis.Health { return a.known.Load().Health }, Log: a.Log,
+		Moved: func(p cluster.Place) { a.known.Update(func(k *known.Snapshot) { k.Place = p }) }}
+}
+
 // newObserver returns what updates the snapshot with each view of the lock and each probe of our Redis.
 func (a *Agent) newObserver() *observe.Observer {
 	return &observe.Observer{Lock: a.Lock, Redis: a.local, Probe: a.Probe, ProbeNow: a.local.ProbeRequests(), Log: a.Log,
+		Older: a.Registrar.Compare, // the catalogue may show older entries, too
 		Update: func(change func(*observe.Snapshot)) {
 			a.known.Update(func(k *known.Snapshot) { change(&k.Observation) })
 		}}
+}
+
+// newRepairer returns what writes back what Consul has lost.
+func (a *Agent) newRepairer() *repair.Repairer {
+	return &repair.Repairer{ID: a.Me.ID, Lock: a.Lock, Known: a.known, Wrote: a.observer.Wrote, Verify: a.verifySession,
+		Done: a.Registrar.Compare, Log: a.Log}
 }
 
 // newFencer returns what fences our Redis while it may no longer be the only master.

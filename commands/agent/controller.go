@@ -23,13 +23,15 @@ type controller struct {
 	contender contend.Contender
 
 	lastMaster  handlers.Peer // the master that our Redis follows, as hooks were notified
-	warnedRunID string        // the instance of our Redis that came up as a master
+	followedRun string        // the instance of our Redis that followed a published master; empty: it has led since
+	promoted    logonce.Once  // by which clients our Redis was made a master, as it was logged
 	waiting     logonce.Once  // what it waits for, as it was logged
 	failing     logonce.Once  // the failure of a step that was logged last
 	readOnly    logonce.Once  // why replica-read-only could not be set
 	settings    logonce.Once  // why the operator's settings could not be restored
 	failures    int           // steps in a row that failed
 	failedTerm  uint64        // in which term
+	handovers   handovers     // because clients were not served
 	handedOff   bool          // the lock was transferred to another member, which may have held our clients back
 
 	background sync.WaitGroup // takeovers that still work on other members, and writes of the history
@@ -44,11 +46,13 @@ func newController(a *Agent) *controller {
 
 func (a *Agent) masterService() string { return a.Registrar.Naming.Name(catalog.Master) }
 
-// run works until the context ends (nil), or until it finds that the agent is misconfigured, or Redis too old.
+// run works until the context ends (nil), or until it finds that the agent is misconfigured, or that it
+// cannot manage this Redis.
 func (c *controller) run(ctx context.Context) error {
 	for {
+		c.a.decided.beat()
 		k, changed := c.a.known.Watch()
-		if errors.Is(k.Health.Err, redis.ErrTooOld) {
+		if redis.Unsupported(k.Health.Err) {
 			return k.Health.Err
 		}
 		todo, why := cluster.Decide(k.Snapshot, c.a.Me.ID, c.a.masterService())
@@ -58,6 +62,7 @@ func (c *controller) run(ctx context.Context) error {
 		c.a.announcer.Advertise(k, 0)
 		c.notifyFollowing(k)
 		c.reconcile(ctx, k)
+		c.notePromotedByOther(ctx, k)
 		c.begin(k, todo)
 		done := c.execute(ctx, k, todo, why)
 		c.count(todo, done)
@@ -116,6 +121,7 @@ func (c *controller) waitForNext(ctx context.Context, was known.Snapshot, change
 			return true
 		case <-changed:
 			var k known.Snapshot
+			c.a.decided.beat()
 			if k, changed = c.a.known.Watch(); done.err == nil || !k.SameLock(was) || k.Session != was.Session {
 				return true
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"resec/commands/cluster"
@@ -32,11 +33,17 @@ func (c *controller) follow(ctx context.Context, k known.Snapshot) error {
 	if res.Changed {
 		c.a.Log.Info("redis follows the master", "event", "following", "master", m.ID, "addr", m.Address, "term", m.Term)
 	}
-	refused := errors.Is(err, handlers.ErrRefused) && !k.Health.Status.Parked()
+	refused := errors.Is(err, handlers.ErrRefused) && !k.Health.Status.Parked() && !isSource(k.Health.Status, err)
 	if refused || err != nil && !res.Changed && cluster.UnelectedMaster(k.Snapshot) {
 		return errors.Join(err, c.parkAndWait(ctx, k, why))
 	}
 	return err
+}
+
+// isSource reports whether our Redis may be what a takeover makes another member catch up from: a fenced master, while the
+// published one is none. It takes no writes, and stays so until there is a master to follow.
+func isSource(own redis.Status, err error) bool {
+	return own.Master && own.Fenced() && errors.Is(err, handlers.ErrNotMaster)
 }
 
 // followFailure says why Redis does not follow, in a text that stays the same from one try to the next.
@@ -77,20 +84,34 @@ func (a *Agent) confirmHolder(ctx context.Context, k known.Snapshot) error {
 // parkAndWait parks our Redis until it may follow a master.
 func (c *controller) parkAndWait(ctx context.Context, k known.Snapshot, why string) error {
 	c.a.setReason(why)
-	st := k.Health.Status
-	if st.Parked() {
+	if k.Health.Status.Parked() {
 		return nil
-	}
-	if cluster.UnelectedMaster(k.Snapshot) && c.warnedRunID != st.RunID {
-		c.warnedRunID = st.RunID
-		c.a.Log.Warn("redis came up as a master; parking it. Start it with `--replicaof 127.0.0.1 1`, so that it takes no writes",
-			"event", "started_as_master", "redis", c.a.local.Addr(), "run_id", st.RunID)
 	}
 	err := c.a.local.Park(ctx)
 	if err != nil && ctx.Err() == nil && c.isNew("park", err) {
 		c.a.Log.Warn("cannot park redis, retrying", "event", "park_own_failed", "redis", c.a.local.Addr(), "err", err)
 	}
 	return err
+}
+
+// notePromotedByOther logs, once for the same clients, that something else has made our Redis a master while it followed the
+// published one: an operator, or a Sentinel that still monitors it and does so again and again.
+func (c *controller) notePromotedByOther(ctx context.Context, k known.Snapshot) {
+	if _, follows := cluster.FollowedMaster(k.Snapshot, c.a.Me.ID); follows {
+		c.followedRun = k.Health.Status.RunID
+	} else if cluster.IsServingMaster(k.Snapshot, c.a.Me.ID) {
+		c.followedRun = ""
+	}
+	if !cluster.PromotedByOther(k.Snapshot, c.followedRun) {
+		return
+	}
+	clients, err := c.a.local.Promoters(ctx)
+	if err != nil && ctx.Err() != nil || !c.promoted.Changed(strings.Join(clients, ", ")) {
+		return
+	}
+	c.a.Log.Warn("something else made redis a master while it followed the published one; it follows again. "+
+		"End what did so, such as a Sentinel that monitors it", "event", "promoted_by_other", "redis", c.a.local.Addr(),
+		"clients", strings.Join(clients, ", "))
 }
 
 // reconcile puts right what was set on a replica by hand, and restores the operator's settings on one that is no longer a

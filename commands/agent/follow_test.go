@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -41,6 +42,17 @@ func TestConfirmHolder(t *testing.T) {
 	if err := a.confirmHolder(t.Context(), k); !errors.Is(err, errUnconfirmed) {
 		t.Errorf("consul does not answer: %v", err)
 	}
+}
+
+// A fenced master is left alone while there is no master to follow: a takeover may make another member catch up from it.
+func TestIsSource(t *testing.T) {
+	fenced := redis.Status{Master: true, MinReplicas: math.MaxInt32}
+	refused := fmt.Errorf("follow a:1: %w: it is a replica", handlers.ErrNotMaster)
+	expect.Equal(t, "a source", isSource(fenced, refused), true)
+	expect.Equal(t, "refused", errors.Is(refused, handlers.ErrRefused), true)
+	expect.Equal(t, "a writable master", isSource(redis.Status{Master: true}, refused), false)
+	expect.Equal(t, "a replica", isSource(redis.Status{MinReplicas: math.MaxInt32}, refused), false)
+	expect.Equal(t, "the master is empty", isSource(fenced, fmt.Errorf("%w: it is empty", handlers.ErrRefused)), false)
 }
 
 // A text that is logged once must not change from one try to the next.

@@ -30,8 +30,8 @@ func (a *Agent) notifyFenced(term uint64, reason string) {
 	a.hooks.Notify(handlers.TypeFence, handlers.Event{Type: handlers.TypeFence, Term: term, Reason: reason}, lockHeld)
 }
 
-// notifyFollowing notifies hooks, once for each master and term, which master our Redis follows. The master's agent may have
-// re-pointed it.
+// notifyFollowing notifies hooks, once for each master, address and term, which master our Redis follows. The master's agent may
+// have re-pointed it.
 func (c *controller) notifyFollowing(k known.Snapshot) {
 	m, follows := cluster.FollowedMaster(k.Snapshot, c.a.Me.ID)
 	if !follows || m.Peer == c.lastMaster {

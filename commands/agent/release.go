@@ -55,3 +55,22 @@ func (a *Agent) releaseLock(ctx context.Context, session, why string) (v cluster
 	}
 	return v, true, nil
 }
+
+// confirmDeadTimeout bounds the look at the announced address. A failover waits for it if nothing answers or refuses there.
+const confirmDeadTimeout = 100 * time.Millisecond
+
+// confirmDead returns why the lock is to be released after our Redis has refused connections at REDIS_ADDR. Other members rely on
+// WhyDead. So that is returned only if the instance does not answer at the announced address either: it may listen there alone.
+func (a *Agent) confirmDead(ctx context.Context, runID string) (release string) {
+	addr := a.known.Load().Announced(a.Me).Address
+	if addr == a.local.Addr() {
+		return cluster.WhyDead
+	}
+	st, err := a.surveyor.Probe(ctx, addr, confirmDeadTimeout)
+	if err != nil || st.RunID != runID {
+		return cluster.WhyDead
+	}
+	a.Log.Error("redis refuses connections at REDIS_ADDR, but answers at its announced address; this agent cannot manage it, and "+
+		"another member takes over", "event", "redis_addr_refused", "redis", a.local.Addr(), "addr", addr)
+	return cluster.WhyUnhealthy
+}

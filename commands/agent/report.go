@@ -30,6 +30,7 @@ type Report struct {
 	Lacks     string        // why our Redis, in its present instance, is not recorded as in sync; empty: it is
 	Lease     time.Duration // that is left
 	Redis     redis.Status  // ours
+	Differs   string        // why our Redis, a replica, has other data than its master's; empty: it has not, as far as is known
 	Behind    *int64        // bytes that the master has and our Redis has not; nil: unknown, or not asked for
 }
 
@@ -55,8 +56,8 @@ func (a *Agent) Report(ctx context.Context, behind bool) Report {
 	own, err := a.local.Status(ctx)
 	probing.Wait()
 	k := a.known.Load() // after the probes: what was lost meanwhile is lost
-	if h := k.Health; err != nil && redis.Replied(err) && h.Err == nil && h.Status.RunID != "" {
-		own, err = h.Status, nil // it is busy, or denies access: its last known status counts
+	if h := k.Health; err != nil && (redis.Replied(err) || redis.LocalFault(err)) && h.Err == nil && h.Status.RunID != "" {
+		own, err = h.Status, nil // it is busy, denies access, or could not be asked: its last known status counts
 	}
 	r := report(k, a.Me.ID, own, err, master, time.Now())
 	r.Leaving = a.shutdown.requested()
@@ -79,12 +80,15 @@ func (a *Agent) probeMaster(ctx context.Context, s cluster.State) *redis.Status 
 // report draws the conclusions.
 func report(k known.Snapshot, id string, own redis.Status, err error, master *redis.Status, now time.Time) Report {
 	s := k.View.State
-	reclaims := k.View.Free() && k.HasLed && cluster.IsServingMaster(k.Snapshot, id)
+	reclaims := cluster.MayReclaim(k.Snapshot, id)
 	r := Report{Term: s.Term(), Redis: own, Holds: k.HoldsLock() || reclaims, Lease: k.LeaseLeft(now)}
 	if err != nil {
 		r.Why = "redis is unusable: " + redis.Summary(err)
 	} else if own.Loading {
 		r.Why = "redis is unusable: " + redis.ErrLoading.Error()
+	}
+	if !own.Master {
+		r.Differs = cluster.StreamErrorsReason(k.StreamErrors.Count)
 	}
 	m := s.Master
 	if m == nil {
@@ -146,7 +150,7 @@ func stateAttrs(k known.Snapshot, id, service string, shown catalog.Entry, now t
 		"session", session, "lease_left", k.LeaseLeft(now).Round(time.Millisecond), "lock_holder", holder,
 		"published", master, "term", v.State.Term(), "members", formatMembers(v.State.Members), "registered", k.Registered,
 		"registered_as", shown.Role, "check", shown.Status, "output", shown.Output,
-		"reason", k.Reason, "next", why, "consul_index", v.Index,
+		"reason", k.Reason, "hidden", k.Hidden.By, "refuses", st.Refusing(), "next", why, "consul_index", v.Index,
 	}
 }
 

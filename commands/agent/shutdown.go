@@ -123,7 +123,11 @@ func (c *controller) handOverAndRelease(ctx context.Context, s *lock.Session, te
 		return nil
 	}
 	c.leaveWritable(ctx, s, nil)
-	a.release(ctx, remaining(ctx), s.ID, stopCause(a.known.Load()), "the agent leaves")
+	why := stopCause(a.known.Load())
+	if why == cluster.WhyDead {
+		why = a.confirmDead(ctx, term.RunID)
+	}
+	a.release(ctx, remaining(ctx), s.ID, why, "the agent leaves")
 	failpoint.Hit("released")
 	return nil
 }

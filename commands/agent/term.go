@@ -26,12 +26,14 @@ type leaderTerm struct {
 	c       *controller
 	session *lock.Session
 
-	term        cluster.Term  // set by the takeover
-	replicaLost chan struct{} // a replica's link to us began or ended: the guard is to be checked now
+	term        cluster.Term           // set by the takeover
+	replicaLost chan struct{}          // a replica's link to us began or ended: the guard is to be checked now
+	unserved    chan cluster.EndReason // clients are not served: what ends the term, from its keeper
 }
 
 func newLeaderTerm(c *controller, k known.Snapshot) *leaderTerm {
-	return &leaderTerm{a: c.a, c: c, session: k.Session, replicaLost: make(chan struct{}, 1)}
+	return &leaderTerm{a: c.a, c: c, session: k.Session, replicaLost: make(chan struct{}, 1),
+		unserved: make(chan cluster.EndReason, 1)}
 }
 
 // run takes over, keeps what a master needs until something ends the term, and does what its end needs. A nil won says that the
@@ -70,7 +72,8 @@ func (t *leaderTerm) run(ctx context.Context, k known.Snapshot, won *contend.Won
 
 // keepers are what runs as long as the term lasts.
 func (t *leaderTerm) keepers() []func(context.Context) {
-	return []func(context.Context){t.keepGuard, t.watchReplicas, t.watchUnknownReplicas, t.keepRequests, t.watchStaleMasters}
+	return []func(context.Context){t.keepGuard, t.a.local.KeepEmergencyFence, t.watchReplicas, t.watchUnknownReplicas,
+		t.keepRequests, t.watchStaleMasters, t.keepServed(t.c.handovers.next)}
 }
 
 // begin notes that our Redis is the published master.
@@ -115,7 +118,8 @@ func (t *leaderTerm) lead(ctx context.Context) (context.Context, func()) {
 	t.a.local.BeginLeading(ctx)
 	ctx, cancel := context.WithCancelCause(ctx)
 	lost := func(k known.Snapshot) bool {
-		return k.SessionID != t.session.ID || k.Fresh && k.View.Session != t.session.ID
+		lockShown := k.Fresh && !k.View.WentBack // otherwise commands/repair takes the lock back
+		return k.SessionID != t.session.ID || lockShown && k.View.Session != t.session.ID
 	}
 	k, changed := t.a.known.Watch()
 	if lost(k) {
@@ -146,6 +150,7 @@ func (t *leaderTerm) lead(ctx context.Context) (context.Context, func()) {
 func (t *leaderTerm) hold(ctx, held context.Context) cluster.EndReason {
 	var newer logonce.Once
 	for first := true; ; first = false {
+		t.a.decided.beat()
 		k, changed := t.a.known.Watch()
 		if errors.Is(k.View.Err, cluster.ErrNewerVersion) && newer.Changed(k.View.Err.Error()) {
 			t.a.Log.Warn("state in consul is of a newer version; this master stays, and neither guard nor members are written",
@@ -163,6 +168,8 @@ func (t *leaderTerm) hold(ctx, held context.Context) cluster.EndReason {
 		}
 		select {
 		case <-held.Done(): // a stop of the agent ends it, too
+		case why := <-t.unserved:
+			return why
 		case <-changed:
 		}
 		if held.Err() != nil && ctx.Err() == nil {
@@ -184,10 +191,14 @@ func (t *leaderTerm) finish(ctx context.Context, why cluster.EndReason) {
 		}
 	case why.Release == cluster.WhyFrozen:
 		why.Release = t.sendEmergencyFence(ctx, why)
+	case why.Release == cluster.WhyDead:
+		why.Release = a.confirmDead(ctx, t.term.RunID)
 	case t.lostUnguarded(k, why):
 		t.fenceAfterLoss(ctx, why)
 	}
 	switch {
+	case why.HandOverTo != "":
+		t.c.handOverUnserved(ctx, t.session, why)
 	case why.KeepLock:
 	case why.ShuttingDown:
 		_ = t.c.handOverAndRelease(ctx, t.session, t.term) // a lock that was lost is taken again when Redis is restored
@@ -196,46 +207,4 @@ func (t *leaderTerm) finish(ctx context.Context, why cluster.EndReason) {
 	default:
 		a.release(ctx, lock.CallTimeout, t.session.ID, why.Release, why.Text)
 	}
-}
-
-// lostUnguarded reports whether the lock may be another member's and our Redis has no guard: the lease was all that closed it. An
-// agent that stops has lost its lock only if the view shows another session.
-func (t *leaderTerm) lostUnguarded(k known.Snapshot, why cluster.EndReason) bool {
-	if why.Release != "" || why.KeepLock || k.View.Free() || why.ShuttingDown && k.View.Session == t.session.ID {
-		return false
-	}
-	return t.a.Guard.Replicas == cluster.GuardOff && !k.Paused
-}
-
-// sendEmergencyFence writes fence and park to a frozen Redis's socket, and returns why the lock is to be released. Another member
-// relies on WhyFrozen, so that is returned only if both were sent.
-func (t *leaderTerm) sendEmergencyFence(ctx context.Context, why cluster.EndReason) (release string) {
-	failpoint.Hit("frozen")
-	defer failpoint.Hit("blind")
-	if err := t.a.local.SendEmergencyFence(ctx); err != nil {
-		t.a.Log.Error("redis is frozen, and fence and park cannot be sent to it; its guard must close it",
-			"event", "emergency_fence_failed", "redis", t.a.local.Addr(), "err", err)
-		return cluster.WhyUnhealthy
-	}
-	t.a.Log.Warn("redis is frozen; fence and park are in its socket and will be its first commands",
-		"event", "emergency_fence_sent", "redis", t.a.local.Addr())
-	t.a.notifyFenced(t.term.Number, why.Text)
-	return why.Release
-}
-
-// lossFenceTimeout bounds the fence of a master without a guard that has lost its lock.
-const lossFenceTimeout = 2 * time.Second
-
-// fenceAfterLoss fences our Redis, because another member holds the lock and there is no guard.
-func (t *leaderTerm) fenceAfterLoss(ctx context.Context, why cluster.EndReason) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lossFenceTimeout) // the agent may be about to stop
-	defer cancel()
-	if err := t.a.local.FenceAfterLoss(ctx); err != nil {
-		t.a.Log.Error("lock is lost and redis cannot be fenced; it may accept writes while another master does",
-			"event", "loss_fence_failed", "redis", t.a.local.Addr(), "err", err)
-		return
-	}
-	t.a.Log.Warn("lock is lost and GUARD=off; redis is fenced until the lock is ours again, or it follows",
-		"event", "loss_fenced", "redis", t.a.local.Addr())
-	t.a.notifyFenced(t.term.Number, why.Text)
 }

@@ -15,12 +15,14 @@ import (
 
 // readDemotions reads what turns other members' master entries in the catalogue into replica entries.
 func (t *leaderTerm) readDemotions(ctx context.Context) (api.TxnOps, error) {
-	return t.a.Registrar.Naming.ReadDemoteOps(ctx, t.a.Lock.Client, t.a.Me.Node, t.a.Me.ServiceID)
+	me := t.a.known.Load().Announced(t.a.Me)
+	return t.a.Registrar.Naming.ReadDemoteOps(ctx, t.a.Lock.Client, me.Node, me.ServiceID)
 }
 
 // demoteListed turns other members' master entries into replica entries, if the publishing transaction did not.
 func (t *leaderTerm) demoteListed(ctx context.Context) {
-	err := t.a.Registrar.Naming.Demote(ctx, t.a.Lock.Client, t.a.Me.Node, t.a.Me.ServiceID)
+	me := t.a.known.Load().Announced(t.a.Me)
+	err := t.a.Registrar.Naming.Demote(ctx, t.a.Lock.Client, me.Node, me.ServiceID)
 	if err != nil && ctx.Err() == nil {
 		t.a.Log.Warn("old master entries stay in the catalogue for now; the watch on it demotes those that pass their check",
 			"event", "demotion_failed", "err", err)
@@ -50,6 +52,10 @@ func (t *leaderTerm) watchStaleMasters(ctx context.Context) {
 // demoteUntilDone demotes stale entries, again and again until Consul has done it or denies it.
 func (t *leaderTerm) demoteUntilDone(ctx context.Context, entries []handlers.Entry) {
 	for logged := false; ctx.Err() == nil; {
+		if t.a.known.Load().View.WentBack { // Consul shows the lock as another session's until it is taken back
+			sleep(ctx, finalCallRetry)
+			continue
+		}
 		err := t.demoteStale(ctx, entries)
 		if err == nil || errors.Is(err, lock.ErrDenied) && logged || ctx.Err() != nil {
 			return
@@ -65,13 +71,14 @@ func (t *leaderTerm) demoteUntilDone(ctx context.Context, entries []handlers.Ent
 
 // demoteStale demotes those of the cluster's members that are listed as the master of an earlier term.
 func (t *leaderTerm) demoteStale(ctx context.Context, entries []handlers.Entry) (err error) {
-	v := t.a.known.Load().View
+	k := t.a.known.Load()
+	v, me := k.View, k.Announced(t.a.Me)
 	stale := slices.DeleteFunc(slices.Clone(entries), func(e handlers.Entry) bool {
 		_, recorded := v.State.Members[e.ID()]
 		_, alive := v.LiveAgents[e.ID()]
 		return e.Term() >= t.term.Number || !recorded && !alive
 	})
-	for _, op := range t.a.Registrar.Naming.DemoteOps(stale, t.a.Me.Node, t.a.Me.ServiceID) {
+	for _, op := range t.a.Registrar.Naming.DemoteOps(stale, me.Node, me.ServiceID) {
 		e := t.a.Lock.TxnIfHeld(ctx, t.term.Session, op)
 		if errors.Is(e, lock.ErrChanged) { // the lock has changed, or the entry: then another answer of the watch follows
 			continue

@@ -25,7 +25,6 @@ type guardKeeper struct {
 	t       *leaderTerm
 	unknown cluster.UnknownReplicas
 	alert   time.Time // until then the guard is checked often
-	ready   time.Time // when the connection for the emergency fence was checked last
 	logged  logonce.Once
 }
 
@@ -33,7 +32,6 @@ func (t *leaderTerm) keepGuard(ctx context.Context) {
 	g := &guardKeeper{t: t, unknown: cluster.UnknownReplicas{Count: -1}}
 	for ctx.Err() == nil {
 		k, changed := t.a.known.Watch()
-		g.prepareEmergencyFence(ctx)
 		if k.View.State.Term() == t.term.Number && k.Operator.Persisted(k.Snapshot, t.a.Me.ID) && g.step(ctx, k) {
 			continue
 		}
@@ -56,18 +54,6 @@ func (g *guardKeeper) interval() time.Duration {
 		return cluster.UnknownReplicaGrace / 3
 	}
 	return guardInterval
-}
-
-// prepareEmergencyFence keeps a connection open over which fence and park can be sent to a frozen Redis.
-func (g *guardKeeper) prepareEmergencyFence(ctx context.Context) {
-	if time.Since(g.ready) < guardInterval {
-		return
-	}
-	if err := g.t.a.local.PrepareEmergencyFence(ctx); err != nil {
-		g.t.a.Log.Debug("no connection for the emergency fence, retrying", "event", "emergency_fence_not_ready",
-			"redis", g.t.a.local.Addr(), "err", err)
-	}
-	g.ready = time.Now()
 }
 
 // step takes one step towards the guard as it should be, and reports whether it took one. Its errors are logged.
@@ -97,6 +83,9 @@ func (g *guardKeeper) tryStep(ctx context.Context, k known.Snapshot) (moved bool
 		a.local.ProbeSoon() // a new one may be no member
 		a.links.probeAll()
 	}
+	if st.Refusing() != k.Health.Status.Refusing() { // a probe comes later, and clients wait
+		a.local.ProbeSoon()
+	}
 	members, unknown := cluster.CountReplicas(st, k.View, a.Me.ID, a.links.streams, a.Guard)
 	g.unknown = g.unknown.Observe(unknown, time.Now())
 	guard := cluster.GuardState{Policy: a.Guard, OperatorGuard: k.Operator.MinReplicas,
@@ -107,15 +96,31 @@ func (g *guardKeeper) tryStep(ctx context.Context, k known.Snapshot) (moved bool
 	if errors.Is(k.View.Err, cluster.ErrNewerVersion) { // the state must not be written
 		step, to = guard.RestoreStep()
 	}
-	switch step {
-	case cluster.GuardPublish:
-		err = g.publish(ctx, k, k.View.State.WithGuard(to))
+	recorded, unrecorded := g.record(k, guard)
+	switch {
+	case step == cluster.GuardPublish:
+		err = g.publish(ctx, k, recorded.WithGuard(to))
 		failpoint.Hit("guard-published")
 		return err == nil, err
-	case cluster.GuardSet:
+	case unrecorded:
+		err = g.publish(ctx, k, recorded)
+		if err == nil || step != cluster.GuardSet || errors.Is(err, lock.ErrChanged) {
+			return err == nil, err
+		}
+	}
+	if step == cluster.GuardSet { // also if Consul does not answer
 		return g.set(ctx, k, st, to, guard)
 	}
 	return false, nil
+}
+
+// record returns the state in which the guard to be set is recorded as ours, and whether it has to be written before that. An
+// outage of Consul, or a state that must not be written, does not keep the guard from being set.
+func (g *guardKeeper) record(k known.Snapshot, guard cluster.GuardState) (recorded cluster.State, unrecorded bool) {
+	_, set := guard.Desired()
+	id, own, s := g.t.a.Me.ID, guard.OperatorGuard, k.View.State
+	writable := !k.ConsulDown && !errors.Is(k.View.Err, cluster.ErrNewerVersion)
+	return s.WithGuardRecorded(id, own, set), writable && s.GuardUnrecorded(id, own, set)
 }
 
 // publish writes the state, and with it confirms that the lock is ours.

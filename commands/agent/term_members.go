@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,19 +24,27 @@ const minMembersRetry = 50 * time.Millisecond
 
 // keepMembers keeps the state's members for as long as the term lasts.
 func (t *leaderTerm) keepMembers(ctx context.Context) {
-	var failure logonce.Once
+	var failure, unsteady logonce.Once
+	restarts := cluster.RestartTracker{}
 	done, pause, due := "", minMembersRetry, time.Time{}
 	for ctx.Err() == nil {
 		k, changed := t.a.known.Watch()
 		var again <-chan time.Time
-		ids, history := cluster.PendingMembers(k.View, t.a.Me.ID), cluster.UnlistedHistory(k.Snapshot)
+		me := k.Announced(t.a.Me)
+		restarts.Observe(k.View, time.Now())
+		pending, history := cluster.PendingMembers(k.View, me), cluster.UnlistedHistory(k.Snapshot)
+		ids, wait, restarting := restarts.Steady(k.View, pending, time.Now())
+		if wait > 0 {
+			again = time.After(wait)
+		}
+		t.logUnsteady(restarting, &unsteady)
 		readable := !errors.Is(k.View.Err, cluster.ErrNewerVersion) // otherwise the state must not be written
 		if readable && k.View.State.Term() == t.term.Number && (len(ids) > 0 || history != "") {
-			if now := cluster.MembersFingerprint(k.View, ids) + history; now != done {
+			if now := cluster.MembersFingerprint(k.View, ids) + history + me.Address; now != done {
 				done, pause, due = now, minMembersRetry, time.Time{}
 			}
 			if !time.Now().Before(due) {
-				err := t.updateMembers(ctx, k.View, ids)
+				err := t.updateMembers(ctx, k.View, me, ids)
 				if err == nil {
 					failure.Reset()
 				} else if !errors.Is(err, lock.ErrChanged) && ctx.Err() == nil && failure.Changed(lock.ErrorKind(err)) {
@@ -53,23 +62,33 @@ func (t *leaderTerm) keepMembers(ctx context.Context) {
 	}
 }
 
-// updateMembers looks at members, and writes the state if their records are others then. Our own position is read first: a
-// member that has reached it later has caught up.
-func (t *leaderTerm) updateMembers(ctx context.Context, v cluster.View, ids []string) error {
+// logUnsteady logs, once for the same members, that their records wait.
+func (t *leaderTerm) logUnsteady(ids []string, logged *logonce.Once) {
+	if len(ids) > 0 && logged.Changed(strings.Join(ids, ", ")) {
+		t.a.Log.Warn("redis of a member is restarted again and again; the member is recorded again once it runs for 10s",
+			"event", "member_unsteady", "members", strings.Join(ids, ", "))
+	}
+}
+
+// updateMembers looks at members, and writes the state if their records are others then, or our Redis has another address. Our
+// own position is read first: a member that has reached it later has caught up.
+func (t *leaderTerm) updateMembers(ctx context.Context, v cluster.View, me cluster.Master, ids []string) error {
 	own, err := t.a.local.Status(ctx)
 	if err != nil || !own.Master || own.RunID != v.State.Master.RunID {
 		return err
 	}
 	seen, unread := t.observeMembers(ctx, v, ids, own)
-	s := v.State.UpdateMembers(seen, own.Position)
-	if maps.Equal(s.Members, v.State.Members) && slices.Equal(s.Histories, v.State.Histories) {
+	at := v.State.WithMasterAt(me)
+	s := at.UpdateMembers(seen, own.Position)
+	if at.Master == v.State.Master && maps.Equal(s.Members, v.State.Members) && slices.Equal(s.Histories, v.State.Histories) {
 		return unread
 	}
 	after, err := t.a.Lock.Write(ctx, t.term.Session, v, s)
 	if err != nil {
 		return errors.Join(err, unread)
 	}
-	t.a.Log.Info("members are recorded in the state", "event", "members_recorded", "members", cluster.FormatMembers(s.Members))
+	t.a.Log.Info("members are recorded in the state", "event", "members_recorded", "master_addr", me.Address,
+		"members", cluster.FormatMembers(s.Members))
 	t.a.observer.Wrote(after)
 	return unread
 }

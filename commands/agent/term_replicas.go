@@ -146,11 +146,19 @@ func (t *leaderTerm) watchUnknownReplicas(ctx context.Context) {
 
 // parkUnknownReplicas parks the replicas of our Redis that are no recorded members. It touches only a server that itself says
 // that it has our history: what answers at the address that a replica announces may be another program's. It reports whether
-// every replica is a member or parked.
+// every replica is a member, parked, or no server at all.
 func (t *leaderTerm) parkUnknownReplicas(ctx context.Context, k known.Snapshot, logged map[string]bool) (done bool) {
 	done = true
 	for _, r := range k.Health.Status.Replicas {
 		if cluster.MemberAtAddr(k.View, t.a.Me.ID, r.Addr) != "" {
+			continue
+		}
+		if r.NoServer() {
+			if r.Online && !logged[r.Addr] {
+				logged[r.Addr] = true
+				t.a.Log.Warn("a client that is no server replicates from the master; it can be no member, and is left alone",
+					"event", "client_replicates", "addr", r.Addr, "redis", t.a.local.Addr())
+			}
 			continue
 		}
 		err := t.parkUnlessMember(ctx, k, r.Addr)

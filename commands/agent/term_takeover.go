@@ -74,14 +74,15 @@ func failingSince(k known.Snapshot) time.Time {
 // options are what the takeover needs to know.
 func (t *leaderTerm) options(ctx context.Context, k known.Snapshot, won *contend.Won) (takeover.Takeover, error) {
 	a, c, master := t.a, &t.c.contender, k.View.State.Master
-	me := a.Me
+	me := k.Announced(a.Me)
 	me.Term = c.HighestTerm
 	o := takeover.Takeover{Lock: a.Lock, Session: t.session, Log: a.Log,
-		Self: takeover.Self{Me: me, Service: a.masterService(), Redis: a.local.ForTakeover(), Creds: a.Creds,
-			Guard: a.Guard, OperatorGuard: k.Operator.MinReplicas, HandedOff: t.c.handedOff},
+		Self: takeover.Self{Me: me, Service: a.masterService(), Redis: beating{a.local.ForTakeover(), &a.decided}, Creds: a.Creds,
+			Guard: a.Guard, OperatorGuard: k.Operator.MinReplicas, HandedOff: t.c.handedOff,
+			OperatorKnown: k.Operator.RunID == k.Health.Status.RunID},
 		Peers: takeover.Peers{KeepMembers: true, Recorded: recordedPeers(k.View, a.Me.ID), ConfirmEligible: c.ConfirmEligible(k),
 			WaitForSlowUntil: won.LeaderlessSince.Add(c.SlowMemberGrace())},
-		Evidence: takeover.Evidence{Detached: c.Detached()},
+		Evidence: takeover.Evidence{Detached: c.Detached(), ReadCatalog: a.readCatalog},
 		Operator: operatorWish(k.View.Request, a.Me.ID)}
 	_, o.Self.UncountedReplicas = cluster.CountReplicas(k.Health.Status, k.View, a.Me.ID, a.links.streams, a.Guard)
 	if master != nil {
@@ -94,10 +95,11 @@ func (t *leaderTerm) options(ctx context.Context, k known.Snapshot, won *contend
 		return o, nil
 	}
 	// The state may have been deleted, and this agent started since.
-	entries, err := a.Registrar.Naming.Instances(ctx, a.Lock.Client)
+	entries, err := a.readCatalog(ctx)
 	if err != nil {
 		return o, err
 	}
+	o.Evidence.FollowsUnnamed = cluster.FollowsUnnamed(k.View, k.Health.Status, cluster.Members(entries, k.View))
 	if o.Evidence.CatalogMaster, err = a.catalogMaster(k.View, entries); err != nil {
 		return o, err
 	}
@@ -105,6 +107,10 @@ func (t *leaderTerm) options(ctx context.Context, k known.Snapshot, won *contend
 		o.Self.Me.Term = max(o.Self.Me.Term, m.Term)
 	}
 	return o, nil
+}
+
+func (a *Agent) readCatalog(ctx context.Context) ([]handlers.Entry, error) {
+	return a.Registrar.Naming.Instances(ctx, a.Lock.Client)
 }
 
 // operatorWish is what an operator wants of the member.
@@ -128,7 +134,7 @@ func (a *Agent) catalogMaster(v cluster.View, entries []handlers.Entry) (*cluste
 	if !found {
 		return nil, nil
 	}
-	if e.Status() != api.HealthCritical && v.LiveAgents[e.ID()].Session == "" {
+	if e.AgentStatus() != api.HealthCritical && v.LiveAgents[e.ID()].Session == "" {
 		return nil, fmt.Errorf("%s is listed as master by a live agent that is not under this lock: "+
 			"two clusters need two service names", e.ID())
 	}

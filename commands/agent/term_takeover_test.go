@@ -84,7 +84,7 @@ func entry(id, node, service string, role catalog.Role, term uint64, status stri
 	e.Node.Node, e.Node.Address = node, "10.0.0.1"
 	e.Service.ID, e.Service.Service, e.Service.Address, e.Service.Port = service, n.Name(role), "10.0.0.1", 6379
 	e.Service.Meta = catalog.Meta(id, term, "")
-	e.Checks = append(e.Checks, struct{ Status, Output string }{Status: status})
+	e.Checks = append(e.Checks, handlers.Check{Status: status})
 	return e
 }
 

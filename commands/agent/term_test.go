@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"resec/commands/known"
 	"resec/commands/lock"
 	"resec/commands/takeover"
+	"resec/scripts/lab"
 )
 
 // A master whose lock another member has is fenced if there is no guard.
@@ -72,9 +74,18 @@ func TestSendEmergencyFence(t *testing.T) {
 	a, r := withRedis(t)
 	term := &leaderTerm{a: a}
 	why := cluster.EndReason{Release: cluster.WhyFrozen}
-	expect.OK(t, a.local.PrepareEmergencyFence(t.Context()))
-	expect.Equal(t, "sent", term.sendEmergencyFence(t.Context(), why), cluster.WhyFrozen)
+	ctx, end := context.WithCancel(t.Context())
+	var keeping sync.WaitGroup
+	keeping.Go(func() { a.local.KeepEmergencyFence(ctx) })
+	lab.Eventually(t, 10*time.Second, func() error { // its connection is open soon
+		if release := term.sendEmergencyFence(t.Context(), why); release != cluster.WhyFrozen {
+			return errors.New("not sent: " + release)
+		}
+		return nil
+	})
 	expect.Equal(t, "fenced", status(t, a.local).Fenced(), true)
+	end()
+	keeping.Wait()
 	r.Kill()
 	a.local.Close()
 	expect.Equal(t, "not sent", term.sendEmergencyFence(t.Context(), why), cluster.WhyUnhealthy)

@@ -21,10 +21,10 @@ import (
 //
 // Each method belongs to one goroutine:
 //   - OpenUnique runs first, and no other method runs before it has returned.
-//   - KeepRegistered, KeepSession and KeepMemberKey have a goroutine each.
+//   - KeepRegistered, KeepSession, KeepMemberKey and WatchHidden have a goroutine each.
 //   - Advertise belongs to the controller's goroutine.
 type Announcer struct {
-	Me        cluster.Master // as published
+	Me        cluster.Master // as published when the agent started; Known.Place says where it is now
 	Lock      lock.Lock
 	Session   lock.SessionOptions // KeepRegistered extends its CheckDeadline
 	Registrar *catalog.Registrar
@@ -32,7 +32,7 @@ type Announcer struct {
 	Log       *slog.Logger
 
 	// Known is what the agent knows. KeepRegistered writes Registered. KeepSession writes the session and Adopted. KeepMemberKey
-	// writes Operator.
+	// writes Operator and Restarts. WatchHidden writes Hidden.
 	Known *known.Value
 	// Advertised is what the catalogue is to show of us. OpenUnique and then Advertise write it.
 	Advertised *observable.Value[catalog.Entry]

@@ -40,6 +40,7 @@ func onConsul(t *testing.T) *Announcer {
 	a := bareAnnouncer()
 	a.Lock = consultest.Lock(t)
 	a.Session.Name, a.Registrar.Naming.Prefix = t.Name(), t.Name()
+	a.Registrar.Client, a.Registrar.ID = a.Lock.Client, t.Name()
 	return a
 }
 

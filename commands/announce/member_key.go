@@ -23,7 +23,7 @@ const rewriteAfter = time.Second
 func (a *Announcer) KeepMemberKey(ctx context.Context) {
 	var written cluster.MemberKey
 	var at time.Time
-	var failure logonce.Once
+	var failure, streamErrors logonce.Once
 	ours := false // the key is, or may be, in Consul
 	defer func() {
 		if ours && !a.GuardLeftBehind() { // otherwise the next agent needs what the operator had
@@ -33,11 +33,18 @@ func (a *Announcer) KeepMemberKey(ctx context.Context) {
 	for ctx.Err() == nil {
 		k, changed := a.Known.Watch()
 		if own := k.Operator.Discover(k.Snapshot, a.Me.ID); own != k.Operator {
-			a.Known.Update(func(k *known.Snapshot) { k.Operator = own })
+			a.Known.Update(func(now *known.Snapshot) {
+				key := k.View.LiveAgents[a.Me.ID]
+				now.Restarts = now.Restarts.Observe(k.Operator.RunID, own.RunID, key, time.Now())
+				now.Operator = own
+				now.AdoptKey(key)
+			})
+			a.warnUnlessParked(k, own)
 			continue
 		}
 		var again <-chan time.Time
 		want, shown := cluster.OwnMemberKey(k.Snapshot, a.Me), k.View.LiveAgents[a.Me.ID]
+		a.warnOfStreamErrors(want, &streamErrors)
 		ours = ours || want.Session != "" && shown.Session == want.Session // our predecessor's, whose session we have adopted
 		if want.Session != "" && k.Fresh && shown != want {
 			if want != written || time.Since(at) >= rewriteAfter {
@@ -51,6 +58,35 @@ func (a *Announcer) KeepMemberKey(ctx context.Context) {
 		case <-changed:
 		case <-again:
 		}
+	}
+}
+
+// warnUnlessParked warns once of each run of Redis that came up in another way than parked. A run that our predecessor has warned
+// of is in the member key.
+func (a *Announcer) warnUnlessParked(k known.Snapshot, own cluster.OperatorSettings) {
+	if own.StartedAs == "" || k.View.LiveAgents[a.Me.ID].RunID == own.RunID {
+		return
+	}
+	if own.StartedAs.Master() {
+		a.Log.Warn("redis came up as a master, not parked", "event", "started_as_master", "redis", a.Creds.Addr,
+			"run_id", own.RunID, "why", own.StartedAs.Warning())
+		return
+	}
+	a.Log.Warn("redis came up as a replica, not parked", "event", "started_as_replica", "redis", a.Creds.Addr,
+		"run_id", own.RunID, "why", own.StartedAs.Warning())
+}
+
+// warnOfStreamErrors warns once of a replica that begins to answer its master's stream with errors.
+func (a *Announcer) warnOfStreamErrors(key cluster.MemberKey, logged *logonce.Once) {
+	if key.StreamErrors.Count == 0 {
+		if key.RunID != "" {
+			logged.Reset()
+		}
+		return
+	}
+	if logged.Changed(key.RunID) {
+		a.Log.Warn("redis answers its master's stream with errors; it is not elected, and does not count for the guard",
+			"event", "stream_errors", "redis", a.Creds.Addr, "why", cluster.StreamErrorsReason(key.StreamErrors.Count))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -16,15 +17,29 @@ import (
 	"resec/handlers/redis"
 )
 
+// notStarted begins what is shown of an agent that waits.
+const notStarted = "not started yet: "
+
+// anotherManages begins the reason of an agent whose Redis another process manages.
+const anotherManages = "another resec named"
+
 // openRetry is the pause after our Redis was not opened.
 const openRetry = 500 * time.Millisecond
 
 // OpenUnique waits until our Redis answers and no other process is this member, and returns our Redis opened. A second agent
 // would take the first one's lock for its own, and release it when it stops. Under Nomad a new allocation has the old one's
-// name, and may start before that one ends. OpenUnique returns the context's error if that ends, and redis.ErrTooOld.
-func (a *Announcer) OpenUnique(ctx context.Context) (*redis.Server, error) {
+// name, and may start before that one ends. OpenUnique returns the context's error if that ends, redis.ErrTooOld,
+// and redis.ErrClusterMode. While it waits the catalogue says why, in an entry whose check is critical.
+func (a *Announcer) OpenUnique(ctx context.Context) (server *redis.Server, err error) {
+	shown := newWaiting()
+	defer func() {
+		if server == nil {
+			a.hideWaiting(ctx, shown)
+		}
+	}()
 	for logged, clients := (logonce.Once{}), (logonce.Once{}); ; {
-		why := a.duplicateMember(ctx)
+		duplicate := a.duplicateMember(ctx)
+		why := duplicate
 		if why == "" {
 			s, denied, err := a.connect(ctx, &clients)
 			if err != nil || s != nil {
@@ -37,7 +52,10 @@ func (a *Announcer) OpenUnique(ctx context.Context) (*redis.Server, error) {
 		}
 		if logged.Changed(lock.ErrorKind(errors.New(why))) {
 			a.Log.Warn("not started yet, retrying", "event", "not_started", "why", why)
-			a.setAdvertised(catalog.Entry{Output: "not started yet: " + why})
+			a.setAdvertised(catalog.Entry{Output: notStarted + why})
+		}
+		if duplicate == "" && !strings.HasPrefix(why, anotherManages) { // otherwise the entry is another process's
+			a.showWaiting(ctx, shown, why)
 		}
 		select {
 		case <-ctx.Done():
@@ -53,7 +71,7 @@ func (a *Announcer) duplicateMember(ctx context.Context) string {
 	if err != nil {
 		return err.Error()
 	}
-	return duplicateEntry(entries, a.Me)
+	return duplicateEntry(entries, a.Known.Load().Announced(a.Me))
 }
 
 // duplicateEntry says which live instance, other than our own, has our id, or our place under another id.
@@ -61,7 +79,7 @@ func duplicateEntry(entries []handlers.Entry, me cluster.Master) string {
 	for _, e := range entries {
 		samePlace := e.Node.Node == me.Node && e.Service.ID == me.ServiceID
 		sameID := e.ID() == me.ID
-		if e.ID() == "" || e.Status() == api.HealthCritical || sameID == samePlace {
+		if e.ID() == "" || e.AgentStatus() == api.HealthCritical || sameID == samePlace {
 			continue
 		}
 		if samePlace {
@@ -91,7 +109,7 @@ func (a *Announcer) connect(ctx context.Context, clients *logonce.Once) (s *redi
 // checkOwnRedis says why this agent must not manage the server. clients is what was logged of a list of clients that failed.
 func (a *Announcer) checkOwnRedis(ctx context.Context, s *redis.Server, clients *logonce.Once) (why string, err error) {
 	own, err := s.Status(ctx)
-	if errors.Is(err, redis.ErrTooOld) {
+	if redis.Unsupported(err) {
 		return "", err
 	}
 	if err != nil {
@@ -99,7 +117,7 @@ func (a *Announcer) checkOwnRedis(ctx context.Context, s *redis.Server, clients 
 	}
 	n, err := s.OlderNamesakes(ctx)
 	if err == nil && n > 0 {
-		return fmt.Sprintf("another resec named %q manages this redis already", a.Me.ID), nil
+		return fmt.Sprintf(anotherManages+" %q manages this redis already", a.Me.ID), nil
 	}
 	if err != nil && ctx.Err() == nil && clients.Changed(redis.Summary(err)) {
 		a.Log.Warn("cannot list the clients of redis; a second resec with the same MEMBER_ID would not be noticed",

@@ -48,7 +48,7 @@ func TestIDInUse(t *testing.T) {
 func entry(id, node, service, status string) handlers.Entry {
 	var e handlers.Entry
 	e.Node.Node, e.Service.ID, e.Service.Meta = node, service, catalog.Meta(id, 0, "")
-	e.Checks = append(e.Checks, struct{ Status, Output string }{Status: status})
+	e.Checks = append(e.Checks, handlers.Check{Status: status})
 	return e
 }
 

@@ -10,6 +10,9 @@ const (
 	// callTimeout bounds one call to Consul.
 	callTimeout = 3 * time.Second
 
+	// confirmTimeout bounds Confirm, which makes one call.
+	confirmTimeout = callTimeout + time.Second
+
 	// retryInterval is the longest time until a failed registration or update is tried again, so that the end of an outage is
 	// seen within 1 s.
 	retryInterval = 500 * time.Millisecond
@@ -29,11 +32,13 @@ const (
 type registration struct {
 	interval     time.Duration // the check is updated every half of it
 	listed       *Entry        // as the Consul agent has it; nil: not registered, or unknown
+	sent         *Entry        // as it was sent last, and was not rejected; nil: nothing was sent
 	attempted    bool          // something was sent in this Run; even if it failed it may have been carried out
 	failing      bool          // the last attempt failed
 	lastFailure  time.Time     // of an attempt in this Run
 	lastVerified time.Time     // when the service was last read back and matched; zero: it was registered anew since then
 	lastUpdate   time.Time     // when the last successful update of the check was sent, in this Run or an earlier one
+	slowUntil    time.Time     // until then Consul counts as slow, because it has answered late
 	staleSince   time.Time     // since when the wanted entry differs from the listed one and may wait; zero: it does not
 }
 
@@ -57,7 +62,7 @@ func (s registration) registeredBefore() bool { return s.failing && !s.lastUpdat
 // if one is due. Before the first update, and after the TTL, no deadline has to be met, and the call gets more time. Consul would
 // carry out a call that was given up all the same, and the next call would wait behind it.
 func (s registration) callTimeout(now time.Time) time.Duration {
-	if s.checkExpired(now) {
+	if s.checkExpired(now) && !s.slow(now) {
 		return callTimeout
 	}
 	return min(callTimeout, s.interval/3)
@@ -85,9 +90,13 @@ func (s registration) decide(want Entry, now time.Time) decision {
 }
 
 // confirmFirst reports whether the wanted entry may be outdated: Consul did not answer, or the process was suspended for longer
-// than an interval.
+// than an interval. The updates of a slow Consul are answered late.
 func (s registration) confirmFirst(now time.Time) bool {
-	overdue := !s.lastUpdate.IsZero() && now.Sub(s.lastUpdate) > s.interval
+	limit := s.interval
+	if s.slow(now) {
+		limit = s.ttl()
+	}
+	overdue := !s.lastUpdate.IsZero() && now.Sub(s.lastUpdate) > limit
 	return s.failing || overdue
 }
 
@@ -127,7 +136,7 @@ type publication struct {
 // plan returns how want is published. The service is read back once an interval, because an update of the check does not show
 // that another client changed or removed the service. It is also read back after a failed call, because Consul may have carried
 // it out or may still do so. After a failure the read has more time: a slow Consul that still answers is not sent the same write
-// again.
+// again. A Consul that is known to be slow is not read: the update must not wait for that.
 func (s registration) plan(want Entry, now time.Time) publication {
 	p := publication{registered: s.listed != nil && s.listed.sameService(want), readTimeout: s.callTimeout(now)}
 	lateWrites, registeredBefore := s.lateWritesPossible(now), s.registeredBefore()
@@ -135,7 +144,7 @@ func (s registration) plan(want Entry, now time.Time) publication {
 		p.readTimeout = min(callTimeout, 2*p.readTimeout)
 	}
 	due := lateWrites || now.Sub(s.lastVerified) >= s.interval
-	p.verifyFirst = registeredBefore || p.registered && due
+	p.verifyFirst = registeredBefore || p.registered && due && !s.slow(now)
 	p.newDeadline = registeredBefore || lateWrites
 	return p
 }
@@ -148,7 +157,7 @@ func (s registration) failed(now time.Time) (after registration, wait time.Durat
 
 // published returns the registration after e was published.
 func (s registration) published(e Entry) registration {
-	s.listed, s.failing, s.staleSince = &e, false, time.Time{}
+	s.listed, s.sent, s.failing, s.staleSince = &e, &e, false, time.Time{}
 	return s
 }
 

@@ -29,11 +29,13 @@ type fakeConsul struct {
 	filtered bool                            // whether the ACL hides some of the entries
 	txn      string                          // the answer to a transaction; empty: it is carried out
 	ops      api.TxnOps                      // all that came
+	updates  []time.Duration                 // when the check was updated
 }
 
 // fate is what happens to a call. The zero value: it is carried out at once.
 type fate struct {
-	delay   time.Duration // until the answer
+	delay   time.Duration // until it is carried out and answered
+	late    time.Duration // until the answer; it is carried out at once
 	code    int           // HTTP status of the answer, if it is an error
 	refused bool          // there is no answer
 }
@@ -77,9 +79,15 @@ func (f *fakeConsul) RoundTrip(r *http.Request) (*http.Response, error) {
 		http.Error(w, "no", what.code)
 		return w.Result(), nil
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.serve(w, r, call)
+	f.change(func(f *fakeConsul) { f.serve(w, r, call) })
+	if what.late == 0 {
+		return w.Result(), nil
+	}
+	select {
+	case <-time.After(what.late):
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
 	return w.Result(), nil
 }
 
@@ -121,8 +129,10 @@ func (f *fakeConsul) serve(w http.ResponseWriter, r *http.Request, call string) 
 	case f.service == nil:
 		http.Error(w, "unknown service", http.StatusNotFound)
 	case call == "read":
-		_ = json.NewEncoder(w).Encode(&api.AgentService{Service: f.service.Name, Tags: f.service.Tags, Meta: f.service.Meta})
+		_ = json.NewEncoder(w).Encode(&api.AgentService{Service: f.service.Name, Tags: f.service.Tags, Meta: f.service.Meta,
+			Address: f.service.Address})
 	case call == "update":
+		f.updates = append(f.updates, time.Since(f.began))
 		decode(&f.check)
 	case call == "deregister":
 		f.service = nil

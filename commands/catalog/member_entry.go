@@ -1,7 +1,9 @@
 package catalog
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
 
 	"github.com/hashicorp/consul/api"
 
@@ -13,6 +15,11 @@ import (
 // Source: https://developer.hashicorp.com/consul/docs/services/configuration/services-configuration-reference#meta
 const maxMetaBytes = 512
 
+// ShortMeta returns a text as it may be in a service's Meta.
+func ShortMeta(text string) string {
+	return strings.ToValidUTF8(text[:min(len(text), maxMetaBytes)], "")
+}
+
 // EntryOf returns what the catalogue shows of the member with that id. term is the term in which its Redis is master; 0: it is
 // not.
 func EntryOf(k cluster.Snapshot, term uint64, id string) Entry {
@@ -20,16 +27,28 @@ func EntryOf(k cluster.Snapshot, term uint64, id string) Entry {
 		term = 0 // what the pause has kept of the term is the lock
 	}
 	e := roleEntry(k, term, id)
+	why := ""
+	if e.Output == k.Reason { // Consul's servers learn of a change of a check's output alone minutes later
+		why = k.Reason
+	}
+	if refused := k.Refused.String(); refused != "" && !strings.Contains(e.Output, refused) {
+		e.Output += "; redis refuses commands that resec needs: " + refused
+		why = cmp.Or(why, "redis refuses commands that resec needs: "+refused)
+	}
 	if k.Health.AccessErr != nil {
 		e.Output += "; redis denies access to resec"
 	}
+	if k.Health.LocalErr != nil && k.Health.Err == nil {
+		e.Output += "; " + redis.Summary(k.Health.LocalErr)
+	}
+	e.Host = k.Place.KeptHost
 	published := k.View.State.Term()
 	if e.Role == Master && term != 0 {
 		published = term
 	}
 	e.Meta = map[string]string{"id": id, "term": fmt.Sprint(published), "version": k.Health.Status.Version}
-	if e.Output == k.Reason && k.Reason != "" { // Consul's servers learn of a change of a check's output alone minutes later
-		e.Meta["why"] = k.Reason[:min(len(k.Reason), maxMetaBytes)]
+	if why != "" {
+		e.Meta["why"] = ShortMeta(why)
 	}
 	return e
 }
@@ -47,19 +66,26 @@ func roleEntry(k cluster.Snapshot, term uint64, id string) Entry {
 		return Entry{Role: Master, Status: api.HealthWarning,
 			Output: fmt.Sprintf("master, term %d, fenced: it refuses writes", term)}
 	case term != 0:
-		return Entry{Role: Master, Status: api.HealthPassing, Output: fmt.Sprintf("master, term %d", term)}
+		return masterEntry(k.Health.Status, fmt.Sprintf("master, term %d", term))
 	case reclaimsLock(k, id):
-		return Entry{Role: Master, Status: api.HealthPassing,
-			Output: fmt.Sprintf("master, term %d, without its lock", k.View.State.Term())}
+		return masterEntry(k.Health.Status, fmt.Sprintf("master, term %d, without its lock", k.View.State.Term()))
 	}
 	return replicaEntry(k, id)
+}
+
+// masterEntry is the entry of a master that is not fenced. One that refuses writes is no master for clients.
+func masterEntry(st redis.Status, text string) Entry {
+	if why := st.Refusing(); why != "" {
+		return Entry{Role: Master, Status: api.HealthWarning, Output: text + ": it refuses writes: " + why}
+	}
+	return Entry{Role: Master, Status: api.HealthPassing, Output: text}
 }
 
 // reclaimsLock reports whether our Redis is the published master whose lock was lost, and we are the first to take it again.
 // After a start we have to take it before that.
 func reclaimsLock(k cluster.Snapshot, id string) bool {
-	ours := k.View.Free() && k.HasLed || k.View.Holder == id
-	return k.Health.Err == nil && ours && cluster.IsServingMaster(k, id)
+	ours := cluster.MayReclaim(k, id) || k.View.Holder == id && cluster.IsServingMaster(k, id)
+	return k.Health.Err == nil && ours
 }
 
 // replicaEntry is the entry of a member that is not the master.
@@ -80,8 +106,13 @@ func replicaEntry(k cluster.Snapshot, id string) Entry {
 		e.Output = "syncing from " + st.MasterAddr
 	case !st.LinkUp:
 		e.Output = "the link to " + st.MasterAddr + " is down"
+	case k.StreamErrors.Count > 0:
+		e.Output = cluster.StreamErrorsReason(k.StreamErrors.Count)
 	default:
 		e.Status, e.Output = api.HealthPassing, "replica of "+st.MasterAddr
+		if why := st.Refusing(); why != "" {
+			e.Output += "; as a master it would refuse writes: " + why
+		}
 	}
 	return e
 }

@@ -2,17 +2,24 @@ package catalog
 
 import (
 	"errors"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/handlers/redis"
 )
 
 func TestEntryOf(t *testing.T) {
 	refused := func(k *cluster.Snapshot) { k.Reason = "it is empty" }
+	refusing := func(k *cluster.Snapshot) {
+		k.Health.Status.Refusals = []redis.Refusal{{Code: redis.RefusalDisk, Text: "its disk is full", Now: true}}
+	}
 	paused := func(k *cluster.Snapshot) { k.Paused = true }
+	commandRefused := func(k *cluster.Snapshot) { k.Refused = redis.MissingCommands{{Command: "REPLICAOF", ToLead: true}} }
+	const commandRefusedText = "redis refuses commands that resec needs: its ACL denies REPLICAOF to resec's user"
 	without := "master without election; waits for one"
 	for _, tt := range []struct {
 		name   string
@@ -42,6 +49,9 @@ func TestEntryOf(t *testing.T) {
 		{"a replica whose link is down is a warning",
 			clustertest.Situation(func(k *cluster.Snapshot) { k.Health.Status.LinkUp = false }), 0, Replica, "warning",
 			"the link to 10.0.0.1:6379 is down", "4"},
+		{"so is one whose data are not the master's",
+			clustertest.Situation(func(k *cluster.Snapshot) { k.StreamErrors.Count = 2 }), 0, Replica, "warning",
+			cluster.StreamErrorsReason(2), "4"},
 		{"so is one that is syncing", clustertest.Situation(clustertest.SyncingRedis), 0, Replica, "warning",
 			"syncing from 10.0.0.1:6379", "4"},
 		{"so is one that is parked", clustertest.Situation(clustertest.ParkedRedis), 0, Replica, "warning",
@@ -58,6 +68,22 @@ func TestEntryOf(t *testing.T) {
 		{"a Redis that denies access keeps its role",
 			clustertest.Leading(func(k *cluster.Snapshot) { k.Health.AccessErr = errors.New("WRONGPASS") }), 5, Master, "passing",
 			"master, term 5; redis denies access to resec", "5"},
+		{"a Redis that this host cannot ask keeps its role",
+			clustertest.Leading(func(k *cluster.Snapshot) { k.Health.LocalErr = syscall.EMFILE }), 5, Master, "passing",
+			"master, term 5; this host cannot connect to it: too many open files", "5"},
+		{"a Redis that refuses a command keeps its role, and says so", clustertest.Situation(commandRefused), 0, Replica, "passing",
+			"replica of 10.0.0.1:6379; " + commandRefusedText, "4"},
+		{"a master, too", clustertest.Leading(commandRefused), 5, Master, "passing", "master, term 5; " + commandRefusedText, "5"},
+		{"once, if that is why it may not lead", clustertest.Situation(clustertest.ParkedRedis, commandRefused,
+			func(k *cluster.Snapshot) { k.Reason = "redis may not lead: " + k.Refused.Lead() }), 0, Replica, "warning",
+			"redis may not lead: its ACL denies REPLICAOF to resec's user", "4"},
+		{"a master that refuses writes is a warning",
+			clustertest.Leading(refusing), 5, Master, "warning", "master, term 5: it refuses writes: its disk is full", "5"},
+		{"so is one whose lock was lost",
+			clustertest.Leading(clustertest.LockFree, refusing, func(k *cluster.Snapshot) { k.HasLed = true }), 0, Master, "warning",
+			"master, term 5, without its lock: it refuses writes: its disk is full", "5"},
+		{"a replica that would refuse writes serves reads", clustertest.Situation(refusing), 0, Replica, "passing",
+			"replica of 10.0.0.1:6379; as a master it would refuse writes: its disk is full", "4"},
 		{"an unusable Redis is critical, whatever else it is",
 			clustertest.Situation(clustertest.RedisUnusable, clustertest.ParkedRedis, refused), 0, Replica, "critical",
 			"redis is unusable: it does not answer", "4"},
@@ -67,6 +93,8 @@ func TestEntryOf(t *testing.T) {
 				Meta: map[string]string{"id": "me", "term": tt.term, "version": "7.0.15"}}
 			if tt.k.Reason == tt.output {
 				want.Meta["why"] = tt.output
+			} else if len(tt.k.Refused) > 0 {
+				want.Meta["why"] = commandRefusedText
 			}
 			if d := cmp.Diff(want, EntryOf(tt.k, tt.leads, "me")); d != "" {
 				t.Error(d)

@@ -12,22 +12,26 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
+// checkName is the name of the check that people see.
+const checkName = "resec"
+
 // publish registers the service if it is new or has changed, and updates the check: a registration alone does not end a critical
 // check.
 func (r *Registrar) publish(ctx context.Context, want Entry) error {
 	now := time.Now()
 	plan := r.known.plan(want, now)
 	registered, deadline := plan.registered, now.Add(r.known.callTimeout(now))
-	if plan.verifyFirst {
+	if plan.verifyFirst && !(plan.registered && len(r.inFlight.unanswered) > 0) {
 		matches, err := r.read(ctx, want, now.Add(plan.readTimeout))
-		if err != nil && !isAnswer(err) { // a frozen Consul would carry out, when it continues, all that is written to it now
+		late := plan.registered && errors.Is(err, errLate) // the check must not wait for an answer that tells little
+		if err != nil && !isAnswer(err) && !late {         // a frozen Consul would carry out later all that is written to it now
 			return fmt.Errorf("read service %s: %w", r.ID, err)
 		}
 		registered = matches || registered && err != nil // an answer with an error says nothing new: the update will tell
 		if matches {
 			r.known.lastVerified = time.Now()
 		}
-		if plan.newDeadline {
+		if plan.newDeadline || late {
 			deadline = time.Now().Add(r.known.callTimeout(time.Now()))
 		}
 	}
@@ -57,15 +61,20 @@ func (r *Registrar) register(ctx context.Context, e Entry) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.known.callTimeout(time.Now()))
-	defer cancel()
-	err := r.Client.Agent().ServiceRegisterOpts(&api.AgentServiceRegistration{
-		ID: r.ID, Name: r.Naming.Name(e.Role), Tags: r.Naming.Tags(e.Role), Address: r.Host, Port: r.Port, Meta: e.Meta,
-		Check: &api.AgentServiceCheck{
-			CheckID: r.CheckID(), Name: "resec", TTL: r.TTL().String(), Status: e.Status,
-			DeregisterCriticalServiceAfter: r.DeregisterAfter.String(),
-		},
-	}, api.ServiceRegisterOpts{}.WithContext(ctx))
+	r.known.sent = &e
+	deadline := time.Now().Add(r.known.callTimeout(time.Now()))
+	err := r.call(context.WithoutCancel(ctx), registerCall, deadline, func(ctx context.Context) error {
+		return r.Client.Agent().ServiceRegisterOpts(&api.AgentServiceRegistration{
+			ID: r.ID, Name: r.Naming.Name(e.Role), Tags: r.Naming.Tags(e.Role), Address: r.hostOf(e), Port: r.Port, Meta: e.Meta,
+			Check: &api.AgentServiceCheck{
+				CheckID: r.CheckID(), Name: checkName, TTL: r.TTL().String(), Status: e.Status,
+				DeregisterCriticalServiceAfter: r.DeregisterAfter.String(),
+			},
+		}, api.ServiceRegisterOpts{}.WithContext(ctx))
+	})
+	if err != nil && !errors.Is(err, errLate) {
+		r.known.sent = nil
+	}
 	if err != nil {
 		return fmt.Errorf("register service %s: %w", r.ID, err)
 	}
@@ -74,30 +83,58 @@ func (r *Registrar) register(ctx context.Context, e Entry) error {
 
 // read reports whether the Consul agent has the service as e says.
 func (r *Registrar) read(ctx context.Context, e Entry, deadline time.Time) (matches bool, err error) {
-	ctx, cancel := context.WithDeadline(ctx, deadline)
-	defer cancel()
-	s, _, err := r.Client.Agent().Service(r.ID, (&api.QueryOptions{}).WithContext(ctx))
+	found := make(chan *api.AgentService, 1)
+	err = r.call(ctx, readCall, deadline, func(ctx context.Context) error {
+		s, _, err := r.Client.Agent().Service(r.ID, (&api.QueryOptions{}).WithContext(ctx))
+		found <- s
+		return err
+	})
 	if err != nil {
 		return false, err
 	}
-	return s.Service == r.Naming.Name(e.Role) && slices.Equal(s.Tags, r.Naming.Tags(e.Role)) && maps.Equal(s.Meta, e.Meta), nil
+	s := <-found
+	samePlace := s.Address == r.hostOf(e)
+	sameRole := s.Service == r.Naming.Name(e.Role) && slices.Equal(s.Tags, r.Naming.Tags(e.Role))
+	return samePlace && sameRole && maps.Equal(s.Meta, e.Meta), nil
 }
 
-// update updates the check.
+// update updates the check. It returns errUnanswered if the answer may still come.
 func (r *Registrar) update(ctx context.Context, e Entry, deadline time.Time) error {
-	ctx, cancel := context.WithDeadline(ctx, deadline)
-	defer cancel()
 	sent := time.Now()
-	err := r.Client.Agent().UpdateTTLOpts(r.CheckID(), e.Output, e.Status, (&api.QueryOptions{}).WithContext(ctx))
+	limit, unanswered := r.known.maxUnanswered(sent), r.inFlight.count(updateCall)
+	if limit > 0 && unanswered >= limit {
+		if r.known.slow(sent) {
+			return errUnanswered
+		}
+		return fmt.Errorf("update check %s: %w", r.CheckID(), errLate)
+	}
+	err := r.call(ctx, updateCall, deadline, func(ctx context.Context) error {
+		return r.Client.Agent().UpdateTTLOpts(r.CheckID(), e.Output, e.Status, (&api.QueryOptions{}).WithContext(ctx))
+	})
+	if errors.Is(err, errLate) && limit > 0 {
+		return errUnanswered
+	}
 	if err != nil {
 		return fmt.Errorf("update check %s: %w", r.CheckID(), err)
 	}
-	r.known.lastUpdate = sent
-	if r.Updated != nil {
-		r.Updated(sent, r.TTL())
-	}
+	r.updated(sent)
 	return nil
 }
+
+// ShowWaiting registers the service of a process that waits until it may be the member. The entry's check is critical, and stays
+// so without updates. Run replaces the entry. It must not be called during Run.
+func (r *Registrar) ShowWaiting(ctx context.Context, e Entry) error {
+	ctx, cancel := context.WithCancel(ctx)
+	r.inFlight = newCalls(ctx)
+	defer func() { // Run begins as if nothing was registered
+		r.inFlight.end(cancel)
+		r.inFlight, r.known = nil, registration{}
+	}()
+	return r.registerAndUpdate(ctx, e)
+}
+
+// HideWaiting removes the service of ShowWaiting.
+func (r *Registrar) HideWaiting(ctx context.Context) error { return r.deregister(ctx) }
 
 // deregisterAtEnd deregisters the instance, and again after a pause if a registration that failed may still be carried out. It
 // returns an error if the last of these calls fails.

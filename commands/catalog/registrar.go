@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 
 	"resec/commands/logonce"
 	"resec/commands/observable"
+	"resec/handlers"
 )
 
 // defaultDeregisterTimeout bounds the deregistration at the end. It is a part of the time that a process has from SIGTERM.
@@ -21,13 +23,16 @@ const defaultDeregisterTimeout = 1200 * time.Millisecond
 // Entry is what is published about a member.
 type Entry struct {
 	Role   Role
+	Host   string // at which the member is registered if Registrar.Host is empty; empty: the node's address
 	Meta   map[string]string
 	Status string // of the check: api.HealthPassing, HealthWarning or HealthCritical
 	Output string // of the check: one short line
 }
 
 // sameService reports whether both have the same service definition; their checks may differ.
-func (e Entry) sameService(o Entry) bool { return e.Role == o.Role && maps.Equal(e.Meta, o.Meta) }
+func (e Entry) sameService(o Entry) bool {
+	return e.Role == o.Role && e.Host == o.Host && maps.Equal(e.Meta, o.Meta)
+}
 
 func (e Entry) equal(o Entry) bool {
 	return e.sameService(o) && e.Status == o.Status && e.Output == o.Output
@@ -39,6 +44,7 @@ type Registrar struct {
 	Client          *api.Client
 	Naming          Naming
 	ID              string        // of the service instance
+	Node            string        // of the Consul agent; empty: what Consul's servers show is not compared
 	Host            string        // empty: the node's address
 	Port            int           //
 	Interval        time.Duration // the check is updated every half of it
@@ -52,13 +58,18 @@ type Registrar struct {
 	// DeregisterTimeout returns how long the deregistration at the end may take. nil: defaultDeregisterTimeout.
 	DeregisterTimeout func() time.Duration
 
-	wanted  handover     // from Set to Run
-	known   registration // Run's alone
-	failure logonce.Once // Run's alone
+	wanted    handover     // from Set to Run
+	published published    // from Run to its comparing goroutine
+	known     registration // Run's alone
+	failure   logonce.Once // Run's alone
+	inFlight  *calls       // Run's alone
 }
 
+// hostOf returns the host at which an entry is registered; empty: the node's address.
+func (r *Registrar) hostOf(e Entry) string { return cmp.Or(r.Host, e.Host) }
+
 // CheckID returns the id of the instance's TTL check.
-func (r *Registrar) CheckID() string { return "service:" + r.ID }
+func (r *Registrar) CheckID() string { return handlers.AgentCheckID(r.ID) }
 
 // TTL returns the TTL of the check: two intervals. A killed agent has at least 1½ intervals to restart and find its session.
 func (r *Registrar) TTL() time.Duration { return registration{interval: r.Interval}.ttl() }
@@ -66,23 +77,46 @@ func (r *Registrar) TTL() time.Duration { return registration{interval: r.Interv
 // Set hands over what Run publishes from now on. It does not block.
 func (r *Registrar) Set(e Entry) { r.wanted.set(e) }
 
-// Run publishes the entry of the last Set until the context ends, then deregisters the instance. It returns an error if that
+// Run publishes the entry of the last Set until the context ends, then deregisters the instance. Meanwhile a goroutine of its
+// compares what Consul's servers show (compare.go), and Run joins it before the deregistration. Run returns an error if that
 // fails; an error before is logged, and the attempt repeated. Run may be called again after it has returned.
 func (r *Registrar) Run(ctx context.Context) error {
 	r.known = registration{interval: r.Interval, lastUpdate: r.known.lastUpdate}
 	r.failure.Reset()
+	r.published.set(nil)
+	under, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	r.inFlight = newCalls(under)
+	var comparing sync.WaitGroup
+	comparing.Go(func() { r.keepListed(ctx) })
 	for ctx.Err() == nil {
-		wait := r.step(ctx)
-		select {
-		case <-ctx.Done():
-		case <-r.wanted.changed():
-		case <-time.After(wait):
-		}
+		r.pause(ctx, r.step(ctx))
 	}
+	r.inFlight.end(cancel)
+	comparing.Wait() // it must not write after the deregistration
 	if !r.known.attempted {
 		return nil
 	}
 	return r.deregisterAtEnd(context.WithoutCancel(ctx))
+}
+
+// pause waits until it is time for the next step, another entry is wanted, or a late answer shows that Consul is slow.
+func (r *Registrar) pause(ctx context.Context, wait time.Duration) {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.wanted.changed():
+			return
+		case <-timer.C:
+			return
+		case <-r.inFlight.answered:
+			if r.takeLate(time.Now()) {
+				return
+			}
+		}
+	}
 }
 
 // step makes one decision, carries it out, and returns how long to wait for the next.
@@ -91,18 +125,31 @@ func (r *Registrar) step(ctx context.Context) (wait time.Duration) {
 	if want == nil {
 		return r.Interval / 2
 	}
+	r.takeLate(time.Now())
 	next := r.known.decide(*want, time.Now())
 	r.known.staleSince = next.staleSince
 	if !next.publish {
 		return next.wait
 	}
 	r.known.attempted = true
-	if err := r.confirmAndPublish(ctx, *want, next.confirmFirst); err != nil {
+	r.published.begin(*want)
+	err := r.confirmAndPublish(ctx, *want, next.confirmFirst)
+	switch {
+	case errors.Is(err, errLateAnswer):
+		return 0
+	case errors.Is(err, errUnanswered):
+		r.known = r.known.published(*want)
+		r.published.set(want)
+		return min(retryInterval, r.Interval/4)
+	}
+	if err != nil {
 		r.known, wait = r.known.failed(time.Now())
+		r.published.set(nil)
 		r.logFailure(ctx, err)
 		return wait
 	}
 	r.known = r.known.published(*want)
+	r.published.set(want)
 	if ctx.Err() == nil && r.failure.Active() {
 		r.Log.Info("service registered again", "event", "registered_again", "service", r.Naming.Name(want.Role), "id", r.ID)
 	}
@@ -112,7 +159,8 @@ func (r *Registrar) step(ctx context.Context) (wait time.Duration) {
 
 func (r *Registrar) confirmAndPublish(ctx context.Context, want Entry, confirmFirst bool) error {
 	if confirmFirst && r.Confirm != nil {
-		if err := r.Confirm(ctx, want); err != nil {
+		err := r.call(ctx, confirmCall, time.Now().Add(confirmTimeout), func(ctx context.Context) error { return r.Confirm(ctx, want) })
+		if err != nil {
 			return err
 		}
 	}

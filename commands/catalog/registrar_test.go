@@ -138,3 +138,25 @@ func TestRun_Again(t *testing.T) {
 			"17s register", "17s update", "17.1s deregister")
 	})
 }
+
+// A member whose Redis does not answer at its node's address is registered with the host at which it does, and again without once
+// it does there.
+func TestRun_RegistersTheKeptHost(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.Host = ""
+		b.begin(entry(Master, passing, "m"))
+		var hosts []string
+		see := func() { b.change(func(f *fakeConsul) { hosts = append(hosts, f.service.Address) }) }
+		kept := entry(Master, passing, "m")
+		kept.Host = "10.0.0.7"
+		b.at(time.Second, see)
+		b.at(2*time.Second, func() { b.Set(kept) })
+		b.at(3*time.Second, see)
+		b.at(4*time.Second, func() { b.Set(entry(Master, passing, "m")) })
+		b.at(4500*time.Millisecond, see)
+		b.succeeds(b.runFor(5 * time.Second))
+		if d := cmp.Diff([]string{"", "10.0.0.7", ""}, hosts); d != "" {
+			t.Error(d)
+		}
+	})
+}

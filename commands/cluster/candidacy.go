@@ -24,6 +24,7 @@ const (
 type Candidacy struct {
 	Candidates     []Candidate
 	Unanswered     []string // members that may hold newer data and did not answer; a master that may refuse only this host
+	Elsewhere      string   // a master that a live agent lists, and that is not under this lock; empty: none
 	State          State
 	ID             string // the member itself
 	Eligibility    Eligibility
@@ -59,13 +60,19 @@ func (c Candidacy) String() string {
 }
 
 func (c Candidate) describe() string {
-	return fmt.Sprintf("%s %d keys, %.8s %.8s @%d", c.ID, c.Keys, c.Position.ReplID, c.Position.ReplID2, c.Position.Offset)
+	text := fmt.Sprintf("%s %d keys, %.8s %.8s @%d", c.ID, c.Keys, c.Position.ReplID, c.Position.ReplID2, c.Position.Offset)
+	if why := c.Drawback(); why != "" {
+		text += " (" + why + ")"
+	}
+	return text
 }
 
 // AcquireDelay returns how long the member waits before it acquires the free lock. The first rule that applies decides:
 //
 //   - Its Redis did not answer: leave the lock to the other members for MasterReclaimTime.
 //   - It is ineligible: ask the members again later.
+//   - It replicates from a server that answers and that nothing of this cluster names: that is somebody else's.
+//   - A live agent lists a master that is not under this lock: one of the two has a wrong lock key.
 //   - Its Redis is empty and no master was ever published: wait for members with data.
 //   - A member that may hold newer data does not answer: wait for it, unless the incumbent answers.
 //   - It ranks first: do not wait.
@@ -77,7 +84,17 @@ func (c Candidacy) AcquireDelay() AcquireDecision {
 		return AcquireDecision{Wait: MasterReclaimTime, Why: "our redis can no longer lead"}
 	}
 	if why := own.IneligibleReason(c.State, c.Eligibility); why != "" {
-		return AcquireDecision{Wait: SurveyInterval, Ineligible: true, Retry: true, Why: "redis may not lead: " + why}
+		why = "redis may not lead: " + why + c.wayOut(own, why)
+		return AcquireDecision{Wait: SurveyInterval, Ineligible: true, Retry: true, Why: why}
+	}
+	if i := slices.IndexFunc(c.Candidates, func(o Candidate) bool { return o.Unnamed }); i >= 0 {
+		why := "redis may not lead: " + UnnamedReason(c.Candidates[i].ID)
+		return AcquireDecision{Wait: SurveyInterval, Ineligible: true, Retry: true, Why: why}
+	}
+	if c.Elsewhere != "" {
+		why := "redis may not lead: " + c.Elsewhere + " is listed as master by a live agent that is not under this lock; " +
+			"the members of one cluster have the same CONSUL_LOCK_KEY, and two clusters need two service names"
+		return AcquireDecision{Wait: SurveyInterval, Ineligible: true, Retry: true, Why: why}
 	}
 	if d := c.bootstrapDelay(own); d.Wait > 0 {
 		return d
@@ -98,6 +115,22 @@ func (c Candidacy) AcquireDelay() AcquireDecision {
 		rank--
 	}
 	return AcquireDecision{Wait: time.Duration(rank) * c.turn(), Why: best.ID + " ranks first"}
+}
+
+// wayOut names what makes a member lead, if nobody may by what the members hold; otherwise it is empty. The argument why says why
+// our Redis may not.
+func (c Candidacy) wayOut(own Candidate, why string) string {
+	for id, r := range c.State.Members {
+		if id != own.ID && r.RunID == own.RunID {
+			return fmt.Sprintf("; it is recorded as %s: set MEMBER_ID back, or `resec failover -to %s -force`", id, own.ID)
+		}
+	}
+	barred := own.UnusableReason() != "" || own.Refused != "" || strings.Contains(why, "failover -to")
+	if barred || len(Rank(c.Candidates, c.State, c.Eligibility)) > 0 {
+		return ""
+	}
+	return fmt.Sprintf("; no member may: `resec failover -dry-run` shows what each holds, `resec failover -to %s -force` makes "+
+		"this one lead", own.ID)
 }
 
 // find returns the candidate with an id.

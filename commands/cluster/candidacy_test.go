@@ -23,6 +23,8 @@ func TestAcquireDelay(t *testing.T) {
 	agentDead := func(c *Candidate) { c.AgentAlive = false }
 	notInCatalog := func(c *Candidate) { c.InCatalog = false }
 	loadingRedis := func(c *Candidate) { c.Loading = true }
+	unnamed := func(c *Candidate) { c.Unnamed = true }
+	refusing := func(c *Candidate) { c.Refused = "its ACL denies REPLICAOF to resec's user" }
 	withoutKeys := func(c *Candidate) { c.Keys = 0 }
 	otherRun := func(c *Candidate) { c.RunID = "run-new" }
 	s := State{Master: &Master{Peer: handlers.Peer{ID: "a", RunID: "run-a"}}, Members: map[string]MemberRecord{}}
@@ -115,6 +117,24 @@ func TestAcquireDelay(t *testing.T) {
 		{"nor do the ranks below the incumbent",
 			with(candidacy("b", gaveUp, candidate("a", incumbent), candidate("b")), func(c *Candidacy) { c.Unanswered = []string{"c"} }),
 			0, "a ranks first"},
+		{"a Redis that replicates from a server that nothing names is ineligible while that answers",
+			candidacy("b", State{}, candidate("b"), candidate("10.0.0.7:6379", incumbent, unnamed)), -1,
+			"redis may not lead: redis replicates from 10.0.0.7:6379, which answers and is no member; start resec there, or end this " +
+				"with `REPLICAOF NO ONE`, or replace it with `resec failover -to ID -force`"},
+		{"while a live agent lists a master that is not under this lock, nobody leads",
+			with(candidacy("b", State{}, candidate("b")), func(c *Candidacy) { c.Elsewhere = "m" }), -1,
+			"redis may not lead: m is listed as master by a live agent that is not under this lock; the members of one cluster have " +
+				"the same CONSUL_LOCK_KEY, and two clusters need two service names"},
+		{"if no member may lead, the way out is named", candidacy("b", s, candidate("b", otherRun)), -1,
+			"redis may not lead: it was restarted since it was recorded; no member may: `resec failover -dry-run` shows what each " +
+				"holds, `resec failover -to b -force` makes this one lead"},
+		{"a member that has another id now is named", candidacy("x", s, candidate("x", func(c *Candidate) { c.RunID = "run-b" }, withoutKeys),
+			candidate("c")), -1, "redis may not lead: it is not recorded: no master of this cluster has seen it; it is recorded as b: " +
+			"set MEMBER_ID back, or `resec failover -to x -force`"},
+		{"also a Redis that refuses a command is ineligible", candidacy("b", s, candidate("b", refusing)), -1,
+			"redis may not lead: it cannot be made master: its ACL denies REPLICAOF to resec's user"},
+		{"it has no rank", candidacy("c", s, candidate("b", refusing), candidate("c")), 0, ""},
+		{"unless it is the master, which has to do nothing", candidacy("a", s, candidate("a", incumbent, refusing)), 0, ""},
 		{"an empty Redis does not wait once there was a master", candidacy("b", s, candidate("b", withoutKeys)), 0, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

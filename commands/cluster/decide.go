@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"errors"
 
 	"resec/handlers/redis"
@@ -51,7 +52,7 @@ func Decide(k Snapshot, id, service string) (Action, string) {
 		return decideHolding(k, id)
 	}
 	if k.Health.Err != nil {
-		return Wait, UnusableReason(k.Health)
+		return Wait, UnusableReason(k, id)
 	}
 	if k.View.Free() {
 		return decideFree(k, id)
@@ -87,8 +88,23 @@ func decideUnusableView(k Snapshot, service string) (Action, string) {
 	if k.View.Err != nil && !k.HoldsLock() {
 		return Wait, k.View.Err.Error()
 	}
-	return Wait, ""
+	return decideWentBack(k)
 }
+
+// decideWentBack decides while Consul shows an older state than one that was seen, and another agent, or this one, holds the lock
+// as it was then. The state is written back first; see RepairOf. An empty reason: the newest state that was seen is enough. It is
+// if the lock is free, because whoever acquires it writes that state, and if the master has failed.
+func decideWentBack(k Snapshot) (Action, string) {
+	if !k.View.WentBack || k.View.Free() || k.View.State.Master == nil || masterGone(k) {
+		return Wait, ""
+	}
+	if k.Probed && k.Health.Err == nil && !k.Paused && UnelectedMaster(k) {
+		return Park, unelectedReason
+	}
+	return Wait, wentBackReason
+}
+
+const wentBackReason = "consul went back in time; the newest state is written back first"
 
 // decidePaused decides while the cluster is paused. An empty reason: it is not paused, or our Redis is the serving master, which
 // continues. An agent that was given the lock before the pause, and has not published itself, gives it back.
@@ -108,11 +124,14 @@ func decidePaused(k Snapshot, id string) (Action, string) {
 
 // decideHolding decides while this agent holds the lock.
 func decideHolding(k Snapshot, id string) (Action, string) {
-	if why := UnusableReason(k.Health); why != "" {
+	if why := UnusableReason(k, id); why != "" {
 		return StepDown, why
 	}
 	if OtherRequested(k, id) {
 		return TransferLock, requestedReason(k)
+	}
+	if why := RefusedReason(k, id); why != "" {
+		return StepDown, why
 	}
 	return Lead, "this agent holds the lock"
 }
@@ -125,7 +144,7 @@ func decideFree(k Snapshot, id string) (Action, string) {
 	if OtherRequested(k, id) {
 		return Wait, requestedReason(k)
 	}
-	if why := UnusableReason(k.Health); why != "" {
+	if why := cmp.Or(UnusableReason(k, id), RefusedReason(k, id)); why != "" {
 		return Ineligible, why
 	}
 	if k.SessionID == "" {
@@ -138,17 +157,39 @@ func requestedReason(k Snapshot) string {
 	return "an operator requested " + k.View.Request.To + " as master"
 }
 
-// UnusableReason returns why a Redis cannot be elected whatever the state says, empty if it can.
-func UnusableReason(h redis.Health) string {
+// UnusableReason returns why our Redis cannot be elected whatever data it holds, empty if it can. A priority of 0 is a wish about
+// promotions: a Redis that is the master already keeps its term.
+func UnusableReason(k Snapshot, id string) string {
+	h := k.Health
 	switch {
 	case h.Err != nil:
 		return "redis is unusable: " + redis.Summary(h.Err)
 	case h.Status.Syncing:
 		return "redis is syncing"
-	case h.Status.Priority == 0:
+	case h.Status.Priority == 0 && !isMasterAlready(k, id):
 		return "its replica-priority is 0"
 	}
 	return ""
+}
+
+// RefusedReason returns why our Redis cannot be made master, because it refuses a command that this needs; empty if it can. The
+// published master is one already, and no term is ended for this.
+func RefusedReason(k Snapshot, id string) string {
+	refused := k.Refused.Lead()
+	if refused == "" || isMasterAlready(k, id) {
+		return ""
+	}
+	return "redis cannot be made master: " + refused
+}
+
+// isMasterAlready reports whether our Redis is the published master, fenced or not. If none is published, a writable master with
+// replicas is.
+func isMasterAlready(k Snapshot, id string) bool {
+	st, s := k.Health.Status, k.View.State
+	if s.isMaster(id) && s.Master.RunID == st.RunID {
+		return st.Master
+	}
+	return Candidate{ID: id, Status: st}.Incumbent(s)
 }
 
 // OtherRequested reports whether an operator requests another master whose agent is alive. A pause suspends requests.
@@ -162,6 +203,12 @@ func OtherRequested(k Snapshot, id string) bool {
 func UnelectedMaster(k Snapshot) bool {
 	m, st := k.View.State.Master, k.Health.Status
 	return m != nil && st.Master && !st.Fenced() && st.RunID != m.RunID
+}
+
+// PromotedByOther reports whether something else has made our Redis a master: it followed the published master in this very run.
+// A Redis whose last leadership is over may be a master for a moment, so the caller forgets the run as that begins.
+func PromotedByOther(k Snapshot, followedRun string) bool {
+	return k.Probed && k.Health.Err == nil && !k.Paused && UnelectedMaster(k) && k.Health.Status.RunID == followedRun
 }
 
 const unelectedReason = "redis is a master that was not elected"

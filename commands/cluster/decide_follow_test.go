@@ -1,9 +1,21 @@
 package cluster
 
-import "testing"
+import (
+	"testing"
+
+	"resec/handlers/redis"
+)
 
 const refusedText = "refused: its 1 keys were never this cluster's, and following would wipe them; " +
 	"`resec failover -to ID -force` overrides"
+
+const dyingText = "as a replica redis would end with the first write: it cannot save its data to disk"
+
+// dying makes our Redis one that cannot save its data, which Redis 7 does not survive as a replica.
+func dying(k *Snapshot) {
+	k.Health.Status.WriteEndsReplica = true
+	k.Health.Status.Refusals = []redis.Refusal{{Code: redis.RefusalDisk, Text: "it cannot save its data to disk", Now: true}}
+}
 
 func TestDecideFollow(t *testing.T) {
 	for _, tt := range []struct {
@@ -27,6 +39,12 @@ func TestDecideFollow(t *testing.T) {
 			"the lock is held under our member id, or the published master is our redis"},
 		{"continue to follow", situation(), Wait, "following a"},
 		{"also while the link is down", situation(func(k *Snapshot) { k.Health.Status.LinkUp = false }), Wait, "following a"},
+		{"verify one that has nothing yet", situation(withoutData), Follow,
+			"following a without data: verifying that redis can read what the master sends"},
+		{"not before it is recorded", situation(withoutData, notRecorded), Wait, "following a"},
+		{"not one that a command emptied", situation(withoutData, func(k *Snapshot) { k.Health.Status.Position.Offset = 9 }), Wait,
+			"following a"},
+		{"nor one that is linked", situation(withoutData, func(k *Snapshot) { k.Health.Status.LinkUp = true }), Wait, "following a"},
 		{"follow again to end a fence", situation(fencedRedis), Follow, "the master is a"},
 		{"follow from a parked Redis", situation(parkedRedis), Follow, "the master is a"},
 		{"a master that lost the lock follows", situation(promoted), Follow, "the master is a"},
@@ -43,6 +61,9 @@ func TestDecideFollow(t *testing.T) {
 		{"and stay parked", situation(parkedRedis, notRecorded, unrelated), Park, refusedText},
 		{"an unrelated empty Redis waits to be recorded", situation(parkedRedis, notRecorded, unrelated, emptyRedis), Wait,
 			"the master's agent has not recorded this member yet"},
+		{"a former master that the first write would end is parked", situation(promoted, dying), Park, dyingText},
+		{"and stays parked", situation(parkedRedis, dying), Park, dyingText},
+		{"if it follows already it is left alone", situation(dying), Wait, "following a"},
 		{"an operator can force it to follow", situation(parkedRedis, notRecorded, unrelated, forcedToFollow), Follow,
 			"an operator forces this member to follow a"},
 		{"an unelected master is parked before the lock holder has published itself",

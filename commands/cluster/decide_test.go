@@ -52,6 +52,18 @@ func TestDecide(t *testing.T) {
 		{"not without a session", situation(lockFree, withoutSession), Wait, "there is no consul session yet"},
 		{"not with an unusable Redis", situation(lockFree, redisUnusable), Wait, "redis is unusable: it does not answer"},
 		{"not with priority 0", situation(lockFree, neverPromoted), Ineligible, "its replica-priority is 0"},
+		{"not with a Redis that refuses a command", situation(lockFree, commandRefused), Ineligible, commandRefusedText},
+		{"nor keep a lock that was transferred", situation(holdingLock, commandRefused), StepDown, commandRefusedText},
+		{"unless a command is refused that is not needed to lead", situation(lockFree, func(k *Snapshot) {
+			k.Refused = redis.MissingCommands{{Command: "CLIENT KILL"}}
+		}), Contend, "the lock is free"},
+		{"a master that serves takes its lock again all the same", leading(lockFree, commandRefused), Contend, "the lock is free"},
+		{"and goes on, fenced or not", leading(commandRefused, fencedRedis), Lead, "this agent holds the lock"},
+		{"one that was restarted does not", leading(commandRefused, restartedRedis), StepDown, commandRefusedText},
+		{"such a Redis follows", situation(commandRefused, parkedRedis), Follow, "the master is a"},
+		{"and preempts nobody", situation(parkedRedis, masterDown, commandRefused), Follow, "the master is a"},
+		{"a master with priority 0 takes its lock again", leading(lockFree, neverPromoted), Contend, "the lock is free"},
+		{"and leads with it", leading(neverPromoted), Lead, "this agent holds the lock"},
 		{"a parked Redis that is unusable does not follow", situation(parkedRedis, redisUnusable), Wait,
 			"redis is unusable: it does not answer"},
 		{"follow the published master", situation(parkedRedis), Follow, "the master is a"},
@@ -103,6 +115,32 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+func TestPromotedByOther(t *testing.T) {
+	made := situation(promoted)
+	for _, tt := range []struct {
+		name     string
+		k        Snapshot
+		followed string
+		want     bool
+	}{
+		{"a replica that is a master now", made, "run-me", true},
+		{"it has not followed in this run", made, "run-before", false},
+		{"it has led since", made, "", false},
+		{"it still follows", situation(), "run-me", false},
+		{"it is fenced, by a takeover", situation(promoted, fencedRedis), "run-me", false},
+		{"it is the published master", leading(), "run-me", false},
+		{"nobody is published", situation(promoted, noState), "run-me", false},
+		{"in a pause an operator may do so", situation(promoted, pausedCluster), "run-me", false},
+		{"it does not answer", situation(promoted, redisUnusable), "run-me", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := PromotedByOther(tt.k, tt.followed); got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestUnusableReason(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -118,9 +156,16 @@ func TestUnusableReason(t *testing.T) {
 			"redis is unusable: redis is loading its data set"},
 		{"one that is syncing is not", situation(syncingRedis), "redis is syncing"},
 		{"one with priority 0 is not", situation(neverPromoted), "its replica-priority is 0"},
+		{"nor is a master with priority 0 that was not elected", situation(promoted, neverPromoted), "its replica-priority is 0"},
+		{"the published master is, whatever its priority", leading(neverPromoted), ""},
+		{"and while it is fenced", leading(neverPromoted, fencedRedis), ""},
+		{"not in another run", leading(neverPromoted, restartedRedis), "its replica-priority is 0"},
+		{"before the first term a master with replicas is", situation(promoted, noState, neverPromoted, func(k *Snapshot) {
+			k.Health.Status.Replicas = []redis.Replica{{Online: true}}
+		}), ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := UnusableReason(tt.k.Health); got != tt.want {
+			if got := UnusableReason(tt.k, "me"); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})

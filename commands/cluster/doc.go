@@ -26,6 +26,7 @@
 // What happens next:
 //
 //   - decide.go, decide_follow.go: Decide, the next action of an agent.
+//   - lastseen.go: LastSeen and RepairOf, what is believed, and done, when Consul shows older keys than before.
 //   - term.go: TermEnded, whether and why a term of leadership is over.
 //   - update_members.go, pending.go: how the master's agent keeps the members of the state.
 //   - guard.go, replicas.go: which guard is set and published, and which replicas it may count.

@@ -8,9 +8,15 @@ import (
 
 func TestState_Eligibility(t *testing.T) {
 	twoMembers := func() State { return threeMembers(without("j")) }
-	recorded := func(id string) Candidate { return Candidate{ID: id, Status: redis.Status{RunID: "run-" + id}} }
-	restarted := func(id string) Candidate { return Candidate{ID: id, Status: redis.Status{RunID: "run-new"}} }
+	recorded := func(id string) Candidate {
+		return Candidate{ID: id, Status: redis.Status{RunID: "run-" + id, Priority: 100}}
+	}
+	restarted := func(id string) Candidate {
+		return Candidate{ID: id, Status: redis.Status{RunID: "run-new", Priority: 100}}
+	}
 	loading := func(c Candidate) Candidate { c.Loading = true; return c }
+	neverLeads := func(c Candidate) Candidate { c.Priority = 0; return c }
+	withErrors := func(c Candidate) Candidate { c.StreamErrors = 1; return c }
 	for _, tt := range []struct {
 		name    string
 		s       State
@@ -34,6 +40,14 @@ func TestState_Eligibility(t *testing.T) {
 			RecordedOnly},
 		{"an unrecorded member does not count", twoMembers(), []Candidate{restarted("a"), restarted("x")}, false, RecordedOnly},
 		{"and prevents nothing", twoMembers(), []Candidate{restarted("a"), restarted("b"), recorded("x")}, false, AnyMember},
+		{"one that may never lead does not restrict it", threeMembers(),
+			[]Candidate{restarted("a"), neverLeads(recorded("b")), restarted("j")}, false, AnyMember},
+		{"and holds the data, whoever is missing", threeMembers(), []Candidate{neverLeads(recorded("b")), restarted("j")}, false, AnyMember},
+		{"not once it was restarted", threeMembers(), []Candidate{neverLeads(restarted("b")), restarted("j")}, false, RecordedOnly},
+		{"not while it is catching up", threeMembers(), []Candidate{restarted("b"), neverLeads(recorded("j"))}, false, RecordedOnly},
+		{"not beside one in sync that may lead", threeMembers(), []Candidate{recorded("a"), neverLeads(recorded("b"))}, false, RecordedOnly},
+		{"one that answered the stream with errors does not restrict it", threeMembers(),
+			[]Candidate{restarted("a"), withErrors(recorded("b")), restarted("j")}, false, AnyMember},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := tt.s.Eligibility(tt.answers, tt.quiet); got != tt.want {

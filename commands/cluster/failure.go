@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"time"
 
 	"resec/handlers/redis"
@@ -54,7 +55,7 @@ func MasterFailed(k Snapshot, id string) bool {
 // and no operator requests another master.
 func mayReplace(k Snapshot, id string, m Master) bool {
 	st := k.Health.Status
-	if k.SessionID == "" || k.View.Request.Active() || UnusableReason(k.Health) != "" {
+	if k.SessionID == "" || k.View.Request.Active() || cmp.Or(UnusableReason(k, id), RefusedReason(k, id)) != "" {
 		return false
 	}
 	if k.View.State.NotRecordedReason(id, st.RunID) != "" {

@@ -37,6 +37,12 @@ func syncingRedis(k *Snapshot) { k.Health.Status.Syncing, k.Health.Status.LinkUp
 
 func neverPromoted(k *Snapshot) { k.Health.Status.Priority = 0 }
 
+func commandRefused(k *Snapshot) {
+	k.Refused = redis.MissingCommands{{Command: "REPLICAOF", ToLead: true}}
+}
+
+const commandRefusedText = "redis cannot be made master: its ACL denies REPLICAOF to resec's user"
+
 func withoutSession(k *Snapshot) { k.SessionID = "" }
 
 func parkedRedis(k *Snapshot) { k.Health.Status.MasterAddr, k.Health.Status.LinkUp = redis.Sink, false }
@@ -60,6 +66,11 @@ func notRecorded(k *Snapshot) {
 }
 
 func unrelated(k *Snapshot) { k.Health.Status.Position.ReplID = "z" }
+
+// withoutData makes our Redis need a full sync.
+func withoutData(k *Snapshot) {
+	k.Health.Status.Keys, k.Health.Status.LinkUp, k.Health.Status.Position.Offset = 0, false, 1
+}
 
 func emptyRedis(k *Snapshot) { k.Health.Status.Keys = 0 }
 

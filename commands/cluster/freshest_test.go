@@ -108,3 +108,35 @@ func TestRank_AliasedRuns(t *testing.T) {
 		t.Errorf("unrelated data are aliased: %v", again.HistoryAliases)
 	}
 }
+
+// A member that may never lead counts for its data, if any member may lead: whoever leads catches up from it.
+func TestFreshest_OfOneThatNeverLeads(t *testing.T) {
+	s := ledBy("z")
+	s.Members["a"] = MemberRecord{RunID: "run-before"}
+	own := replica("a", history("aof"), keys(9))
+	for _, tt := range []struct {
+		name   string
+		keeper Candidate
+		e      Eligibility
+		want   string
+	}{
+		{"newer data", replica("b", priority(0)), AnyMember, "b"},
+		{"without data it has none", replica("b", priority(0), empty), AnyMember, ""},
+		{"in a recorded election our redis has what it needs", replica("b", priority(0)), RecordedOnly, ""},
+		{"not in another run", replica("b", priority(0), restart), AnyMember, ""},
+	} {
+		if got, _ := Freshest(own, []Candidate{tt.keeper}, s, tt.e); got.ID != tt.want {
+			t.Errorf("%s: got %q", tt.name, got.ID)
+		}
+		if got := LacksKept("a", []Candidate{own, tt.keeper}, s); tt.e == AnyMember && got != tt.want {
+			t.Errorf("%s: lacks the data of %q", tt.name, got)
+		}
+	}
+	level := replica("a", offset(100))
+	if got := LacksKept("a", []Candidate{level, replica("b", priority(0))}, s); got != "" {
+		t.Errorf("it has caught up, and lacks the data of %q", got)
+	}
+	if got := LacksKept("a", []Candidate{own, replica("b")}, s); got != "" {
+		t.Errorf("%q may lead itself", got)
+	}
+}

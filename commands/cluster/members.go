@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -11,8 +12,15 @@ import (
 type MemberKey struct {
 	Session       string      `json:"-"` // of the agent; empty: the session has ended
 	RunID         string      `json:"run_id"`
-	Address       string      `json:"address"` // host:port
-	OperatorGuard MinReplicas `json:"own"`     // the operator's own setting, as this run of Redis had it before resec changed it
+	Address       string      `json:"address"`           // host:port
+	OperatorGuard MinReplicas `json:"own"`               // the operator's own setting, as this run had it before resec changed it
+	Refused       string      `json:"refused,omitempty"` // which commands its Redis refuses that it needs to lead; empty: none
+	Hidden        string      `json:"hidden,omitempty"`  // whose check keeps clients from finding it; empty: none does
+	StartedAs     StartRole   `json:"started_as,omitempty"`
+	Restarts
+
+	StreamErrors StreamErrors `json:"stream_errors,omitzero"`
+	FailedSync   string       `json:"failed_sync,omitempty"` // run_id of the master whose full sync this run could not read
 }
 
 // Member is the address of a member and the state of its health check.
@@ -21,6 +29,12 @@ type Member struct {
 	Check, Output string // passing, warning or critical; NotInCatalog
 	Term          uint64 // under which it is registered; 0: none
 	Why           string // what keeps it from following or leading, as its agent reports; empty: nothing
+	Refused       string // which commands its Redis refuses that it needs to lead, as its agent reports; empty: none
+	Unnamed       bool   // our Redis replicates from it, and nothing else names it: see FollowsUnnamed
+	NodeAddress   string // the node's address with its port if it is registered with another host; otherwise empty
+	Hidden        string // whose check, not its agent's, keeps clients from finding it; empty: none does
+	AgentCheck    string // what Check is without what others check; empty: Check
+	Restarts      Restarts
 }
 
 // NotInCatalog is the check of a member that the catalogue does not list.
@@ -28,7 +42,7 @@ const NotInCatalog = "none"
 
 // AgentAlive reports whether the member's agent is alive, as far as Consul knows: an agent that died leaves a critical check.
 // A member that is missing from the catalogue counts as alive, because its Consul agent may have left or lost its data.
-func (m Member) AgentAlive() bool { return m.Check != handlers.CheckCritical }
+func (m Member) AgentAlive() bool { return cmp.Or(m.AgentCheck, m.Check) != handlers.CheckCritical }
 
 // InCatalog reports whether the catalogue lists the member.
 func (m Member) InCatalog() bool { return m.Check != NotInCatalog }
@@ -42,7 +56,7 @@ func Members(entries []handlers.Entry, v View) []Member {
 	}
 	for _, id := range slices.Sorted(maps.Keys(v.LiveAgents)) {
 		if key := v.LiveAgents[id]; key.Session != "" {
-			out = addMember(out, Member{ID: id, Address: key.Address, Check: NotInCatalog})
+			out = addMember(out, Member{ID: id, Address: key.Address, Check: NotInCatalog, Hidden: key.Hidden})
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(v.State.Members)) {
@@ -50,6 +64,9 @@ func Members(entries []handlers.Entry, v View) []Member {
 	}
 	if m := v.State.Master; m != nil {
 		out = addMember(out, Member{ID: m.ID, Address: m.Address, Check: NotInCatalog, Term: m.Term})
+	}
+	for i, m := range out {
+		out[i].Refused, out[i].Restarts = v.LiveAgents[m.ID].Refused, v.LiveAgents[m.ID].Restarts
 	}
 	return out
 }
@@ -69,7 +86,8 @@ func addMember(list []Member, m Member) []Member {
 
 // memberOf returns the member of a service instance. An instance that resec did not register is named by its node and service.
 func memberOf(e handlers.Entry) Member {
-	m := Member{ID: e.ID(), Address: e.Addr(), Check: e.Status(), Term: e.Term(), Why: e.Why()}
+	m := Member{ID: e.ID(), Address: e.Addr(), Check: e.Status(), Term: e.Term(), Why: e.Why(),
+		NodeAddress: e.NodeAddr()}
 	if m.ID == "" {
 		m.ID = e.Node.Node + "/" + e.Service.ID
 	}
@@ -77,6 +95,9 @@ func memberOf(e handlers.Entry) Member {
 		if c.Status == m.Check {
 			m.Output = c.Output
 		}
+	}
+	if m.Hidden = e.HiddenBy(); m.Hidden != "" {
+		m.AgentCheck = e.AgentStatus()
 	}
 	return m
 }

@@ -11,7 +11,7 @@ import (
 // entry is a service instance in the catalogue.
 func entry(id, addr, status string) (e handlers.Entry) {
 	e.Service.ID, e.Service.Address, e.Service.Port, e.Service.Meta = "s-"+addr, addr, 1, map[string]string{"id": id, "term": "4"}
-	e.Checks = []struct{ Status, Output string }{{status, "says " + id}}
+	e.Checks = []handlers.Check{{Status: status, Output: "says " + id}}
 	return e
 }
 
@@ -51,7 +51,7 @@ func TestMembers(t *testing.T) {
 func TestMembers_Unnamed(t *testing.T) {
 	e := entry("", "a", "passing")
 	e.Node.Node = "n1"
-	e.Checks = append(e.Checks, struct{ Status, Output string }{"warning", "slow"})
+	e.Checks = append(e.Checks, handlers.Check{Status: "warning", Output: "slow"})
 	want := []Member{{ID: "n1/s-a", Address: "a:1", Check: "warning", Output: "slow", Term: 4}}
 	if d := cmp.Diff(want, Members([]handlers.Entry{e}, View{})); d != "" {
 		t.Error(d)

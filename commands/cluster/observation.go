@@ -16,6 +16,21 @@ type Observation struct {
 
 	Health redis.Health // of our Redis
 	Probed bool         // Health is the answer of a probe
+	First  redis.Status // the first one of the run that Health is of
+
+	StreamErrors StreamErrors // of our Redis
+	FullSync     FullSync     // of our Redis
+}
+
+// TakeHealth takes the answer of a probe of our Redis.
+func (s *Observation) TakeHealth(h redis.Health) {
+	s.Health, s.Probed = h, true
+	newRun := h.Status.RunID != s.First.RunID
+	if newRun {
+		s.First, s.StreamErrors = h.Status, StreamErrors{}
+	}
+	s.StreamErrors = s.StreamErrors.observe(h.Status)
+	s.FullSync = s.FullSync.observe(h.Status, newRun, s.View.State.Master)
 }
 
 // Take replaces the view, and evaluates its pause at now.

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"resec/handlers/redis"
 )
 
 // lockView is a view of a lock that a session holds.
@@ -75,4 +77,20 @@ func TestObservation_Paused(t *testing.T) {
 	if s.Paused {
 		t.Error("a pause that is over counts")
 	}
+}
+
+// The first status of a run stays for as long as the run lasts.
+func TestObservation_TakeHealth(t *testing.T) {
+	var s Observation
+	take := func(run, master string, want string) {
+		t.Helper()
+		s.TakeHealth(redis.Health{Status: redis.Status{RunID: run, MasterAddr: master}})
+		if !s.Probed || s.Health.Status.MasterAddr != master || s.First.RunID != run || s.First.MasterAddr != want {
+			t.Errorf("got %+v", s)
+		}
+	}
+	take("", "", "")
+	take("r", redis.Sink, redis.Sink)
+	take("r", "10.0.0.1:6379", redis.Sink)
+	take("q", "10.0.0.1:6379", "10.0.0.1:6379")
 }

@@ -8,20 +8,20 @@ import (
 )
 
 // PendingMembers returns the ids of the members whose record may have to change, sorted. They are the members with a live agent
-// that are not recorded as they are, the recorded members without an agent, and me if it is not recorded.
-func PendingMembers(v View, me string) (ids []string) {
+// that are not recorded as they are, the recorded members without an agent, and me if it is not recorded, or not where it is now.
+func PendingMembers(v View, me Master) (ids []string) {
 	for id, key := range v.LiveAgents {
-		if id != me && key.Session != "" && !v.State.recordsAsIs(id, key) {
+		if id != me.ID && key.Session != "" && !v.State.recordsAsIs(id, key) {
 			ids = append(ids, id)
 		}
 	}
 	for id := range v.State.Members {
-		if id != me && v.LiveAgents[id].Session == "" {
+		if id != me.ID && v.LiveAgents[id].Session == "" {
 			ids = append(ids, id)
 		}
 	}
-	if _, recorded := v.State.Members[me]; !recorded {
-		ids = append(ids, me)
+	if _, recorded := v.State.Members[me.ID]; !recorded || v.State.masterMoved(me) {
+		ids = append(ids, me.ID)
 	}
 	slices.Sort(ids)
 	return ids

@@ -27,7 +27,7 @@ func TestPendingMembers(t *testing.T) {
 			"moved": moved,
 			"dead":  {RunID: "run-dead"}, "newcomer": here("newcomer"), "earlier": here("earlier"), "departed": {RunID: "run-departed"}}}
 	if d := cmp.Diff([]string{"catching", "dead", "down", "earlier", "moved", "newcomer", "restarted"},
-		PendingMembers(v, "me")); d != "" {
+		PendingMembers(v, Master{Peer: handlers.Peer{ID: "me"}})); d != "" {
 		t.Error(d)
 	}
 }
@@ -35,10 +35,10 @@ func TestPendingMembers(t *testing.T) {
 func TestPendingMembers_Self(t *testing.T) {
 	v := View{State: threeMembers(),
 		LiveAgents: map[string]MemberKey{"b": {Session: "s", RunID: "run-b", Address: "b:1"}, "j": {Session: "s", RunID: "run-j"}}}
-	if d := cmp.Diff([]string{"j"}, PendingMembers(v, "a")); d != "" {
+	if d := cmp.Diff([]string{"j"}, PendingMembers(v, Master{Peer: handlers.Peer{ID: "a"}})); d != "" {
 		t.Errorf("if we are recorded: %s", d)
 	}
-	if d := cmp.Diff([]string{"a", "j", "me"}, PendingMembers(v, "me")); d != "" {
+	if d := cmp.Diff([]string{"a", "j", "me"}, PendingMembers(v, Master{Peer: handlers.Peer{ID: "me"}})); d != "" {
 		t.Errorf("if we are not recorded: %s", d)
 	}
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"resec/handlers/redis"
@@ -10,12 +11,14 @@ import (
 // Rank returns the candidates that may lead, the best first:
 //
 //  1. the incumbent;
-//  2. data before no data;
+//  2. data before no data, then data without stream errors;
 //  3. the newest history; an unknown one comes last;
 //  4. the history that holds the published master's data;
 //  5. the history in which a candidate has the most keys, then the lower replication ID;
 //  6. within one history the highest offset;
-//  7. the published master, the lower priority, the lower id.
+//  7. one that nothing speaks against: see Candidate.Drawback;
+//  8. the older version: a newer one may be unable to send its data to the older ones;
+//  9. the published master, the lower priority, the lower id.
 //
 // Offsets compare only within one history. Rules 4 and 5 order histories of which nothing is known: a Redis with an AOF begins
 // a new replication ID with each restart.
@@ -33,11 +36,14 @@ func Rank(candidates []Candidate, s State, e Eligibility) []Candidate {
 		return cmp.Or(
 			trueFirst(a.Incumbent(s), b.Incumbent(s)),
 			trueFirst(a.hasData, b.hasData),
+			trueFirst(a.StreamErrors == 0, b.StreamErrors == 0),
 			cmp.Compare(b.age, a.age),
 			trueFirst(mastersHistory[a.replID], mastersHistory[b.replID]),
 			cmp.Compare(mostKeys[b.replID], mostKeys[a.replID]),
 			cmp.Compare(a.replID, b.replID),
 			cmp.Compare(b.offset, a.offset),
+			trueFirst(a.Drawback() == "", b.Drawback() == ""),
+			redis.CompareVersions(a.Version, b.Version),
 			trueFirst(s.isMaster(a.ID), s.isMaster(b.ID)),
 			cmp.Compare(a.Priority, b.Priority),
 			cmp.Compare(a.ID, b.ID),
@@ -65,13 +71,37 @@ func standingOf(c Candidate, s State) standing {
 }
 
 // Freshest returns the candidate among the others that holds data which our Redis does not have, the most of them. It returns
-// false if no other has any, as far as the histories show.
+// false if no other has any, as far as the histories show. If any member may lead, one that may never be promoted counts, too:
+// our Redis catches up from it.
 func Freshest(own Candidate, others []Candidate, s State, e Eligibility) (Candidate, bool) {
-	ranked := Rank(slices.Concat([]Candidate{own}, others), s, e)
+	all := slices.Concat([]Candidate{own}, others)
+	for i := range all {
+		if e == AnyMember && all[i].KeepsData(s) {
+			all[i].Priority = lowestPriority
+		}
+	}
+	ranked := Rank(all, s, e)
 	if len(ranked) == 0 || ranked[0].ID == own.ID || sameData(ranked[0], own, s) {
 		return Candidate{}, false
 	}
 	return ranked[0], true
+}
+
+// lowestPriority is behind every replica-priority.
+const lowestPriority = math.MaxInt
+
+// LacksKept returns the id of a candidate that may never lead and holds data which our Redis does not have; empty if none does.
+func LacksKept(id string, candidates []Candidate, s State) string {
+	own, _ := find(candidates, id)
+	for _, c := range candidates {
+		if c.ID == id || !c.KeepsData(s) || c.StreamErrors > 0 {
+			continue
+		}
+		if _, fresher := Freshest(own, []Candidate{c}, s, AnyMember); fresher {
+			return c.ID
+		}
+	}
+	return ""
 }
 
 // comparableOffset returns the offset up to which data at p belong to a history. What a Redis wrote after it left the history

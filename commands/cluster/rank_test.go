@@ -21,6 +21,8 @@ func replica(id string, change ...func(*Candidate)) Candidate {
 	return c
 }
 
+func version(v string) func(*Candidate) { return func(c *Candidate) { c.Version = v } }
+
 func keys(n int64) func(*Candidate) { return func(c *Candidate) { c.Keys = n } }
 func master(c *Candidate)           { c.Master, c.LinkUp = true, false }
 func fenced(c *Candidate)           { c.MinReplicas = math.MaxInt32 }
@@ -29,6 +31,14 @@ func empty(c *Candidate)            { c.Keys = 0 }
 func loading(c *Candidate)          { c.Loading = true }
 func syncing(c *Candidate)          { c.Syncing = true }
 func agentDead(c *Candidate)        { c.AgentAlive = false }
+
+func full(c *Candidate) {
+	c.Refusals = []redis.Refusal{{Code: redis.RefusalMemory, Text: "its memory is full", Now: true}}
+}
+func inMaintenance(c *Candidate) { c.Hidden = "the node's check is critical" }
+func nearlyFull(c *Candidate) {
+	c.Refusals = []redis.Refusal{{Code: redis.RefusalMemory, Text: "its memory is nearly full"}}
+}
 
 func priority(n int) func(*Candidate)   { return func(c *Candidate) { c.Priority = n } }
 func offset(n int64) func(*Candidate)   { return func(c *Candidate) { c.Position.Offset = n } }
@@ -72,6 +82,14 @@ func TestRank(t *testing.T) {
 		want  []string
 	}{
 		{"no candidate", ledBy("a"), nil, nil},
+		{"the older version of the same data", ledBy("x"), []Candidate{replica("a", version("8.0.2")), replica("b", version("7.0.15"))},
+			[]string{"b", "a"}},
+		{"unless the newer one has more", ledBy("x"),
+			[]Candidate{replica("a", version("8.0.2"), offset(101)), replica("b", version("7.0.15"))}, []string{"a", "b"}},
+		{"patch numbers do not count", ledBy("x"), []Candidate{replica("a", version("7.0.15")), replica("b", version("7.0.2"))},
+			[]string{"a", "b"}},
+		{"data without stream errors come first", allRestarted("a"),
+			[]Candidate{replica("b", offset(999), func(c *Candidate) { c.StreamErrors = 1 }), replica("c")}, []string{"c", "b"}},
 		{"a replication ID that was not published is no newer than what it continues",
 			allRestarted("a").AliasHistory(redis.Position{ReplID: "x", ReplID2: "l2"}),
 			[]Candidate{replica("a", history("x"), continues("l2"), offset(90)), replica("b", history("y"), continues("l2"), offset(100))},
@@ -114,6 +132,16 @@ func TestRank(t *testing.T) {
 		{"offset before priority", ledBy("z"), []Candidate{replica("a", priority(1)), replica("b", offset(101))}, []string{"b", "a"}},
 		{"offsets of two histories do not compare", ledBy("z"),
 			[]Candidate{replica("a", history("x"), offset(1)), replica("b", history("y"), offset(999))}, []string{"a", "b"}},
+		{"of level ones the one that would take writes, before the priority", ledBy("z"),
+			[]Candidate{replica("a", full, priority(1)), replica("b")}, []string{"b", "a"}},
+		{"newer data before one that would take writes", ledBy("z"), []Candidate{replica("a"), replica("b", full, offset(101))},
+			[]string{"b", "a"}},
+		{"where all would refuse writes, as if none did", ledBy("z"), []Candidate{replica("a", full), replica("b", full)},
+			[]string{"a", "b"}},
+		{"one that is nearly full, too", ledBy("z"), []Candidate{replica("a", nearlyFull), replica("b")}, []string{"b", "a"}},
+		{"one in maintenance last", ledBy("z"), []Candidate{replica("a", inMaintenance), replica("b")}, []string{"b", "a"}},
+		{"the incumbent although it refuses writes", ledBy("a"), []Candidate{replica("b"), replica("a", master, full)},
+			[]string{"a", "b"}},
 		{"the lower priority, as in Redis", ledBy("z"), []Candidate{replica("a", priority(100)), replica("b", priority(99))},
 			[]string{"b", "a"}},
 		{"then the id", ledBy("z"), []Candidate{replica("c"), replica("a"), replica("b")}, []string{"a", "b", "c"}},
@@ -124,6 +152,8 @@ func TestRank(t *testing.T) {
 			[]Candidate{replica("a", history("own"), continues("l2"), offset(100)), replica("b", offset(101))}, []string{"b", "a"}},
 		{"before the first master the offset decides", State{}, []Candidate{replica("a"), replica("b", offset(101))},
 			[]string{"b", "a"}},
+		{"the incumbent leads with priority 0, too", ledBy("a"), []Candidate{replica("a", master, priority(0)), replica("b")},
+			[]string{"a", "b"}},
 		{"priority 0 never leads", ledBy("z"), []Candidate{replica("a", priority(0), offset(999)), replica("b")}, []string{"b"}},
 		{"a loading or syncing candidate does not lead", ledBy("a"),
 			[]Candidate{replica("a", master, loading), replica("b", syncing), replica("c", empty)}, []string{"c"}},

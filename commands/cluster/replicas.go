@@ -9,10 +9,14 @@ import (
 )
 
 // CountReplicas returns how many recorded members keep up with our Redis, and how many other replicas do. The guard needs both:
-// Redis counts every replica, a challenger counts members only.
+// Redis counts every replica, a challenger counts members only. A member that answered our stream with errors counts as one of
+// the others: it may not lead.
 //
 // A replica belongs to the member that announces its address. If a member has no such replica, because of a NAT between them,
 // follows reports whether the member's own Redis says that it follows ours.
+//
+// A passive replica does not count as another: Redis counts it no longer than a challenger waits for the guard to close. A guard
+// that was raised for it would refuse writes when it ends, until it is lowered.
 func CountReplicas(st redis.Status, v View, me string, follows func(id string) bool, policy GuardPolicy) (members, unknown int) {
 	links, unknown := linksByMember(st, v, me, policy)
 	for id := range v.State.Members {
@@ -20,6 +24,12 @@ func CountReplicas(st redis.Status, v View, me string, follows func(id string) b
 			continue
 		}
 		link, linked := links[id]
+		if v.LiveAgents[id].StreamErrors.Count > 0 {
+			if linked && keepsUp(link, policy) {
+				unknown++
+			}
+			continue
+		}
 		if linked && keepsUp(link, policy) {
 			members++
 		} else if !linked && unknown > 0 && follows(id) {
@@ -37,7 +47,7 @@ func linksByMember(st redis.Status, v View, me string, policy GuardPolicy) (link
 	for _, r := range st.Replicas {
 		id := MemberAtAddr(v, me, r.Addr)
 		if id == "" {
-			if keepsUp(r, policy) {
+			if keepsUp(r, policy) && !r.Passive() {
 				unknown++
 			}
 			continue

@@ -1,15 +1,21 @@
 package cluster
 
+import "resec/handlers/redis"
+
 // Snapshot is everything that an agent knows at one moment.
 type Snapshot struct {
 	Observation
-	SessionID  string           // of our session; empty: none
-	Adopted    string           // the session that this agent adopted from its predecessor; empty: none
-	HasLed     bool             // this agent has led since it started
-	Registered bool             // our check is in Consul, so that a session can be bound to it
-	Reason     string           // why our Redis was last kept from following or leading; empty: it was not
-	Operator   OperatorSettings // the operator's own guard on our Redis
-	Failure    MasterFailure    // the published master as our monitor sees it
+	SessionID  string                // of our session; empty: none
+	Adopted    string                // the session that this agent adopted from its predecessor; empty: none
+	HasLed     bool                  // this agent has led since it started
+	Registered bool                  // our check is in Consul, so that a session can be bound to it
+	Reason     string                // why our Redis was last kept from following or leading; empty: it was not
+	Operator   OperatorSettings      // the operator's own guard on our Redis
+	Refused    redis.MissingCommands // the commands that our Redis refuses to us; none are known before they were tried
+	Hidden     Hidden                // what keeps clients from finding our member
+	Restarts   Restarts              // of our Redis
+	Failure    MasterFailure         // the published master as our monitor sees it
+	Place      Place                 // where this member is now; zero: it is where it was when the agent started
 }
 
 // HoldsLock reports whether our session holds the lock.

@@ -18,6 +18,7 @@ type State struct {
 	HistoryAliases map[string]string       `json:"woven,omitempty"`   // see AliasHistory and AliasRuns
 	Members        map[string]MemberRecord `json:"record,omitempty"`  // by member id
 	FormerMembers  []string                `json:"former,omitempty"`  // ids of members that left, the latest last
+	Guards         map[string]GuardRecord  `json:"guards,omitempty"`  // by member id, also of members that left
 	Why            string                  `json:"why,omitempty"`     // why the master's agent released the lock; empty: it did not
 	Version        int                     `json:"version,omitempty"` // StateVersion of the writer; 0: no master yet
 

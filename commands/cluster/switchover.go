@@ -3,6 +3,8 @@ package cluster
 import (
 	"fmt"
 	"slices"
+
+	"resec/handlers/redis"
 )
 
 // MaxSwitchoverLag is how many bytes the next master may be behind at a switchover: writes are held back until it has them,
@@ -66,7 +68,10 @@ func decideTarget(r Request, own Candidate, candidates []Candidate, k Snapshot, 
 	if why := next.IneligibleReason(k.View.State, RecordedOnly); why != "" {
 		return r.answered("%s may not lead: %s", r.To, why)
 	}
-	if !next.streamsFrom(me) || next.Position.ReplID != own.Position.ReplID {
+	if why := next.UnservedReason(); why != "" && own.UnservedReason() == "" { // it would hand over again at once
+		return r.answered("%s may not lead: %s", r.To, why)
+	}
+	if !next.streamsFrom(me, k) || next.Position.ReplID != own.Position.ReplID {
 		return r.answered("%s does not replicate from the master", r.To)
 	}
 	behind := max(0, own.Position.Offset-next.Position.Offset)
@@ -75,22 +80,63 @@ func decideTarget(r Request, own Candidate, candidates []Candidate, k Snapshot, 
 	}
 	if r.DryRun {
 		r = r.answered("%s would lead: it replicates from the master and is %d bytes behind", r.To, behind)
+		if why := next.Drawback(); why != "" {
+			r.Answer += "; " + why
+		}
+		for _, c := range candidates {
+			if why := c.cannotLoadReason(next); why != "" {
+				r.Answer += "; " + why
+			}
+		}
 	}
 	r.Accepted = true
 	return r
 }
 
-// streamsFrom reports whether a candidate receives the stream of a master.
-func (c Candidate) streamsFrom(m Master) bool { return c.Streaming() && c.MasterAddr == m.Address }
+// streamsFrom reports whether a candidate receives the stream of our Redis, at its present address or at the published one.
+func (c Candidate) streamsFrom(me Master, k Snapshot) bool {
+	published := k.View.State.isMaster(me.ID) && c.MasterAddr == k.View.State.Master.Address
+	return c.Streaming() && (published || c.MasterAddr == k.Announced(me).Address)
+}
 
-// Successor returns the id of the best member to transfer the lock to: eligible, with a live agent, streaming from our Redis and
-// not tried before. Empty: there is none.
+// cannotLoadReason says what becomes of a member under a master whose full sync it cannot read; empty if it can.
+func (c Candidate) cannotLoadReason(next Candidate) string {
+	if c.ID == next.ID || !redis.CannotLoad(c.Version, next.Version) {
+		return ""
+	}
+	return fmt.Sprintf("%s (redis %s) cannot read a full sync of %s (redis %s): once it needs one, as after a restart, "+
+		"it is parked until it is upgraded", c.ID, c.Version, next.ID, next.Version)
+}
+
+// availableTo reports whether the lock may be transferred from a master to the candidate: it is another member, has a live agent
+// and streams from that master.
+func (c Candidate) availableTo(me Master, k Snapshot) bool {
+	return c.ID != me.ID && k.View.LiveAgents[c.ID].Session != "" && c.streamsFrom(me, k)
+}
+
+// Successor returns the id of the best member to transfer the lock to: eligible, available and not tried before. One that clients
+// could not write to comes last. Of the others that are hardly behind it is one of the oldest version: what they lack they
+// receive from our Redis before they lead. Empty: there is none.
 func Successor(candidates []Candidate, k Snapshot, me Master, tried map[string]bool) string {
+	own, _ := find(candidates, me.ID)
+	var best Candidate
 	for _, c := range Rank(candidates, k.View.State, RecordedOnly) {
-		available := c.ID != me.ID && !tried[c.ID] && k.View.LiveAgents[c.ID].Session != ""
-		if available && c.streamsFrom(me) {
-			return c.ID
+		if tried[c.ID] || !c.availableTo(me, k) {
+			continue
+		}
+		behind := own.Position.Offset - c.Position.Offset
+		if best.ID == "" || c.precedes(best, behind <= MaxSwitchoverLag) {
+			best = c
 		}
 	}
-	return ""
+	return best.ID
+}
+
+// precedes reports whether a candidate that ranks behind another is to become master rather than that one. near: it is hardly
+// behind our Redis.
+func (c Candidate) precedes(other Candidate, near bool) bool {
+	if served, was := c.UnservedReason() == "", other.UnservedReason() == ""; served != was {
+		return served
+	}
+	return near && redis.CompareVersions(c.Version, other.Version) < 0
 }

@@ -41,8 +41,13 @@ func TestSuccessor(t *testing.T) {
 		{"not one that was tried before", []Candidate{promoted, c("tried", 9), c("a", 7)}, "a"},
 		{"not one that is catching up", []Candidate{promoted, c("j", 9)}, ""},
 		{"not one with priority 0", []Candidate{promoted, c("a", 9, neverPromoted), c("b", 7)}, "b"},
+		{"the older version, which receives what it lacks", []Candidate{promoted, c("a", 9, version("8.0.2")), c("b", 7, version("7.0.15"))},
+			"b"},
+		{"not one with stream errors", []Candidate{promoted, c("a", 9, func(c *Candidate) { c.StreamErrors = 1 }), c("b", 7)}, "b"},
 		{"not a parked one", []Candidate{promoted, c("a", 9, parkedRedis)}, ""},
 		{"not a replica of another master", []Candidate{promoted, c("a", 9, otherMaster)}, ""},
+		{"one that takes writes before a fresher one, which it reaches", []Candidate{promoted, c("a", 9, full), c("b", 8)}, "b"},
+		{"one that refuses them if there is no other", []Candidate{promoted, c("a", 9, full)}, "a"},
 		{"not another run than the recorded one", []Candidate{promoted, c("a", 9, func(c *Candidate) { c.RunID = "new" })}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -72,6 +77,10 @@ func TestDecideSwitchover(t *testing.T) {
 	}
 	master := at("me", 1000, func(s *redis.Status) { s.Master, s.MasterAddr, s.LinkUp = true, "", false })
 	linkDown := func(s *redis.Status) { s.LinkUp = false }
+	refusing := func(s *redis.Status) {
+		s.Refusals = []redis.Refusal{{Code: redis.RefusalDisk, Text: "its disk is full", Now: true}}
+	}
+	promotedRedis := func(s *redis.Status) { s.Master, s.MasterAddr, s.LinkUp = true, "", false }
 	for _, tt := range []struct {
 		name       string
 		request    Request
@@ -98,7 +107,15 @@ func TestDecideSwitchover(t *testing.T) {
 			"a may not lead: it has not caught up with the master"},
 		{"priority 0", Request{To: "a"}, []Candidate{master, at("a", 1000, func(s *redis.Status) { s.Priority = 0 })}, nil, "a",
 			"a may not lead: its replica-priority is 0"},
-		{"the master refuses writes", Request{To: "a"}, []Candidate{at("me", 1000), at("a", 1000)}, nil, "a",
+		{"it would refuse writes", Request{To: "a"}, []Candidate{master, at("a", 1000, refusing)}, nil, "a",
+			"a may not lead: it would refuse writes: its disk is full"},
+		{"it refuses writes as the master does", Request{To: "a"}, []Candidate{at("me", 1000, refusing, promotedRedis),
+			at("a", 1000, refusing)}, nil, "a", ""},
+		{"a dry run where both refuse writes", Request{To: "a", DryRun: true}, []Candidate{at("me", 1000, refusing, promotedRedis),
+			at("a", 1000, refusing)}, nil, "a", "a would lead: it replicates from the master and is 0 bytes behind; " +
+			"it would refuse writes: its disk is full"},
+		{"by default one that takes writes", Request{}, []Candidate{master, at("a", 1000, refusing), at("b", 990)}, nil, "b", ""},
+		{"the master is fenced or no master", Request{To: "a"}, []Candidate{at("me", 1000), at("a", 1000)}, nil, "a",
 			"the master me does not accept writes"},
 		{"paused", Request{To: "a"}, []Candidate{master, at("a", 1000)}, pausedCluster, "a",
 			"the cluster is paused until " + time.Date(2030, 1, 1, 0, 0, 0, 0, time.Local).Format(time.RFC3339) + ": disks"},
@@ -106,6 +123,11 @@ func TestDecideSwitchover(t *testing.T) {
 			"the agent of dead is down"},
 		{"a dry run", Request{To: "b", DryRun: true}, []Candidate{master, at("b", 990)}, nil, "b",
 			"b would lead: it replicates from the master and is 10 bytes behind"},
+		{"a dry run towards a newer version", Request{To: "b", DryRun: true},
+			[]Candidate{at("me", 1000, func(s *redis.Status) { s.Master, s.MasterAddr, s.LinkUp, s.Version = true, "", false, "7.0.15" }),
+				at("b", 990, func(s *redis.Status) { s.Version = "8.0.2" }), at("a", 990, func(s *redis.Status) { s.Version = "8.2.0" })}, nil, "b",
+			"b would lead: it replicates from the master and is 10 bytes behind; me (redis 7.0.15) cannot read a full sync of b " +
+				"(redis 8.0.2): once it needs one, as after a restart, it is parked until it is upgraded"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			now := k

@@ -24,14 +24,16 @@ type EndReason struct {
 	ParkRedis    bool   // Redis restarted during the term. It may be empty and writable: park it before the lock is released
 	KeepLock     bool   // this agent keeps the lock for something else
 	ShuttingDown bool   // the agent stops: another member is to lead
+	HandOverTo   string // id of the member that serves clients instead of our Redis; with KeepLock
 }
 
 func (e EndReason) String() string { return e.Text }
 
 // TermEnded reports whether a term is over, and why. A lost lock comes first. A pause ignores everything that happens to our
-// Redis. Views older than the term prove nothing.
+// Redis. Views older than the term prove nothing, and neither does
+// a Consul that went back in time: the term continues until the lock is ours again, or our session is lost.
 func TermEnded(k Snapshot, t Term) (EndReason, bool) {
-	current := k.Fresh && k.View.Index >= t.Index
+	current := k.Fresh && !k.View.WentBack && k.View.Index >= t.Index
 	if current {
 		if end := lockLost(k, t); end.Text != "" {
 			return end, true

@@ -43,7 +43,7 @@ func (s State) UpdateMembers(seen []MemberObservation, mark redis.Position) Stat
 			s.FormerMembers = append(slices.Clone(s.FormerMembers), o.ID)
 		} else if s.updates(o) {
 			s.Members[o.ID] = s.updatedRecord(o, mark)
-			if s.inSync(*o.Status, mark) {
+			if s.inSync(o, mark) {
 				s = s.withoutForce(o.ID)
 			}
 		}
@@ -96,7 +96,7 @@ func (s State) updatedRecord(o MemberObservation, mark redis.Position) MemberRec
 	if recorded && before.RunID == o.RunID {
 		now.CatchingUp, now.InSyncTerm = before.CatchingUp, before.InSyncTerm
 	}
-	if s.inSync(*o.Status, mark) {
+	if s.inSync(o, mark) {
 		now.CatchingUp, now.InSyncTerm = false, s.Master.Term
 	}
 	return now
@@ -105,9 +105,10 @@ func (s State) updatedRecord(o MemberObservation, mark redis.Position) MemberRec
 // attached reports whether a Redis is configured as a replica of the master.
 func (s State) attached(st redis.Status) bool { return !st.Master && st.MasterAddr == s.Master.Address }
 
-// inSync reports whether a Redis streams from the master and has reached the mark.
-func (s State) inSync(st redis.Status, mark redis.Position) bool {
-	if !s.attached(st) || !st.Streaming() {
+// inSync reports whether a Redis streams from the master, has reached the mark, and executed what it received.
+func (s State) inSync(o MemberObservation, mark redis.Position) bool {
+	st := *o.Status
+	if !s.attached(st) || !st.Streaming() || o.StreamErrors.observe(st).Count > 0 {
 		return false
 	}
 	return st.Position.ReplID == mark.ReplID && st.Position.Offset >= mark.Offset

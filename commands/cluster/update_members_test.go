@@ -55,6 +55,7 @@ func TestState_UpdateMembers(t *testing.T) {
 		{"nor is another instance at its address", member("x", otherInstance), nil, former},
 		{"a member that reaches the mark has caught up", member("j"), rec("run-j", "j:1", false), former},
 		{"not while it is behind", member("j", behind), rec("run-j", "j:1", true), former},
+		{"not with stream errors", member("j", func(m *MemberObservation) { m.Status.ErrorReplies = 1 }), rec("run-j", "j:1", true), former},
 		{"not while it is in a full sync", member("j", syncing), rec("run-j", "j:1", true), former},
 		{"not with another replication ID", member("j", unrelated), rec("run-j", "j:1", true), former},
 		{"a member that has caught up may fall behind", member("b", behind), rec("run-b", "b:1", false), former},

@@ -20,13 +20,17 @@ type View struct {
 	LockIndex     uint64 // ModifyIndex of the lock key; 0: there is no key
 	Session       string // of the lock holder; empty: the lock is free
 	Holder        string // member id of the lock holder; whatever `consul lock` wrote if that holds it
+	LastHolder    string // what the holder wrote into the lock key, also after it released the lock
 	State         State
 	StateIndex    uint64               // ModifyIndex of the state; 0: there is no state yet
-	FromLastKnown bool                 // the state in Consul is missing or damaged; State is the last known one
+	FromLastKnown bool                 // the state in Consul is missing, damaged or older; State is the last known one
+	WentBack      bool                 // Consul shows an older state or pause than one that was seen; see LastSeen
+	ConsulTerm    uint64               // if WentBack: the term of the state as Consul shows it
 	LiveAgents    map[string]MemberKey // by member id; a key whose session ended is included
 	Request       *Request             // an operator's open request; nil: none
 	Answered      *Request             // an operator's answered request, until its command has read the answer; nil: none
 	Pause         *Pause               // the last pause, even if it is over; nil: none
+	PauseIndex    uint64               // ModifyIndex of the pause in Consul; 0: there is none
 	Err           error                // ErrConflict, ErrNewerVersion, or why the state cannot be read
 }
 

@@ -3,6 +3,7 @@ package contend
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -75,7 +76,8 @@ func (c *Contender) wait(ctx context.Context, k known.Snapshot) (time.Duration, 
 
 // candidacy is what this member knows when the lock is free.
 func (c *Contender) candidacy(k known.Snapshot, s survey.Result) cluster.Candidacy {
-	return cluster.Candidacy{ID: c.ID, Candidates: s.Candidates, Unanswered: s.Unanswered, State: k.View.State,
+	return cluster.Candidacy{ID: c.ID, Candidates: s.Candidates, Unanswered: s.Unanswered, Elsewhere: s.Elsewhere,
+		State:          k.View.State,
 		Eligibility:    c.eligibility(s.Candidates, k.View.State),
 		MasterReturned: cluster.AgentReturned(k.View),
 		ConsulSettling: k.ConsulDown || time.Since(k.ConsulUpSince) < cluster.MasterReclaimTime,
@@ -108,6 +110,9 @@ func (c *Contender) ConfirmEligible(k known.Snapshot) func(context.Context, clus
 			if why := is.IneligibleReason(s, may); is.ID == c.ID && why != "" {
 				return errors.New(why)
 			}
+		}
+		if keeper := cluster.LacksKept(c.ID, found.Candidates, s); keeper != "" {
+			return fmt.Errorf("%s, which may not lead, has newer data", keeper)
 		}
 		return nil
 	}

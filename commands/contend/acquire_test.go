@@ -127,7 +127,7 @@ func TestContender_Eligibility(t *testing.T) {
 		c := bare()
 		s := situation().View.State
 		answers := func(runID string) []cluster.Candidate {
-			return []cluster.Candidate{{ID: "me", Status: redis.Status{RunID: runID}}}
+			return []cluster.Candidate{{ID: "me", Status: redis.Status{RunID: runID, Priority: 100}}}
 		}
 		expect.Equal(t, "at first", c.eligibility(answers("run-new"), s), cluster.RecordedOnly)
 		<-time.After(2*c.SessionTTL - 1)

@@ -65,25 +65,20 @@ func (c *Contender) Preempt(ctx context.Context, k known.Snapshot) (won *Won, ag
 // this member's turn.
 func (c *Contender) proveFailure(ctx context.Context, k known.Snapshot) (again time.Duration, err error) {
 	m := k.View.State.Master
-	if !k.Health.Status.Parked() {
+	s, err := c.Survey(ctx, k)
+	now := time.Now() // before our Redis is parked: what is asked after that is another look
+	if err == nil && !c.answers(s, m) && !k.Health.Status.Parked() {
 		if err := c.detach(ctx, m); err != nil {
 			return 0, fmt.Errorf("park our redis, which follows an unreachable master: %w", err)
 		}
+		s, err = c.Survey(ctx, k)
 	}
-	s, err := c.Survey(ctx, k)
 	if err != nil {
 		return 0, err
 	}
-	alive := func(is cluster.Candidate) bool { return is.ID == m.ID && is.RunID == m.RunID }
-	if slices.ContainsFunc(s.Candidates, alive) {
-		c.Known.Update(func(k *known.Snapshot) {
-			if k.Failure.RunID == m.RunID { // not what the monitor has found out about a newer master since
-				k.Failure = cluster.MasterFailure{}
-			}
-		})
+	if c.answers(s, m) {
 		return cluster.SurveyInterval, nil
 	}
-	now := time.Now()
 	guardCloses := takeover.GuardCloseTime(m) + c.StallAllowance(m)
 	if wait := c.evidence.UntilProven(k.View.State, guardCloses, takeover.ProbeInterval, now); wait > 0 {
 		return wait, nil
@@ -94,6 +89,20 @@ func (c *Contender) proveFailure(ctx context.Context, k known.Snapshot) (again t
 		return takeover.ProbeInterval, nil
 	}
 	return c.turn(k, rank, now), nil
+}
+
+// answers reports whether the master answers after all, there or at another address by now. Then its failure is forgotten.
+func (c *Contender) answers(s survey.Result, m *cluster.Master) bool {
+	alive := func(is cluster.Candidate) bool { return is.ID == m.ID && is.RunID == m.RunID }
+	if !slices.ContainsFunc(s.Candidates, alive) {
+		return false
+	}
+	c.Known.Update(func(k *known.Snapshot) {
+		if k.Failure.RunID == m.RunID { // not what the monitor has found out about a newer master since
+			k.Failure = cluster.MasterFailure{}
+		}
+	})
+	return true
 }
 
 // turn is how long a member of that rank waits before it preempts.

@@ -5,6 +5,7 @@
 package elect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 	"resec/commands/lock"
 	"resec/commands/observable"
 	"resec/commands/observe"
+	"resec/commands/place"
 	"resec/handlers"
 	"resec/handlers/redis"
 )
@@ -38,6 +40,7 @@ type Election struct {
 	Naming    catalog.Naming
 	Me        cluster.Master
 	Registrar *catalog.Registrar // nil: the master service is not registered
+	Place     *place.Keeper      // follows where this member is; Own and Moved are filled in. nil: it does not move
 	Redis     *redis.Server
 	Creds     redis.Options
 	Probe     redis.Probe
@@ -46,39 +49,52 @@ type Election struct {
 	Timeout   time.Duration    // to acquire the lock; 0: none
 	Log       *slog.Logger
 
+	HandlerTimeout time.Duration // of one invocation of Handler; 0: none
+
 	known      *observable.Value[snapshot]
 	observer   *observe.Observer
 	term       uint64                     // that was published, or that the promote handler was invoked for; 0 before
 	lease      atomic.Pointer[lock.Lease] // under which the lock is held; nil before
 	endBy      atomic.Pointer[time.Time]  // when the lease ends that the end of the term has; nil before that
 	background sync.WaitGroup             // work of the take-over on other members
+	stop       stop
 }
 
 // snapshot is what an election knows at one moment.
 type snapshot struct {
 	observe.Snapshot
 	session    *lock.Session // ours; nil: none
+	place      cluster.Place // where this member is now; zero: where it was when this process started
 	promotedAt time.Time     // when the built-in promote was done; zero before
 }
 
 // Run contends for the lock, and holds it until it is lost or the context ends. Then it fences Redis, releases the lock and
 // removes what it registered. It returns nil if the context ended, and takeover.ErrLost if the lock is lost. It returns
 // cluster.ErrConflict or cluster.ErrOtherCluster if the key is not this cluster's. It also returns ErrTimeout, redis.ErrTooOld,
-// and any error of promoting and fencing.
+// redis.ErrClusterMode, and any error of promoting and fencing.
 func (e *Election) Run(ctx context.Context) error {
 	e.known = observable.New[snapshot]()
 	e.observer = e.newObserver()
+	if e.Registrar != nil {
+		e.Registrar.DeregisterTimeout = e.deregisterTime
+	}
 	// Session and observer outlive the context: the end of the term needs the session until the lock is released.
 	outer, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g, outer := errgroup.WithContext(outer)
 	g.Go(func() error { return e.observer.Run(outer) })
 	g.Go(func() error { e.newKeeper().Run(outer); return nil })
+	if e.Place != nil && !e.Child { // a child publishes nothing
+		g.Go(func() error { e.followPlace(outer); return nil })
+	}
 	g.Go(func() error {
 		defer stop()
 		inner, end := context.WithCancel(outer)
 		defer end()
-		defer context.AfterFunc(ctx, end)()
+		defer context.AfterFunc(ctx, func() {
+			e.stop.request() // before the end, because what ends asks how long it may take
+			end()
+		})()
 		return e.contend(inner)
 	})
 	return g.Wait()
@@ -95,7 +111,7 @@ func (e *Election) newObserver() *observe.Observer {
 }
 
 func (e *Election) newKeeper() *lock.Keeper {
-	return &lock.Keeper{Client: e.Lock.Client, Options: e.Session, Log: e.Log,
+	return &lock.Keeper{Client: e.Lock.Client, Options: e.Session, Log: e.Log, DestroyTimeout: e.callTimeout,
 		Began: func(s *lock.Session) { e.known.Update(func(k *snapshot) { k.session = s }) },
 		Ended: func(*lock.Session, bool) { e.known.Update(func(k *snapshot) { k.session = nil }) }}
 }
@@ -128,6 +144,9 @@ func (e *Election) contend(ctx context.Context) error {
 			return err
 		}
 		why := k.notContendingReason(e.Child, time.Now())
+		if why == "" {
+			why = cmp.Or(e.refusedReason(ctx), e.unnamedReason(ctx, k))
+		}
 		if why == "" {
 			v, err := e.Lock.Acquire(ctx, k.session.ID, k.View, k.View.State)
 			if err == nil {

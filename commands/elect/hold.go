@@ -54,9 +54,9 @@ func (e *Election) serve(held context.Context, s *lock.Session, v cluster.View) 
 	e.observer.Wrote(v)
 	var reg *registration
 	if e.Registrar != nil {
-		reg = e.register(held, v.State.Term())
+		reg = e.register(held, s, v.State.Term())
 	}
-	<-held.Done()
+	e.keepPublished(held, s, reg)
 	return reg, nil
 }
 
@@ -96,8 +96,11 @@ func (e *Election) watchHolder(ctx context.Context, s *lock.Session, lose contex
 			return
 		}
 		var retry <-chan time.Time
-		if k.Fresh && k.View.Session != s.ID {
+		if k.Fresh && (k.View.WentBack || k.View.Session != s.ID) {
 			v, err := e.observer.Read(ctx)
+			if err == nil && v.WentBack {
+				v, err = e.takeBack(ctx, s, v)
+			}
 			if err == nil && v.Session != s.ID {
 				lose(fmt.Errorf("%s is held by %s", e.Lock.Key, cmp.Or(v.Holder, "no session")))
 				return
@@ -111,6 +114,24 @@ func (e *Election) watchHolder(ctx context.Context, s *lock.Session, lose contex
 		case <-changed:
 		}
 	}
+}
+
+// takeBack writes the newest state back, and takes the lock, after Consul went back in time to another holder. If the newest
+// state names another master it changes nothing. It returns the lock as it is then.
+func (e *Election) takeBack(ctx context.Context, s *lock.Session, v cluster.View) (cluster.View, error) {
+	if m := v.State.Master; m == nil || m.ID != e.Me.ID {
+		return v, nil
+	}
+	after, err := e.Lock.Repair(ctx, v, &lock.Holder{Member: e.Me.ID, Session: s.ID})
+	if err == nil {
+		e.Log.Warn("consul went back in time: the newest state is written back, and the lock is ours", "event", "lock_taken_back",
+			"key", e.Lock.Key, "term_in_consul", v.ConsulTerm, "term", after.State.Term())
+		e.observer.Wrote(after)
+		if e.Registrar != nil {
+			e.Registrar.Compare()
+		}
+	}
+	return after, err
 }
 
 // watchRedis calls lose when our Redis is no longer the instance that this term promotes.
@@ -131,7 +152,7 @@ func (e *Election) watchRedis(ctx context.Context, runID string, lose context.Ca
 
 // release releases the lock if our session still holds it. If that fails, the end of the session frees it.
 func (e *Election) release(ctx context.Context, s *lock.Session, why string) {
-	ctx, cancel := context.WithTimeout(ctx, lock.CallTimeout)
+	ctx, cancel := context.WithTimeout(ctx, e.callTimeout())
 	defer cancel()
 	v, err := e.Lock.Read(ctx)
 	if err == nil && v.Session == s.ID {

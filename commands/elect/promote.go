@@ -17,9 +17,16 @@ import (
 // promote makes our Redis the master and publishes it. It returns the errors of the take-over or of the handler.
 func (e *Election) promote(ctx context.Context, s *lock.Session, v cluster.View) (cluster.View, error) {
 	t := takeover.Takeover{Lock: e.Lock, Session: s, Log: e.Log,
-		Self: takeover.Self{Me: e.Me, Service: e.Naming.Name(catalog.Master), Redis: e.Redis, Creds: e.Creds}}
+		Self: takeover.Self{Me: e.me(), Service: e.Naming.Name(catalog.Master), Redis: e.Redis, Creds: e.Creds}}
+	if e.Registrar != nil { // otherwise nobody may be listed, and the token need not suffice
+		t.Evidence.ReadCatalog = e.readCatalog
+	}
 	if e.Handler != nil {
 		return e.promoteByHandler(ctx, t, v)
+	}
+	var err error
+	if t.Evidence.FollowsUnnamed, err = e.followsUnnamed(ctx, v); err != nil {
+		return v, err
 	}
 	done, err := t.Run(ctx, v)
 	e.background.Go(done.Wait)
@@ -32,16 +39,59 @@ func (e *Election) promote(ctx context.Context, s *lock.Session, v cluster.View)
 	return done.View, nil
 }
 
+// refusedReason returns why the built-in promote cannot promote our Redis, because that refuses a command; empty if it can, or if
+// that is unknown. A handler needs no command of ours.
+func (e *Election) refusedReason(ctx context.Context) string {
+	if e.Handler != nil {
+		return ""
+	}
+	refused, err := e.Redis.TryCommands(ctx)
+	if err != nil || refused.Lead() == "" {
+		return ""
+	}
+	return "redis cannot be made master: " + refused.Lead()
+}
+
+// unnamedReason returns why our Redis must not be promoted: it replicates from a server that answers and that nothing of this
+// cluster names. It is empty if it may be, or if a handler of the operator's decides. It returns why that is unknown, too.
+func (e *Election) unnamedReason(ctx context.Context, k snapshot) string {
+	if e.Handler != nil {
+		return ""
+	}
+	unnamed, err := e.followsUnnamed(ctx, k.View)
+	if err != nil {
+		return lock.ErrorKind(err)
+	}
+	addr := k.Health.Status.MasterAddr
+	if !unnamed {
+		return ""
+	}
+	if _, err := handlers.Probe(ctx, e.Creds.At(addr)); err != nil {
+		return ""
+	}
+	return cluster.UnnamedReason(addr)
+}
+
+// followsUnnamed is cluster.FollowsUnnamed by the catalogue as it is now. It returns an error if Consul does not answer.
+func (e *Election) followsUnnamed(ctx context.Context, v cluster.View) (bool, error) {
+	own := e.known.Load().Health.Status
+	if !cluster.FollowsUnnamed(v, own, nil) {
+		return false, nil
+	}
+	entries, err := e.Naming.Instances(ctx, e.Lock.Client)
+	if err != nil {
+		return false, err
+	}
+	return cluster.FollowsUnnamed(v, own, cluster.Members(entries, v)), nil
+}
+
 // promoteByHandler invokes the promote handler, and publishes afterwards unless the handler is a child.
 func (e *Election) promoteByHandler(ctx context.Context, t takeover.Takeover, v cluster.View) (cluster.View, error) {
 	ev := handlers.Event{Type: handlers.TypePromote, Term: v.State.Term() + 1, Previous: previous(v)}
 	e.term = ev.Term
-	if e.Child {
-		return v, e.invoke(ctx, ev)
-	}
-	bounded, cancel := handlers.WithTimeout(ctx)
+	bounded, cancel := handlers.WithTimeout(ctx, e.HandlerTimeout)
 	defer cancel()
-	if err := e.invoke(bounded, ev); err != nil {
+	if err := e.invoke(bounded, ev); err != nil || e.Child {
 		return v, err
 	}
 	st, err := e.Redis.Status(ctx)
@@ -67,8 +117,7 @@ func (e *Election) invoke(ctx context.Context, ev handlers.Event) error {
 	return e.Handler.Handle(ctx, data, "CONSUL_LOCK_HELD=true")
 }
 
-// fence makes our Redis refuse writes, with the handler if there is one, within what is left of the lease or minFenceTime. A
-// child needs no fence: it has ended.
+// fence makes our Redis refuse writes, with the handler if there is one, within fenceTime. A child needs no fence: it has ended.
 func (e *Election) fence(ctx context.Context, why string) error {
 	if c, ok := e.Handler.(*handlers.Command); ok { // what the promote handler left running may still be writing
 		c.End()
@@ -77,7 +126,7 @@ func (e *Election) fence(ctx context.Context, why string) error {
 	if e.Child {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, min(max(e.Lease(), minFenceTime), handlers.Timeout))
+	ctx, cancel := context.WithTimeout(ctx, e.fenceTime())
 	defer cancel()
 	var err error
 	if e.Handler != nil {

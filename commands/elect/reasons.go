@@ -12,7 +12,7 @@ import (
 
 // misconfigured returns an error if this member can never lead the cluster of this lock. It returns cluster.ErrConflict if the
 // key is no lock, and cluster.ErrOtherCluster if the lock belongs to the cluster of another service. It returns redis.ErrTooOld
-// if Redis is too old.
+// or redis.ErrClusterMode if Redis is one that resec cannot manage.
 func (k snapshot) misconfigured(service string) error {
 	if errors.Is(k.View.Err, cluster.ErrConflict) {
 		return k.View.Err
@@ -20,7 +20,7 @@ func (k snapshot) misconfigured(service string) error {
 	if err := k.View.CheckService(service); err != nil {
 		return err
 	}
-	if errors.Is(k.Health.Err, redis.ErrTooOld) {
+	if redis.Unsupported(k.Health.Err) {
 		return k.Health.Err
 	}
 	return nil
@@ -55,7 +55,7 @@ func (k snapshot) redisUnusableReason() string {
 		return "redis is unusable: " + redis.Summary(k.Health.Err)
 	case k.Health.Status.Syncing:
 		return "redis is syncing"
-	case k.Health.Status.Priority == 0:
+	case k.Health.Status.Priority == 0 && !k.Health.Status.Master: // it is about promotions
 		return "its replica-priority is 0"
 	}
 	return ""

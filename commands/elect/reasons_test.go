@@ -54,6 +54,7 @@ func TestNotContendingReason(t *testing.T) {
 			"redis is unusable: it does not answer", ""},
 		{"redis is in a full sync", usable(func(k *snapshot) { k.Health.Status.Syncing = true }), "redis is syncing", ""},
 		{"redis has priority 0", usable(func(k *snapshot) { k.Health.Status.Priority = 0 }), "its replica-priority is 0", ""},
+		{"a master with priority 0", usable(func(k *snapshot) { k.Health.Status.Priority, k.Health.Status.Master = 0, true }), "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if why := tt.k.notContendingReason(false, now); why != tt.why {
@@ -179,8 +180,11 @@ func TestHandlersAreBounded(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()
-				e := &Election{Child: tt.child, Log: slog.New(slog.DiscardHandler),
+				e := &Election{Child: tt.child, HandlerTimeout: handlers.Timeout, Log: slog.New(slog.DiscardHandler),
 					Handler: handlerFunc(func(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) })}
+				if tt.child {
+					e.HandlerTimeout = 0 // as by default
+				}
 				began := time.Now()
 				if err := tt.call(ctx, e); err == nil || time.Since(began) != tt.want {
 					t.Errorf("it ended after %s, by %v, want %s", time.Since(began), err, tt.want)

@@ -44,13 +44,23 @@ func remark(a status.MemberStatus, rank int, v cluster.View, e cluster.Eligibili
 	case rank == 0:
 		return a.Candidate().IneligibleReason(v.State, e)
 	case a.Candidate().Incumbent(v.State):
-		return "is the master"
+		return join("is the master", a.Candidate().UnservedReason())
 	case v.LiveAgents[a.ID].Session == "":
 		return "its agent is dead"
+	case a.Candidate().Drawback() != "":
+		return a.Candidate().Drawback()
 	case e == cluster.AnyMember && len(v.State.Members) > 0:
-		return "eligible because all members were restarted"
+		return "eligible because no member that may lead is in sync in its recorded run"
 	}
 	return ""
+}
+
+// join joins a remark and what speaks against a member, if anything does.
+func join(remark, drawback string) string {
+	if drawback == "" {
+		return remark
+	}
+	return remark + "; " + drawback
 }
 
 // unranked sorts a row that has no rank behind those that have one.
@@ -68,6 +78,9 @@ func IneligibleReason(r Row, v cluster.View) string {
 		return r.Why
 	case v.LiveAgents[r.ID].Session == "":
 		return "its agent is dead, and only that can promote it"
+	}
+	if refused := v.LiveAgents[r.ID].Refused; refused != "" {
+		return "it cannot be made master: " + refused
 	}
 	return cluster.Candidate{ID: r.ID, Status: r.Status}.UnusableReason()
 }
@@ -92,6 +105,12 @@ func loss(st, master redis.Status) string {
 	switch {
 	case st.RunID == "":
 		return "does not answer; all its data is overwritten when it replicates"
+	case redis.CannotLoad(st.Version, master.Version) && !st.CanResync(master):
+		return fmt.Sprintf("its redis %s cannot read a full sync of redis %s: with -force it loses its %d keys and does not replicate",
+			st.Version, master.Version, st.Keys)
+	case redis.CannotLoad(st.Version, master.Version):
+		return fmt.Sprintf("loses nothing now; its redis %s cannot read a full sync of redis %s: once it needs one, it is parked",
+			st.Version, master.Version)
 	case p.IsAncestorOf(q):
 		return "loses nothing"
 	case p.ReplID == q.ReplID || q.IsAncestorOf(p):

@@ -127,7 +127,7 @@ func TestRows_AllRestarted(t *testing.T) {
 	v.State.Members = map[string]cluster.MemberRecord{"a": v.State.Members["a"], "b": v.State.Members["b"]}
 	both := []status.MemberStatus{answer("a", 90, restarted), answer("b", 90, restarted)}
 	for _, r := range Rows(v, both) {
-		if r.Rank == 0 || r.Why != "eligible because all members were restarted" {
+		if r.Rank == 0 || r.Why != "eligible because no member that may lead is in sync in its recorded run" {
 			t.Errorf("%s has rank %d, %q", r.ID, r.Rank, r.Why)
 		}
 	}

@@ -20,14 +20,22 @@ func (f *Follower) keyOf(k snapshot) handledKey {
 	if f.Replicate == nil {
 		return handledKey{digest: k.digest + k.publishedAddr()}
 	}
-	_, digest, _ := selectMaster(k.entries, k.View.State.Master, f.Naming.Tag(catalog.Master))
+	_, digest, _ := selectMaster(k.entries, k.published(), f.Naming.Tag(catalog.Master))
 	return handledKey{digest, k.runID}
+}
+
+// published returns the master that the state names; nil if it names none, or if there is no state any more.
+func (k snapshot) published() *cluster.Master {
+	if k.View.FromLastKnown && !k.View.WentBack {
+		return nil
+	}
+	return k.View.State.Master
 }
 
 // publishedAddr returns the address of the master that the state names; empty if it names none. External handlers get it because
 // any token with service:write can register a service.
 func (k snapshot) publishedAddr() string {
-	if m := k.View.State.Master; m != nil {
+	if m := k.published(); m != nil {
 		return m.Address
 	}
 	return ""

@@ -1,12 +1,14 @@
 // Package follow is `resec follow`: a handler is invoked whenever the master service changes.
 //
 // A Follower owns its snapshot. Follower.Run starts a watch of the master service, an observer, the loop that alone invokes the
-// handler, and the goroutine that warns of a lock that cannot be read. It joins all of them.
+// handler, the goroutine that believes an older state at last, and the one that warns of a lock that cannot be read. It joins all
+// of them.
 package follow
 
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/hashicorp/consul/api"
 	"golang.org/x/sync/errgroup"
@@ -27,6 +29,7 @@ type Follower struct {
 	LockKey string
 	Member  string           // while this member holds the lock, events are ignored
 	Handler handlers.Handler // gets the service entries as `consul watch -type=service` gives them
+	Timeout time.Duration    // of one invocation of the handler; 0: none
 	Log     *slog.Logger
 
 	// Replicate is the built-in handler, which is used instead of Handler if it is set. It is invoked only for an event with a
@@ -52,8 +55,10 @@ type snapshot struct {
 func (f *Follower) Run(ctx context.Context) error {
 	f.known = observable.New[snapshot]()
 	g, ctx := errgroup.WithContext(ctx)
+	o := f.newObserver()
 	g.Go(func() error { return f.watchService(ctx) })
-	g.Go(func() error { return f.newObserver().Run(ctx) })
+	g.Go(func() error { return o.Run(ctx) })
+	g.Go(func() error { f.believeAtLast(ctx, o); return nil })
 	g.Go(func() error { f.warnUnreadable(ctx); return nil })
 	g.Go(func() error { f.loop(ctx); return nil })
 	return g.Wait()
@@ -69,7 +74,8 @@ func (f *Follower) watchService(ctx context.Context) error {
 }
 
 func (f *Follower) newObserver() *observe.Observer {
-	o := &observe.Observer{Lock: lock.Lock{Client: f.Client, Key: f.LockKey}, Probe: f.Probe, Log: f.Log,
+	l := lock.Lock{Client: f.Client, Key: f.LockKey, LastKnown: &lock.LastKnownState{}}
+	o := &observe.Observer{Lock: l, Probe: f.Probe, Log: f.Log,
 		Update: func(change func(*observe.Snapshot)) { f.known.Update(func(k *snapshot) { k.observe(change) }) }}
 	if f.Replicate != nil {
 		o.Redis = f.Redis
@@ -82,6 +88,40 @@ func (k *snapshot) observe(change func(*observe.Snapshot)) {
 	change(&k.Snapshot)
 	if k.Health.Err == nil {
 		k.runID = k.Health.Status.RunID
+	}
+}
+
+// doubt is how long a state that is older than one that was seen is not believed. The agents write the newest one back sooner.
+const doubt = 10 * time.Second
+
+// believeAtLast makes the follower believe what Consul shows, if that has been older for long than what was seen: nobody else
+// remembers more.
+func (f *Follower) believeAtLast(ctx context.Context, o *observe.Observer) {
+	var since time.Time
+	for ctx.Err() == nil {
+		k, changed := f.known.Watch()
+		var due <-chan time.Time
+		switch {
+		case !k.View.WentBack:
+			since = time.Time{}
+		case since.IsZero():
+			since = time.Now()
+			f.Log.Warn("consul went back in time: it shows an older state than before; no handler is invoked until it is repaired",
+				"event", "handlers_await_repair", "key", f.LockKey, "term_in_consul", k.View.ConsulTerm, "newest_term", k.View.State.Term())
+			fallthrough
+		default:
+			due = time.After(time.Until(since.Add(doubt)))
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-due:
+			o.Lock.LastKnown.Forget()
+			if _, err := o.Read(ctx); err == nil {
+				f.Log.Warn("nobody has written a newer state back; what consul shows is believed", "event", "consul_believed",
+					"key", f.LockKey)
+			}
+		}
 	}
 }
 

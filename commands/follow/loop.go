@@ -19,7 +19,7 @@ const retryMin, retryMax = 200 * time.Millisecond, 5 * time.Second
 // nor by events that come faster than it works; one that hangs delays the newer event by no more than this.
 const supersededAfter = 10 * time.Second
 
-const _ = uint64(handlers.Timeout - supersededAfter) // a newer event ends a handler sooner than its timeout does
+const _ = uint64(handlers.Timeout - supersededAfter) // a newer event ends a handler sooner than its default timeout does
 
 // errSuperseded is the cause of a context that ended because of a newer event.
 var errSuperseded = errors.New("a newer event is waiting")
@@ -41,6 +41,11 @@ func (f *Follower) loop(ctx context.Context) {
 			}
 			if ctx.Err() != nil {
 				return
+			}
+			if errors.Is(err, errSuperseded) {
+				f.Log.Warn("the handler ran for long while a newer event waited; it was ended, and is invoked for the newer event",
+					"event", "handler_superseded", "after", supersededAfter, "err", err)
+				continue
 			}
 			wait, log := failures.add(job, err)
 			if log {
@@ -74,15 +79,15 @@ func (l *failureLog) add(job handledKey, err error) (wait time.Duration, log boo
 
 // shouldInvoke reports whether the handler is to be invoked for the event with the key now.
 func (k snapshot) shouldInvoke(now, handled handledKey, member string) bool {
-	return k.index != 0 && k.Fresh && now.digest != "" && now != handled && !k.heldBy(member)
+	return k.index != 0 && k.Fresh && now.digest != "" && now != handled && !k.heldBy(member) && !k.View.WentBack
 }
 
 func (k snapshot) heldBy(member string) bool { return !k.View.Free() && k.View.Holder == member }
 
-// invoke invokes the handler for one event. It ends the handler after handlers.Timeout, or for a newer event.
+// invoke invokes the handler for one event. It ends the handler after its timeout, or for a newer event.
 func (f *Follower) invoke(ctx context.Context, k snapshot, job handledKey) error {
 	ctx, supersede := context.WithCancelCause(ctx)
-	bounded, stop := handlers.WithTimeout(ctx)
+	bounded, stop := handlers.WithTimeout(ctx, f.Timeout)
 	defer stop()
 	var watching sync.WaitGroup
 	defer watching.Wait()
@@ -115,7 +120,7 @@ func (f *Follower) handle(ctx context.Context, k snapshot) error {
 	if f.Replicate == nil {
 		return f.Handler.Handle(ctx, k.event, fmt.Sprintf("CONSUL_INDEX=%d", k.index), "RESEC_MASTER="+k.publishedAddr())
 	}
-	to, _, err := selectMaster(k.entries, k.View.State.Master, f.Naming.Tag(catalog.Master))
+	to, _, err := selectMaster(k.entries, k.published(), f.Naming.Tag(catalog.Master))
 	if err != nil {
 		return err
 	}

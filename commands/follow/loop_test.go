@@ -43,7 +43,7 @@ func following(t *testing.T, do func(context.Context, string) error,
 	script func(f *Follower, show func(event string))) (calls []string) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &recorder{began: time.Now(), do: do}
-		f := &Follower{Member: "me", Handler: r, Log: slog.New(slog.DiscardHandler), known: observable.New[snapshot]()}
+		f := &Follower{Member: "me", Handler: r, Timeout: handlers.Timeout, Log: slog.New(slog.DiscardHandler), known: observable.New[snapshot]()}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); f.loop(ctx) }()
@@ -111,7 +111,7 @@ func TestLoop(t *testing.T) {
 		{"without a newer event the timeout ends it", hang, func(_ *Follower, show func(string)) {
 			show("a")
 			pause(handlers.Timeout + 100*time.Millisecond)
-		}, []string{"a 0s–1m0s the handler took longer than 1m0s"}},
+		}, []string{"a 0s–1m0s the handler took too long: its limit is 1m0s"}},
 		{"and so does the lock, when it becomes ours", hang, func(f *Follower, show func(string)) {
 			show("a")
 			pause(3 * time.Second)
@@ -135,6 +135,23 @@ func TestLoop(t *testing.T) {
 				t.Error(d)
 			}
 		})
+	}
+}
+
+// While Consul shows an older state than before, no handler is invoked: its event may name an older master.
+func TestLoop_NotWhileConsulWentBack(t *testing.T) {
+	back := func(f *Follower, is bool) { f.known.Update(func(k *snapshot) { k.View.WentBack = is }) }
+	done := func(context.Context, string) error { return nil }
+	got := following(t, done, func(f *Follower, show func(string)) {
+		back(f, true)
+		show("older")
+		<-time.After(time.Second)
+		show("newest")
+		back(f, false)
+		<-time.After(time.Second)
+	})
+	if d := cmp.Diff([]string{"newest 1s–1s <nil>"}, got); d != "" {
+		t.Error(d)
 	}
 }
 

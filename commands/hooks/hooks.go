@@ -37,6 +37,8 @@ const (
 // The hooks end within the 5 s that Nomad waits from SIGTERM to SIGKILL.
 const _ = uint(5*time.Second - lastEnd - 2*exitKillDelay)
 
+const _ = uint(hookTimeout - handlers.SlowAfter)
+
 var (
 	errTimeout      = errors.New("it took too long")
 	errShuttingDown = errors.New("the agent is shutting down")
@@ -69,6 +71,10 @@ func New(hooks []Hook, failed func(on string), log *slog.Logger) *Runner {
 	r.wake, r.lastFailure = make(chan struct{}, 1), make([]string, len(hooks))
 	for _, h := range hooks {
 		h.Command.Grace = r.killDelay
+		h.Command.Slow = func() {
+			log.Warn("hook still runs; later events wait for it", "event", "hook_slow", "on", h.On, "hook", h.Command.Args,
+				"after", handlers.SlowAfter, "limit", hookTimeout)
+		}
 	}
 	return r
 }

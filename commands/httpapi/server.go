@@ -20,6 +20,7 @@ import (
 	"golang.org/x/net/netutil"
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
+	"golang.org/x/sys/unix"
 
 	"resec/commands/agent"
 	"resec/commands/metrics"
@@ -40,7 +41,7 @@ const (
 	closeTimeout = 250 * time.Millisecond
 
 	maxHeaderBytes = 8 << 10
-	maxConns       = 512 // each takes a file descriptor, and the agent needs some for Redis and Consul
+	maxConns       = 512 // or fewer: see connLimit
 )
 
 // An answer is written after the report or the status that it waits for; the shutdown ends before Nomad's SIGKILL.
@@ -79,7 +80,11 @@ func Listen(ctx context.Context, addr string, m *metrics.Metrics, status func(co
 		}
 		return nil, fmt.Errorf("listen on LISTEN_ADDR %s: %w", addr, err)
 	}
-	l = netutil.LimitListener(l, maxConns)
+	var descriptors unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &descriptors); err != nil {
+		return nil, errors.Join(fmt.Errorf("read RLIMIT_NOFILE: %w", err), l.Close())
+	}
+	l = netutil.LimitListener(newAcceptor(l, log), connLimit(descriptors.Cur))
 	s := &Server{metrics: m, status: status, log: log, addr: l.Addr().String(), reports: semaphore.NewWeighted(maxReports)}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx)) // it answers during the agent's shutdown, too
 	errorLog := log.Handler().WithAttrs([]slog.Attr{slog.String("event", "http_error")})

@@ -5,6 +5,7 @@ import (
 
 	"resec/commands/agent"
 	"resec/commands/metrics"
+	"resec/handlers/redis"
 )
 
 // A verdict says whether a member is what a path asks for.
@@ -32,6 +33,8 @@ func master(r agent.Report) verdict {
 		return unavailable("the master is fenced: it refuses writes")
 	case r.Redis.BelowMinReplicas():
 		return unavailable("the master refuses writes: too few replicas are attached (min-replicas-to-write)")
+	case r.Redis.Refusing() != "":
+		return unavailable("the master refuses writes: %s", r.Redis.Refusing())
 	}
 	return verdict{true, fmt.Sprintf("master, term %d", r.Term)}
 }
@@ -73,6 +76,8 @@ func streaming(r agent.Report) verdict {
 		return unavailable("redis is syncing from %s", r.Redis.MasterAddr)
 	case !r.Redis.LinkUp:
 		return unavailable("the link to %s is down", r.Redis.MasterAddr)
+	case r.Differs != "":
+		return unavailable("%s", r.Differs)
 	case r.Behind == nil:
 		return verdict{true, "replica of " + r.Master}
 	}
@@ -80,7 +85,8 @@ func streaming(r agent.Report) verdict {
 }
 
 // health reports whether a rolling update may go on with the next member. It may not while this member has not caught up, or
-// while the master does not answer. What this member does not have yet would be lost with the next one.
+// while the master does not answer: what this member does not have yet would be lost with the next one. It may not if this member
+// would refuse writes, because the next one may be the master.
 func health(r agent.Report) verdict {
 	if r.Why == "" && r.Redis.Master {
 		return master(r)
@@ -93,6 +99,8 @@ func health(r agent.Report) verdict {
 		return unavailable("redis is not recorded as in sync with the master: %s", r.Lacks)
 	case r.Behind == nil:
 		return unavailable("the master %s does not answer", r.Master)
+	case r.Redis.Refusing() != "":
+		return unavailable("as a master redis would refuse writes: %s", r.Redis.Refusing())
 	}
 	return v
 }
@@ -103,7 +111,13 @@ func gauges(r agent.Report) metrics.Now {
 	if r.Why != "" {
 		return n
 	}
-	n.Role, n.Offset = "replica", &r.Redis.Position.Offset
+	n.Role, n.Offset, n.Refusals = "replica", &r.Redis.Position.Offset, map[string]bool{}
+	for _, code := range redis.RefusalCodes {
+		n.Refusals[string(code)] = false
+	}
+	for _, refusal := range r.Redis.Refusals {
+		n.Refusals[string(refusal.Code)] = refusal.Now
+	}
 	if r.Redis.Master {
 		n.Role = "master"
 	}

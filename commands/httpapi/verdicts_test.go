@@ -28,6 +28,8 @@ func leader(change ...func(*agent.Report)) agent.Report {
 	return r
 }
 
+var diskFull = []redis.Refusal{{Code: redis.RefusalDisk, Text: "its disk is full", Now: true}}
+
 func TestVerdicts(t *testing.T) {
 	const is = "redis is a replica of 10.0.0.1:6379"
 	type r = agent.Report
@@ -49,6 +51,10 @@ func TestVerdicts(t *testing.T) {
 		{"a master with enough replicas", leader(func(r *r) {
 			r.Redis.MinReplicas, r.Redis.MaxLag, r.Redis.Replicas = 1, 5, []redis.Replica{{Online: true, Lag: 5}}
 		}), "200", "200", "redis is a master"},
+		{"a master that cannot save its data", leader(func(r *r) { r.Redis.Refusals = diskFull }),
+			"the master refuses writes: its disk is full", "same", "redis is a master"},
+		{"a replica that could not save its data as the master", linked(func(r *r) { r.Redis.Refusals = diskFull }),
+			"as a master redis would refuse writes: its disk is full", is, "200"},
 		{"a replica", linked(), "200", is, "200"},
 		{"a replica whose agent is shutting down", linked(func(r *r) { r.Leaving = true }), "the agent is shutting down", is, "same"},
 		{"a replica without a published master", linked(func(r *r) { r.Master = "" }), "no master is published", is, "same"},
@@ -60,6 +66,8 @@ func TestVerdicts(t *testing.T) {
 			"redis is syncing from 10.0.0.1:6379", is, "same"},
 		{"a replica whose link is down", linked(func(r *r) { r.Redis.LinkUp = false }),
 			"the link to 10.0.0.1:6379 is down", is, "same"},
+		{"a replica whose data are not the master's", linked(func(r *r) { r.Differs = "it answered with errors" }),
+			"it answered with errors", is, "same"},
 		{"a replica that has not caught up", linked(func(r *r) { r.Lacks = "it has not caught up" }),
 			"redis is not recorded as in sync with the master: it has not caught up", is, "200"},
 		{"a replica whose master does not answer", linked(func(r *r) { r.Behind = nil }), "the master a does not answer", is, "200"},

@@ -6,9 +6,10 @@ import "context"
 type fenceReason string
 
 const (
-	fencedForStall fenceReason = "stall"     // this process did not run for long
-	fencedForLease fenceReason = "lease end" // the lease is over, and there is no guard
-	fencedForLoss  fenceReason = "lock loss" // the lock is another member's, and there is no guard
+	fencedForStall fenceReason = "stall"      // this process did not run for long
+	fencedForLease fenceReason = "lease end"  // the lease is over, and there is no guard
+	fencedForLoss  fenceReason = "lock loss"  // the lock is another member's, and there is no guard
+	fencedUnparked fenceReason = "not parked" // a master that must not take writes refuses to be parked
 )
 
 // FenceAfterLoss makes the server refuse writes because another member holds the lock. It stays fenced until a change unfences it

@@ -3,12 +3,13 @@
 //
 // It owns the connections to our Redis, and why our Redis is fenced. Most changes come from other rooms: the controller, with its
 // terms and takeovers, the guard keeper of a term, and the monitor. The goroutines of this room are RunStalls and RunLease of
-// Fencer, and KeepReplicationConfig. An agent runs each in one goroutine.
+// Fencer, KeepReplicationConfig and KeepRefusals. An agent runs each in one goroutine.
 //
 //   - redis.go: Redis, what an agent may ask of its own server. role.go, fence.go and guard.go have its changes; takeover.go is
 //     what a takeover sees of it.
 //   - fencer.go: Fencer, which fences a master that may no longer be the only one: stalls.go after this process stalled, lease.go
 //     at the end of the lease.
+//   - commands.go: KeepRefusals, which tries the commands that we need without an effect.
 //   - replication.go: KeepReplicationConfig, which gives each instance what it needs as a replica.
 //
 // The *redis.Server is private, so the compiler keeps every other package from changing it. The agent opens the server, and hands
@@ -21,6 +22,7 @@ import (
 	"log/slog"
 	"sync/atomic"
 
+	"resec/commands/logonce"
 	"resec/commands/observable"
 	"resec/handlers/redis"
 )
@@ -80,6 +82,9 @@ func (r *Redis) Addr() string { return r.server.Addr() }
 // Status asks the server. It waits for no change that is under way. Its errors are those of redis.Server.Status.
 func (r *Redis) Status(ctx context.Context) (redis.Status, error) { return r.server.Status(ctx) }
 
+// Promoters are the clients that may have changed the server's role: see redis.Server.Promoters.
+func (r *Redis) Promoters(ctx context.Context) ([]string, error) { return r.server.Promoters(ctx) }
+
 // Watch reports the server's health until the context ends: see redis.Server.Watch. Its caller passes ProbeRequests as now, so
 // that each change is seen at once.
 func (r *Redis) Watch(ctx context.Context, p redis.Probe, now <-chan struct{}, report func(redis.Health)) {
@@ -103,9 +108,20 @@ func (r *Redis) BeginLeading(ctx context.Context) {
 // EndLeading notes that the takeover or the term is over.
 func (r *Redis) EndLeading() { r.leading.Store(false) }
 
-// PrepareEmergencyFence keeps a connection open for SendEmergencyFence, and waits for no change that is under way. Its errors
-// are those of redis.EmergencyFence.Connect.
-func (r *Redis) PrepareEmergencyFence(ctx context.Context) error { return r.emergency.Connect(ctx) }
+// KeepEmergencyFence keeps a connection open for SendEmergencyFence until the context ends, and waits for no change that is under
+// way. It logs the first of failures in a row.
+func (r *Redis) KeepEmergencyFence(ctx context.Context) {
+	var failing logonce.Once
+	r.emergency.Keep(ctx, r.server, func(err error) {
+		switch {
+		case err == nil:
+			failing.Reset()
+		case failing.Changed(redis.Summary(err)):
+			r.log.Debug("no connection for the emergency fence, retrying", "event", "emergency_fence_not_ready",
+				"redis", r.Addr(), "err", err)
+		}
+	})
+}
 
 // SendEmergencyFence writes fence and park to the socket of a server that is frozen, and waits for no change that is under way.
 // Its errors are those of redis.EmergencyFence.Send.

@@ -15,7 +15,7 @@ func (r *Redis) KeepReplicationConfig(ctx context.Context, snapshot *known.Value
 	var has replicationConfig
 	for ctx.Err() == nil {
 		k, changed := snapshot.Watch()
-		if k.Probed && k.Fresh && k.View.Err == nil && k.View.CheckService(masterService) == nil {
+		if mayConfigure(k, masterService) {
 			has = r.updateReplicationConfig(ctx, k.Health, has)
 		}
 		select {
@@ -23,6 +23,11 @@ func (r *Redis) KeepReplicationConfig(ctx context.Context, snapshot *known.Value
 		case <-changed:
 		}
 	}
+}
+
+// mayConfigure reports whether our Redis is known to be of the cluster of that master's service.
+func mayConfigure(k known.Snapshot, masterService string) bool {
+	return k.Probed && k.Fresh && k.View.Err == nil && k.View.CheckService(masterService) == nil
 }
 
 // replicationConfig is what an instance of our Redis was given that it needs as a replica.

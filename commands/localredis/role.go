@@ -3,10 +3,12 @@ package localredis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"resec/commands/takeover"
 	"resec/handlers"
+	"resec/handlers/redis"
 )
 
 // ErrConfirmedTooLongAgo is returned by Follow if another change of the server took too long after the target was confirmed.
@@ -47,7 +49,8 @@ func (r *Redis) Follow(ctx context.Context, to handlers.Target) (handlers.Result
 	return res, err
 }
 
-// Park makes the server a replica of nothing: see redis.Sink. Its errors are those of redis.Server.Park.
+// Park makes the server a replica of nothing: see redis.Sink. A master that refuses the command is fenced instead, so that it
+// takes no writes; that is an error, too. Its errors are those of redis.Server.Park.
 func (r *Redis) Park(ctx context.Context) error {
 	end, err := r.begin(ctx)
 	if err != nil {
@@ -55,7 +58,18 @@ func (r *Redis) Park(ctx context.Context) error {
 	}
 	defer end()
 	defer r.ProbeSoon()
-	return r.server.Park(ctx)
+	err = r.server.Park(ctx)
+	if !redis.CommandRefused(err) {
+		return err
+	}
+	st, statusErr := r.server.Status(ctx)
+	if statusErr != nil || !st.Master {
+		return errors.Join(err, statusErr)
+	}
+	if fenceErr := r.addFence(ctx, fencedUnparked); fenceErr != nil {
+		return errors.Join(err, fenceErr)
+	}
+	return fmt.Errorf("it is fenced instead: %w", err)
 }
 
 // ParkIfFollowing parks the server if it follows that address and no term of ours is under way: a takeover parks by itself. It

@@ -1,40 +1,87 @@
 package lock
 
 import (
-	"errors"
 	"sync"
+
+	"github.com/hashicorp/consul/api"
 
 	"resec/commands/cluster"
 )
 
-// LastKnownState remembers the last state with a master that this process has seen. If a state vanishes or cannot be read any
-// more, it was changed by hand, or Consul has lost its data. The master that it named still accepts writes, with the same guard.
-// Without this memory the members would take the cluster for one that never had a master, and ask for no proof. A nil
-// LastKnownState remembers nothing.
+// LastKnownState remembers the newest that this process has seen of the keys below the lock. If a state vanishes, cannot be read
+// any more or is an older one, it was changed by hand, or Consul has lost its data. The master that was seen last still accepts
+// writes, with the same guard. Without this memory the members would take the cluster for one that never had a master, or had
+// another one. A nil LastKnownState remembers nothing.
 type LastKnownState struct {
-	mu    sync.Mutex
-	state cluster.State
+	mu      sync.Mutex
+	seen    cluster.LastSeen
+	history historyVersions
 }
 
-// fill remembers the state of a view that has a master. Into a view without one it puts the remembered state, which the next
-// holder of the lock writes back. A state of a newer version is neither missing nor damaged: the view gets the remembered state
-// to read, but keeps its error, so that nothing is written.
+// Forget makes it believe what Consul shows next.
+func (m *LastKnownState) Forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.seen, m.history = cluster.LastSeen{}, historyVersions{}
+}
+
+// historyVersions are the newest history of masters that was seen, and the index of the one that Consul has.
+type historyVersions struct {
+	newest      []byte
+	newestIndex uint64
+	nowIndex    uint64 // ModifyIndex of the key in Consul; 0: there is no key
+}
+
+// fill takes in a view that was read. It puts what was seen last into a view in which that is missing, damaged or older. The next
+// holder of the lock, or a repair, writes it back.
 func (m *LastKnownState) fill(v cluster.View) cluster.View {
 	if m == nil {
 		return v
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if errors.Is(v.Err, cluster.ErrNewerVersion) {
-		v.State = m.state
-		return v
-	}
-	if v.Err == nil && v.State.Master != nil {
-		m.state = v.State
-		return v
-	}
-	if m.state.Master != nil {
-		v.State, v.FromLastKnown, v.Err = m.state, true, nil
-	}
+	m.seen, v = m.seen.Read(v)
 	return v
+}
+
+// wrote takes in a view that a write of ours returned.
+func (m *LastKnownState) wrote(v cluster.View) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.seen = m.seen.Wrote(v)
+}
+
+// readHistory takes in the history of masters, among the keys that were read.
+func (m *LastKnownState) readHistory(key string, pairs api.KVPairs) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.history.nowIndex = 0
+	for _, p := range pairs {
+		if p.Key != key {
+			continue
+		}
+		m.history.nowIndex = p.ModifyIndex
+		if p.ModifyIndex >= m.history.newestIndex {
+			m.history.newest, m.history.newestIndex = p.Value, p.ModifyIndex
+		}
+	}
+}
+
+// historyOp returns what writes the newest history back; nil: Consul has it, or none was seen.
+func (m *LastKnownState) historyOp(key string) *api.KVTxnOp {
+	if m == nil {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if h := m.history; h.newest != nil && h.nowIndex < h.newestIndex {
+		return &api.KVTxnOp{Verb: api.KVCAS, Key: key, Value: h.newest, Index: h.nowIndex}
+	}
+	return nil
 }

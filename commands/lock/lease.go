@@ -18,12 +18,14 @@ type RenewalDeadline struct {
 	until time.Time
 }
 
-// Extend records that a renewal sent at that time succeeded. The time must come from time.Now: its monotonic reading counts if
-// the wall clock jumps.
+// Extend records that a renewal sent at that time succeeded. An answer that comes after the answer to a later renewal changes
+// nothing. The time must come from time.Now: its monotonic reading counts if the wall clock jumps.
 func (d *RenewalDeadline) Extend(sent time.Time, ttl time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.until = sent.Add(ttl)
+	if until := sent.Add(ttl); until.After(d.until) {
+		d.until = until
+	}
 }
 
 func (d *RenewalDeadline) left(now time.Time) time.Duration {

@@ -54,8 +54,10 @@ func (l Lock) Read(ctx context.Context) (cluster.View, error) {
 	return l.Parse(meta.LastIndex, pairs), nil
 }
 
-// Parse reads a list of the lock's key and the keys below it, and fills in the last known state if the list has none.
+// Parse reads a list of the lock's key and the keys below it, and fills in what was seen last if the list has none of it, or an
+// older one.
 func (l Lock) Parse(index uint64, pairs api.KVPairs) cluster.View {
+	l.LastKnown.readHistory(historyKey(l.Key), pairs)
 	return l.LastKnown.fill(parse(l.Key, index, pairs))
 }
 
@@ -147,7 +149,8 @@ func (l Lock) ReleaseWithReason(ctx context.Context, session string, v cluster.V
 func (l Lock) afterWrite(v cluster.View, indexes map[string]uint64, session, holder string, s cluster.State) cluster.View {
 	v.LockIndex, v.StateIndex = indexes[l.Key], indexes[stateKey(l.Key)]
 	v.Index = max(v.Index, v.LockIndex, v.StateIndex)
-	v.Session, v.Holder, v.State = session, holder, s
-	v.FromLastKnown, v.Err = false, nil
-	return l.LastKnown.fill(v)
+	v.Session, v.Holder, v.LastHolder, v.State = session, holder, holder, s
+	v.FromLastKnown, v.WentBack, v.ConsulTerm, v.Err = false, false, 0, nil
+	l.LastKnown.wrote(v)
+	return v
 }

@@ -25,9 +25,9 @@ func parse(key string, index uint64, pairs api.KVPairs) cluster.View {
 		switch p.Key {
 		case key:
 			notALock = p.Flags != Flag
-			v.LockIndex, v.Session = p.ModifyIndex, p.Session
+			v.LockIndex, v.Session, v.LastHolder = p.ModifyIndex, p.Session, string(p.Value)
 			if v.Session != "" {
-				v.Holder = string(p.Value)
+				v.Holder = v.LastHolder
 			}
 		case stateKey(key):
 			v.StateIndex = p.ModifyIndex
@@ -35,7 +35,9 @@ func parse(key string, index uint64, pairs api.KVPairs) cluster.View {
 		case requestKey(key):
 			v.Request, v.Answered = parseRequest(p)
 		case pauseKey(key):
-			v.Pause = parsePause(p.Value)
+			if v.Pause = parsePause(p.Value); v.Pause != nil {
+				v.PauseIndex = p.ModifyIndex
+			}
 		default:
 			parseMember(&v, key, p)
 		}

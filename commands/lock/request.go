@@ -81,16 +81,49 @@ func (l Lock) CreateRequest(ctx context.Context, r cluster.Request) (end func(co
 	return end, nil
 }
 
-// createRequestSession creates a session that deletes its keys when it ends.
+// createRequestSession creates a session that deletes its keys when it ends. It belongs to the node of Consul's agent. In another
+// datacenter Consul does not know that node, so there it belongs to the node of a member.
 func (l Lock) createRequestSession(ctx context.Context) (*Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	id, _, err := l.Client.Session().CreateNoChecks(&api.SessionEntry{Name: "resec request", TTL: requestTTL.String(),
-		Behavior: api.SessionBehaviorDelete, LockDelay: time.Millisecond}, (&api.WriteOptions{}).WithContext(ctx))
+	entry := api.SessionEntry{Name: "resec request", TTL: requestTTL.String(), Behavior: api.SessionBehaviorDelete,
+		LockDelay: time.Millisecond}
+	id, _, err := l.Client.Session().CreateNoChecks(&entry, (&api.WriteOptions{}).WithContext(ctx))
+	if nodeUnknown(err) {
+		if entry.Node, err = l.memberNode(ctx); err == nil {
+			id, _, err = l.Client.Session().CreateNoChecks(&entry, (&api.WriteOptions{}).WithContext(ctx))
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("create a session for the request %s: %w", requestKey(l.Key), err)
 	}
 	return Adopt(l.Client, id, SessionOptions{TTL: requestTTL}), nil
+}
+
+// memberNode is the node of the session that holds the lock, or of another member's session. It returns an error if there is
+// none.
+func (l Lock) memberNode(ctx context.Context) (string, error) {
+	v, err := l.Read(ctx)
+	if err != nil {
+		return "", err
+	}
+	sessions := []string{v.Session}
+	for _, key := range v.LiveAgents {
+		sessions = append(sessions, key.Session)
+	}
+	for _, id := range sessions {
+		if id == "" {
+			continue
+		}
+		s, _, err := l.Client.Session().Info(id, (&api.QueryOptions{}).WithContext(ctx))
+		if err != nil {
+			return "", fmt.Errorf("read the session %s: %w", id, err)
+		}
+		if s != nil {
+			return s.Node, nil
+		}
+	}
+	return "", errors.New("no member has a session in that datacenter")
 }
 
 // renewRequest renews the session of a request. A lost session has ended the request, which its caller sees in the view.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -62,11 +64,20 @@ func NewSession(ctx context.Context, client *api.Client, opt SessionOptions) (*S
 	sent := time.Now()
 	var out struct{ ID string }
 	if _, err := client.Raw().Write("/v1/session/create", body, &out, (&api.WriteOptions{}).WithContext(ctx)); err != nil {
+		if nodeUnknown(err) {
+			err = fmt.Errorf("%w; a member works in the datacenter of its consul agent alone", err)
+		}
 		return nil, fmt.Errorf("create session %q: %w", opt.Name, err)
 	}
 	s := opt.session(client, out.ID)
 	s.deadline.Extend(sent, opt.TTL)
 	return s, nil
+}
+
+// nodeUnknown reports whether err says that Consul does not know the node of a session: for example, its agent is in another
+// datacenter.
+func nodeUnknown(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "Missing node registration")
 }
 
 // Adopt takes over a session that a predecessor of this process created, to be renewed and destroyed as one of our own. The
@@ -82,19 +93,32 @@ const maxRenewRetry = time.Second
 // ErrSessionLost when Consul says that the session does not exist any more. While Consul does not answer it keeps trying,
 // because the session may outlive the outage.
 //
-// It renews each third of the TTL, with a deadline of at most that third. So two renewals in a row may fail within a lease
-// (TTL/3 + TTL/3 + TTL/3 = TTL), and Consul waits for twice the TTL before it ends a session.
+// It renews each third of the TTL, and waits for an answer for at most that third. So two renewals in a row may fail within a
+// lease (TTL/3 + TTL/3 + TTL/3 = TTL), and Consul waits for twice the TTL before it ends a session. A renewal whose answer is
+// late is not given up: Consul has most likely carried it out. The next one is sent meanwhile, and the lease counts from the
+// renewal that is answered.
 func (s *Session) Keep(ctx context.Context, now <-chan struct{}, log *slog.Logger) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var renewing sync.WaitGroup
+	defer renewing.Wait()
+	defer cancel()
+	answers := make(chan renewal)
 	every := s.ttl / 3
-	wait, failing := every, false
+	next, failing := time.Now().Add(every), false
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case late := <-answers:
+			if errors.Is(late.err, ErrSessionLost) {
+				return late.err
+			}
+			continue
 		case <-now:
-		case <-time.After(wait):
+		case <-time.After(time.Until(next)):
 		}
-		err := s.renew(ctx, min(every, CallTimeout))
+		sent := time.Now()
+		err := s.renewAndWait(ctx, &renewing, answers, min(every, CallTimeout))
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -102,14 +126,50 @@ func (s *Session) Keep(ctx context.Context, now <-chan struct{}, log *slog.Logge
 			return err
 		}
 		if err == nil {
-			wait, failing = every, false
+			next, failing = sent.Add(every), false
 			continue
 		}
 		if !failing {
 			log.Warn("cannot renew the consul session, retrying", "event", "session_renew_failed", "session", s.ID,
 				"lease_left", s.Lease.Left(time.Now()), "err", err)
 		}
-		wait, failing = min(every, maxRenewRetry), true
+		next, failing = time.Now().Add(min(every, maxRenewRetry)), true
+	}
+}
+
+// errLate says that Consul has not answered a renewal in time.
+var errLate = errors.New("consul has not answered yet")
+
+// renewal is the answer to one renewal.
+type renewal struct {
+	sent time.Time
+	err  error
+}
+
+// renewAndWait begins a renewal, and returns its error. It returns errLate if that is not answered in time; the answer then comes
+// later. It also returns ErrSessionLost if that is the late answer to an earlier one. A renewal without an answer within the
+// session's TTL ends.
+func (s *Session) renewAndWait(ctx context.Context, renewing *sync.WaitGroup, answers chan renewal, timeout time.Duration) error {
+	sent := time.Now()
+	renewing.Go(func() {
+		err := s.renew(ctx, s.ttl)
+		select {
+		case answers <- renewal{sent, err}:
+		case <-ctx.Done():
+		}
+	})
+	end := time.After(timeout)
+	for {
+		select {
+		case a := <-answers:
+			if a.sent.Equal(sent) || errors.Is(a.err, ErrSessionLost) {
+				return a.err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-end:
+			return fmt.Errorf("renew session %s: %w", s.ID, errLate)
+		}
 	}
 }
 

@@ -26,8 +26,9 @@ func TestWrites(t *testing.T) {
 		LiveAgents: map[string]cluster.MemberKey{"b": {Session: "s2"}}}
 	after := before
 	after.LockIndex, after.StateIndex, after.State, after.Err, after.FromLastKnown = 11, 12, master("a", 2), nil, false
+	after.LastHolder = "a"
 	transferred := after
-	transferred.Session, transferred.Holder = "s2", "b"
+	transferred.Session, transferred.Holder, transferred.LastHolder = "s2", "b", "b"
 	request := cluster.Request{To: "b", Session: "s9", Index: 4, Answer: "no"}
 	for _, tt := range []struct {
 		name  string
@@ -111,7 +112,7 @@ func TestRelease_WithoutAReasonIfTheStateHasChanged(t *testing.T) {
 func TestRead(t *testing.T) {
 	l, _ := fake(t, scripted(list(api.KVPair{Key: "k", Flags: Flag, Session: "s1", Value: []byte("a"), ModifyIndex: 5})))
 	v, err := l.Read(t.Context())
-	if d := cmp.Diff(cluster.View{Index: 9, LockIndex: 5, Session: "s1", Holder: "a"}, v); d != "" || err != nil {
+	if d := cmp.Diff(cluster.View{Index: 9, LockIndex: 5, Session: "s1", Holder: "a", LastHolder: "a"}, v); d != "" || err != nil {
 		t.Error(d, err)
 	}
 	// An empty list may be hidden by an ACL: reading the key itself shows that.

@@ -1,5 +1,8 @@
-// Package logonce keeps a condition that lasts from filling the log: one line when it begins or changes, not one a retry.
-// It starts no goroutine, and owns only the last summary. Each Once belongs to one goroutine.
+// Package logonce keeps a condition that lasts from filling the log: one line when it begins or changes, not one a retry (Once),
+// and a bound for an event that comes again and again (Limiter).
+//
+// It starts no goroutine. Each Once owns its last summary, and belongs to one goroutine. A Limiter owns what it holds back, and
+// any goroutine may use it.
 package logonce
 
 // Once remembers the summary of what was logged last. The zero value has logged nothing. It belongs to one goroutine.

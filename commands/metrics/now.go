@@ -14,6 +14,8 @@ type Now struct {
 	Lease   time.Duration // time that is left of it
 	Offset  *int64        // bytes; nil: unknown
 	Behind  *int64        // bytes that the master has and this Redis has not; nil: unknown
+
+	Refusals map[string]bool // by reason: whether Redis refuses writes for it, or would as the master; nil: unknown
 }
 
 var (
@@ -22,7 +24,9 @@ var (
 	term    = gauge("resec_term", "Term of the published master.")
 	lease   = gauge("resec_lease_left_seconds", "Time for which this member may still rely on its Consul session; 0 without one.")
 	offset  = gauge("resec_replication_offset_bytes", "Replication offset of Redis.")
-	behind  = gauge("resec_replication_behind_bytes", "Bytes that Redis is behind the master; absent if unknown.")
+	refuses = gauge("resec_redis_refuses_writes", "1 if Redis refuses writes for that reason, or would as the master, otherwise 0.",
+		"reason")
+	behind = gauge("resec_replication_behind_bytes", "Bytes that Redis is behind the master; absent if unknown.")
 )
 
 func gauge(name, help string, labels ...string) *prometheus.Desc {
@@ -31,7 +35,7 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (Now) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{role, healthy, term, lease, offset, behind} {
+	for _, d := range []*prometheus.Desc{role, healthy, term, lease, offset, behind, refuses} {
 		out <- d
 	}
 }
@@ -55,6 +59,9 @@ func (n Now) Collect(out chan<- prometheus.Metric) {
 	}
 	if n.Behind != nil {
 		send(behind, float64(*n.Behind))
+	}
+	for reason, is := range n.Refusals {
+		send(refuses, one(is), reason)
 	}
 }
 

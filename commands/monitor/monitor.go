@@ -17,6 +17,9 @@ import (
 const (
 	// failureProbeInterval is how often the published master is probed if it may be taken over from early.
 	failureProbeInterval = time.Second
+	// linkEndTimeout bounds how long the link of our Redis may outlive a master that refuses connections: the kernel frees the
+	// memory of a process that ends before it closes its connections. linkEndPoll is the pause between two looks at the link.
+	linkEndTimeout, linkEndPoll = 500 * time.Millisecond, 2 * time.Millisecond
 	// openRetry is the pause after a connection to the master could not be set up.
 	openRetry = 5 * time.Second
 )
@@ -33,6 +36,9 @@ type Monitor struct {
 	Creds         redis.Options // for the master; Addr is filled in
 	Probe         redis.Probe
 	EarlyTakeover bool // a master that fails may be taken over from before Consul ends its session: Failure is kept
+
+	// Own asks our own Redis. Monitor calls it from a goroutine of its own.
+	Own func(context.Context) (redis.Status, error)
 
 	// ParkIfFollowing parks our Redis if it follows that address and no term of ours is under way, and reports whether it
 	// parked. Monitor calls it from a goroutine of its own.
@@ -89,10 +95,14 @@ func (m *Monitor) monitor(ctx context.Context, master cluster.Master) {
 		probe.Every = min(probe.Every, failureProbeInterval)
 	}
 	done := make(chan struct{})
-	var failing logonce.Once // belongs to the goroutine of the probes
+	var logged observed // belongs to the goroutine of the probes
 	go func() {
 		defer close(done)
-		s.Watch(ctx, probe, nil, func(h redis.Health) { m.observe(ctx, master, h, &failing) })
+		s.Watch(ctx, probe, nil, func(h redis.Health) {
+			if m.asked(master, h, &logged.unasked) {
+				m.observe(ctx, master, h, &logged)
+			}
+		})
 	}()
 	m.untilRetargeted(ctx, master)
 	cancel()
@@ -114,8 +124,38 @@ func (m *Monitor) untilRetargeted(ctx context.Context, master cluster.Master) {
 	}
 }
 
-// observe takes one probe's answer: it updates Failure, and parks our Redis if the master is down.
-func (m *Monitor) observe(ctx context.Context, master cluster.Master, h redis.Health, failing *logonce.Once) {
+// observed is what was logged of one master.
+type observed struct{ parking, refusing, unasked logonce.Once }
+
+// asked reports whether a probe says something about the master. One that failed by a fault of this host's own does not.
+func (m *Monitor) asked(master cluster.Master, h redis.Health, unasked *logonce.Once) bool {
+	if h.LocalErr == nil {
+		unasked.Reset()
+		return true
+	}
+	if why := redis.Summary(h.LocalErr); unasked.Changed(why) {
+		m.Log.Warn("this host cannot ask the master, retrying; that proves nothing about the master", "event", "master_not_asked",
+			"master", master.ID, "addr", master.Address, "err", h.LocalErr)
+	}
+	return false
+}
+
+// observe takes one probe's answer: it updates Failure, and parks our Redis if the master is down. A master that refuses
+// connections from this host while our Redis still streams from it is not down: it listens at another address by now, or the
+// network rejects connections.
+func (m *Monitor) observe(ctx context.Context, master cluster.Master, h redis.Health, logged *observed) {
+	if redis.Refused(h.Err) && m.stillStreams(ctx, master, h, logged.refusing.Active()) {
+		if logged.refusing.Changed(master.Address) {
+			m.Log.Warn("the master refuses connections from this host, but our redis still streams from it; it is not down",
+				"event", "master_refuses", "master", master.ID, "addr", master.Address)
+		}
+		h.Err = nil
+	} else {
+		logged.refusing.Reset()
+	}
+	if ctx.Err() != nil { // the master was changed, or moved, while our Redis was asked
+		return
+	}
 	if m.EarlyTakeover {
 		now, was := time.Now(), m.Known.Load().Failure
 		if was.Observe(master.RunID, h, now) != was {
@@ -123,7 +163,25 @@ func (m *Monitor) observe(ctx context.Context, master cluster.Master, h redis.He
 		}
 	}
 	if cluster.InstanceDown(h, master.RunID) {
-		m.park(ctx, master, redis.Summary(h.Err), failing)
+		m.park(ctx, master, redis.Summary(h.Err), &logged.parking)
+	}
+}
+
+// stillStreams reports whether our Redis still streams from a master that refuses connections. The link of a master that has
+// just ended may last for linkEndTimeout; a link that has outlived that once is looked at once.
+func (m *Monitor) stillStreams(ctx context.Context, master cluster.Master, h redis.Health, outlived bool) bool {
+	ctx, cancel := context.WithTimeout(ctx, m.Probe.Timeout)
+	defer cancel()
+	tick := time.NewTicker(linkEndPoll)
+	defer tick.Stop()
+	for end := time.Now().Add(linkEndTimeout); ; <-tick.C {
+		own, err := m.Own(ctx)
+		if err != nil || !cluster.OnlyRefuses(h, own, master.Address) {
+			return false
+		}
+		if outlived || time.Now().After(end) {
+			return true
+		}
 	}
 }
 

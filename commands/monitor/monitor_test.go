@@ -44,7 +44,7 @@ func withRedis(t *testing.T, early bool) (*Monitor, *lab.Redis, *localredis.Redi
 	expect.OK(t, err)
 	own := localredis.New(s, m.Creds.At(r.Addr), m.Log)
 	t.Cleanup(own.Close)
-	m.ParkIfFollowing = own.ParkIfFollowing
+	m.Own, m.ParkIfFollowing = own.Status, own.ParkIfFollowing
 	return m, r, own
 }
 
@@ -65,7 +65,7 @@ func TestMonitor_Parks(t *testing.T) {
 		{"it hangs", redis.Health{Err: errTimeout{}, Status: redis.Status{RunID: "run-a"}}, false},
 		{"another instance answers", redis.Health{Status: redis.Status{RunID: "run-new"}}, true},
 	} {
-		m.observe(t.Context(), of, tt.h, &logonce.Once{})
+		m.observe(t.Context(), of, tt.h, &observed{})
 		st, err := own.Status(t.Context())
 		expect.OK(t, err)
 		expect.Equal(t, tt.name, st.Parked(), tt.want)
@@ -140,7 +140,7 @@ func TestMonitor_Observe(t *testing.T) {
 	m := bare(true)
 	master := *clustertest.Situation().View.State.Master
 	observe := func(err error) {
-		m.observe(t.Context(), master, redis.Health{Err: err, Status: redis.Status{RunID: "run-a"}}, &logonce.Once{})
+		m.observe(t.Context(), master, redis.Health{Err: err, Status: redis.Status{RunID: "run-a"}}, &observed{})
 	}
 	observe(errTimeout{})
 	since := m.Known.Load().Failure.Since
@@ -174,3 +174,25 @@ func TestMonitor_ParkFails(t *testing.T) {
 type errTimeout struct{}
 
 func (errTimeout) Error() string { return "i/o timeout" }
+
+// A probe that failed by a fault of this host's own proves nothing, and is logged once for as long as that lasts.
+func TestMonitor_Asked(t *testing.T) {
+	m := bare(true)
+	var text bytes.Buffer
+	m.Log = slog.New(slog.NewTextHandler(&text, nil))
+	master := *clustertest.Situation().View.State.Master
+	var unasked logonce.Once
+	for i, tt := range []struct {
+		h     redis.Health
+		want  bool
+		lines int
+	}{
+		{redis.Health{LocalErr: syscall.EMFILE}, false, 1}, {redis.Health{LocalErr: syscall.EMFILE}, false, 1},
+		{redis.Health{Err: syscall.ECONNREFUSED, LocalErr: syscall.ENETUNREACH}, false, 2}, {redis.Health{}, true, 2},
+		{redis.Health{LocalErr: syscall.EMFILE}, false, 3},
+	} {
+		if got := m.asked(master, tt.h, &unasked); got != tt.want || strings.Count(text.String(), "master_not_asked") != tt.lines {
+			t.Errorf("probe %d: %t\n%s", i, got, text.String())
+		}
+	}
+}

@@ -33,6 +33,8 @@ type Observer struct {
 
 	// Update changes the snapshot: one change at a time, and readers see the snapshot before or after it.
 	Update func(change func(*Snapshot))
+	// Older is called after the watch has shown older keys than the known ones, and a consistent read was taken. nil: nothing.
+	Older func()
 	// ProbeNow makes Redis probed at once with each receive. nil: never.
 	ProbeNow <-chan struct{}
 
@@ -99,8 +101,11 @@ func (o *Observer) watchLock(ctx context.Context) error {
 		log(err)
 	}
 	return o.Lock.Watch(ctx, func(v cluster.View) {
-		if !o.Take(v) {
+		if v.WentBack || !o.Take(v) {
 			o.readUntilAnswered(ctx, outage)
+			if o.Older != nil {
+				o.Older()
+			}
 		}
 	}, outage)
 }
@@ -114,8 +119,9 @@ func (o *Observer) setOutage(down bool) {
 	})
 }
 
-// readUntilAnswered takes a consistent read of the lock, after the watch showed a lower index than the view's: that answer is
-// late, or Consul has lost what it showed before. As long as Consul does not answer the read, that is an outage.
+// readUntilAnswered takes a consistent read of the lock, after the watch showed a lower index than the view's, or older keys than
+// those that were seen: that answer is late, or Consul has lost what it showed before. As long as Consul does not answer the
+// read, that is an outage.
 func (o *Observer) readUntilAnswered(ctx context.Context, outage func(error)) {
 	for down := false; ctx.Err() == nil; {
 		before := o.views.Load()
@@ -141,17 +147,24 @@ func (o *Observer) readUntilAnswered(ctx context.Context, outage func(error)) {
 // watchRedis keeps the health of our Redis, and logs it when its kind changes.
 func (o *Observer) watchRedis(ctx context.Context) {
 	logged, first := "", true
+	var refusal lasting
 	o.Redis.Watch(ctx, o.Probe, o.ProbeNow, func(h redis.Health) {
-		if kind := redis.Summary(cmp.Or(h.Err, h.AccessErr)); first || kind != logged {
+		o.logRefusal(h, &refusal)
+		if kind := redis.Summary(cmp.Or(h.LocalErr, h.Err, h.AccessErr)); first || kind != logged {
 			o.logHealth(h)
 			logged, first = kind, false
 		}
-		o.Update(func(s *Snapshot) { s.Health, s.Probed = h, true })
+		o.Update(func(s *Snapshot) { s.TakeHealth(h) })
 	})
 }
 
 func (o *Observer) logHealth(h redis.Health) {
 	addr := o.Redis.Addr()
+	if h.LocalErr != nil {
+		o.Log.Warn("this host cannot ask redis; what was last known of it counts until it can", "event", "redis_not_asked",
+			"redis", addr, "err", h.LocalErr)
+		return
+	}
 	if h.AccessErr != nil {
 		o.Log.Warn("redis denies access; using its last known status", "event", "redis_access_denied", "redis", addr, "err",
 			h.AccessErr)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+	"time"
 
 	"resec/commands/cluster"
 	"resec/handlers"
@@ -24,14 +25,22 @@ type Member struct {
 	Check   string `json:"check"`            // passing, warning, critical; none if it is not registered
 	Version string `json:"version,omitempty"`
 	Note    string `json:"note,omitempty"` // why it is not healthy
+
+	Source   string   `json:"source"`                // of this row: redis, agent or consul
+	Age      *float64 `json:"age_seconds,omitempty"` // of the answer of its Redis
+	Restarts int      `json:"restarts,omitempty"`    // of its Redis, lately
 }
 
-// newMember is the row of a member. master is the published master's status; nil if that does not answer as a master.
-func newMember(a MemberStatus, holder string, s cluster.State, master *redis.Status, e cluster.Eligibility) Member {
+// newMember is the row of a member. master is the published master's status; nil if that does not answer as a master. served:
+// there is a master all the same, as its agent says.
+func newMember(a MemberStatus, holder string, s cluster.State, master *redis.Status, served bool, e cluster.Eligibility) Member {
 	m := Member{ID: a.ID, Address: a.Address, Role: "unknown", Holder: holder != "" &&
-		a.ID == holder, Term: a.Term, Check: a.Check}
+		a.ID == holder, Term: a.Term, Check: a.Check, Restarts: a.Restarts.Recent(time.Now())}
 	if a.Err != nil {
 		m.Note = a.Err.Error()
+		if a.Why != "" {
+			m.Note += "; its agent says: " + a.Why
+		}
 		return m
 	}
 	st := a.Status
@@ -41,8 +50,16 @@ func newMember(a MemberStatus, holder string, s cluster.State, master *redis.Sta
 	}
 	m.Behind = behind(st, master)
 	m.Guard = guard(st, s)
-	m.Note = cmp.Or(a.Why, refusal(a, s, master, e), problem(a, m.Link, s))
+	m.Note = cmp.Or(a.Why, refusal(a, s, master != nil || served, e), problem(a, m.Link, s), unsteady(m.Restarts))
 	return m
+}
+
+// unsteady says that a Redis was restarted often.
+func unsteady(restarts int) string {
+	if restarts < cluster.ManyRestarts {
+		return ""
+	}
+	return fmt.Sprintf("its redis was restarted %d times lately", restarts)
 }
 
 // behind is how many bytes of the master's stream a replica has not applied; nil if their offsets cannot be compared.
@@ -56,14 +73,14 @@ func behind(st redis.Status, master *redis.Status) *int64 {
 
 // refusal says why a member may not follow or, without a master, not lead. Its agent writes the same into its check, but
 // anti-entropy may bring that to Consul's servers minutes later.
-func refusal(a MemberStatus, s cluster.State, master *redis.Status, e cluster.Eligibility) string {
+func refusal(a MemberStatus, s cluster.State, served bool, e cluster.Eligibility) string {
 	if s.Master == nil || a.Status.Master && !a.Status.Fenced() {
 		return ""
 	}
 	if why := s.RefuseFollowReason(a.ID, a.Status); why != "" && a.Status.MasterAddr != s.Master.Address {
 		return why
 	}
-	if master != nil {
+	if served {
 		return ""
 	}
 	if why := a.Candidate().IneligibleReason(s, e); why != "" {
@@ -72,7 +89,8 @@ func refusal(a MemberStatus, s cluster.State, master *redis.Status, e cluster.El
 	return ""
 }
 
-// problem says why a member whose Redis answers is not healthy; nothing if it is.
+// problem says why a member whose Redis answers is not healthy; nothing if it is. What Redis has just said counts first, then
+// what its agent says: the output of its check may be minutes old on Consul's servers.
 func problem(a MemberStatus, link string, s cluster.State) string {
 	st := a.Status
 	switch {
@@ -82,14 +100,42 @@ func problem(a MemberStatus, link string, s cluster.State) string {
 		return "refuses writes: fewer replicas than its guard needs"
 	case st.Master && (s.Master == nil || st.RunID != s.Master.RunID):
 		return "a master, but not the published one"
+	case a.StreamErrors > 0:
+		return cluster.StreamErrorsReason(a.StreamErrors)
+	case st.Refusing() != "" && st.Master:
+		return "refuses writes: " + st.Refusing()
+	case st.Refusing() != "":
+		return "as a master it would refuse writes: " + st.Refusing()
+	case st.Loading:
+		return "loading its data"
+	case st.Syncing:
+		return "in a full sync from " + st.MasterAddr
+	case !st.Master && !st.Parked() && s.Master != nil && st.MasterAddr != s.Master.Address:
+		return "replicates from " + st.MasterAddr
+	case link == "down":
+		return "replicates from " + st.MasterAddr + ", and the link is down"
+	case st.Parked():
+		return parkedNote(a)
+	case a.Hidden != "":
+		return "clients cannot find it: " + a.Hidden
 	case a.Check == cluster.NotInCatalog:
 		return "not in the catalogue"
 	case a.Check != handlers.CheckPassing:
 		return cmp.Or(strings.TrimSpace(a.Output), "its check is "+a.Check)
-	case !st.Master && (link != "up" || s.Master != nil && st.MasterAddr != s.Master.Address):
-		return "replicates from " + st.MasterAddr
 	}
 	return ""
+}
+
+// parkedNote says that a Redis is parked, and what its check says of that. The check may be older.
+func parkedNote(a MemberStatus) string {
+	output := strings.TrimSpace(a.Output)
+	switch {
+	case strings.HasPrefix(output, "parked"):
+		return output
+	case output == "" || a.Check == handlers.CheckPassing:
+		return "parked; waits for a master"
+	}
+	return "parked; its check: " + output
 }
 
 // guard is what a server's min-replicas-to-write means for writes.

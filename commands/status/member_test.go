@@ -2,6 +2,7 @@ package status
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -9,12 +10,16 @@ import (
 	"resec/handlers/redis"
 )
 
+func refusing(a *MemberStatus) {
+	a.Status.Refusals = []redis.Refusal{{Code: redis.RefusalDisk, Text: "its disk is full", Now: true}}
+}
+
 func TestNew_Members(t *testing.T) {
 	bytes := func(n int64) *int64 { return &n }
 	row := func(change func(*Member)) Member {
 		m := Member{ID: "b", Address: "b:6379", Role: "replica", Term: 4, Link: "up", Offset: 90, Behind: bytes(10),
 			Check:   "passing",
-			Version: "7.0.15"}
+			Version: "7.0.15", Source: "redis"}
 		change(&m)
 		return m
 	}
@@ -28,13 +33,36 @@ func TestNew_Members(t *testing.T) {
 			row(func(m *Member) { m.Offset, m.Behind = 101, bytes(0) })},
 		{"another replication ID cannot be compared", replica("b", func(a *MemberStatus) { a.Status.Position.ReplID = "x" }),
 			row(func(m *Member) { m.Behind = nil })},
-		{"its link is down", replica("b", down), row(func(m *Member) { m.Link, m.Note = "down", "replicates from a:6379" })},
-		{"it is syncing", replica("b", syncing), row(func(m *Member) { m.Link, m.Note = "syncing", "replicates from a:6379" })},
+		{"its link is down", replica("b", down), row(func(m *Member) { m.Link, m.Note = "down", "replicates from a:6379, and the link is down" })},
+		{"it is syncing", replica("b", syncing), row(func(m *Member) { m.Link, m.Note = "syncing", "in a full sync from a:6379" })},
+		{"what it says itself is newer than the output of its check",
+			replica("b", syncing, check("warning", "parked; waits for a master")),
+			row(func(m *Member) { m.Link, m.Check, m.Note = "syncing", "warning", "in a full sync from a:6379" })},
+		{"a parked one whose check is older", replica("b", parked, check("warning", "the link to a:6379 is down")),
+			row(func(m *Member) {
+				m.Link, m.Check, m.Note = "parked", "warning", "parked; its check: the link to a:6379 is down"
+			})},
+		{"one that clients cannot find", replica("b", check("critical", "x"), func(a *MemberStatus) { a.Hidden = "the node's check" }),
+			row(func(m *Member) { m.Check, m.Note = "critical", "clients cannot find it: the node's check" })},
+		{"one that is restarted again and again",
+			replica("b", func(a *MemberStatus) { a.Restarts = cluster.Restarts{Count: 3, Last: time.Now().Unix()} }),
+			row(func(m *Member) { m.Restarts, m.Note = 3, "its redis was restarted 3 times lately" })},
+		{"one that was restarted now and then",
+			replica("b", func(a *MemberStatus) { a.Restarts = cluster.Restarts{Count: 2, Last: time.Now().Unix()} }),
+			row(func(m *Member) { m.Restarts = 2 })},
 		{"a parked one has the note of its check", replica("b", parked, check("warning", " parked; waits for a master\n")),
 			row(func(m *Member) { m.Link, m.Check, m.Note = "parked", "warning", "parked; waits for a master" })},
+		{"its data are not the master's", replica("b", func(a *MemberStatus) { a.StreamErrors = 2 }),
+			row(func(m *Member) { m.Note = cluster.StreamErrorsReason(2) })},
 		{"a fenced replica", replica("b", fenced), row(func(m *Member) { m.Guard = "fence" })},
+		{"one that would refuse writes", replica("b", refusing),
+			row(func(m *Member) { m.Note = "as a master it would refuse writes: its disk is full" })},
 		{"an unreachable one has an unknown role", replica("b", unreachable),
-			Member{ID: "b", Address: "b:6379", Role: "unknown", Term: 4, Check: "passing", Note: "no answer"}},
+			Member{ID: "b", Address: "b:6379", Role: "unknown", Term: 4, Check: "passing", Note: "no answer",
+				Source: "consul"}},
+		{"the reason of an agent that waits", replica("b", unreachable, func(a *MemberStatus) { a.Why = "not started yet: NOAUTH" }),
+			Member{ID: "b", Address: "b:6379", Role: "unknown", Term: 4, Check: "passing", Source: "consul",
+				Note: "no answer; its agent says: not started yet: NOAUTH"}},
 		{"another master", replica("b", promoted), row(func(m *Member) {
 			m.Role, m.Link, m.Behind, m.Guard, m.Note = "master", "", nil, "none", "a master, but not the published one"
 		})},
@@ -42,7 +70,7 @@ func TestNew_Members(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			a := Member{ID: "a", Address: "a:6379", Role: "master", Holder: true, Term: 4, Offset: 100, Guard: "none",
 				Check:   "passing",
-				Version: "7.0.15"}
+				Version: "7.0.15", Source: "redis"}
 			want := []Member{a, tt.want}
 			if d := cmp.Diff(want, New(view(), []MemberStatus{master(), tt.answer}).Members); d != "" {
 				t.Error(d)
@@ -101,7 +129,7 @@ func TestNew_Refusal(t *testing.T) {
 			[]MemberStatus{master(restarted, parked, fit, demoted), replica("b", fit, restarted, down), replica("c", fit,
 				restarted,
 				down)}, 1,
-			"replicates from a:6379"},
+			"replicates from a:6379, and the link is down"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := New(known, tt.answers).Members[tt.of].Note; got != tt.want {

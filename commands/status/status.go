@@ -30,33 +30,58 @@ type Report struct {
 	Term    uint64   `json:"term"`
 	Paused  string   `json:"paused,omitempty"` // until when, and why
 	Members []Member `json:"members"`
+	Left    []string `json:"left,omitempty"` // ids of members that were removed: their agents were stopped, or they were forgotten
+
+	Warnings []string `json:"warnings,omitempty"` // what does no harm now and will
 }
 
 // MemberStatus is a member with the answer of its Redis.
 type MemberStatus struct {
 	cluster.Member
 	Status redis.Status
-	Err    error // its Redis did not answer, or denied access
+	Err    error     // its Redis did not answer, or denied access
+	At     time.Time // when it answered
+
+	StreamErrors int64 // of its Redis: see cluster.View.StreamErrors
 }
 
 // Candidate is the member as the election ranks it.
 func (m MemberStatus) Candidate() cluster.Candidate {
-	return cluster.Candidate{ID: m.ID, AgentAlive: m.AgentAlive(), InCatalog: m.InCatalog(), Status: m.Status}
+	return cluster.Candidate{ID: m.ID, AgentAlive: m.AgentAlive(), InCatalog: m.InCatalog(), Hidden: m.Hidden, Refused: m.Refused,
+		Status: m.Status, StreamErrors: m.StreamErrors}
 }
 
-// Probe asks the Redis of every member, all at once, and returns the answers sorted by id.
-func Probe(ctx context.Context, members []cluster.Member, opt redis.Options) []MemberStatus {
+// Probe asks the Redis of every member, all at once, and returns the answers sorted by id. A member that does not answer at its
+// address is asked at the others that v has of it.
+func Probe(ctx context.Context, members []cluster.Member, v cluster.View, opt redis.Options) []MemberStatus {
 	out := make([]MemberStatus, len(members))
 	var wg sync.WaitGroup
 	for i, m := range members {
 		wg.Go(func() {
-			st, err := handlers.Probe(ctx, opt.At(m.Address))
-			out[i] = MemberStatus{m, st, err}
+			out[i] = probe(ctx, m, v, opt)
 		})
 	}
 	wg.Wait()
 	slices.SortFunc(out, func(a, b MemberStatus) int { return strings.Compare(a.ID, b.ID) })
 	return out
+}
+
+// probe asks one member.
+func probe(ctx context.Context, m cluster.Member, v cluster.View, opt redis.Options) MemberStatus {
+	st, err := handlers.Probe(ctx, opt.At(m.Address))
+	others := cluster.OtherAddresses(m, v)
+	if redis.Refused(err) && m.NodeAddress != "" {
+		others = append(others, m.NodeAddress)
+	}
+	for _, addr := range others {
+		if err == nil {
+			break
+		}
+		if there, e := handlers.Probe(ctx, opt.At(addr)); e == nil && v.RunsAs(m.ID, there.RunID) {
+			m.Address, st, err = addr, there, nil
+		}
+	}
+	return MemberStatus{Member: m, Status: st, Err: err, At: time.Now(), StreamErrors: v.StreamErrors(m.ID, st)}
 }
 
 // Candidates are the members whose Redis answered.
@@ -77,10 +102,23 @@ func New(v cluster.View, answers []MemberStatus) Report {
 	}
 	master := publishedMaster(v.State.Master, answers)
 	eligibility := v.State.Eligibility(Candidates(answers), false)
+	vouched := master == nil && agentVouches(v, answers)
 	for _, a := range answers {
-		r.Members = append(r.Members, newMember(a, r.Holder, v.State, master, eligibility))
+		m := newMember(a, r.Holder, v.State, master, vouched, eligibility)
+		m.Source, m.Age = source(a, v, time.Now())
+		if vouched && a.ID == v.State.Master.ID {
+			m.Role, m.Note = "master", m.Note+"; its agent says that it is the master"
+		}
+		r.Members = append(r.Members, m)
+		if key := v.LiveAgents[a.ID]; key.StartedAs != "" && a.Err == nil && key.RunID == a.Status.RunID {
+			r.Warnings = append(r.Warnings, a.ID+": "+key.StartedAs.Warning())
+		}
 	}
-	r.Code, r.Verdict = verdict(v, r.Members, master)
+	r.Members = append(r.Members, goneMembers(v, answers)...)
+	r.Left = slices.DeleteFunc(slices.Clone(v.State.FormerMembers), func(id string) bool {
+		return slices.ContainsFunc(r.Members, func(m Member) bool { return m.ID == id })
+	})
+	r.Code, r.Verdict = verdict(v, r.Members, master, vouched)
 	if v.Pause.Active(time.Now()) {
 		r.Paused = v.Pause.String()
 		r.Verdict = r.Paused + "; " + r.Verdict
@@ -101,9 +139,9 @@ func publishedMaster(m *cluster.Master, answers []MemberStatus) *redis.Status {
 	return nil
 }
 
-// verdict is the code of a report, and one line that says why.
-func verdict(v cluster.View, members []Member, master *redis.Status) (int, string) {
-	if why := noMaster(v, master); why != "" {
+// verdict is the code of a report, and one line that says why. vouched: see agentVouches.
+func verdict(v cluster.View, members []Member, master *redis.Status, vouched bool) (int, string) {
+	if why := noMaster(v, master); why != "" && (!vouched || v.Err != nil) {
 		return NoMaster, "no master: " + why
 	}
 	var problems []string

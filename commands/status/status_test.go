@@ -3,6 +3,8 @@ package status
 import (
 	"errors"
 	"math"
+	"slices"
+	"syscall"
 	"testing"
 
 	"resec/commands/cluster"
@@ -26,7 +28,7 @@ func free(v *cluster.View) { v.Session = "" }
 func replica(id string, change ...func(*MemberStatus)) MemberStatus {
 	a := MemberStatus{
 		Member: cluster.Member{ID: id, Address: id + ":6379", Check: "passing", Output: "replica of a:6379", Term: 4},
-		Status: redis.Status{RunID: "run-" + id, Version: "7.0.15", MasterAddr: "a:6379", LinkUp: true,
+		Status: redis.Status{RunID: "run-" + id, Version: "7.0.15", MasterAddr: "a:6379", LinkUp: true, Priority: 100,
 			Position: redis.Position{ReplID: "l", Offset: 90}},
 	}
 	for _, f := range change {
@@ -46,7 +48,15 @@ func master(change ...func(*MemberStatus)) MemberStatus {
 }
 
 func unreachable(a *MemberStatus) { a.Status, a.Err = redis.Status{}, errors.New("no answer") }
-func fenced(a *MemberStatus)      { a.Status.MinReplicas = math.MaxInt32 }
+func denied(a *MemberStatus)      { a.Status, a.Err = redis.Status{}, redis.ErrTooOld } // an answer that is no status
+func refused(a *MemberStatus)     { a.Status, a.Err = redis.Status{}, syscall.ECONNREFUSED }
+
+// alive is a view with the key of the master's agent.
+func alive(v *cluster.View) {
+	v.LiveAgents = map[string]cluster.MemberKey{"a": {Session: "s", RunID: "run-a"}}
+}
+
+func fenced(a *MemberStatus) { a.Status.MinReplicas = math.MaxInt32 }
 func guarded(n int) func(*MemberStatus) {
 	return func(a *MemberStatus) { a.Status.MinReplicas, a.Status.MaxLag = n, 5 }
 }
@@ -84,7 +94,7 @@ func TestNew_Verdict(t *testing.T) {
 			Degraded, "degraded: master a, term 4, 1 streaming replicas; b: no answer"},
 		{"all problems are listed", view(free), []MemberStatus{master(check("critical", "TTL expired\n")), replica("b", down)},
 			Degraded,
-			"degraded: master a, term 4, 0 streaming replicas; the lock is free; a: TTL expired; b: replicates from a:6379"},
+			"degraded: master a, term 4, 0 streaming replicas; the lock is free; a: TTL expired; b: replicates from a:6379, and the link is down"},
 		{"a second master is a problem", view(), []MemberStatus{master(), replica("b", promoted)}, Degraded,
 			"degraded: master a, term 4, 0 streaming replicas; b: a master, but not the published one"},
 		{"the published master is unreachable", view(), []MemberStatus{master(unreachable), replica("b")}, NoMaster, notFound},
@@ -92,6 +102,17 @@ func TestNew_Verdict(t *testing.T) {
 		{"the published master became a replica", view(), []MemberStatus{replica("a"), replica("b", promoted)}, NoMaster,
 			notFound},
 		{"there are no members", view(), nil, NoMaster, notFound},
+		{"the master denies access, and its agent says that it is the master", view(alive), []MemberStatus{master(denied), replica("b")},
+			Degraded, "degraded: master a, term 4, 1 streaming replicas; a: redis 6.2 or newer is needed; " +
+				"its agent says that it is the master"},
+		{"its agent's check has expired", view(alive), []MemberStatus{master(denied, check("critical", "TTL expired")), replica("b")},
+			NoMaster, notFound},
+		{"it is down, whatever its agent says", view(alive), []MemberStatus{master(refused), replica("b")}, NoMaster, notFound},
+		{"the lock is another's", view(alive, func(v *cluster.View) { v.Holder = "b" }), []MemberStatus{master(denied), replica("b")},
+			NoMaster, notFound},
+		{"a member of which only its key is left", view(alive, func(v *cluster.View) { v.LiveAgents["c"] = cluster.MemberKey{} }),
+			[]MemberStatus{master(), replica("b")}, Degraded,
+			"degraded: master a, term 4, 1 streaming replicas; c: it is gone; `resec forget c` if it will not come back"},
 		{"the master is fenced", view(), []MemberStatus{master(fenced)}, NoMaster,
 			"no master: the published master a is fenced: it refuses writes"},
 		{"the master's guard has closed", view(), []MemberStatus{master(guarded(1))}, NoMaster,
@@ -111,5 +132,18 @@ func TestNew_Verdict(t *testing.T) {
 				t.Errorf("got %d %q\nwant %d %q", r.Code, r.Verdict, tt.code, tt.verdict)
 			}
 		})
+	}
+}
+
+// A member that was not started parked is healthy, and warned of for as long as that run lasts.
+func TestNew_Warnings(t *testing.T) {
+	v := view(func(v *cluster.View) {
+		v.LiveAgents = map[string]cluster.MemberKey{"a": {RunID: "run-a", StartedAs: "master"}, "b": {RunID: "run-b"},
+			"c": {RunID: "earlier", StartedAs: "master"}, "d": {RunID: "run-d", StartedAs: "replica of a:6379"}}
+	})
+	r := New(v, []MemberStatus{master(), replica("b"), replica("c"), replica("d")})
+	want := []string{"a: " + cluster.StartRole("master").Warning(), "d: " + cluster.StartRole("replica of a:6379").Warning()}
+	if r.Code != Healthy || !slices.Equal(r.Warnings, want) {
+		t.Errorf("got %d %q", r.Code, r.Warnings)
 	}
 }

@@ -5,6 +5,7 @@ package survey
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -46,25 +47,25 @@ type Result struct {
 	// master that may refuse connections from this host alone is one of them.
 	Unanswered []string
 	Answers    []Answer
+	// Elsewhere is the id of a master that a live agent lists and that is not under this lock, while no master is published under
+	// it. Then one of the two has another lock key, or that agent has not written its member key yet. Empty: there is none.
+	Elsewhere string
 }
 
 // Survey probes every member's Redis at once, whether the catalogue lists it or not, and the server that ours
 // follows: Consul may have lost everything. Members that the lock's keys name are probed while the catalogue is read. Our own
 // status is read last, because offsets keep moving while a master is alive.
 //
-// It returns the error of the catalogue's read, or the context's cause.
+// It returns the error of the catalogue's read, or the context's cause. It also returns an error if this host could not ask a
+// member because it is exhausted: what it has not asked does not count as silent.
 func (s *Surveyor) Survey(ctx context.Context, k cluster.Snapshot) (out Result, err error) {
-	probes := map[cluster.Member]*Answer{} // by id and address
+	probes := probes{}
 	var probing sync.WaitGroup
 	probeAll := func(members []cluster.Member) {
 		for _, m := range members {
-			key := cluster.Member{ID: m.ID, Address: m.Address}
-			if probes[key] != nil {
-				continue
+			if is := probes.begin(m); is != nil {
+				probing.Go(func() { *is = s.probeMember(ctx, k, m) })
 			}
-			is := &Answer{}
-			probes[key] = is
-			probing.Go(func() { *is = s.probeMember(ctx, k, m) })
 		}
 	}
 	probeAll(s.knownMembers(k, nil))
@@ -75,9 +76,12 @@ func (s *Surveyor) Survey(ctx context.Context, k cluster.Snapshot) (out Result, 
 	}
 	members := s.knownMembers(k, entries)
 	probeAll(members)
+	probeAll(atOtherAddresses(members, k.View))
 	own := Answer{Member: cluster.Member{ID: s.ID, Check: cluster.NotInCatalog}}
 	own.Status, own.Err = s.Own(ctx)
 	own.At = time.Now()
+	probing.Wait()
+	probeAll(probes.atNodes(members))
 	probing.Wait()
 	switch {
 	case ctx.Err() != nil: // what was cut short says nothing of any member
@@ -87,10 +91,15 @@ func (s *Surveyor) Survey(ctx context.Context, k cluster.Snapshot) (out Result, 
 	case withoutCatalog && own.Err == nil && own.Status.RunID != k.Health.Status.RunID: // then the catalogue is needed
 		return Result{}, errors.New("our redis was restarted during the survey")
 	}
-	out.addOwn(own)
+	for _, is := range probes {
+		if redis.Exhausted(is.Err) {
+			return Result{}, fmt.Errorf("ask the members: %w", is.Err)
+		}
+	}
+	out.Elsewhere = s.masterElsewhere(k.View, entries)
+	out.addOwn(k, own)
 	for _, m := range members {
-		is := *probes[cluster.Member{ID: m.ID, Address: m.Address}]
-		is.Member = m
+		is := probes.answer(m, k.View)
 		if is.Err != nil {
 			s.Log.Debug("member is no candidate", "event", "no_candidate", "member", m.ID, "addr", m.Address, "err", is.Err)
 		}
@@ -99,11 +108,26 @@ func (s *Surveyor) Survey(ctx context.Context, k cluster.Snapshot) (out Result, 
 	return out, nil
 }
 
+// masterElsewhere returns Result.Elsewhere.
+func (s *Surveyor) masterElsewhere(v cluster.View, entries []handlers.Entry) string {
+	if v.State.Master != nil {
+		return ""
+	}
+	for _, e := range entries {
+		others := e.ID() != "" && e.ID() != s.ID && s.Naming.Matches(e, catalog.Master)
+		if others && e.AgentStatus() != handlers.CheckCritical && v.LiveAgents[e.ID()].Session == "" {
+			return e.ID()
+		}
+	}
+	return ""
+}
+
 // addOwn takes the answer of our own Redis. If it does not answer, its watch will say so.
-func (s *Result) addOwn(is Answer) {
+func (s *Result) addOwn(k cluster.Snapshot, is Answer) {
 	s.Answers = append(s.Answers, is)
 	if is.Err == nil {
-		own := cluster.Candidate{ID: is.Member.ID, AgentAlive: true, InCatalog: true, Status: is.Status}
+		own := cluster.Candidate{ID: is.Member.ID, AgentAlive: true, InCatalog: true, Refused: k.Refused.Lead(), Hidden: k.Hidden.By,
+			Status: is.Status, StreamErrors: k.View.StreamErrors(is.Member.ID, is.Status)}
 		s.Candidates = append(s.Candidates, own)
 	}
 }
@@ -113,12 +137,13 @@ func (s *Result) add(v cluster.View, is Answer) {
 	m := is.Member
 	s.Answers = append(s.Answers, is)
 	if is.Err == nil {
-		c := cluster.Candidate{ID: m.ID, AgentAlive: m.AgentAlive(), InCatalog: m.InCatalog(), Status: is.Status}
+		c := cluster.Candidate{ID: m.ID, AgentAlive: m.AgentAlive(), InCatalog: m.InCatalog(), Refused: m.Refused, Hidden: m.Hidden,
+			Unnamed: m.Unnamed, Status: is.Status, StreamErrors: v.StreamErrors(m.ID, is.Status)}
 		s.Candidates = append(s.Candidates, c)
 		return
 	}
 	rejected := redis.Refused(is.Err) && cluster.NetworkMayReject(v, m)
-	slow := redis.Unreachable(is.Err) && !cluster.Down(is.Err) && v.MayHoldNewerData(m.ID)
+	slow := redis.OutOfReach(is.Err) && !cluster.Down(is.Err) && v.MayHoldNewerData(m.ID)
 	if rejected || slow {
 		s.Unanswered = append(s.Unanswered, m.ID)
 	}
@@ -151,7 +176,8 @@ func (s *Surveyor) knownMembers(k cluster.Snapshot, entries []handlers.Entry) []
 	own := k.Health.Status
 	listed := func(m cluster.Member) bool { return m.Address == own.MasterAddr }
 	if !own.Master && own.MasterAddr != redis.Sink && !slices.ContainsFunc(members, listed) {
-		members = append(members, cluster.Member{ID: own.MasterAddr, Address: own.MasterAddr, Check: cluster.NotInCatalog})
+		members = append(members, cluster.Member{ID: own.MasterAddr, Address: own.MasterAddr, Check: cluster.NotInCatalog,
+			Unnamed: cluster.FollowsUnnamed(k.View, own, members)})
 	}
 	return slices.DeleteFunc(members, func(m cluster.Member) bool { return m.ID == s.ID })
 }

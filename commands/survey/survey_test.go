@@ -55,6 +55,7 @@ func TestResult_Add(t *testing.T) {
 	}{
 		{"it answers", cluster.Member{ID: "b"}, nil, known().View, true, false},
 		{"a slow one whose agent is alive", cluster.Member{ID: "b"}, slow, known().View, false, true},
+		{"one to which this host has no route", cluster.Member{ID: "b"}, syscall.ENETUNREACH, known().View, false, true},
 		{"one whose agent is dead", cluster.Member{ID: "a"}, slow, known().View, false, false},
 		{"one that is down", cluster.Member{ID: "b"}, refused, known().View, false, false},
 		{"another instance", cluster.Member{ID: "b"}, cluster.ErrOtherInstance, known().View, false, false},
@@ -69,13 +70,43 @@ func TestResult_Add(t *testing.T) {
 		}
 	}
 	var r Result
-	r.addOwn(Answer{Member: cluster.Member{ID: "me"}, Err: slow})
+	r.addOwn(cluster.Snapshot{}, Answer{Member: cluster.Member{ID: "me"}, Err: slow})
 	if len(r.Candidates) != 0 || len(r.Answers) != 1 {
 		t.Errorf("our redis does not answer: %+v", r)
 	}
-	r.addOwn(Answer{Member: cluster.Member{ID: "me"}})
+	r.addOwn(cluster.Snapshot{}, Answer{Member: cluster.Member{ID: "me"}})
 	if len(r.Candidates) != 1 || !r.Candidates[0].AgentAlive || !r.Candidates[0].InCatalog {
 		t.Errorf("our redis answers: %+v", r)
+	}
+}
+
+// A master that a live agent lists, and that is not under this lock, is noticed until a master is published here.
+func TestSurveyor_MasterElsewhere(t *testing.T) {
+	s := &Surveyor{ID: "me", Naming: catalog.Naming{Prefix: "redis"}}
+	listed := func(id, service, status string) (e handlers.Entry) {
+		e.Service.Service, e.Service.Meta = service, map[string]string{"id": id}
+		e.Checks = []handlers.Check{{Status: status}}
+		return e
+	}
+	under := cluster.View{LiveAgents: map[string]cluster.MemberKey{"b": {Session: "b's"}, "dead": {}}}
+	for _, tt := range []struct {
+		name  string
+		view  cluster.View
+		entry handlers.Entry
+		want  string
+	}{
+		{"not under this lock", under, listed("c", "redis-master", "passing"), "c"},
+		{"its session has ended", under, listed("dead", "redis-master", "warning"), "dead"},
+		{"under this lock", under, listed("b", "redis-master", "passing"), ""},
+		{"a replica", under, listed("c", "redis-slave", "passing"), ""},
+		{"its agent is dead", under, listed("c", "redis-master", "critical"), ""},
+		{"of another program", under, listed("", "redis-master", "passing"), ""},
+		{"our own", under, listed("me", "redis-master", "passing"), ""},
+		{"a master is published here", known().View, listed("c", "redis-master", "passing"), ""},
+	} {
+		if got := s.masterElsewhere(tt.view, []handlers.Entry{tt.entry}); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
 	}
 }
 
@@ -216,5 +247,81 @@ func TestSurveyor_ProbeIsBounded(t *testing.T) {
 	}
 	if took := time.Since(began); took >= ProbeTimeout {
 		t.Errorf("one that is known to hang was waited for for %s", took)
+	}
+}
+
+// A member that does not answer where the catalogue lists it is found at its other addresses, by its run alone.
+func TestSurveyor_OtherAddresses(t *testing.T) {
+	r, err := lab.ForTest(t).StartRedis("b")
+	expect.OK(t, err)
+	runID, err := r.Info("run_id")
+	expect.OK(t, err)
+	atKey := func(run, addr string) cluster.Snapshot {
+		return known(func(k *cluster.Snapshot) {
+			k.View.State.Members["b"] = cluster.MemberRecord{RunID: run, Address: addr, InSyncTerm: 1}
+			k.View.LiveAgents["b"] = cluster.MemberKey{Session: "b's", RunID: run, Address: addr}
+			k.View.State.Master.RunID = "run-of-another"
+			k.View.State.Histories = nil
+		})
+	}
+	gone := lab.Host() // nothing listens there
+	// The member is registered with that host, and its node is the host of Redis.
+	atNode := func(w http.ResponseWriter, q *http.Request) {
+		entries := []api.ServiceEntry{}
+		if strings.Contains(q.URL.Path, "redis-slave") {
+			s := &api.AgentService{ID: "b", Service: "redis-slave", Address: gone, Port: 6379, Meta: catalog.Meta("b", 1, "")}
+			entries = append(entries, api.ServiceEntry{Node: &api.Node{Node: "n", Address: r.Host}, Service: s})
+		}
+		_ = json.NewEncoder(w).Encode(entries)
+	}
+	for _, tt := range []struct {
+		name      string
+		catalogue http.HandlerFunc
+		k         cluster.Snapshot
+		want      bool
+	}{
+		{"where its agent says that it is", listing("b"), atKey(runID, r.Addr), true},
+		{"another run answers there", listing("b"), atKey("run-b", r.Addr), false},
+		{"at the address of its node", atNode, atKey(runID, gone+":6379"), true},
+		{"another run answers at the address of its node", atNode, atKey("run-b", gone+":6379"), false},
+	} {
+		s := surveyor(t, known().Health.Status, tt.catalogue)
+		found, err := s.Survey(t.Context(), tt.k)
+		expect.OK(t, err)
+		isB := func(c cluster.Candidate) bool { return c.ID == "b" }
+		if got := slices.ContainsFunc(found.Candidates, isB); got != tt.want {
+			t.Errorf("%s: found %t: %+v", tt.name, got, found.Answers)
+		}
+	}
+}
+
+// A member that is down at one address and silent at another may be alive.
+func TestProbes_Answer(t *testing.T) {
+	refused, slow := fmt.Errorf("dial: %w", syscall.ECONNREFUSED), errors.New("i/o timeout")
+	m := cluster.Member{ID: "b", Address: "listed:1", NodeAddress: "node:1"}
+	at := func(addr string) cluster.Member { return cluster.Member{ID: "b", Address: addr} }
+	v := known().View // its agent says that it is at 127.0.0.1:4
+	answers := redis.Status{RunID: "run-b"}
+	for _, tt := range []struct {
+		name string
+		p    probes
+		want Answer
+	}{
+		{"it answers", probes{at("listed:1"): {Status: answers}}, Answer{Member: m, Status: answers}},
+		{"it answers elsewhere", probes{at("listed:1"): {Err: refused}, at("127.0.0.1:4"): {Status: answers}},
+			Answer{Member: at("127.0.0.1:4"), Status: answers}},
+		{"it is silent elsewhere", probes{at("listed:1"): {Err: refused}, at("127.0.0.1:4"): {Err: slow}},
+			Answer{Member: at("127.0.0.1:4"), Err: slow}},
+		{"its node is silent", probes{at("listed:1"): {Err: refused}, at("127.0.0.1:4"): {Err: refused}, at("node:1"): {Err: slow}},
+			Answer{Member: m, Err: refused}},
+		{"it answers at its node", probes{at("listed:1"): {Err: refused}, at("127.0.0.1:4"): {Err: slow}, at("node:1"): {Status: answers}},
+			Answer{Member: at("node:1"), Status: answers}},
+		{"another run answers elsewhere", probes{at("listed:1"): {Err: refused}, at("127.0.0.1:4"): {Status: redis.Status{RunID: "x"}}},
+			Answer{Member: m, Err: refused}},
+	} {
+		got := tt.p.answer(m, v)
+		if got.Member.Address != tt.want.Member.Address || got.Status.RunID != tt.want.Status.RunID || got.Err != tt.want.Err {
+			t.Errorf("%s: %+v", tt.name, got)
+		}
 	}
 }

@@ -1,11 +1,14 @@
 package systemd
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"net"
 	"path/filepath"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,3 +55,95 @@ func TestNotifier(t *testing.T) {
 	close(over)
 	done.Wait()
 }
+
+// What meets a full socket is sent again. The watchdog is fed until the goroutine that decides hangs.
+func TestNotifier_Delivers(t *testing.T) {
+	t.Parallel()
+	socket := filepath.Join(t.TempDir(), "s")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	expect.OK(t, err)
+	defer conn.Close()
+	filled := false
+	for range 10_000 {
+		if err := Notify(socket, []string{"STATUS=full"}); err != nil {
+			filled = true
+			break
+		}
+	}
+	expect.Equal(t, "the socket is full", filled, true)
+	var text, lock = bytes.Buffer{}, sync.Mutex{}
+	log := slog.New(slog.NewTextHandler(writer(func(p []byte) (int, error) {
+		lock.Lock()
+		defer lock.Unlock()
+		return text.Write(p)
+	}), nil))
+	said := func(event string) int {
+		lock.Lock()
+		defer lock.Unlock()
+		return strings.Count(text.String(), event)
+	}
+	var decided atomic.Int64
+	decided.Store(time.Now().UnixNano())
+	seen, advertised := observable.New[known.Snapshot](), observable.New[catalog.Entry]()
+	n := Notifier{Socket: socket, Known: seen, Advertised: advertised, Watchdog: 20 * time.Millisecond,
+		Decided: func() time.Time { return time.Unix(0, decided.Load()) }, Log: log}
+	seen.Update(func(k *known.Snapshot) { k.Registered, k.Probed = true, true })
+	ctx, stop := context.WithCancel(t.Context())
+	over := make(chan struct{})
+	var done sync.WaitGroup
+	done.Go(func() { n.Run(ctx, over) })
+	defer done.Wait()
+	defer close(over)
+	defer stop()
+	until := func(what string, met func() bool) {
+		t.Helper()
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for end := time.Now().Add(20 * time.Second); !met(); <-tick.C {
+			if time.Now().After(end) {
+				t.Fatal("timed out: " + what)
+			}
+		}
+	}
+	until("it fails", func() bool { return said("systemd_notify_failed") == 1 })
+	heard := make(chan string, 100_000)
+	go func() {
+		for buf := make([]byte, 4096); ; {
+			n, err := conn.Read(buf)
+			if err != nil {
+				return
+			}
+			for line := range strings.SplitSeq(string(buf[:n]), "\n") {
+				heard <- line
+			}
+		}
+	}()
+	count := func(line string) (n int) {
+		for {
+			select {
+			case l := <-heard:
+				if l == line {
+					n++
+				}
+			default:
+				return n
+			}
+		}
+	}
+	ready := 0
+	until("it is ready", func() bool { ready += count("READY=1"); return ready == 1 })
+	fed := 0
+	until("it is fed", func() bool { fed += count("WATCHDOG=1"); return fed > 3 })
+	decided.Store(time.Now().Add(-maxStep).UnixNano())
+	until("it is not fed", func() bool { return said("watchdog_not_fed") == 1 })
+	decided.Store(time.Now().UnixNano())
+	count("")
+	fed = 0
+	until("it is fed again", func() bool { fed += count("WATCHDOG=1"); return fed > 3 })
+	expect.Equal(t, "failures", said("systemd_notify_failed"), 1)
+}
+
+// writer is a function as an io.Writer.
+type writer func([]byte) (int, error)
+
+func (w writer) Write(p []byte) (int, error) { return w(p) }

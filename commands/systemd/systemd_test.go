@@ -15,27 +15,67 @@ func TestStatus_Next(t *testing.T) {
 	for i, tt := range []struct {
 		ready, stopping bool
 		output          string
+		lost            bool // the lines are not delivered
 		want            []string
 	}{
-		{false, false, "", nil},
-		{false, false, "waiting\nfor redis", []string{"STATUS=waiting for redis"}},
-		{true, false, "waiting\nfor redis", []string{"READY=1"}},
-		{true, false, "master", []string{"STATUS=master"}},
-		{false, false, "master", nil}, // it was ready once
-		{true, true, "master", []string{"STOPPING=1"}},
-		{true, true, "", []string{"STATUS="}},
-		{true, false, "", nil},
+		{false, false, "", false, nil},
+		{false, false, "waiting\nfor redis", false, []string{"STATUS=waiting for redis"}},
+		{true, false, "waiting\nfor redis", true, []string{"READY=1"}},
+		{true, false, "waiting\nfor redis", true, []string{"READY=1"}},
+		{true, false, "master", false, []string{"READY=1", "STATUS=master"}},
+		{false, false, "master", false, nil}, // it was ready once
+		{true, true, "master", true, []string{"STOPPING=1"}},
+		{true, true, "master", false, []string{"STOPPING=1"}},
+		{true, true, "", false, []string{"STATUS="}},
+		{true, false, "", false, nil},
 	} {
-		if got := s.Next(tt.ready, tt.stopping, tt.output); !slices.Equal(got, tt.want) {
-			t.Errorf("step %d: %q, want %q", i, got, tt.want)
+		lines, delivered := s.Next(tt.ready, tt.stopping, tt.output)
+		if !slices.Equal(lines, tt.want) {
+			t.Errorf("step %d: %q, want %q", i, lines, tt.want)
 		}
-		if s.Stopping() != (i >= 5) {
+		if !tt.lost {
+			s = delivered
+		}
+		if s.Stopping() != (i >= 7) {
 			t.Errorf("step %d: stopping is %t", i, s.Stopping())
 		}
 	}
-	all := new(Status).Next(true, true, "left")
+	all, _ := Status{}.Next(true, true, "left")
 	if want := []string{"READY=1", "STOPPING=1", "STATUS=left"}; !slices.Equal(all, want) {
 		t.Errorf("%q, want %q", all, want)
+	}
+}
+
+// The watchdog is fed once the service is ready, as long as the goroutine that decides is not hung, and during a stop.
+func TestStatus_Feeds(t *testing.T) {
+	now := time.Unix(1000, 0)
+	for _, tt := range []struct {
+		s    Status
+		ago  time.Duration
+		want bool
+	}{
+		{Status{}, 0, false}, {Status{ready: true}, 0, true}, {Status{ready: true}, maxStep - 1, true},
+		{Status{ready: true}, maxStep, false}, {Status{ready: true, stopping: true}, time.Hour, true},
+	} {
+		if got := tt.s.Feeds(now.Add(-tt.ago), now); got != tt.want {
+			t.Errorf("%+v, %s ago: %t", tt.s, tt.ago, got)
+		}
+	}
+}
+
+func TestWatchdogInterval(t *testing.T) {
+	for _, tt := range []struct {
+		usec, pid string
+		want      time.Duration
+	}{
+		{"", "", 0}, {"3000000", "", 3 * time.Second}, {"3000000", "7", 3 * time.Second}, {"3000000", "8", 0}, {"0", "7", 0},
+		{"-1", "7", 0}, {"x", "7", 0},
+	} {
+		t.Setenv("WATCHDOG_USEC", tt.usec)
+		t.Setenv("WATCHDOG_PID", tt.pid)
+		if got := WatchdogInterval(7); got != tt.want {
+			t.Errorf("%q of %q: %s, want %s", tt.usec, tt.pid, got, tt.want)
+		}
 	}
 }
 

@@ -12,25 +12,22 @@ import (
 )
 
 // refuseIfServing returns an error if the old master denies access (password, ACL, TLS, maxclients) while a member of the cluster
-// still streams from it. It is alive and serves clients then, so no member is parked.
-func (p *run) refuseIfServing(ctx context.Context, v cluster.View, own redis.Status) error {
-	if !mayBeServing(v.State, own.RunID, p.Evidence.UnresponsiveRun, p.Operator.forced()) {
+// still streams from it. It is alive and serves clients then, so no member is parked. looked is the error of the last look at the
+// old master. If it is unreachable that is handled later.
+func (p *run) refuseIfServing(ctx context.Context, v cluster.View, own redis.Status, looked error) error {
+	if !mayBeServing(v.State, own.RunID, p.Evidence.UnresponsiveRun, p.Operator.forced()) || !deniesAccess(looked) {
 		return nil
 	}
 	m := v.State.Master
-	_, err := p.look(ctx, m.Address) // if it is unreachable that is handled later
-	if !deniesAccess(err) {
-		return nil
-	}
 	var received atomic.Bool
-	received.Store(receivesFrom(own, m))
+	received.Store(receivesFrom(own, m, p.formerAddr))
 	var asking sync.WaitGroup
 	for _, o := range p.Peers.Recorded {
 		if o.ID == m.ID {
 			continue
 		}
 		asking.Go(func() {
-			if st, err := p.look(ctx, o.Address); err == nil && v.IsMembers(o.ID, st) && receivesFrom(st, m) {
+			if st, err := p.look(ctx, o.Address); err == nil && v.IsMembers(o.ID, st) && receivesFrom(st, m, p.formerAddr) {
 				received.Store(true)
 			}
 		})
@@ -38,7 +35,7 @@ func (p *run) refuseIfServing(ctx context.Context, v cluster.View, own redis.Sta
 	asking.Wait()
 	if received.Load() {
 		return fmt.Errorf("take over from %s at %s: it denies access but a replica streams from it, so it is alive: %w", m.ID,
-			m.Address, err)
+			m.Address, looked)
 	}
 	return nil
 }

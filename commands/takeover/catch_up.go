@@ -11,11 +11,12 @@ import (
 	"resec/handlers/redis"
 )
 
-// catchUp syncs our Redis from a parked member whose agent is dead and which has newer data. A parked Redis serves no sync, so
-// the member is a fenced master for that time. It returns the view with the state that says so.
+// catchUp syncs our Redis from a parked member that has newer data and cannot lead: its agent is dead, or it may never be
+// promoted. A parked Redis serves no sync, so the member is a fenced master for that time, which its agent leaves alone. It
+// returns the view with the state that says so.
 func (p *run) catchUp(ctx context.Context, v cluster.View, m *parkedPeer) (cluster.View, error) {
 	p.Timeline.step(StepCatchUp)
-	p.Log.Info("another member has newer data but its agent is dead; we catch up from it", "event", "catch_up",
+	p.Log.Info("another member has newer data and cannot lead; we catch up from it", "event", "catch_up",
 		"member", m.ID, "offset", m.status.Position.Offset)
 	if err := p.parkSelf(ctx); err != nil {
 		return v, err
@@ -23,6 +24,9 @@ func (p *run) catchUp(ctx context.Context, v cluster.View, m *parkedPeer) (clust
 	own, err := p.Self.Redis.Status(ctx)
 	if err != nil {
 		return v, err
+	}
+	if redis.CannotLoad(own.Version, m.status.Version) && !own.CanResync(m.status) {
+		return v, fmt.Errorf("catch up from %s: redis %s cannot read a full sync of redis %s", m.ID, own.Version, m.status.Version)
 	}
 	if v, err = p.Lock.Write(ctx, p.Session.ID, v, v.State.AliasRuns(m.status, own)); err != nil {
 		return v, err

@@ -74,7 +74,7 @@ func (s *oldMaster) demoteOnce(ctx context.Context, lease lock.Lease, addr strin
 		s.log.Warn("the old master answers and was still a master; it is fenced and parked",
 			"event", "old_master_demoted", "addr", s.addr)
 	}
-	if next != demoteCleanUp {
+	if next != demoteCleanUp && !st.WriteEndsReplica {
 		if err := s.server.Follow(ctx, addr); err != nil {
 			return err
 		}

@@ -66,7 +66,7 @@ func TestRefreshDetached(t *testing.T) {
 			})
 		}, 2},
 		{"a member cannot be parked", func(s *scene) { s.other["b"].set(func(f *fake) { f.sticky = true }) }, 1},
-		{"the lease is over", func(s *scene) { s.lease.Extend(time.Now(), 0) }, 1},
+		{"the lease is over", leaseOver, 1},
 		{"our redis is a master", func(s *scene) { s.me.set(func(f *fake) { f.st.Master = true }) }, 2},
 		{"our redis cannot be parked", func(s *scene) { s.me.set(func(f *fake) { f.sticky = true }) }, 1},
 	} {

@@ -18,9 +18,10 @@ var (
 	errOldMasterHasLock = errors.New("the old master has taken the lock again")
 )
 
-// attachToOld makes our Redis a streaming replica of the old master, unless it is one, so that it can receive the last bytes.
+// attachToOld makes our Redis a streaming replica of the old master, unless it is one, so that it can receive the last bytes. A
+// master that refuses writes sends no more of them, and with MISCONF it refuses a new replica's PING, too.
 func (p *run) attachToOld(ctx context.Context, old *cluster.Master, own, master redis.Status) error {
-	if streamsHistoryOf(own, master) {
+	if streamsHistoryOf(own, master) || master.Refusing() != "" && hasAll(own.Position, master.Position) {
 		return nil
 	}
 	if err := handlers.MayFollow(own, master, false); err != nil {

@@ -33,6 +33,7 @@ type fake struct {
 	slow     func(string) time.Duration // the delay of one command; nil: delay
 	frozen   bool                       // it accepts connections and does not answer
 	denied   bool                       // it answers -NOAUTH
+	passive  bool                       // its replica-priority is 0
 	sticky   bool                       // REPLICAOF changes nothing
 	onChange func(string, *fake)        // after each command that changes something, with what the journal says
 }
@@ -145,7 +146,11 @@ func (r *fakeRedis) answer(args []string) string {
 	case line == "INFO":
 		return bulk(r.info())
 	case strings.HasPrefix(line, "CONFIG GET"):
-		conf := []string{"replica-priority", "100", "replica-read-only", "yes",
+		priority := "100"
+		if r.passive {
+			priority = "0"
+		}
+		conf := []string{"replica-priority", priority, "replica-read-only", "yes",
 			"min-replicas-to-write", strconv.Itoa(r.st.MinReplicas), "min-replicas-max-lag", strconv.Itoa(r.st.MaxLag)}
 		out := fmt.Sprintf("*%d\r\n", len(conf))
 		for _, c := range conf {

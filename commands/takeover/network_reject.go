@@ -28,7 +28,7 @@ func (p *run) verifyLinkDown(ctx context.Context, v cluster.View, old *cluster.M
 	defer tick.Stop()
 	for end := time.Now().Add(linkDownTimeout); ; <-tick.C {
 		own, err := p.Self.Redis.Status(ctx)
-		if err != nil || linkEnded(own, old.Address) {
+		if err != nil || linkEnded(own, old.Address, p.formerAddr) {
 			return err
 		}
 		if time.Now().After(end) {

@@ -41,8 +41,8 @@ func (p *run) stopOldMaster(ctx context.Context, v cluster.View, own redis.Statu
 	if old == nil {
 		return nil
 	}
-	facts := oldMasterFacts{view: v, old: old, listedOnly: listedOnly, received: receivesFrom(own, old),
-		forced:     p.Operator.forced(),
+	facts := oldMasterFacts{view: v, old: old, listedOnly: listedOnly, received: receivesFrom(own, old, p.formerAddr),
+		forced: p.Operator.forced(), unnamed: p.Evidence.FollowsUnnamed && old.Address == own.MasterAddr,
 		switchover: p.Operator.Switchover != nil, checkPassing: p.Evidence.MasterCheckPassing}
 	if err := p.askAndStop(ctx, facts, own); err != nil {
 		return fmt.Errorf("take over from %s at %s: %w", old.ID, old.Address, err)
@@ -121,6 +121,8 @@ func (p *run) stopBy(ctx context.Context, found verdict, f oldMasterFacts, own, 
 		return nil
 	case oldIsUnrelated:
 		return errUnrelated
+	case oldIsUnnamed:
+		return errors.New(cluster.UnnamedReason(f.old.Address))
 	case oldServes:
 		p.old.answered, p.old.run = true, st.RunID
 		return p.drainAndPark(ctx, f.old, own, st)

@@ -7,6 +7,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/lock"
+	"resec/handlers"
 	"resec/handlers/redis"
 )
 
@@ -36,6 +37,7 @@ type Self struct {
 
 	Guard             cluster.GuardPolicy
 	OperatorGuard     cluster.MinReplicas // what the operator has configured on our Redis
+	OperatorKnown     bool                // OperatorGuard is that of the present run
 	UncountedReplicas int                 // replicas of our Redis that are not members: a challenger does not count them
 	HandedOff         bool                // we transferred the lock to a successor that gave up and may have left a CLIENT PAUSE
 }
@@ -76,10 +78,15 @@ type RecordedPeer struct {
 // Evidence is what is known of the old master before it is asked.
 type Evidence struct {
 	CatalogMaster      *cluster.Master        // the master according to the catalogue; used if the state names none
+	FollowsUnnamed     bool                   // the state names none, and nothing names the server that our Redis replicates from
 	MasterCheckPassing bool                   // its check was passing a moment ago: clients are sent to its address
 	UnresponsiveRun    string                 // run_id of a master that is known not to answer; empty: none is
 	Detached           *cluster.DetachTracker // since when members are known to be detached from it; nil: nothing is known
 	StallAllowance     time.Duration          // added to GuardCloseTime
+
+	// ReadCatalog reads the catalogue's entries of the cluster, when a member does not answer where the state has it: it may have
+	// another address. nil: the addresses in the state count.
+	ReadCatalog func(context.Context) ([]handlers.Entry, error)
 }
 
 // Operator is what an operator has asked for. At most one of the two is set.

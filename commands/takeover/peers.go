@@ -18,6 +18,7 @@ type parkedPeer struct {
 	status        redis.Status // once parked
 	err           error        // it is not parked
 	parkedJustNow bool         // the last call of parkPeer found it not parked
+	streamErrors  bool         // it answered its master's stream with errors
 }
 
 func (m *parkedPeer) close() {
@@ -43,11 +44,23 @@ func (p *run) parkPeers(ctx context.Context, v cluster.View) {
 		}
 	}
 	p.each(func(m *parkedPeer) {
-		if m.err = p.parkPeer(ctx, v, m); m.err != nil {
+		m.err = p.parkPeer(ctx, v, m)
+		p.parkMoved(ctx, v, m)
+		if m.err != nil {
 			p.Log.Debug("a member could not be parked; continuing without it", "event", "member_not_parked",
 				"member", m.ID, "addr", m.Address, "err", m.err)
 		}
 	})
+}
+
+// exhausted returns an error if this host could not ask a member because it is exhausted: that member may have newer data.
+func (p *run) exhausted() error {
+	for _, m := range p.parked {
+		if redis.Exhausted(m.err) {
+			return fmt.Errorf("park %s at %s: %w", m.ID, m.Address, m.err)
+		}
+	}
+	return nil
 }
 
 // parkPeer connects to a member and parks it, unless it is parked. It returns cluster.ErrOtherInstance if another Redis
@@ -60,6 +73,7 @@ func (p *run) parkPeer(ctx context.Context, v cluster.View, m *parkedPeer) error
 	if !v.IsMembers(m.ID, m.status) {
 		return cluster.ErrOtherInstance
 	}
+	m.streamErrors = v.StreamErrors(m.ID, m.status) > 0
 	if m.status.Parked() {
 		return nil
 	}
@@ -87,15 +101,16 @@ func (p *run) openPeer(ctx context.Context, m *parkedPeer) (err error) {
 }
 
 // freshestPeer returns the parked member that has data which our Redis does not have, and the most of it; nil: none has.
-func (p *run) freshestPeer(s cluster.State, own redis.Status) *parkedPeer {
+func (p *run) freshestPeer(v cluster.View, own redis.Status) *parkedPeer {
 	byID, others := map[string]*parkedPeer{}, []cluster.Candidate(nil)
 	for _, m := range p.parked {
 		if m.err == nil {
 			byID[m.ID] = m
-			others = append(others, cluster.Candidate{ID: m.ID, Status: m.status})
+			others = append(others, cluster.Candidate{ID: m.ID, Status: m.status, StreamErrors: v.StreamErrors(m.ID, m.status)})
 		}
 	}
-	found, fresher := cluster.Freshest(cluster.Candidate{ID: p.Self.Me.ID, Status: own}, others, s, p.eligibility)
+	me := cluster.Candidate{ID: p.Self.Me.ID, Status: own, StreamErrors: v.StreamErrors(p.Self.Me.ID, own)}
+	found, fresher := cluster.Freshest(me, others, v.State, p.eligibility)
 	if !fresher {
 		return nil
 	}
@@ -103,17 +118,17 @@ func (p *run) freshestPeer(s cluster.State, own redis.Status) *parkedPeer {
 }
 
 // yieldOrCatchUp makes sure that our Redis has all data that a parked member has. Otherwise it transfers the lock to that
-// member and returns ErrYielded or, if that member's agent is dead, catches up from it.
+// member and returns ErrYielded or, if that member's agent is dead or the member cannot lead, catches up from it.
 func (p *run) yieldOrCatchUp(ctx context.Context, v cluster.View) (cluster.View, error) {
 	own, err := p.Self.Redis.Status(ctx)
 	if err != nil {
 		return v, err
 	}
-	best := p.freshestPeer(v.State, own)
+	best := p.freshestPeer(v, own)
 	if best == nil {
 		return v, nil
 	}
-	if best.Session == "" {
+	if best.Session == "" || best.status.Priority == 0 || v.LiveAgents[best.ID].Refused != "" {
 		return p.catchUp(ctx, v, best)
 	}
 	p.Log.Info("another member has newer data; transferring the lock to it", "event", "lock_yielded",
@@ -130,7 +145,7 @@ func (p *run) yieldOrCatchUp(ctx context.Context, v cluster.View) (cluster.View,
 // mayBeSlow reports whether a member that could not be parked is worth waiting for: it may only be slow, and may hold newer
 // data.
 func mayBeSlow(v cluster.View, m *parkedPeer) bool {
-	return redis.Unreachable(m.err) && !cluster.Down(m.err) && v.MayHoldNewerData(m.ID)
+	return redis.OutOfReach(m.err) && !cluster.Down(m.err) && v.MayHoldNewerData(m.ID)
 }
 
 // waitForSlowPeers waits, until WaitForSlowUntil, for members that were unreachable when they were to be parked. It is not

@@ -75,7 +75,12 @@ func TestRefuseIfServing(t *testing.T) {
 		s := newScene(t)
 		s.other["old"].set(func(f *fake) { f.denied = true })
 		tt.arrange(s)
-		if err := s.newRun().refuseIfServing(t.Context(), s.view, s.me.status()); (err != nil) != tt.refuses {
+		p := s.newRun()
+		v, looked, err := p.locateOldMaster(t.Context(), s.view, s.me.status())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.refuseIfServing(t.Context(), v, s.me.status(), looked); (err != nil) != tt.refuses {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}

@@ -36,7 +36,7 @@ func currentGuard(keepMembers bool, self Self, own redis.Status) cluster.MinRepl
 }
 
 // initialGuard returns the guard with which a new master starts: as published, and as set on Redis. A parked member that can
-// resync partially is about to attach, so it counts as attached.
+// resync partially is about to attach, so it counts as attached, unless its data are not what its position says.
 func (p *run) initialGuard(s cluster.State, own redis.Status) (publish, set cluster.MinReplicas) {
 	if !p.Peers.KeepMembers {
 		set = cluster.MinReplicas{Replicas: own.MinReplicasUnfenced(), MaxLag: own.MaxLag}
@@ -44,7 +44,7 @@ func (p *run) initialGuard(s cluster.State, own redis.Status) (publish, set clus
 	}
 	g := cluster.GuardState{Policy: p.Self.Guard, OperatorGuard: p.Self.OperatorGuard, Members: s.MemberCount(p.Self.Me.ID)}
 	for _, m := range p.parked {
-		if m.err == nil && m.status.Position.IsAncestorOf(own.Position) {
+		if m.err == nil && !m.streamErrors && m.status.Position.IsAncestorOf(own.Position) {
 			g.Attached++
 		}
 	}
@@ -57,5 +57,5 @@ func mayRepoint(parked, now, own redis.Status, s cluster.State, id string) bool 
 	if !own.Master || own.RunID != s.Master.RunID {
 		return false
 	}
-	return now.Parked() && handlers.MayFollow(parked, own, s.ForcedToFollow(id)) == nil
+	return now.Parked() && !now.WriteEndsReplica && handlers.MayFollow(parked, own, s.ForcedToFollow(id)) == nil
 }

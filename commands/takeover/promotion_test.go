@@ -123,6 +123,7 @@ func TestMayRepoint(t *testing.T) {
 		want     bool
 	}{
 		{"it is parked", parked, own, "b", true},
+		{"the first write would end it", redis.Status{MasterAddr: redis.Sink, WriteEndsReplica: true}, own, "b", false},
 		{"it follows already", redis.Status{MasterAddr: "me:1"}, own, "b", false},
 		{"our redis was restarted", parked, redis.Status{RunID: "run-2", Master: true, Keys: 1}, "b", false},
 		{"our redis is no master", parked, redis.Status{RunID: "run-me", Keys: 1}, "b", false},

@@ -16,6 +16,9 @@ func (t Takeover) Publish(ctx context.Context, v cluster.View, st redis.Status, 
 	if t.Peers.KeepMembers {
 		s = s.WithMasterRecorded()
 	}
+	if t.Self.OperatorKnown {
+		s = s.WithGuardRecorded(t.Self.Me.ID, t.Self.OperatorGuard, guard)
+	}
 	demote, known := t.CatalogDemotion.ops(ctx)
 	out, err := t.Lock.Publish(ctx, t.Session.ID, v, lock.Publication{State: s, EndRequest: t.Operator.requested(), Also: demote})
 	if known {

@@ -101,6 +101,22 @@ func TestRun(t *testing.T) {
 			check: func(s *scene) bool {
 				return s.me.status().Position.Offset == 200 && s.other["b"].status().MasterAddr == s.me.addr
 			}},
+		{name: "a member that may never lead has newer data, and ours was restarted", arrange: func(s *scene) {
+			s.other["old"].stop()
+			s.me.set(func(f *fake) {
+				f.st.LinkUp = false
+				f.onChange = func(line string, f *fake) {
+					if strings.HasPrefix(line, "REPLICAOF") && f.st.LinkUp {
+						f.st.Position = newer
+					}
+				}
+			})
+			s.other["b"].set(func(f *fake) { f.st.Position, f.passive = newer, true })
+			s.view.State.Members["me"] = cluster.MemberRecord{RunID: "run-before"}
+		}, steps: []string{StepCatchUp, StepSourcePromoted, StepWritesEnabled}, not: []string{StepLockTransferred},
+			check: func(s *scene) bool {
+				return s.me.status().Position.Offset == 200 && s.other["b"].status().MasterAddr == s.me.addr
+			}},
 		{name: "the source of a catch-up restarts", arrange: func(s *scene) {
 			s.other["old"].stop()
 			s.other["b"].set(func(f *fake) { f.st.Position = newer })
@@ -116,7 +132,7 @@ func TestRun(t *testing.T) {
 			s.Peers.Recorded[0].Session = ""
 		}, want: errRestarted, steps: []string{StepSourcePromoted}, not: []string{StepChecked},
 			check: func(s *scene) bool { return s.me.status().Parked() && s.other["b"].status().Parked() }},
-		{name: "the lease is over", arrange: func(s *scene) { s.lease.Extend(time.Now(), 0) }, want: lock.ErrLease,
+		{name: "the lease is over", arrange: leaseOver, want: lock.ErrLease,
 			not:   []string{StepPaused},
 			check: func(s *scene) bool { return !s.other["b"].status().Parked() }},
 		{name: "the lock is lost while the old master is drained", arrange: func(s *scene) {

@@ -97,6 +97,9 @@ func newScene(t *testing.T) *scene {
 	return s
 }
 
+// leaseOver arranges that the lease of our session is over.
+func leaseOver(s *scene) { s.Session.Lease = lock.Lease{&lock.RenewalDeadline{}} }
+
 // start writes the scene's lock and state into Consul.
 func (s *scene) start() {
 	s.consul.put(lockKey, []byte("me"), "mine", lock.Flag)

@@ -39,6 +39,8 @@ type run struct {
 	old         *oldMaster
 	background  sync.WaitGroup      // what continues after Run has returned
 	eligibility cluster.Eligibility // AnyMember: our Redis is not recorded as in sync, or no members are known
+	listed      listed
+	formerAddr  string // at which the old master was published, if it has another one by now; otherwise empty
 }
 
 // Done is a takeover whose Run has returned.
@@ -121,10 +123,17 @@ func (p *run) promoteAndPublish(ctx, committed context.Context, v cluster.View, 
 	_ cluster.View, set cluster.MinReplicas, err error) {
 	notRecorded := v.State.NotRecordedReason(p.Self.Me.ID, own.RunID)
 	p.eligibility = eligibilityOf(p.Peers.KeepMembers, notRecorded, p.Operator.forced())
-	if err := p.refuseIfServing(ctx, v, own); err != nil {
+	v, looked, err := p.locateOldMaster(ctx, v, own)
+	if err != nil {
+		return v, set, err
+	}
+	if err := p.refuseIfServing(ctx, v, own, looked); err != nil {
 		return v, set, err
 	}
 	p.parkPeers(ctx, v)
+	if err := p.exhausted(); err != nil {
+		return v, set, err
+	}
 	p.Timeline.step(StepPeersParked)
 	if err := p.stopOldMaster(ctx, v, own); err != nil {
 		return v, set, err

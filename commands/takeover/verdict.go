@@ -3,6 +3,7 @@ package takeover
 import (
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"resec/commands/cluster"
@@ -16,11 +17,13 @@ type verdict int
 const (
 	oldIsSelf        verdict = iota // our own Redis answers at its address: nothing
 	oldIsUnrelated                  // only the catalogue names it, and its data share no history with ours: give up
+	oldIsUnnamed                    // it answers, and nothing of this cluster names it: give up
 	oldServes                       // it answers as the master: drain and park it
 	oldIsImpostor                   // an unknown master answers, and clients are sent to it: park it
 	oldIsPeer                       // a replica, or another instance: it may have the newest data, like any other member
 	oldIsDown                       // nothing listens at its address: continue once our link to it has ended
 	oldDeniesAccess                 // it is alive and must not be taken for unreachable: give up
+	oldNotAsked                     // this host is exhausted, and could not ask it: give up
 	oldAgentIsAlive                 // it is unreachable from here, but its agent has not given it up: give up
 	oldIsUnreachable                // continue only with proof that its guard refuses writes
 )
@@ -31,6 +34,7 @@ type oldMasterFacts struct {
 	old          *cluster.Master
 	listedOnly   bool // only the catalogue names it
 	received     bool // our Redis received its stream when this takeover began
+	unnamed      bool // only our Redis, which replicates from it, names it
 	forced       bool // an operator forces the failover
 	switchover   bool // an operator has asked for a switchover
 	checkPassing bool // its check was passing a moment ago
@@ -46,6 +50,9 @@ func (f oldMasterFacts) oldMasterVerdict(own, st redis.Status, err error) verdic
 	}
 	if st.RunID == own.RunID {
 		return oldIsSelf
+	}
+	if f.unnamed && !f.forced {
+		return oldIsUnnamed
 	}
 	if !st.Master {
 		return oldIsPeer
@@ -66,11 +73,14 @@ func (f oldMasterFacts) errorVerdict(err error) verdict {
 	if redis.Refused(err) {
 		return oldIsDown
 	}
-	if !redis.Unreachable(err) && !f.treatAsUnreachable(err) {
+	if redis.Exhausted(err) {
+		return oldNotAsked
+	}
+	if !redis.OutOfReach(err) && !f.treatAsUnreachable(err) {
 		return oldDeniesAccess
 	}
 	agentAlive := f.view.LiveAgents[f.old.ID].Session != ""
-	if f.switchover || f.view.State.Why == cluster.WhyLeaving && agentAlive {
+	if f.switchover || cluster.HandedOver(f.view.State.Why) && agentAlive {
 		return oldAgentIsAlive
 	}
 	return oldIsUnreachable
@@ -138,9 +148,9 @@ func firstProbeTimeout(s cluster.State, old *cluster.Master, unresponsiveRun str
 	return usual
 }
 
-// receivesFrom reports whether a Redis receives the master's stream.
-func receivesFrom(st redis.Status, m *cluster.Master) bool {
-	return st.Streaming() && st.MasterAddr == m.Address
+// receivesFrom reports whether a Redis receives the master's stream, from its address or a former one.
+func receivesFrom(st redis.Status, m *cluster.Master, former string) bool {
+	return !linkEnded(st, m.Address, former)
 }
 
 // mayBeServing reports whether the published master may still serve clients although it does not answer, so that its replicas
@@ -157,9 +167,9 @@ func mayBeServing(s cluster.State, ownRun, unresponsiveRun string, forced bool) 
 // deniesAccess reports whether err comes from a server that is alive and denies access. A Redis at its maxclients hangs up.
 func deniesAccess(err error) bool { return redis.AccessDenied(err) || errors.Is(err, io.EOF) }
 
-// linkEnded reports whether our Redis has lost its link to the old master, or never had one.
-func linkEnded(own redis.Status, oldAddr string) bool {
-	return own.Master || own.MasterAddr != oldAddr || !own.Streaming()
+// linkEnded reports whether a Redis has lost its link to a master that has one of these addresses, or never had one.
+func linkEnded(st redis.Status, addrs ...string) bool {
+	return !st.Streaming() || !slices.Contains(addrs, st.MasterAddr)
 }
 
 // hasAll reports whether our Redis has received everything up to a position of the same history.

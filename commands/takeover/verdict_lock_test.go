@@ -83,7 +83,7 @@ func TestLinkAndStream(t *testing.T) {
 		{"in another history", changed(func(s *redis.Status) { s.Position.ReplID = "b" }), true, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := receivesFrom(tt.own, m); got != tt.receives {
+			if got := receivesFrom(tt.own, m, ""); got != tt.receives {
 				t.Errorf("receives: %t", got)
 			}
 			if got := linkEnded(tt.own, "old:1"); got != tt.ended {
@@ -93,6 +93,10 @@ func TestLinkAndStream(t *testing.T) {
 				t.Errorf("streams the history: %t", got)
 			}
 		})
+	}
+	atFormer := changed(func(s *redis.Status) { s.MasterAddr = "former:1" })
+	if !receivesFrom(atFormer, m, "former:1") || receivesFrom(atFormer, m, "") || linkEnded(atFormer, "old:1", "former:1") {
+		t.Error("it streams from the former address")
 	}
 	for _, tt := range []struct {
 		own  redis.Position

@@ -31,6 +31,7 @@ func TestOldMasterVerdict(t *testing.T) {
 	replica := redis.Status{RunID: "run-old", MasterAddr: "c:1", Position: at("zzzz", 1)}
 	listed := func(f *oldMasterFacts) { f.listedOnly = true }
 	forced := func(f *oldMasterFacts) { f.forced = true }
+	unnamed := func(f *oldMasterFacts) { f.unnamed = true }
 	passing := func(f *oldMasterFacts) { f.checkPassing = true }
 	received := func(f *oldMasterFacts) { f.received = true }
 	switchover := func(f *oldMasterFacts) { f.switchover = true }
@@ -54,6 +55,10 @@ func TestOldMasterVerdict(t *testing.T) {
 		{"the catalogue's master, behind us", behind, nil, []func(*oldMasterFacts){listed}, oldServes},
 		{"the catalogue's master, unrelated", unrelated, nil, []func(*oldMasterFacts){listed}, oldIsUnrelated},
 		{"the catalogue's master, unrelated, by force", unrelated, nil, []func(*oldMasterFacts){listed, forced}, oldServes},
+		{"a master that nothing names", unknown, nil, []func(*oldMasterFacts){instance, unnamed}, oldIsUnnamed},
+		{"a replica that nothing names", replica, nil, []func(*oldMasterFacts){instance, unnamed}, oldIsUnnamed},
+		{"a master that nothing names, by force", unknown, nil, []func(*oldMasterFacts){instance, unnamed, forced}, oldServes},
+		{"one that nothing names is down", redis.Status{}, errRefused, []func(*oldMasterFacts){instance, unnamed}, oldIsDown},
 		{"the state's master, unrelated", unrelated, nil, nil, oldServes},
 		{"another instance", unknown, nil, nil, oldIsPeer},
 		{"an unknown master, and clients are sent to it", unknown, nil, []func(*oldMasterFacts){passing}, oldIsImpostor},
@@ -69,6 +74,9 @@ func TestOldMasterVerdict(t *testing.T) {
 			[]func(*oldMasterFacts){why(cluster.WhyLeaving)}, oldIsUnreachable},
 		{"unreachable, its agent is alive and gave it up", redis.Status{}, errTimeout,
 			[]func(*oldMasterFacts){why(cluster.WhyUnhealthy), alive}, oldIsUnreachable},
+		{"this host could not ask it", redis.Status{}, syscall.EMFILE, nil, oldNotAsked},
+		{"the same, by force", redis.Status{}, syscall.EMFILE, []func(*oldMasterFacts){forced}, oldNotAsked},
+		{"this host has no route to it", redis.Status{}, syscall.ENETUNREACH, nil, oldIsUnreachable},
 		{"it is loading", redis.Status{}, errLoadingData, nil, oldDeniesAccess},
 		{"it is loading, by force", redis.Status{}, errLoadingData, []func(*oldMasterFacts){forced}, oldDeniesAccess},
 		{"it denies access", redis.Status{}, errDenied, nil, oldIsUnreachable},

@@ -1,7 +1,8 @@
 // Package watch runs the watch plans of Consul's own package, with two additions: it retries within a second, and it can be
 // stopped at any time. A plan of its own waits up to three minutes after an error, and panics if it is stopped too early.
 //
-// Run starts one goroutine, which calls the callbacks, and joins it before it returns.
+// Run starts one goroutine, which calls the callbacks, and joins it before it returns. Query repeats a blocking query for which
+// Consul's package has no plan, in its caller's goroutine.
 package watch
 
 import (

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -18,9 +19,10 @@ var setReadOnly = []string{"CONFIG", "SET", "replica-read-only", "yes"}
 
 // Promote makes the server a master that is fenced. The caller unfences it once the master is published. A master is fenced and
 // otherwise left as it is. Promote returns the status afterwards. It returns ErrLoading for a server that is loading, and an
-// error if the server did not confirm a step.
+// error if the server did not confirm a step. A server that refuses to be promoted is not left fenced.
 func (s *Server) Promote(ctx context.Context) (Status, error) {
-	if _, err := s.fence(ctx); err != nil { // not counted: a replica accepts no writes that this fence would end
+	fenced, err := s.fence(ctx) // not counted: a replica accepts no writes that this fence would end
+	if err != nil {
 		return Status{}, err
 	}
 	st, err := s.Status(ctx)
@@ -28,19 +30,29 @@ func (s *Server) Promote(ctx context.Context) (Status, error) {
 		return Status{}, err
 	}
 	if st.Loading {
-		return Status{}, fmt.Errorf("promote redis %s: %w", s.opt.Addr, ErrLoading)
+		return Status{}, s.notPromoted(ctx, fenced, fmt.Errorf("promote redis %s: %w", s.opt.Addr, ErrLoading))
 	}
 	if st.Master {
 		return st, nil
 	}
 	if _, err := s.do(ctx, []string{"REPLICAOF", "NO", "ONE"}); err != nil {
-		return Status{}, err
+		return Status{}, s.notPromoted(ctx, fenced, err)
 	}
 	st, err = s.Status(ctx)
 	if err == nil && !st.Master {
 		err = fmt.Errorf("promote redis %s: it still follows %s", s.opt.Addr, st.MasterAddr)
 	}
 	return st, err
+}
+
+// notPromoted unfences a server that was not promoted, if Promote has fenced it, and returns the error. Without a reply to the
+// promotion the server may be a master now, and stays fenced.
+func (s *Server) notPromoted(ctx context.Context, fenced bool, err error) error {
+	if !fenced || !Replied(err) {
+		return err
+	}
+	_, unfence := s.Unfence(ctx)
+	return errors.Join(err, unfence)
 }
 
 // Follow makes the server a replica of addr (host:port). It does nothing to a replica of addr. It returns an error if addr is no

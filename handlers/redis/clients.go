@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,6 +80,36 @@ func countOlder(list, name string, own int64) (n int) {
 		}
 	}
 	return n
+}
+
+// Promoters are the clients that may have changed the server's role, by address and name: Sentinels, and those whose last command
+// does so. It returns an error if the server did not list its clients.
+func (s *Server) Promoters(ctx context.Context) ([]string, error) {
+	results, err := s.do(ctx, []string{"CLIENT", "LIST", "TYPE", "normal"})
+	if err != nil {
+		return nil, err
+	}
+	list, _ := results[0].ToString()
+	return promoters(list), nil
+}
+
+// promoters are those in CLIENT LIST's text.
+func promoters(list string) (out []string) {
+	for line := range strings.Lines(list) {
+		f := map[string]string{}
+		for _, field := range strings.Fields(line) {
+			name, value, _ := strings.Cut(field, "=")
+			f[name] = value
+		}
+		sentinel := strings.HasPrefix(f["name"], "sentinel-")
+		changes := slices.Contains([]string{"replicaof", "slaveof", "failover"}, f["cmd"])
+		if (sentinel || changes) && !strings.HasPrefix(f["name"], namePrefix) {
+			host, _, _ := net.SplitHostPort(f["addr"])
+			out = append(out, strings.TrimSpace(host+" "+f["name"]))
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // otherClients are the ids in CLIENT LIST's text of connections that are not ours.

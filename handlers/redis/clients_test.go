@@ -32,6 +32,23 @@ func TestOtherClients(t *testing.T) {
 	}
 }
 
+func TestPromoters(t *testing.T) {
+	const list = "id=3 addr=10.0.0.9:1 name= cmd=get\n" +
+		"id=4 addr=10.0.0.8:2 name=sentinel-0a1b2c3d-cmd cmd=ping\n" +
+		"id=5 addr=10.0.0.8:3 name=sentinel-0a1b2c3d-pubsub cmd=subscribe\n" +
+		"id=6 addr=10.0.0.7:4 name= cmd=replicaof\n" +
+		"id=7 addr=10.0.0.7:5 name= cmd=slaveof\n" +
+		"id=8 addr=10.0.0.6:6 name=resec:a cmd=replicaof\n" +
+		"id=9 addr=[fd00::1]:7 name=web cmd=failover\n"
+	want := []string{"10.0.0.7", "10.0.0.8 sentinel-0a1b2c3d-cmd", "10.0.0.8 sentinel-0a1b2c3d-pubsub", "fd00::1 web"}
+	if d := cmp.Diff(want, promoters(list)); d != "" {
+		t.Error(d)
+	}
+	if got := promoters(""); len(got) > 0 {
+		t.Errorf("of no clients: %v", got)
+	}
+}
+
 func TestCountOlder(t *testing.T) {
 	const name = "resec:a"
 	for _, tt := range []struct {

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,15 +14,37 @@ import (
 
 // dial connects, with TLS if it is configured. The dialer's timeout bounds the TLS handshake too.
 func (o Options) dial(ctx context.Context, d *net.Dialer) (conn net.Conn, err error) {
-	if o.TLS == nil {
-		conn, err = d.DialContext(ctx, "tcp", o.Addr)
-	} else {
-		conn, err = (&tls.Dialer{NetDialer: d, Config: o.TLS()}).DialContext(ctx, "tcp", o.Addr)
+	if d.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d.Timeout)
+		defer cancel()
+	}
+	if conn, err = resolved.dialTCP(ctx, d, o.Addr); err == nil && o.TLS != nil {
+		conn, err = o.handshakeTLS(ctx, conn)
 	}
 	if err != nil {
-		return nil, err
+		return nil, namingLimit(err)
 	}
 	return &limitedConn{Conn: conn}, nil
+}
+
+// handshakeTLS makes a connection one by TLS. It closes the connection if that fails.
+func (o Options) handshakeTLS(ctx context.Context, conn net.Conn) (net.Conn, error) {
+	config := o.TLS()
+	if config.ServerName == "" {
+		host, _, err := net.SplitHostPort(o.Addr)
+		if err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+		config = config.Clone()
+		config.ServerName = host
+	}
+	secured := tls.Client(conn, config)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return secured, nil
 }
 
 // connect dials, authenticates and names the connection, for a connection that rueidis does not manage. Dial and handshake
@@ -45,6 +68,32 @@ func (o Options) connect(ctx context.Context) (net.Conn, error) {
 	}
 	return conn, nil
 }
+
+// explainTimeout bounds how long explain waits for a server's first words.
+const explainTimeout = 50 * time.Millisecond
+
+// explain returns errProtected instead of err if the server is in protected mode: it says so and hangs up before it reads. What a
+// client has sent by then makes the system drop the reply. So explain connects once more, and sends nothing.
+func (o Options) explain(ctx context.Context, err error) error {
+	if o.TLS != nil {
+		return err
+	}
+	conn, dialErr := o.dial(ctx, &net.Dialer{Timeout: explainTimeout})
+	if dialErr != nil {
+		return err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	_ = conn.SetDeadline(time.Now().Add(explainTimeout))
+	words := make([]byte, len(deniedPrefix))
+	if _, readErr := io.ReadFull(conn, words); readErr != nil || string(words) != deniedPrefix {
+		return err
+	}
+	return errProtected
+}
+
+// deniedPrefix begins what a server in protected mode says to another host.
+const deniedPrefix = "-DENIED"
 
 // handshake are the first commands on a connection that rueidis does not manage.
 func (o Options) handshake() (commands [][]string) {

@@ -21,8 +21,9 @@ type EmergencyFence struct {
 	opt Options
 
 	mu       sync.Mutex
-	conn     net.Conn // nil: none
-	accepted bool     // the server has completed the handshake on conn
+	conn     net.Conn  // nil: none
+	accepted bool      // the server has completed the handshake on conn
+	used     time.Time // when a command was last sent on conn, but for the fence itself
 }
 
 // NewEmergencyFence returns one without a connection.
@@ -31,8 +32,8 @@ func NewEmergencyFence(opt Options) *EmergencyFence {
 	return &EmergencyFence{opt: opt}
 }
 
-// Connect opens the connection, unless it is open. Redis closes an idle one after its `timeout`, so call it again now and
-// then. It returns an error if the server cannot be dialled or rejects the handshake.
+// Connect opens the connection, unless it is open. Redis closes an idle one after its `timeout`: see Keep. It returns an error if
+// the server cannot be dialled or rejects the handshake.
 func (f *EmergencyFence) Connect(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -41,7 +42,7 @@ func (f *EmergencyFence) Connect(ctx context.Context) error {
 	}
 	conn, err := f.opt.connect(ctx)
 	if err == nil {
-		f.conn, f.accepted = conn, true
+		f.conn, f.accepted, f.used = conn, true, time.Now()
 	}
 	return err
 }

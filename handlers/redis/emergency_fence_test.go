@@ -89,6 +89,44 @@ func TestEmergencyFence_ConnectsAgain(t *testing.T) {
 	}
 }
 
+// How often the connection is checked and used, for each of the server's own limits.
+func TestKeepPause(t *testing.T) {
+	for idle, want := range map[time.Duration]time.Duration{
+		0: keepInterval, time.Second: 500 * time.Millisecond, 2 * time.Second: time.Second, time.Hour: keepInterval,
+	} {
+		if got := keepPause(idle); got != want {
+			t.Errorf("%s: %s, want %s", idle, got, want)
+		}
+	}
+}
+
+// A connection that the server would end soon is used; another one is not. No reply is waited for.
+func TestEmergencyFence_Use(t *testing.T) {
+	p := newPeer(t, nil)
+	f := NewEmergencyFence(Options{Timeout: patience}.At(p.addr()))
+	defer f.Close()
+	if err := f.use(time.Second); err != nil {
+		t.Errorf("without a connection: %v", err)
+	}
+	if err := f.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i, tt := range []struct {
+		idle, unused time.Duration
+		want         int // pings so far
+	}{
+		{0, time.Hour, 0}, {time.Second, 0, 1}, {time.Hour, time.Minute, 1}, {time.Hour, 30 * time.Minute, 2}, {time.Hour, 0, 2},
+	} {
+		f.used = time.Now().Add(-tt.unused)
+		if err := f.use(tt.idle); err != nil {
+			t.Errorf("%d: %v", i, err)
+		}
+		eventually(t, "pings", func() bool { return p.count("PING") == tt.want })
+	}
+	p.disconnect()
+	eventually(t, "its end is noticed", func() bool { return !f.connected() })
+}
+
 // A full socket is not delivered: the wait ends after ackTimeout, and with the context.
 func TestWaitForAck_IsBounded(t *testing.T) {
 	conn := full(t)

@@ -18,8 +18,18 @@ var ErrLoading = errors.New("redis is loading its data set")
 // ErrTooOld is returned for a server without CLIENT PAUSE WRITE.
 var ErrTooOld = errors.New("redis 6.2 or newer is needed")
 
+// ErrClusterMode is returned for a server that refuses REPLICAOF, and that Redis Cluster makes a master or a replica.
+var ErrClusterMode = errors.New("redis is in cluster mode, which elects its own masters: resec needs cluster-enabled no")
+
+// Unsupported reports whether err is ErrTooOld or ErrClusterMode: no retry helps before the server is started otherwise.
+func Unsupported(err error) bool { return errors.Is(err, ErrTooOld) || errors.Is(err, ErrClusterMode) }
+
 // errBadInfo is returned for a reply to INFO that lacks what every Redis says.
 var errBadInfo = errors.New("its answer cannot be understood")
+
+// errProtected is returned for a server in protected mode, on another host.
+var errProtected = errors.New("it is in protected mode and refuses connections from other hosts; set a password there, or " +
+	"`CONFIG SET protected-mode no`")
 
 // errNotIdentified is returned for a server that is busy and has not sent its INFO yet.
 var errNotIdentified = errors.New("it is busy, and its INFO is not known yet")
@@ -29,7 +39,7 @@ func Replied(err error) bool {
 	if err == nil || replyText(err) != "" || tlsRejected(err) {
 		return true
 	}
-	return errors.Is(err, ErrLoading) || errors.Is(err, ErrTooOld) || errors.Is(err, errBadInfo)
+	return errors.Is(err, ErrLoading) || Unsupported(err) || errors.Is(err, errBadInfo) || errors.Is(err, errProtected)
 }
 
 // replyText is the text of an error reply; it is empty for an error of any other kind.
@@ -54,8 +64,11 @@ func hasReplyCode(err error, codes ...string) bool {
 // Refused reports whether nothing listens at the server's address.
 func Refused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
-// Unreachable reports whether a server neither replied nor refused the connection: it hangs, or the network drops its packets.
-func Unreachable(err error) bool { return err != nil && !Replied(err) && !Refused(err) }
+// Unreachable reports whether a server neither replied nor refused the connection: it hangs, or the network drops its packets. An
+// error of this host's own says nothing of the kind.
+func Unreachable(err error) bool {
+	return err != nil && !Replied(err) && !Refused(err) && !LocalFault(err)
+}
 
 // AccessDenied reports whether a live server denies access to its status: our server with another password, ACL or
 // certificate, or another server at its address.
@@ -98,12 +111,24 @@ func Summary(err error) string {
 		return ""
 	case Refused(err):
 		return "it refuses connections"
+	case LocalFault(err):
+		return localFaultText(err)
+	case unresolved(err):
+		return "its name does not resolve"
 	case Unreachable(err):
 		return "it does not answer"
+	case errors.Is(err, errProtected):
+		return errProtected.Error()
 	case certificateExpired(err):
 		return "its certificate has expired or is not valid yet"
 	}
 	return err.Error()
+}
+
+// unresolved reports whether the name in the server's address leads to no address.
+func unresolved(err error) bool {
+	var unresolved *net.DNSError
+	return errors.As(err, &unresolved)
 }
 
 // certificateExpired reports whether a certificate is outside of its time. That error's own text names the current second.

@@ -51,6 +51,7 @@ func TestErrors_Kind(t *testing.T) {
 		{"an unknown error", errors.New("broken"), unreachable},
 		{"a server that is loading", fmt.Errorf("a: %w", ErrLoading), kind{Replied: true}},
 		{"a server that is too old", fmt.Errorf("a: %w", ErrTooOld), kind{Replied: true, AccessDenied: true}},
+		{"a server in cluster mode", fmt.Errorf("a: %w", ErrClusterMode), kind{Replied: true, AccessDenied: true}},
 		{"an INFO without an identity", fmt.Errorf("a: %w", errBadInfo), kind{Replied: true, AccessDenied: true}},
 		{"a certificate that we reject", fmt.Errorf("a: %w", &tls.CertificateVerificationError{Err: expired}), denied},
 		{"a certificate that the server rejects",

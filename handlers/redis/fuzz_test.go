@@ -12,7 +12,7 @@ func FuzzParseInfo(f *testing.F) {
 	f.Add("run_id:a\nrole:slave\nredis_version:7.2.4\nmaster_host:::1\nmaster_port:6379\n" +
 		"master_link_status:up\nslave_repl_offset:-1\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		st, err := parseInfo(text)
+		st, err := parseInfo(infoFields(text))
 		switch {
 		case err != nil:
 			if st.RunID != "" {

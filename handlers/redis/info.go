@@ -7,23 +7,32 @@ import (
 	"strings"
 )
 
-// parseInfo reads the text of INFO. A field that is missing or no number stays zero. It returns errBadInfo for a text without
-// run_id or role, and ErrTooOld.
-func parseInfo(text string) (Status, error) {
+// infoFields returns the fields of a text of INFO.
+func infoFields(text string) map[string]string {
 	f := map[string]string{}
 	for line := range strings.Lines(text) {
 		if name, value, ok := strings.Cut(strings.TrimRight(line, "\r\n"), ":"); ok {
 			f[name] = value
 		}
 	}
-	num := func(name string) int64 {
-		n, _ := strconv.ParseInt(f[name], 10, 64)
-		return n
-	}
+	return f
+}
+
+// number returns a field's number; 0: the field is missing, or is none.
+func number(f map[string]string, name string) int64 {
+	n, _ := strconv.ParseInt(f[name], 10, 64)
+	return n
+}
+
+// parseInfo reads the fields of INFO. A field that is missing or no number stays zero. It returns errBadInfo without run_id or
+// role, ErrTooOld, and ErrClusterMode.
+func parseInfo(f map[string]string) (Status, error) {
+	num := func(name string) int64 { return number(f, name) }
 	st := Status{
 		RunID: f["run_id"], Version: f["redis_version"], Master: f["role"] == "master", Loading: f["loading"] == "1",
 		Position: Position{ReplID: f["master_replid"], Offset: num("master_repl_offset")},
-		Keys:     countKeys(f), Dataset: num("used_memory_dataset"), Priority: 100,
+		Keys:     countKeys(f, "keys="), Dataset: num("used_memory_dataset"), Priority: 100,
+		ErrorReplies: num("unexpected_error_replies"),
 	}
 	if st.RunID == "" || f["role"] == "" {
 		return Status{}, fmt.Errorf("%w: it names no run_id or role", errBadInfo)
@@ -31,8 +40,14 @@ func parseInfo(text string) (Status, error) {
 	if !supported(st.Version) {
 		return Status{}, fmt.Errorf("%w: it is %s", ErrTooOld, st.Version)
 	}
+	if f["cluster_enabled"] == "1" {
+		return Status{}, ErrClusterMode
+	}
 	if id := f["master_replid2"]; strings.Trim(id, "0") != "" {
 		st.Position.ReplID2, st.Position.ReplID2EndOffset = id, num("second_repl_offset")
+	}
+	if f["repl_backlog_active"] == "1" {
+		st.BacklogStart = num("repl_backlog_first_byte_offset")
 	}
 	if !st.Master {
 		st.MasterAddr = net.JoinHostPort(f["master_host"], f["master_port"])
@@ -58,28 +73,25 @@ func parseReplica(text string) Replica {
 	return Replica{Addr: net.JoinHostPort(f["ip"], f["port"]), Online: f["state"] == "online", Offset: offset, Lag: lag}
 }
 
-// countKeys adds up the keys of all databases, "dbN:keys=…,expires=…".
-func countKeys(f map[string]string) int64 {
+// countKeys adds up a number of all databases, "dbN:keys=…,expires=…". name is "keys=" or "expires=".
+func countKeys(f map[string]string, name string) int64 {
 	var sum int64
-	for name, value := range f {
-		if _, err := strconv.Atoi(strings.TrimPrefix(name, "db")); err != nil || !strings.HasPrefix(value, "keys=") {
+	for db, value := range f {
+		if _, err := strconv.Atoi(strings.TrimPrefix(db, "db")); err != nil || !strings.HasPrefix(value, "keys=") {
 			continue
 		}
-		count, _, _ := strings.Cut(strings.TrimPrefix(value, "keys="), ",")
-		n, _ := strconv.ParseInt(count, 10, 64)
-		sum += n
+		for field := range strings.SplitSeq(value, ",") {
+			if count, is := strings.CutPrefix(field, name); is {
+				n, _ := strconv.ParseInt(count, 10, 64)
+				sum += n
+			}
+		}
 	}
 	return sum
 }
 
 // supported reports whether a redis_version has CLIENT PAUSE WRITE, which is new in 6.2. Valkey's redis_version is 7.2.4.
 func supported(version string) bool {
-	major, rest, _ := strings.Cut(version, ".")
-	minor, _, _ := strings.Cut(rest, ".")
-	x, err := strconv.Atoi(major)
-	y, _ := strconv.Atoi(minor)
-	if err != nil {
-		return false
-	}
-	return x > 6 || x == 6 && y >= 2
+	major, minor, ok := majorMinor(version)
+	return ok && (major > 6 || major == 6 && minor >= 2)
 }

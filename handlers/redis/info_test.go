@@ -92,7 +92,7 @@ func TestParseInfo(t *testing.T) {
 			with(master, func(s *Status) { s.Version = "7.2.4" })},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := parseInfo(tt.text)
+			got, err := parseInfo(infoFields(tt.text))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -117,7 +117,7 @@ func TestParseInfo_Refuses(t *testing.T) {
 			info(map[string]string{"redis_version": "6.0.16"}), "redis 6.2 or newer is needed: it is 6.0.16", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := parseInfo(tt.text)
+			got, err := parseInfo(infoFields(tt.text))
 			if err == nil || err.Error() != tt.want || errors.Is(err, ErrTooOld) != tt.tooOld {
 				t.Errorf("got error %v, want %q (too old: %t)", err, tt.want, tt.tooOld)
 			}

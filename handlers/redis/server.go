@@ -3,7 +3,7 @@
 //
 // A Server is safe for concurrent use. It starts no goroutines beyond those of its rueidis client, which Close ends. Watch
 // runs in its caller's goroutine and joins the one that keeps its connection open. An EmergencyFence has a mutex and no
-// goroutine.
+// goroutine; Keep runs in its caller's.
 package redis
 
 import (
@@ -134,6 +134,9 @@ func (s *Server) do(ctx context.Context, commands ...[]string) ([]rueidis.RedisR
 	results, err := s.doOnce(ctx, commands)
 	if Unreachable(err) && !isTimeout(err) && ctx.Err() == nil {
 		results, err = s.doOnce(ctx, commands)
+	}
+	if Unreachable(err) && !isTimeout(err) && ctx.Err() == nil {
+		err = s.opt.explain(ctx, err)
 	}
 	if err == nil {
 		return results, nil

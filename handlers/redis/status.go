@@ -3,7 +3,9 @@ package redis
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strconv"
+	"strings"
 )
 
 // Position is a server's position in its replication history. Offsets compare only within one history.
@@ -34,6 +36,13 @@ type Replica struct {
 	Lag    int    `json:"lag"`    // seconds since its last acknowledgement
 }
 
+// NoServer reports whether a replica announces no port, so that it can be no member: a client such as `redis-cli --replica`.
+func (r Replica) NoServer() bool { return strings.HasSuffix(r.Addr, ":0") }
+
+// Passive reports whether a replica is no server and has acknowledged nothing. Redis counts it for min-replicas-to-write from
+// when it is online, for min-replicas-max-lag and no longer.
+func (r Replica) Passive() bool { return r.NoServer() && r.Offset == 0 }
+
 // Status is a server's own report at one moment.
 type Status struct {
 	RunID           string   `json:"run_id"`
@@ -53,6 +62,14 @@ type Status struct {
 	Replicas    []Replica `json:"replicas,omitempty"`
 	MinReplicas int       `json:"min_replicas"` // min-replicas-to-write
 	MaxLag      int       `json:"max_lag"`      // min-replicas-max-lag, seconds
+	Refusals    []Refusal `json:"refusals,omitempty"`
+
+	// ErrorReplies is unexpected_error_replies. Of a replica it is how many commands of its master's stream it answered with an
+	// error, in this run: it does not have what they wrote.
+	ErrorReplies int64 `json:"error_replies,omitempty"`
+	BacklogStart int64 `json:"-"` // first offset in the replication backlog; 0: there is none
+	// WriteEndsReplica: as a replica it ends with the first write that it receives, and what it holds is lost.
+	WriteEndsReplica bool `json:"-"`
 }
 
 // Fenced reports whether the server refuses writes because of a fence.
@@ -79,16 +96,18 @@ func (s Status) Attached(lag int) (n int) {
 // Streaming reports whether the server is a replica that receives its master's stream.
 func (s Status) Streaming() bool { return !s.Master && s.LinkUp && !s.Syncing }
 
-// Status reads INFO and CONFIG. It returns ErrTooOld for a server below 6.2. A server that is loading has a status.
+// Status reads INFO and CONFIG. It returns ErrTooOld for a server below 6.2, and ErrClusterMode for one in cluster mode. A server
+// that is loading has a status.
 func (s *Server) Status(ctx context.Context) (Status, error) {
 	results, err := s.do(ctx, []string{"INFO"}, []string{"CONFIG", "GET", "*replica*"})
 	if err != nil {
 		return Status{}, err
 	}
-	info, err := results[0].ToString()
+	text, err := results[0].ToString()
 	if err != nil {
 		return Status{}, fmt.Errorf("read INFO of redis %s: %w", s.opt.Addr, err)
 	}
+	info := infoFields(text)
 	st, err := parseInfo(info)
 	if err != nil {
 		return Status{}, fmt.Errorf("read INFO of redis %s: %w", s.opt.Addr, err)
@@ -103,5 +122,35 @@ func (s *Server) Status(ctx context.Context) (Status, error) {
 	st.ReplicaWritable = config["replica-read-only"] == "no"
 	st.MinReplicas, _ = strconv.Atoi(config["min-replicas-to-write"])
 	st.MaxLag, _ = strconv.Atoi(config["min-replicas-max-lag"])
+	save, err := s.saveSettings(ctx, info)
+	if err != nil {
+		return Status{}, err
+	}
+	st.Refusals = refusalsOf(info, save)
+	st.WriteEndsReplica = config["replica-ignore-disk-write-errors"] == "no" && st.refuses(RefusalDisk) // since Redis 7
 	return st, nil
+}
+
+// saveSettings reads settingsOfSave if the last save failed.
+func (s *Server) saveSettings(ctx context.Context, info map[string]string) (map[string]string, error) {
+	if !saveFailed(info) {
+		return nil, nil
+	}
+	var commands [][]string
+	for _, name := range settingsOfSave {
+		commands = append(commands, []string{"CONFIG", "GET", name})
+	}
+	results, err := s.do(ctx, commands...)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]string{}
+	for _, r := range results {
+		one, err := r.AsStrMap()
+		if err != nil {
+			return nil, fmt.Errorf("read CONFIG of redis %s: %w", s.opt.Addr, err)
+		}
+		maps.Copy(all, one)
+	}
+	return all, nil
 }

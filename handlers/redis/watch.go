@@ -10,6 +10,7 @@ import (
 type Health struct {
 	Err       error     // why it is unusable; nil if it is usable
 	AccessErr error     // it is alive but denies access: Status is the last known one
+	LocalErr  error     // this host could not ask it, by a fault of its own: all else is what was known before
 	Status    Status    // as last read; zero before the first time
 	At        time.Time // start of the probe that read Status: later changes are not in it
 }
@@ -23,6 +24,9 @@ type Probe struct {
 
 // retryMin is the first pause before an unusable server is probed again; the pause doubles up to Probe.Every.
 const retryMin = 100 * time.Millisecond
+
+// maxRejectedPause bounds the pause before a server that rejects our login is probed again. Each probe is a new connection.
+const maxRejectedPause = time.Second
 
 // The pause before a command is sent again over a new connection, within one probe. It is short at first, because a server
 // that was just killed refuses the next connection. It doubles up to the maximum.
@@ -42,6 +46,11 @@ func (s *Server) Watch(ctx context.Context, p Probe, poke <-chan struct{}, repor
 		st, err := w.look(ctx)
 		if ctx.Err() != nil {
 			return
+		}
+		if LocalFault(err) {
+			report(w.unasked(err))
+			w.wait(ctx, w.backOff(), poke)
+			continue
 		}
 		if !w.conclusive(err) {
 			w.conn.close()
@@ -75,8 +84,14 @@ func (w *watcher) look(ctx context.Context) (Status, error) {
 	defer end()
 	timeout := w.timeout
 	w.timeout = w.probe.Timeout
+	if w.rejected() {
+		return w.server.checkOnce(ctx, timeout)
+	}
 	return w.server.check(ctx, timeout)
 }
+
+// rejected reports whether the server rejected our login at the last probe.
+func (w *watcher) rejected() bool { return w.health.AccessErr != nil || loginRejected(w.health.Err) }
 
 // conclusive reports whether a probe decides about the health: it does not while a server has left fewer probes unanswered than
 // Probe.Failures.
@@ -89,10 +104,20 @@ func (w *watcher) conclusive(err error) bool {
 	return w.unanswered >= w.probe.Failures
 }
 
+// unasked is the health after a probe that failed by a fault of this host's own. Only if nothing was known before is the server
+// called unusable.
+func (w *watcher) unasked(err error) Health {
+	w.health.LocalErr = err
+	if w.health.Err == nil && w.health.Status.RunID == "" {
+		w.health.Err = err
+	}
+	return w.health
+}
+
 // learn updates the health by a conclusive probe.
 func (w *watcher) learn(st Status, err error, began time.Time) {
 	known := w.health.Status.RunID != ""
-	w.health.AccessErr = nil
+	w.health.AccessErr, w.health.LocalErr = nil, nil
 	if loginRejected(err) && known { // clients with a login of their own may still be served
 		w.health.AccessErr, err = err, nil
 	}
@@ -113,6 +138,8 @@ func (w *watcher) pause(ctx context.Context) time.Duration {
 	case w.health.Err != nil:
 		w.conn.close()
 		return w.backOff()
+	case w.rejected() && w.conn.ended == nil: // it would reject the liveness connection, too
+		return min(w.backOff(), maxRejectedPause)
 	case w.conn.flapping(): // the server accepts commands but ends each further connection: do not flood it
 		w.conn.reset()
 		return w.backOff()
@@ -168,6 +195,18 @@ func (s *Server) check(ctx context.Context, timeout time.Duration) (Status, erro
 			err = previous
 		}
 	}
+	return verdict(st, err)
+}
+
+// checkOnce is check of a server that has rejected our login before. It is asked once, because each try is a new connection.
+func (s *Server) checkOnce(ctx context.Context, timeout time.Duration) (Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return verdict(s.Status(ctx))
+}
+
+// verdict returns the status of a server that answered, or why it is unusable.
+func verdict(st Status, err error) (Status, error) {
 	if busy(err) {
 		return Status{}, nil
 	}

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -140,4 +141,26 @@ func (k *Cluster) Relist(e *api.ServiceEntry) error {
 func (k *Cluster) ListedMasters() ([]*api.ServiceEntry, error) {
 	all, _, err := k.Consul.Client.Health().Service(k.Name+"-master", "", true, nil)
 	return all, err
+}
+
+// Unlist removes an entry from Consul's servers; its Consul agent still has it.
+func (k *Cluster) Unlist(e *api.ServiceEntry) error {
+	_, err := k.Consul.Client.Catalog().Deregister(&api.CatalogDeregistration{Node: e.Node.Node, ServiceID: e.Service.ID}, nil)
+	return err
+}
+
+// Entry is the entry of the i-th Redis, in whichever role.
+func (k *Cluster) Entry(i int) (*api.ServiceEntry, error) {
+	for _, role := range []string{"-master", "-slave"} {
+		all, err := k.Entries(k.Name+role, "")
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range all {
+			if addr(e) == k.Redis[i].Addr {
+				return e, nil
+			}
+		}
+	}
+	return nil, fmt.Errorf("%s has no entry", k.Redis[i].Name)
 }

@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"syscall"
@@ -14,6 +16,7 @@ import (
 type Member struct {
 	ID        string   // m<i> if not given
 	RedisArgs []string // of redis-server, after the plan's
+	Server    string   // path of another redis-server; empty: that on the PATH
 	Env       []string // of its resec processes
 }
 
@@ -43,7 +46,15 @@ func (k *Cluster) Add(m Member) (i int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	r, err := k.startRedis(on, client, fmt.Sprintf("%s-redis%d", k.Name, i), net.JoinHostPort(host, "6379"), append(args, secured...))
+	name := fmt.Sprintf("%s-redis%d", k.Name, i)
+	if k.Plan.ConfigFile {
+		file, err := k.configFile(name)
+		if err != nil {
+			return 0, err
+		}
+		args = append([]string{file}, args...)
+	}
+	r, err := k.startRedis(on, client, m.Server, name, net.JoinHostPort(host, "6379"), append(args, secured...))
 	if err != nil {
 		return 0, err
 	}
@@ -53,6 +64,16 @@ func (k *Cluster) Add(m Member) (i int, err error) {
 		w.Prober.Add(r)
 	}
 	return i, nil
+}
+
+// configFile writes a configuration file of redis-server, outside of the server's data.
+func (k *Cluster) configFile(name string) (path string, err error) {
+	text := ""
+	if k.Plan.StartParked {
+		text = "replicaof " + Sink + "\n"
+	}
+	path = filepath.Join(k.Dir, name+".conf")
+	return path, os.WriteFile(path, []byte(text), 0o600)
 }
 
 // secure gives a member its certificate, for its Redis and its agent, and returns how clients connect then.

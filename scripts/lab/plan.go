@@ -28,9 +28,11 @@ type Plan struct {
 	TLS *Authority
 
 	StartParked bool // Redis is started parked
+	ConfigFile  bool // StartParked is in a configuration file of each Redis, which CONFIG REWRITE changes
 	Persist     Persist
 	RedisArgs   []string // of redis-server
 	Env         []string // of every resec process
+	Each        []Member // what is special about the first members
 }
 
 // Persist is what a Redis keeps on its disk.
@@ -45,7 +47,7 @@ const (
 
 // args are those of redis-server for a member.
 func (p Plan) args(m Member) (args []string) {
-	if p.StartParked {
+	if p.StartParked && !p.ConfigFile {
 		args = append(args, "--replicaof", Sink)
 	}
 	switch p.Persist {
@@ -68,8 +70,12 @@ func (l *Lab) NewPlanned(p Plan) (*Cluster, error) {
 	}
 	k.Env = slices.Concat([]string{"CONSUL_HTTP_ADDR=" + k.Consul.HTTP(), "CONSUL_SERVICE_PREFIX=" + p.Name,
 		"CONSUL_LOCK_KEY=" + p.Name + "/.lock"}, Quick, p.Env)
-	for range p.Members {
-		if _, err := k.Add(Member{}); err != nil {
+	for i := range p.Members {
+		var m Member
+		if i < len(p.Each) {
+			m = p.Each[i]
+		}
+		if _, err := k.Add(m); err != nil {
 			return nil, err
 		}
 	}

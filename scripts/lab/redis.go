@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -40,16 +41,23 @@ func (l *Lab) StartRedis(name string, args ...string) (*Redis, error) {
 
 // StartRedisAt starts a server at host:port.
 func (l *Lab) StartRedisAt(name, addr string, args ...string) (*Redis, error) {
-	return l.startRedis(nil, nil, name, addr, args)
+	return l.startRedis(nil, nil, "", name, addr, args)
 }
 
-func (l *Lab) startRedis(on *NetHost, tls *tls.Config, name, addr string, args []string) (*Redis, error) {
-	bin, err := exec.LookPath("redis-server")
-	if err != nil {
-		if _, err := Need("redis"); err != nil {
-			return nil, err
-		}
-		if bin, err = exec.LookPath("redis-server"); err != nil {
+// redisServer is the path of the redis-server that is used unless another is given. It is installed if it is missing.
+func redisServer() (string, error) {
+	if bin, err := exec.LookPath("redis-server"); err == nil {
+		return bin, nil
+	}
+	if _, err := Need("redis"); err != nil {
+		return "", err
+	}
+	return exec.LookPath("redis-server")
+}
+
+func (l *Lab) startRedis(on *NetHost, tls *tls.Config, bin, name, addr string, args []string) (_ *Redis, err error) {
+	if bin == "" {
+		if bin, err = redisServer(); err != nil {
 			return nil, err
 		}
 	}
@@ -61,8 +69,13 @@ func (l *Lab) startRedis(on *NetHost, tls *tls.Config, name, addr string, args [
 	if err := os.MkdirAll(r.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	all := append([]string{bin, "--bind", host, "--port", port, "--dir", r.Dir, "--save", "", "--appendonly", "no",
-		"--protected-mode", "no", "--repl-diskless-sync-delay", "0", "--daemonize", "no"}, args...)
+	all := []string{bin}
+	if len(args) > 0 && !strings.HasPrefix(args[0], "--") { // a configuration file comes first
+		all, args = append(all, args[0]), args[1:]
+	}
+	all = append(all, "--bind", host, "--port", port, "--dir", r.Dir, "--save", "", "--appendonly", "no",
+		"--protected-mode", "no", "--repl-diskless-sync-delay", "0", "--daemonize", "no")
+	all = append(all, args...)
 	if r.Process, err = l.Start(name, nil, on.In(all...)...); err != nil {
 		return nil, err
 	}
@@ -135,6 +148,12 @@ func (r *Redis) Ready(ctx context.Context) error {
 // Restart starts the server again, and waits until it answers.
 func (r *Redis) Restart() error {
 	return errors.Join(r.Start(), r.Ready(context.Background()))
+}
+
+// KillAndRestart kills the server and starts it again at once, with what its disk kept.
+func (r *Redis) KillAndRestart() error {
+	r.Kill()
+	return r.Restart()
 }
 
 // RestartEmpty kills the server, wipes its data and starts it again at once, as a supervisor on a new disk would.

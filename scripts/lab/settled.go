@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -80,7 +81,7 @@ func (k *Cluster) catalogue(m int) error {
 }
 
 func addr(e *api.ServiceEntry) string {
-	return net.JoinHostPort(e.Service.Address, fmt.Sprint(e.Service.Port))
+	return net.JoinHostPort(cmp.Or(e.Service.Address, e.Node.Address), fmt.Sprint(e.Service.Port))
 }
 
 func list(entries []*api.ServiceEntry) (out []string) {

@@ -10,6 +10,7 @@ import (
 func (r *round) aim(f Fault) *Harm {
 	h := &Harm{Fault: f, Member: nobody, Other: nobody}
 	switch {
+	case f.Kind == ConsulRestored:
 	case f.Kind != ServerKilled && f.Kind != ServerFrozen:
 		h.Member = r.member(f.On)
 		if (f.Kind == MemberLink || f.Kind == ByHand) && f.To != f.On {
@@ -50,6 +51,10 @@ func (r *round) things(h *Harm) (on []string) {
 		return nil
 	case Paused:
 		return []string{"pause"}
+	case ConsulRestored:
+		return []string{"what consul holds"}
+	case Maintained, Overwritten:
+		return []string{fmt.Sprint("entry of m", h.Member)}
 	}
 	return []string{redis}
 }

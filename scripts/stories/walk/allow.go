@@ -31,6 +31,7 @@ type Sight struct {
 
 	lab.Verdict
 	Running, Tidy, Kept error
+	Views               error   // which view of the cluster is not what a client sees
 	Bad                 []error // what was not as it should be while the faults were done
 }
 

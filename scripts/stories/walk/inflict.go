@@ -45,6 +45,9 @@ func (r *round) inflict(ctx context.Context, f Fault) (undone <-chan struct{}) {
 
 // do does it.
 func (r *round) do(h *Harm) error {
+	if h.is(foreign) {
+		return r.write(h)
+	}
 	if h.Member == nobody {
 		for _, s := range h.Server {
 			harm(h.Kind == ServerFrozen, r.k.Servers[s].Process)
@@ -99,6 +102,22 @@ func (r *round) do(h *Harm) error {
 	return nil
 }
 
+// write does what somebody else does to Consul. Whatever Consul refuses comes to nothing.
+func (r *round) write(h *Harm) (err error) {
+	switch h.Kind {
+	case ConsulRestored:
+		err = r.k.Consul.Restored(r.past)
+	case Maintained:
+		err = r.k.Maintain(h.Member, "the walk looks after it")
+	case Overwritten:
+		err = r.k.Overwrite(h.Member)
+	}
+	if err != nil {
+		return errNothing{err}
+	}
+	return nil
+}
+
 // undo undoes the fault.
 func (r *round) undo(h *Harm) error {
 	for _, s := range h.Server {
@@ -117,6 +136,8 @@ func (r *round) undo(h *Harm) error {
 		return awake(r.k.Agents[h.Member])
 	case ClientKilled, ClientLeft:
 		return revive(r.k.Clients[h.Member].Process)
+	case Maintained:
+		return r.k.Maintain(h.Member, "")
 	case Paused:
 		return lab.Until(context.Background(), 20*time.Second, func() error { return r.said("resume") }) // Consul may be away
 	case ConsulLink, MemberLink, Isolated:

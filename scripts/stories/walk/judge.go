@@ -35,6 +35,9 @@ func (s Sight) Violations() (bad []error) {
 		if s.Tidy != nil {
 			say("I6", "%w", s.Tidy)
 		}
+		if s.Views != nil {
+			say("views", "%w", s.Views)
+		}
 	}
 	if err := errors.Join(append(s.Bad, s.Running)...); err != nil {
 		say("also", "%w", err)

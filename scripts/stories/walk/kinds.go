@@ -32,6 +32,9 @@ const (
 	ByHand           Kind = "replicaof"         // on a replica
 	Switchover       Kind = "switchover"        // to the most recent replica, or to a certain member
 	Paused           Kind = "paused"            // the cluster
+	ConsulRestored   Kind = "consul-restored"   // to what it held when the round began
+	Maintained       Kind = "maintenance"       // of a member's service, by an operator
+	Overwritten      Kind = "overwritten"       // a member's entry in the catalogue, by another tool
 )
 
 // trait is what follows from a kind.
@@ -46,6 +49,7 @@ const (
 	cuts                      // a link
 	beside                    // of the Consul agent of a member, if there is one
 	hands                     // a master may hand over to another
+	foreign                   // somebody else writes to Consul: only for clusters whose settings are drawn
 )
 
 // nature is what a kind's faults are like.
@@ -74,15 +78,19 @@ var kinds = map[Kind]nature{
 	ByHand:           {impairs, 0, 0},
 	Switchover:       {hands, 0, 0},
 	Paused:           {0, 500 * time.Millisecond, 6 * time.Second},
+	ConsulRestored:   {returns | hands | foreign, 0, 0},
+	Maintained:       {hands | foreign, time.Second, 8 * time.Second},
+	Overwritten:      {foreign, 0, 0},
 }
 
 func (k Kind) is(t trait) bool { return kinds[k].trait&t != 0 }
 
-// named are the kinds of a list with commas, in order; all of them if it is empty.
-func named(list string) ([]Kind, error) {
+// named are the kinds of a list with commas, in order. If it is empty, they are all that are of use: without a network no link is cut,
+// and foreign writes are for clusters whose settings are drawn.
+func named(list string, drawn bool) ([]Kind, error) {
 	all := slices.Sorted(maps.Keys(kinds))
 	if list == "" {
-		return all, nil
+		return slices.DeleteFunc(all, func(k Kind) bool { return k.is(cuts) && drawn || k.is(foreign) && !drawn }), nil
 	}
 	var out []Kind
 	for name := range strings.SplitSeq(list, ",") {

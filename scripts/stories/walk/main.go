@@ -24,6 +24,7 @@ func main() {
 	only := flag.String("only", "", "the kinds of faults, with commas between")
 	w := &walk{out: os.Stdout}
 	flag.StringVar(&w.dir, "dir", "", "a folder for the logs")
+	flag.BoolVar(&w.draws, "settings", false, "draw the settings of each member and of Consul, too, and compare what status, HTTP and clients see")
 	flag.BoolVar(&w.keep, "keep", false, "keep the logs of those, too, that show no violation")
 	flag.Parse()
 	if err := run(w, *lasts, *seed, *members, *only); err != nil {
@@ -33,7 +34,7 @@ func main() {
 }
 
 func run(w *walk, lasts time.Duration, seed uint64, members int, only string) (err error) {
-	w.kinds, err = named(only)
+	w.kinds, err = named(only, w.draws)
 	if err != nil {
 		return err
 	}

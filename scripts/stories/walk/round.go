@@ -20,6 +20,8 @@ const (
 	joins = 3 * time.Minute
 	// rests is how long the walk waits in the middle of a round for a cluster that is to be whole again.
 	rests = 30 * time.Second
+	// agrees is within how long status, HTTP and catalogue say what a client of Redis sees.
+	agrees = 5 * time.Second
 	// sweeps bounds the time until the sessions of dead agents have ended: Consul ends them after 2 × CONSUL_LOCK_TTL.
 	sweeps = 20 * time.Second
 )
@@ -31,6 +33,7 @@ type round struct {
 	watch *lab.Watch
 	saw   Sight
 	key   string // that has to be there in the end
+	past  []byte // what Consul held when the round began
 }
 
 // play does the steps to a whole cluster, undoes them, and returns what was seen; an error is the lab's own.
@@ -43,6 +46,9 @@ func play(ctx context.Context, k *lab.Cluster, s setting, nth int, steps []Step)
 	hush := listen()
 	r.saw = Sight{Began: time.Now(), Persist: s.Persist, Clients: s.Clients}
 	if err := r.store(); err != nil {
+		return r.saw, err
+	}
+	if r.past, err = k.Consul.Snapshot(ctx); err != nil {
 		return r.saw, err
 	}
 	r.saw.Whole = append(r.saw.Whole, time.Now())
@@ -60,6 +66,7 @@ func play(ctx context.Context, k *lab.Cluster, s setting, nth int, steps []Step)
 		r.saw.Whole = append(r.saw.Whole, time.Now())
 		r.saw.Tidy = lab.Until(ctx, sweeps, func() error { return tidy(k) })
 		r.saw.Kept = r.kept()
+		r.saw.Views = lab.Until(ctx, agrees, func() error { return agree(ctx, k, s.listen) })
 	}
 	patience := rests
 	if err != nil {

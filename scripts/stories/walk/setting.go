@@ -12,6 +12,11 @@ type setting struct {
 	lab.Plan
 	Rejects bool // its network may reject what it does not let through
 	Brief   bool // a replica may lag by less
+
+	// Of a cluster whose settings are drawn:
+	fronts []*front // that each member has before its Consul agent
+	listen []string // LISTEN_ADDR of each member
+	words  []string // what was drawn
 }
 
 // name of every cluster: each has a Consul of its own.
@@ -48,6 +53,9 @@ func (s setting) String() string {
 	}
 	if s.Rejects {
 		out += ", a network that rejects, EARLY_TAKEOVER=false"
+	}
+	for _, w := range s.words {
+		out += "\n    " + w
 	}
 	return out
 }

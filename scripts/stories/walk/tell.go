@@ -25,7 +25,11 @@ func (w *walk) violated(c life, bad ...error) error {
 	for _, err := range bad {
 		fmt.Fprintf(&out, "  %s\n", strings.ReplaceAll(err.Error(), "\n", "\n    "))
 	}
-	w.say("%s%s  logs: %s\n  again: scripts/soak --walk 1m -seed %d -n %d", &out, c.story(), c.dir, c.seed, c.Members)
+	again := fmt.Sprintf("scripts/soak --walk 1m -seed %d -n %d", c.seed, c.Members)
+	if w.draws {
+		again += " -settings"
+	}
+	w.say("%s%s  logs: %s\n  again: %s", &out, c.story(), c.dir, again)
 	return nil
 }
 

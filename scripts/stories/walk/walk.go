@@ -22,6 +22,7 @@ type walk struct {
 	kinds []Kind
 	dir   string
 	keep  bool // the logs of clusters without a violation, too
+	draws bool // settings of members and of Consul
 	tally tally
 
 	mu   sync.Mutex
@@ -58,10 +59,19 @@ func (w *walk) live(ctx context.Context, dir string, members int, seed uint64) (
 	l := w.lab(dir)
 	defer l.Close()
 	c := life{setting: settingOf(seed, members), seed: seed, dir: dir}
+	if w.draws {
+		if err := c.setting.draw(seed); err != nil {
+			return false, err
+		}
+		defer c.setting.close()
+	}
 	w.say("n=%d seed %d: %s", members, seed, c.setting)
 	k, err := l.NewPlanned(c.Plan)
 	if err != nil {
 		return false, err
+	}
+	for i, f := range c.fronts {
+		f.before(k.Beside(i))
 	}
 	w.tally.cluster(members)
 	for i := range members {

@@ -1,0 +1,56 @@
+package announce
+
+import (
+	"context"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"resec/commands/known"
+	"resec/commands/watch"
+	"resec/handlers"
+)
+
+// WatchHidden notes whether a check that is not ours keeps clients from finding this member: maintenance of its node or service,
+// or what somebody else checks there. It asks Consul's servers, as clients do. In an outage of Consul the last answer counts.
+func (a *Announcer) WatchHidden(ctx context.Context) {
+	if a.Me.Node == "" {
+		return
+	}
+	logged := ""
+	watch.Query(ctx, func(opt *api.QueryOptions) (*api.QueryMeta, error) {
+		found, meta, err := a.Lock.Client.Health().Node(a.Me.Node, opt)
+		if err != nil {
+			return nil, err
+		}
+		by, serf := handlers.HiddenBy(checksOf(found), a.Me.ServiceID)
+		a.noteHidden(by, serf, &logged)
+		return meta, nil
+	}, watch.Log(a.Log, "checks of node "+a.Me.Node))
+}
+
+// checksOf are checks of Consul's API as handlers read them.
+func checksOf(found api.HealthChecks) (checks []handlers.Check) {
+	for _, c := range found {
+		checks = append(checks, handlers.Check{CheckID: c.CheckID, Name: c.Name, ServiceID: c.ServiceID, Status: c.Status,
+			Output: c.Output, Notes: c.Notes})
+	}
+	return checks
+}
+
+// noteHidden notes what hides this member, and logs when that begins, changes or ends.
+func (a *Announcer) noteHidden(by string, serf bool, logged *string) {
+	now := time.Now()
+	if was := a.Known.Load().Hidden; was.By != by || was.Serf != serf {
+		a.Known.Update(func(k *known.Snapshot) { k.Hidden = k.Hidden.Observe(by, serf, now) })
+	}
+	switch {
+	case by == *logged:
+	case by == "":
+		a.Log.Info("clients find this member again", "event", "found_again", "member", a.Me.ID)
+	default:
+		a.Log.Warn("a check that is not resec's keeps clients from finding this member", "event", "hidden", "member", a.Me.ID,
+			"why", by)
+	}
+	*logged = by
+}

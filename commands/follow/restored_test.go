@@ -1,0 +1,86 @@
+package follow
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"resec/commands/cluster"
+	"resec/commands/expect"
+	"resec/commands/lock"
+	"resec/commands/observable"
+	"resec/commands/observe"
+)
+
+// logged is a log that goroutines write.
+type logged struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) count(event string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), "event="+event)
+}
+
+// emptyConsul has no keys.
+type emptyConsul struct{}
+
+func (emptyConsul) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	w.Header().Set("X-Consul-Index", "9")
+	w.Header().Set("X-Consul-LastContact", "0")
+	_, _ = w.WriteString("[]")
+	return w.Result(), nil
+}
+
+// An older state is doubted for as long as an agent may write the newest back. After that it is believed. Each doubt is logged once.
+func TestBelieveAtLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, err := api.NewClient(&api.Config{Address: "http://consul", HttpClient: &http.Client{Transport: emptyConsul{}}})
+		expect.OK(t, err)
+		log := &logged{}
+		f := &Follower{LockKey: "k", Log: slog.New(slog.NewTextHandler(log, nil)), known: observable.New[snapshot]()}
+		o := &observe.Observer{Lock: lock.Lock{Client: client, Key: "k", LastKnown: &lock.LastKnownState{}}, Log: f.Log,
+			Update: func(change func(*observe.Snapshot)) { f.known.Update(func(k *snapshot) { change(&k.Snapshot) }) }}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); f.believeAtLast(ctx, o) }()
+		set := func(back bool) {
+			f.known.Update(func(k *snapshot) { k.View = cluster.View{WentBack: back} })
+			synctest.Wait()
+		}
+		set(true)
+		<-time.After(doubt - time.Second)
+		set(true) // something else changes
+		expect.Equal(t, "lines of the first doubt", log.count("handlers_await_repair"), 1)
+		set(false)
+		set(true)
+		expect.Equal(t, "lines of the second doubt", log.count("handlers_await_repair"), 2)
+		<-time.After(doubt - time.Millisecond)
+		expect.Equal(t, "doubts that are over", log.count("consul_believed"), 0)
+		<-time.After(2 * time.Millisecond)
+		synctest.Wait()
+		expect.Equal(t, "doubts that are over", log.count("consul_believed"), 1)
+		if f.known.Load().View.WentBack {
+			t.Error("it is still doubted")
+		}
+		cancel()
+		<-done
+	})
+}

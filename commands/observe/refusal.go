@@ -1,0 +1,49 @@
+package observe
+
+import (
+	"time"
+
+	"resec/handlers/redis"
+)
+
+// refusalLogPause bounds how often a refusal is logged that comes and goes, as that of a full memory does.
+const refusalLogPause = 5 * time.Minute
+
+// lasting is a condition that was logged. It belongs to the goroutine of the probes.
+type lasting struct {
+	is   string // the condition as it is logged now; empty: there is none
+	last string // the last one that was logged
+	at   time.Time
+}
+
+// changed reports whether the condition is to be logged: it is another one, or the same again after refusalLogPause.
+func (l *lasting) changed(now string, at time.Time) bool {
+	if now == l.is {
+		return false
+	}
+	if now == "" {
+		l.is = ""
+		return true
+	}
+	if now == l.last && at.Sub(l.at) < refusalLogPause {
+		return false
+	}
+	l.is, l.last, l.at = now, now, at
+	return true
+}
+
+// logRefusal logs why our Redis refuses writes although it answers, and that it takes them again.
+func (o *Observer) logRefusal(h redis.Health, l *lasting) {
+	if h.Err != nil || !l.changed(h.Status.Refusing(), time.Now()) {
+		return
+	}
+	switch why := l.is; {
+	case why == "":
+		o.Log.Info("redis no longer refuses writes", "event", "redis_accepts", "redis", o.Redis.Addr())
+	case h.Status.Master:
+		o.Log.Warn("redis answers, and refuses writes", "event", "redis_refuses", "redis", o.Redis.Addr(), "why", why)
+	default:
+		o.Log.Warn("redis answers, and would refuse writes as the master", "event", "redis_would_refuse", "redis", o.Redis.Addr(),
+			"why", why)
+	}
+}

@@ -1,0 +1,59 @@
+package output
+
+import (
+	"fmt"
+	"os"
+	"time"
+)
+
+const (
+	// chunk is how much of a child's output is taken at once, in bytes.
+	chunk = 16 << 10
+	// fullPause is the pause after something of a child's output was dropped. So a child that prints without end costs little.
+	fullPause = 10 * time.Millisecond
+	// drainTimeout bounds the wait for what children have printed, at the end of the process. One that still has the pipe
+	// open would otherwise keep it open.
+	drainTimeout = 100 * time.Millisecond
+)
+
+// Pipe passes what child processes print on to a queue. A child has the pipe itself: it may keep it for longer than it is waited
+// for, as a background process does. A child that prints faster than the queue's stream takes it loses lines, but does not wait.
+type Pipe struct {
+	File *os.File // for children to write to
+
+	read *os.File
+	done chan struct{}
+}
+
+// NewPipe returns a pipe to a queue, and starts its goroutine. It returns an error if this process can open no pipe.
+func NewPipe(to *Queue) (*Pipe, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("open a pipe for the output of child processes: %w", err)
+	}
+	p := &Pipe{File: w, read: r, done: make(chan struct{})}
+	go p.pass(to)
+	return p, nil
+}
+
+// pass reads until the pipe is closed at its other end, or Close gives up.
+func (p *Pipe) pass(to *Queue) {
+	defer close(p.done)
+	for buf := make([]byte, chunk); ; {
+		n, err := p.read.Read(buf)
+		if n > 0 && !to.add(buf[:n]) {
+			time.Sleep(fullPause)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// Close passes on what was printed until now, and ends the pipe. The queue must still be open.
+func (p *Pipe) Close() {
+	_ = p.File.Close()
+	_ = p.read.SetReadDeadline(time.Now().Add(drainTimeout))
+	<-p.done
+	_ = p.read.Close()
+}

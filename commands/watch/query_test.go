@@ -1,0 +1,36 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/consul/api"
+)
+
+// After an outage, and after an index that went back, the next query does not block.
+func TestQuery_Indexes(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	answers := []uint64{7, 9, 3, 4, 0, 5} // 0: an error
+	var asked []uint64
+	var outages []bool
+	Query(ctx, func(opt *api.QueryOptions) (*api.QueryMeta, error) {
+		asked = append(asked, opt.WaitIndex)
+		now := answers[len(asked)-1]
+		if len(asked) == len(answers) {
+			defer stop()
+		}
+		if now == 0 {
+			return nil, errors.New("no leader")
+		}
+		return &api.QueryMeta{LastIndex: now}, nil
+	}, func(err error) { outages = append(outages, err != nil) })
+	if d := cmp.Diff([]uint64{0, 7, 9, 0, 4, 0}, asked); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]bool{true}, outages); d != "" { // the query that ended with the context tells nobody
+		t.Error(d)
+	}
+}

@@ -1,0 +1,73 @@
+package stories_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"resec/scripts/lab"
+)
+
+// Another program writes an entry of ours to Consul's servers, or removes it there. It is right again within an interval, and one
+// line says so.
+func TestLife05_EntryOverwritten(t *testing.T) {
+	t.Parallel()
+	const interval = time.Second // lab.Quick
+	k := planned(t, lab.Plan{Members: 2, StartParked: true, Servers: 1})
+	m := started(t, k)
+	r := others(k, m)[0]
+	for i, v := range []struct {
+		name  string
+		of    int
+		write func(t *testing.T, i int) error
+		says  string
+	}{
+		{"the master as a replica", m, func(t *testing.T, i int) error { return rewrite(k, i, "slave", "-slave") }, "instead of"},
+		{"a replica as a master", r, func(t *testing.T, i int) error { return rewrite(k, i, "master", "-master") }, "instead of"},
+		{"the master under a foreign name", m, func(t *testing.T, i int) error { return rewrite(k, i, "x", "-x") }, "instead of"},
+		{"the master removed", m, func(t *testing.T, i int) error { return removed(k, i) }, "is missing"},
+		{"the replica removed", r, func(t *testing.T, i int) error { return removed(k, i) }, "is missing"},
+	} {
+		before := strings.Count(k.Agents[v.of].Output(), "event=entry_corrected")
+		from := time.Now()
+		if err := v.write(t, v.of); err != nil {
+			t.Fatalf("%s: %v", v.name, err)
+		}
+		lab.Eventually(t, patience, func() error { return k.Settled(0) })
+		if d := time.Since(from); d > 2*interval {
+			t.Errorf("%s: right again after %s", v.name, d)
+		} else {
+			t.Logf("%s: right again after %s", v.name, d)
+		}
+		lab.Eventually(t, patience, func() error {
+			if n := strings.Count(k.Agents[v.of].Output(), "event=entry_corrected"); n != before+1 {
+				return fmt.Errorf("%d: %s: it was corrected %d times", i, v.name, n-before)
+			}
+			return k.Agents[v.of].Said(v.says)
+		})
+	}
+	leads(t, k, m)
+	ok(t, errors.Join(unfenced(k), k.Stop()))
+}
+
+// rewrite registers the entry of the i-th Redis with the servers under another name.
+func rewrite(k *lab.Cluster, i int, word, suffix string) error {
+	e, err := k.Entry(i)
+	if err != nil {
+		return err
+	}
+	e.Service.Service = k.Name + suffix
+	e.Service.Meta = map[string]string{"by": word}
+	return k.Relist(e)
+}
+
+// removed removes the entry of the i-th Redis from the servers.
+func removed(k *lab.Cluster, i int) error {
+	e, err := k.Entry(i)
+	if err != nil {
+		return err
+	}
+	return k.Unlist(e)
+}

@@ -1,0 +1,75 @@
+package stories_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"resec/scripts/lab"
+)
+
+// The only member that was not restarted may not lead, for its priority is 0. It binds nobody: one of the others leads, with what it
+// holds, also where they have lost their disks.
+func TestLife19_NeverPromoted(t *testing.T) {
+	t.Parallel()
+	for _, empty := range []bool{false, true} {
+		t.Run("the others have lost their disks: "+fmt.Sprint(empty), func(t *testing.T) {
+			t.Parallel()
+			k := planned(t, lab.Plan{Members: 3, StartParked: true, Persist: lab.AOF})
+			m := started(t, k)
+			keeper, other := others(k, m)[0], others(k, m)[1]
+			do(t, k.Redis[keeper], "CONFIG", "SET", "replica-priority", "0")
+			stored := wrote(t, k, m, keys{prefix: "stored", n: 1000})
+			keep(t, stored.n, k.Redis[keeper])
+			kill(k.Agents[m], k.Redis[m].Process, k.Agents[other], k.Redis[other].Process)
+			for _, i := range []int{other, m} {
+				if empty {
+					ok(t, k.Redis[i].RestartEmpty())
+				} else {
+					ok(t, k.Redis[i].Restart())
+				}
+				ok(t, k.Agent(i))
+			}
+			whole(t, k, stored)
+			if now, err := k.Master(); err != nil || now == keeper {
+				t.Errorf("the master is %d: %v", now, err)
+			}
+			ok(t, k.Stop())
+		})
+	}
+}
+
+// A priority is a wish about promotions. A master keeps its term with a priority of 0, also when its agent is restarted or its session
+// is lost; it is handed over to another, and not back.
+func TestLife19_PriorityEndsNoTerm(t *testing.T) {
+	t.Parallel()
+	k := planned(t, lab.Plan{Members: 2, StartParked: true})
+	m := started(t, k)
+	do(t, k.Redis[m], "CONFIG", "SET", "replica-priority", "0")
+	before, err := countedOn(k)
+	ok(t, err)
+	k.Agents[m].Kill()
+	ok(t, k.Agent(m))
+	whole(t, k)
+	lab.Eventually(t, patience, func() error { return k.EndSession(m) })
+	lab.Eventually(t, patience, func() error { // before, the end of the session may not show yet
+		pairs, err := k.Keys()
+		for _, p := range pairs {
+			if p.Key == lockKey(k) && p.Session == "" {
+				err = errors.New("the lock is free")
+			}
+		}
+		return errors.Join(err, k.Agents[m].Said("event=session_lost"))
+	})
+	whole(t, k)
+	leads(t, k, m)
+	after, err := countedOn(k)
+	if ok(t, err); after.Master.RunID != before.Master.RunID {
+		t.Errorf("the master's run is %s, and was %s", after.Master.RunID, before.Master.RunID)
+	}
+	command(t, k, "switchover")
+	whole(t, k)
+	leads(t, k, others(k, m)[0])
+	refusal(t, k, "no member is eligible to lead", "switchover")
+	ok(t, k.Stop())
+}

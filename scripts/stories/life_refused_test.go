@@ -1,0 +1,66 @@
+package stories_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"resec/scripts/lab"
+)
+
+// A replica's Redis refuses a command that a takeover needs. Its agent says so at once, in log, check and status. When the master
+// dies another member leads, and this one never tries. Once the command is allowed it is a member as before.
+func TestLife21_RefusedCommand(t *testing.T) {
+	t.Parallel()
+	k := planned(t, lab.Plan{Members: 3, StartParked: true})
+	m := started(t, k)
+	stored := wrote(t, k, m, keys{prefix: "stored", n: 100})
+	barred := (m + 1) % 3
+	do(t, k.Redis[barred], "ACL", "SETUSER", "default", "-replicaof", "-slaveof")
+	const words = "its ACL denies REPLICAOF to resec's user"
+	lab.Eventually(t, patience, func() error {
+		_, output, err := check(k, barred)
+		if err == nil && !strings.Contains(output, words) {
+			err = fmt.Errorf("the check says %q", output)
+		}
+		return errors.Join(err, k.Agents[barred].Said("event=commands_refused"))
+	})
+	if out, stderr, code, err := k.Run(m, "", "status"); err != nil || code != 1 || !strings.Contains(out, words) {
+		t.Errorf("resec status: exit %d, %v\n%s%s", code, err, out, stderr)
+	}
+	k.Redis[m].Kill()
+	next := (m + 2) % 3
+	published(t, k, next)
+	lab.Eventually(t, patience, func() error {
+		_, err := k.Redis[next].Do("SET", "written", "1")
+		return err
+	})
+	if n := strings.Count(k.Agents[barred].Output(), "event=elected"); n > 0 {
+		t.Errorf("the member whose redis refuses a command was elected %d times", n)
+	}
+	if n := strings.Count(k.Agents[barred].Output(), "event=commands_refused"); n != 1 {
+		t.Errorf("it was logged %d times", n)
+	}
+	do(t, k.Redis[barred], "ACL", "SETUSER", "default", "+replicaof")
+	ok(t, k.Redis[m].Start())
+	whole(t, k, stored)
+	lab.Eventually(t, patience, func() error { return k.Agents[barred].Said("event=commands_allowed") })
+	ok(t, k.Stop())
+}
+
+// A Redis that does not know REPLICAOF, alone: its agent takes no lock over it, and leaves it unfenced.
+func TestLife21_RenamedCommand(t *testing.T) {
+	t.Parallel()
+	k := planned(t, lab.Plan{Members: 1, StartParked: true, RedisArgs: []string{"--rename-command", "REPLICAOF", ""}})
+	ok(t, k.Agent(0))
+	saysWhy(t, k, 0, "it does not know REPLICAOF (rename-command)")
+	if strings.Contains(k.Agents[0].Output(), "event=elected") {
+		t.Error("it was elected")
+	}
+	if fence := do(t, k.Redis[0], "CONFIG", "GET", "min-replicas-to-write"); !strings.Contains(fence, "0") ||
+		strings.Contains(fence, "214748") {
+		t.Errorf("it is fenced: %s", fence)
+	}
+	ok(t, k.Stop())
+}
