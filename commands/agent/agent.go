@@ -53,7 +53,8 @@ type Agent struct {
 	announcer     *announce.Announcer
 	observer      *observe.Observer // updates known
 	surveyor      *survey.Surveyor
-	verifySession chan struct{} // asks the session keeper whether our session still exists
+	addresses     *known.Addresses // updates known
+	verifySession chan struct{}    // asks the session keeper whether our session still exists
 	hooks         *hooks.Runner
 	local         *localredis.Redis // set before ready is
 	links         replicaLinks
@@ -72,6 +73,7 @@ const finalCallRetry = 100 * time.Millisecond
 // too old.
 func (a *Agent) Run(ctx context.Context) error {
 	a.known, a.verifySession = observable.New[known.Snapshot](), make(chan struct{}, 1)
+	a.addresses = &known.Addresses{Known: a.known, Log: a.Log}
 	a.announcer = a.newAnnouncer()
 	a.hooks = hooks.New(a.Hooks, a.Metrics.HookFailed, a.Log)
 	ended := make(chan struct{})
@@ -93,7 +95,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.local = localredis.New(server, a.Creds, a.Log)
 	a.observer = a.newObserver()
 	a.surveyor = &survey.Surveyor{ID: a.Me.ID, Lock: a.Lock, Naming: a.Registrar.Naming, Creds: a.Creds,
-		Own: a.local.Status, Log: a.Log}
+		Own: a.local.Status, NoteAddress: a.addresses.Note, Log: a.Log}
 	defer a.local.Close()
 	a.ready.Store(true)
 	defer a.ready.Store(false)
@@ -145,7 +147,7 @@ func (a *Agent) control(ctx, outer context.Context, fencer *localredis.Fencer) e
 // newMonitor returns what watches the master that our Redis follows.
 func (a *Agent) newMonitor() *monitor.Monitor {
 	return &monitor.Monitor{ID: a.Me.ID, Known: a.known, Creds: a.Creds, Probe: a.Probe, EarlyTakeover: a.EarlyTakeover,
-		ParkIfFollowing: a.local.ParkIfFollowing, Log: a.Log}
+		ParkIfFollowing: a.local.ParkIfFollowing, NoteAddress: a.addresses.Note, Log: a.Log}
 }
 
 // newAnnouncer returns what keeps this member present in Consul. It reads the lock through the observer, which exists once our

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/hashicorp/consul/api"
 
@@ -28,10 +29,30 @@ func EntryOf(k cluster.Snapshot, term uint64, id string) Entry {
 		published = term
 	}
 	e.Meta = map[string]string{"id": id, "term": fmt.Sprint(published), "version": k.Health.Status.Version}
-	if e.Output == k.Reason && k.Reason != "" { // Consul's servers learn of a change of a check's output alone minutes later
-		e.Meta["why"] = k.Reason[:min(len(k.Reason), maxMetaBytes)]
+	why, note := "", wrongAddressNote(k, id)
+	if e.Output == k.Reason {
+		why = k.Reason
+	}
+	if note != "" {
+		e.Output, why = e.Output+"; "+note, strings.TrimPrefix(why+"; "+note, "; ")
+	}
+	if why != "" { // Consul's servers learn of a change of a check's output alone minutes later
+		e.Meta["why"] = why[:min(len(why), maxMetaBytes)]
 	}
 	return e
+}
+
+// wrongAddressNote says that our announced address, or the master's, leads to another member's Redis; empty if neither does.
+func wrongAddressNote(k cluster.Snapshot, id string) string {
+	var notes []string
+	if why := k.View.WrongAddressReason(id); why != "" {
+		notes = append(notes, "wrong address: "+why)
+	}
+	if m := k.View.State.Master; m != nil && k.WrongAddresses.Has(m.ID, m.Address) && k.Reason == "" {
+		notes = append(notes, fmt.Sprintf("wrong address: %s, which %s announces, leads from here to another redis: "+
+			"correct its ANNOUNCE_ADDR", m.Address, m.ID))
+	}
+	return strings.Join(notes, "; ")
 }
 
 // servesAsPublished reports whether our Redis answers as a master, and is the published instance.

@@ -7,6 +7,8 @@ type Candidate struct {
 	ID         string
 	AgentAlive bool // its agent is alive, as far as Consul knows
 	InCatalog  bool // the catalogue lists it
+
+	WrongAddress bool // its announced address leads another member to another Redis
 	redis.Status
 }
 

@@ -32,5 +32,6 @@ func OwnMemberKey(k Snapshot, me Master) MemberKey {
 	if k.SessionID == "" || runID == "" || k.Operator.RunID != runID {
 		return MemberKey{}
 	}
-	return MemberKey{Session: k.SessionID, RunID: runID, Address: me.Address, OperatorGuard: k.Operator.MinReplicas}
+	return MemberKey{Session: k.SessionID, RunID: runID, Address: me.Address, OperatorGuard: k.Operator.MinReplicas,
+		Since: k.Since, WrongAddresses: k.WrongAddresses}
 }

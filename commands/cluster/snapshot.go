@@ -10,7 +10,13 @@ type Snapshot struct {
 	Reason     string           // why our Redis was last kept from following or leading; empty: it was not
 	Operator   OperatorSettings // the operator's own guard on our Redis
 	Failure    MasterFailure    // the published master as our monitor sees it
+
+	Since          int64      // when this agent started to manage our Redis, Unix time in milliseconds
+	WrongAddresses AddressSet // members at whose announced address we reached another member's Redis, or our own
 }
+
+// Self is the instance of our Redis, as the member with that id.
+func (k Snapshot) Self(id string) Instance { return Instance{ID: id, RunID: k.Health.Status.RunID} }
 
 // HoldsLock reports whether our session holds the lock.
 func (k Snapshot) HoldsLock() bool { return k.SessionID != "" && k.View.Session == k.SessionID }

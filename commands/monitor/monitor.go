@@ -37,6 +37,9 @@ type Monitor struct {
 	// ParkIfFollowing parks our Redis if it follows that address and no term of ours is under way, and reports whether it
 	// parked. Monitor calls it from a goroutine of its own.
 	ParkIfFollowing func(ctx context.Context, addr string) (parked bool, err error)
+	// NoteAddress takes that the master answers at its address (nil), or another member's Redis, or our own. Monitor calls it from a
+	// goroutine of its own.
+	NoteAddress func(id, addr string, err error)
 
 	Log *slog.Logger
 }
@@ -116,6 +119,17 @@ func (m *Monitor) untilRetargeted(ctx context.Context, master cluster.Master) {
 
 // observe takes one probe's answer: it updates Failure, and parks our Redis if the master is down.
 func (m *Monitor) observe(ctx context.Context, master cluster.Master, h redis.Health, failing *logonce.Once) {
+	k := m.Known.Load().Snapshot
+	if err := cluster.AddressMisleads(k, m.ID, master, h); err != nil { // it says nothing about the master
+		m.NoteAddress(master.ID, master.Address, err)
+		if h.Status.RunID != k.Health.Status.RunID { // our Redis may connect to that one next
+			m.park(ctx, master, err.Error(), failing)
+		}
+		return
+	}
+	if h.Err == nil && h.Status.RunID == master.RunID {
+		m.NoteAddress(master.ID, master.Address, nil)
+	}
 	if m.EarlyTakeover {
 		now, was := time.Now(), m.Known.Load().Failure
 		if was.Observe(master.RunID, h, now) != was {

@@ -32,6 +32,11 @@ func newMember(a MemberStatus, holder string, s cluster.State, master *redis.Sta
 		a.ID == holder, Term: a.Term, Check: a.Check}
 	if a.Err != nil {
 		m.Note = a.Err.Error()
+	}
+	if a.Also != "" {
+		m.Note = cmp.Or(m.Note, "another live agent, of the redis at "+a.Also+", has its MEMBER_ID")
+	}
+	if a.Err != nil {
 		return m
 	}
 	st := a.Status
@@ -41,7 +46,7 @@ func newMember(a MemberStatus, holder string, s cluster.State, master *redis.Sta
 	}
 	m.Behind = behind(st, master)
 	m.Guard = guard(st, s)
-	m.Note = cmp.Or(a.Why, refusal(a, s, master, e), problem(a, m.Link, s))
+	m.Note = cmp.Or(m.Note, a.Why, refusal(a, s, master, e), problem(a, m.Link, s), a.WrongAddress)
 	return m
 }
 

@@ -4,6 +4,7 @@ package status
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,12 +37,15 @@ type Report struct {
 type MemberStatus struct {
 	cluster.Member
 	Status redis.Status
-	Err    error // its Redis did not answer, or denied access
+	Err    error // its Redis did not answer, denied access, or another Redis answered in its place
+
+	WrongAddress string // why its announced address is wrong, as other members report; empty: it is not known to be
 }
 
 // Candidate is the member as the election ranks it.
 func (m MemberStatus) Candidate() cluster.Candidate {
-	return cluster.Candidate{ID: m.ID, AgentAlive: m.AgentAlive(), InCatalog: m.InCatalog(), Status: m.Status}
+	return cluster.Candidate{ID: m.ID, AgentAlive: m.AgentAlive(), InCatalog: m.InCatalog(),
+		WrongAddress: m.WrongAddress != "", Status: m.Status}
 }
 
 // Probe asks the Redis of every member, all at once, and returns the answers sorted by id.
@@ -51,7 +55,7 @@ func Probe(ctx context.Context, members []cluster.Member, opt redis.Options) []M
 	for i, m := range members {
 		wg.Go(func() {
 			st, err := handlers.Probe(ctx, opt.At(m.Address))
-			out[i] = MemberStatus{m, st, err}
+			out[i] = MemberStatus{Member: m, Status: st, Err: err}
 		})
 	}
 	wg.Wait()
@@ -80,7 +84,7 @@ func New(v cluster.View, answers []MemberStatus) Report {
 	for _, a := range answers {
 		r.Members = append(r.Members, newMember(a, r.Holder, v.State, master, eligibility))
 	}
-	r.Code, r.Verdict = verdict(v, r.Members, master)
+	r.Code, r.Verdict = verdict(v, r.Members, master, errorOf(v.State.Master, answers))
 	if v.Pause.Active(time.Now()) {
 		r.Paused = v.Pause.String()
 		r.Verdict = r.Paused + "; " + r.Verdict
@@ -101,9 +105,19 @@ func publishedMaster(m *cluster.Master, answers []MemberStatus) *redis.Status {
 	return nil
 }
 
+// errorOf is why the published master did not answer; nil if it did, or none is published.
+func errorOf(m *cluster.Master, answers []MemberStatus) error {
+	for _, a := range answers {
+		if m != nil && a.ID == m.ID {
+			return a.Err
+		}
+	}
+	return nil
+}
+
 // verdict is the code of a report, and one line that says why.
-func verdict(v cluster.View, members []Member, master *redis.Status) (int, string) {
-	if why := noMaster(v, master); why != "" {
+func verdict(v cluster.View, members []Member, master *redis.Status, masterErr error) (int, string) {
+	if why := noMaster(v, master, masterErr); why != "" {
 		return NoMaster, "no master: " + why
 	}
 	var problems []string
@@ -128,13 +142,16 @@ func verdict(v cluster.View, members []Member, master *redis.Status) (int, strin
 	return Healthy, "healthy: " + summary
 }
 
-// noMaster says why the cluster has no master that accepts writes; nothing if it has one.
-func noMaster(v cluster.View, master *redis.Status) string {
+// noMaster says why the cluster has no master that accepts writes; nothing if it has one. masterErr is why the published master
+// did not answer.
+func noMaster(v cluster.View, master *redis.Status, masterErr error) string {
 	switch {
 	case v.Err != nil:
 		return v.Err.Error()
 	case master == nil && v.State.Master == nil:
 		return "none was ever published under this lock key"
+	case errors.Is(masterErr, cluster.ErrWrongAddress):
+		return "the published master " + v.State.Master.ID + " is not to be found: " + masterErr.Error()
 	case master == nil:
 		return "the published master " + v.State.Master.ID + " is down, unreachable, restarted or a replica"
 	case master.Fenced():

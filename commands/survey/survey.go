@@ -28,7 +28,9 @@ type Surveyor struct {
 	Naming catalog.Naming
 	Creds  redis.Options                               // for every member's Redis; Addr and Timeout are filled in
 	Own    func(context.Context) (redis.Status, error) // asks our own Redis
-	Log    *slog.Logger
+	// NoteAddress takes whether a member's Redis was found at its address: nil if it was. nil: nobody is to know.
+	NoteAddress func(id, addr string, err error)
+	Log         *slog.Logger
 }
 
 // Answer is what one member's Redis answered to a survey, and when.
@@ -87,7 +89,7 @@ func (s *Surveyor) Survey(ctx context.Context, k cluster.Snapshot) (out Result, 
 	case withoutCatalog && own.Err == nil && own.Status.RunID != k.Health.Status.RunID: // then the catalogue is needed
 		return Result{}, errors.New("our redis was restarted during the survey")
 	}
-	out.addOwn(own)
+	out.addOwn(k.View, own)
 	for _, m := range members {
 		is := *probes[cluster.Member{ID: m.ID, Address: m.Address}]
 		is.Member = m
@@ -100,10 +102,11 @@ func (s *Surveyor) Survey(ctx context.Context, k cluster.Snapshot) (out Result, 
 }
 
 // addOwn takes the answer of our own Redis. If it does not answer, its watch will say so.
-func (s *Result) addOwn(is Answer) {
+func (s *Result) addOwn(v cluster.View, is Answer) {
 	s.Answers = append(s.Answers, is)
 	if is.Err == nil {
-		own := cluster.Candidate{ID: is.Member.ID, AgentAlive: true, InCatalog: true, Status: is.Status}
+		own := cluster.Candidate{ID: is.Member.ID, AgentAlive: true, InCatalog: true,
+			WrongAddress: v.WrongAddressReason(is.Member.ID) != "", Status: is.Status}
 		s.Candidates = append(s.Candidates, own)
 	}
 }
@@ -113,7 +116,8 @@ func (s *Result) add(v cluster.View, is Answer) {
 	m := is.Member
 	s.Answers = append(s.Answers, is)
 	if is.Err == nil {
-		c := cluster.Candidate{ID: m.ID, AgentAlive: m.AgentAlive(), InCatalog: m.InCatalog(), Status: is.Status}
+		c := cluster.Candidate{ID: m.ID, AgentAlive: m.AgentAlive(), InCatalog: m.InCatalog(),
+			WrongAddress: v.WrongAddressReason(m.ID) != "", Status: is.Status}
 		s.Candidates = append(s.Candidates, c)
 		return
 	}
@@ -130,11 +134,23 @@ func (s *Surveyor) probeMember(ctx context.Context, k cluster.Snapshot, m cluste
 	if k.KnownUnresponsive(m.ID) {
 		timeout = takeover.KnownDeadTimeout
 	}
-	st, err := s.Probe(ctx, m.Address, timeout)
-	if err == nil && !k.View.IsMembers(m.ID, st) {
-		err = cluster.ErrOtherInstance
-	}
+	st, err := s.ProbeMember(ctx, k, m.ID, m.Address, timeout)
 	return Answer{Member: m, Status: st, Err: err, At: time.Now()}
+}
+
+// ProbeMember asks a member's Redis once, and makes sure that the member's Redis has answered. It returns the errors of Probe and
+// of cluster.View.CheckMember.
+func (s *Surveyor) ProbeMember(ctx context.Context, k cluster.Snapshot, id, addr string, timeout time.Duration) (
+	redis.Status, error) {
+	st, err := s.Probe(ctx, addr, timeout)
+	if err != nil {
+		return st, err
+	}
+	err = k.View.CheckMember(id, st, k.Self(s.ID))
+	if s.NoteAddress != nil && k.View.LiveAgents[id].Session != "" { // the address of a member that has left may be another's
+		s.NoteAddress(id, addr, err)
+	}
+	return st, err
 }
 
 // Probe asks another member's Redis once. The timeout bounds connection, handshake and answer together.

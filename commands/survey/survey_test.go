@@ -69,11 +69,11 @@ func TestResult_Add(t *testing.T) {
 		}
 	}
 	var r Result
-	r.addOwn(Answer{Member: cluster.Member{ID: "me"}, Err: slow})
+	r.addOwn(known().View, Answer{Member: cluster.Member{ID: "me"}, Err: slow})
 	if len(r.Candidates) != 0 || len(r.Answers) != 1 {
 		t.Errorf("our redis does not answer: %+v", r)
 	}
-	r.addOwn(Answer{Member: cluster.Member{ID: "me"}})
+	r.addOwn(known().View, Answer{Member: cluster.Member{ID: "me"}})
 	if len(r.Candidates) != 1 || !r.Candidates[0].AgentAlive || !r.Candidates[0].InCatalog {
 		t.Errorf("our redis answers: %+v", r)
 	}

@@ -50,15 +50,15 @@ func (p *run) parkPeers(ctx context.Context, v cluster.View) {
 	})
 }
 
-// parkPeer connects to a member and parks it, unless it is parked. It returns cluster.ErrOtherInstance if another Redis
-// answers, lock.ErrLease if the lease is over, or the error of the member's Redis.
+// parkPeer connects to a member and parks it, unless it is parked. It returns the errors of cluster.View.CheckMemberForProof if
+// another Redis answers, lock.ErrLease if the lease is over, or the error of the member's Redis.
 func (p *run) parkPeer(ctx context.Context, v cluster.View, m *parkedPeer) error {
 	m.parkedJustNow = false
 	if err := p.openPeer(ctx, m); err != nil {
 		return err
 	}
-	if !v.IsMembers(m.ID, m.status) {
-		return cluster.ErrOtherInstance
+	if err := v.CheckMemberForProof(m.ID, m.status, cluster.Instance{ID: p.Self.Me.ID, RunID: p.ownRun}); err != nil {
+		return err
 	}
 	if m.status.Parked() {
 		return nil
@@ -87,15 +87,16 @@ func (p *run) openPeer(ctx context.Context, m *parkedPeer) (err error) {
 }
 
 // freshestPeer returns the parked member that has data which our Redis does not have, and the most of it; nil: none has.
-func (p *run) freshestPeer(s cluster.State, own redis.Status) *parkedPeer {
+func (p *run) freshestPeer(v cluster.View, own redis.Status) *parkedPeer {
 	byID, others := map[string]*parkedPeer{}, []cluster.Candidate(nil)
 	for _, m := range p.parked {
 		if m.err == nil {
 			byID[m.ID] = m
-			others = append(others, cluster.Candidate{ID: m.ID, Status: m.status})
+			others = append(others, cluster.Candidate{ID: m.ID, WrongAddress: v.WrongAddressReason(m.ID) != "", Status: m.status})
 		}
 	}
-	found, fresher := cluster.Freshest(cluster.Candidate{ID: p.Self.Me.ID, Status: own}, others, s, p.eligibility)
+	self := cluster.Candidate{ID: p.Self.Me.ID, WrongAddress: v.WrongAddressReason(p.Self.Me.ID) != "", Status: own}
+	found, fresher := cluster.Freshest(self, others, v.State, p.eligibility)
 	if !fresher {
 		return nil
 	}
@@ -109,7 +110,7 @@ func (p *run) yieldOrCatchUp(ctx context.Context, v cluster.View) (cluster.View,
 	if err != nil {
 		return v, err
 	}
-	best := p.freshestPeer(v.State, own)
+	best := p.freshestPeer(v, own)
 	if best == nil {
 		return v, nil
 	}
