@@ -8,6 +8,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"sync"
@@ -59,7 +60,8 @@ type Agent struct {
 	local         *localredis.Redis // set before ready is
 	links         replicaLinks
 	shutdown      shutdown
-	ready         atomic.Bool // local and known may be read from outside
+	ready         atomic.Bool  // local and known may be read from outside
+	reports       sync.RWMutex // held by a report; local and surveyor are replaced while none is under way
 }
 
 // The pause after a step that failed, when nothing changes in Consul before: it doubles from the first to the second.
@@ -85,6 +87,20 @@ func (a *Agent) Run(ctx context.Context) error {
 	subscribers.Go(func() {
 		systemd.Notifier{Socket: a.NotifySocket, Known: a.known, Advertised: a.announcer.Advertised, Log: a.Log}.Run(ctx, ended)
 	})
+	for {
+		err := a.runUnique(ctx)
+		if !errors.Is(err, announce.ErrNotUnique) {
+			return err
+		}
+		a.Log.Warn("another process is this member, or manages this redis; this agent has stopped its work, and waits until that "+
+			"process has ended", "event", "gives_way", "member", a.Me.ID, "redis", a.Creds.Addr, "why", err)
+		a.known.Update(func(k *known.Snapshot) { *k = known.Snapshot{} })
+	}
+}
+
+// runUnique waits until no other process is this member, and works until the context ends. It returns announce.ErrNotUnique if
+// there is another one after all, and the errors of Run.
+func (a *Agent) runUnique(ctx context.Context) error {
 	server, err := a.announcer.OpenUnique(ctx)
 	if err != nil && ctx.Err() != nil {
 		return nil // asked to stop before anything was done
@@ -92,15 +108,23 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.local = localredis.New(server, a.Creds, a.Log)
-	a.observer = a.newObserver()
-	a.surveyor = &survey.Surveyor{ID: a.Me.ID, Lock: a.Lock, Naming: a.Registrar.Naming, Creds: a.Creds,
-		Own: a.local.Status, NoteAddress: a.addresses.Note, Log: a.Log}
+	a.known.Update(func(k *known.Snapshot) { k.Since = time.Now().UnixMilli() })
+	a.manage(server)
 	defer a.local.Close()
 	a.ready.Store(true)
 	defer a.ready.Store(false)
 	defer context.AfterFunc(ctx, a.shutdown.request)()
 	return a.work(ctx)
+}
+
+// manage makes the server our Redis. A report of the time before, when this agent gave way to another one, ends first.
+func (a *Agent) manage(server *redis.Server) {
+	a.reports.Lock()
+	defer a.reports.Unlock()
+	a.local = localredis.New(server, a.Creds, a.Log)
+	a.observer = a.newObserver()
+	a.surveyor = &survey.Surveyor{ID: a.Me.ID, Lock: a.Lock, Naming: a.Registrar.Naming, Creds: a.Creds,
+		Own: a.local.Status, NoteAddress: a.addresses.Note, Log: a.Log}
 }
 
 // work runs the watchers, the keepers and the controller. They outlive the controller's steps at the end: it hands over
@@ -116,6 +140,7 @@ func (a *Agent) work(ctx context.Context) error {
 	g.Go(func() error { a.announcer.KeepRegistered(outer); return nil })
 	g.Go(func() error { a.announcer.KeepSession(outer); return nil })
 	g.Go(func() error { a.announcer.KeepMemberKey(outer); return nil })
+	g.Go(func() error { return a.announcer.KeepUnique(outer) })
 	g.Go(func() error { fencer.RunLease(outer); return nil })
 	g.Go(func() error { known.WatchPause(outer, a.known, a.Log); return nil })
 	g.Go(func() error {
@@ -137,7 +162,7 @@ func (a *Agent) control(ctx, outer context.Context, fencer *localredis.Fencer) e
 	err := c.run(inner)
 	end()
 	stalls.Wait()
-	if err == nil {
+	if err == nil && !errors.Is(context.Cause(outer), announce.ErrNotUnique) { // otherwise another agent manages our Redis
 		c.restore(outer)
 	}
 	c.background.Wait()
@@ -155,10 +180,10 @@ func (a *Agent) newMonitor() *monitor.Monitor {
 func (a *Agent) newAnnouncer() *announce.Announcer {
 	session := a.Session
 	session.CheckDeadline = &lock.RenewalDeadline{}
-	return &announce.Announcer{Me: a.Me, Lock: a.Lock, Session: session, Registrar: a.Registrar, Creds: a.Creds, Log: a.Log,
-		Known: a.known, Advertised: observable.New[catalog.Entry](), Verify: a.verifySession,
+	return announce.New(&announce.Announcer{Me: a.Me, Lock: a.Lock, Session: session, Registrar: a.Registrar, Creds: a.Creds,
+		Log: a.Log, Known: a.known, Advertised: observable.New[catalog.Entry](), Verify: a.verifySession,
 		Read:             func(ctx context.Context) (cluster.View, error) { return a.observer.Read(ctx) },
-		FinalCallTimeout: a.shutdown.finalCallTimeout, GuardLeftBehind: a.shutdown.guardLeftBehind.Load}
+		FinalCallTimeout: a.shutdown.finalCallTimeout, GuardLeftBehind: a.shutdown.guardLeftBehind.Load})
 }
 
 // newObserver returns what updates the snapshot with each view of the lock and each probe of our Redis.
