@@ -98,8 +98,6 @@ func (t *leaderTerm) updateMembers(ctx context.Context, v cluster.View, me clust
 func (t *leaderTerm) observeMembers(ctx context.Context, v cluster.View, ids []string, own redis.Status) (
 	[]cluster.MemberObservation, error) {
 	withoutAgent := func(id string) bool { return v.LiveAgents[id].Session == "" }
-	k := t.a.known.Load().Snapshot
-	k.View = v
 	seen := make([]cluster.MemberObservation, len(ids))
 	var probing sync.WaitGroup
 	for i, id := range ids {
@@ -109,8 +107,7 @@ func (t *leaderTerm) observeMembers(ctx context.Context, v cluster.View, ids []s
 			continue
 		}
 		probing.Go(func() {
-			st, err := t.a.surveyor.ProbeMember(ctx, k, id, seen[i].Address, survey.ProbeTimeout)
-			if err == nil {
+			if st, err := t.a.surveyor.Probe(ctx, seen[i].Address, survey.ProbeTimeout); err == nil {
 				seen[i].Status = &st
 			}
 		})

@@ -26,9 +26,7 @@ func (a *Announcer) KeepMemberKey(ctx context.Context) {
 	var failure, streamErrors logonce.Once
 	ours := false // the key is, or may be, in Consul
 	defer func() {
-		shown := a.Known.Load().View.LiveAgents[a.Me.ID].Session
-		anothers := shown != "" && shown != written.Session // see KeepUnique
-		if ours && !anothers && !a.GuardLeftBehind() {      // with a guard of ours the next agent needs what the operator had
+		if ours && !a.GuardLeftBehind() { // otherwise the next agent needs what the operator had
 			a.deleteMemberKey(ctx)
 		}
 	}()
@@ -47,9 +45,7 @@ func (a *Announcer) KeepMemberKey(ctx context.Context) {
 		var again <-chan time.Time
 		want, shown := cluster.OwnMemberKey(k.Snapshot, a.Me), k.View.LiveAgents[a.Me.ID]
 		a.warnOfStreamErrors(want, &streamErrors)
-		if want.Session != "" && shown.Session == want.Session { // our predecessor's, whose session we have adopted
-			ours, written.Session = true, want.Session
-		}
+		ours = ours || want.Session != "" && shown.Session == want.Session // our predecessor's, whose session we have adopted
 		if want.Session != "" && k.Fresh && shown != want {
 			if want != written || time.Since(at) >= rewriteAfter {
 				written, at, ours = want, time.Now(), true

@@ -2,7 +2,6 @@ package status
 
 import (
 	"cmp"
-	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -13,15 +12,14 @@ import (
 )
 
 // agentVouches reports whether the published master's agent says that its Redis is the master, while that Redis does not say so
-// to us: it denies us access, or does not answer us. A Redis that refuses connections has answered: it is down. If another one
-// answers at its address, clients do not find it there either.
+// to us: it denies us access, or does not answer us. A Redis that refuses connections has answered: it is down.
 func agentVouches(v cluster.View, answers []MemberStatus) bool {
 	m := v.State.Master
 	if m == nil || v.Free() || v.Holder != m.ID || v.LiveAgents[m.ID].RunID != m.RunID {
 		return false
 	}
 	return slices.ContainsFunc(answers, func(a MemberStatus) bool {
-		silent := redis.AccessDenied(a.Err) || redis.Unreachable(a.Err) && !errors.Is(a.Err, cluster.ErrWrongAddress)
+		silent := redis.AccessDenied(a.Err) || redis.Unreachable(a.Err)
 		return a.ID == m.ID && silent && cmp.Or(a.AgentCheck, a.Check) == handlers.CheckPassing
 	})
 }

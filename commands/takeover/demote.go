@@ -30,9 +30,9 @@ func (s *oldMaster) rollback(ctx context.Context, within time.Duration) {
 }
 
 // demoteUntilDone makes the old master a replica, in case its agent is not alive to do it. If it was unreachable it is fenced
-// and parked as soon as it answers, until the context ends. What answers at its address in its place is left alone.
+// and parked as soon as it answers, until the context ends.
 func (s *oldMaster) demoteUntilDone(ctx context.Context, lease lock.Lease, addr string) {
-	if !s.answered && !s.unreachable || s.elsewhere {
+	if !s.answered && !s.unreachable {
 		return
 	}
 	for wait := ProbeInterval; ; {
