@@ -71,13 +71,13 @@ func standingOf(c Candidate, s State) standing {
 }
 
 // Freshest returns the candidate among the others that holds data which our Redis does not have, the most of them. It returns
-// false if no other has any, as far as the histories show. If any member may lead, one that may never be promoted counts, too:
-// our Redis catches up from it.
+// false if no other has any, as far as the histories show. If any member may lead, one that may never be promoted, or cannot
+// be, counts, too: our Redis catches up from it.
 func Freshest(own Candidate, others []Candidate, s State, e Eligibility) (Candidate, bool) {
 	all := slices.Concat([]Candidate{own}, others)
 	for i := range all {
 		if e == AnyMember && all[i].KeepsData(s) {
-			all[i].Priority = lowestPriority
+			all[i].Priority, all[i].Refused = lowestPriority, ""
 		}
 	}
 	ranked := Rank(all, s, e)

@@ -41,6 +41,7 @@ func nearlyFull(c *Candidate) {
 }
 
 func priority(n int) func(*Candidate)   { return func(c *Candidate) { c.Priority = n } }
+func refused(c *Candidate)              { c.Refused = "its ACL denies REPLICAOF to resec's user" }
 func offset(n int64) func(*Candidate)   { return func(c *Candidate) { c.Position.Offset = n } }
 func history(l string) func(*Candidate) { return func(c *Candidate) { c.Position.ReplID = l } }
 func continues(l string) func(*Candidate) {
