@@ -19,7 +19,7 @@ func (a *Announcer) WatchHidden(ctx context.Context) {
 	}
 	logged := ""
 	watch.Query(ctx, func(opt *api.QueryOptions) (*api.QueryMeta, error) {
-		found, meta, err := a.Lock.Client.Health().Node(a.Me.Node, opt)
+		found, meta, err := a.Lock.Client.Health().Node(a.Known.Load().Announced(a.Me).Node, opt)
 		if err != nil {
 			return nil, err
 		}

@@ -101,7 +101,7 @@ func (r *Registrar) compareOnce(ctx context.Context, c *comparison, pause time.D
 	if e = r.published.settled(); e == nil {
 		return
 	}
-	l, err := r.readListing(ctx)
+	l, err := r.readListing(ctx, r.nodeOf(*e))
 	if err != nil || r.published.settled() != e { // or Run has begun to publish another entry
 		return
 	}
@@ -131,7 +131,7 @@ func (r *Registrar) looksRight(ctx context.Context, e Entry) bool {
 		return true
 	}
 	for _, entry := range found {
-		if entry.Node.Node != r.Node {
+		if entry.Node.Node != r.nodeOf(e) {
 			continue
 		}
 		l := listing{service: entry.Service, check: checkOf(entry.Checks, r.CheckID())}
@@ -150,13 +150,13 @@ func checkOf(checks api.HealthChecks, id string) *api.HealthCheck {
 }
 
 // readListing reads the instance and its check from Consul's servers, whatever the service's name is there.
-func (r *Registrar) readListing(ctx context.Context) (l listing, err error) {
+func (r *Registrar) readListing(ctx context.Context, node string) (l listing, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	q := &api.QueryOptions{Filter: fmt.Sprintf("ID == %q", r.ID), RequireConsistent: true}
-	services, _, err := r.Client.Catalog().NodeServiceList(r.Node, q.WithContext(ctx))
+	services, _, err := r.Client.Catalog().NodeServiceList(node, q.WithContext(ctx))
 	if err != nil {
-		return l, fmt.Errorf("read the services of node %s: %w", r.Node, err)
+		return l, fmt.Errorf("read the services of node %s: %w", node, err)
 	}
 	if services != nil {
 		for _, s := range services.Services {
@@ -166,9 +166,9 @@ func (r *Registrar) readListing(ctx context.Context) (l listing, err error) {
 		}
 	}
 	q = &api.QueryOptions{Filter: fmt.Sprintf("ServiceID == %q", r.ID), RequireConsistent: true}
-	checks, _, err := r.Client.Health().Node(r.Node, q.WithContext(ctx))
+	checks, _, err := r.Client.Health().Node(node, q.WithContext(ctx))
 	if err != nil {
-		return l, fmt.Errorf("read the checks of node %s: %w", r.Node, err)
+		return l, fmt.Errorf("read the checks of node %s: %w", node, err)
 	}
 	if l.check = checkOf(checks, r.CheckID()); l.check != nil {
 		l.checkIndex = l.check.ModifyIndex
@@ -185,9 +185,9 @@ func (r *Registrar) correct(ctx context.Context, l listing, e Entry) error {
 	service := api.AgentService{ID: r.ID, Service: r.Naming.Name(e.Role), Tags: r.Naming.Tags(e.Role),
 		Address: r.hostOf(e), Port: r.Port, Meta: e.Meta, Weights: api.AgentWeights{Passing: 1, Warning: 1},
 		ModifyIndex: l.serviceIndex}
-	check := api.HealthCheck{Node: r.Node, CheckID: r.CheckID(), Name: checkName, Status: e.Status, Output: e.Output, Type: "ttl",
+	check := api.HealthCheck{Node: r.nodeOf(e), CheckID: r.CheckID(), Name: checkName, Status: e.Status, Output: e.Output, Type: "ttl",
 		ServiceID: r.ID, ServiceName: service.Service, ModifyIndex: l.checkIndex}
-	ops := api.TxnOps{{Service: &api.ServiceTxnOp{Verb: api.ServiceCAS, Node: r.Node, Service: service}},
+	ops := api.TxnOps{{Service: &api.ServiceTxnOp{Verb: api.ServiceCAS, Node: r.nodeOf(e), Service: service}},
 		{Check: &api.CheckTxnOp{Verb: api.CheckCAS, Check: check}}}
 	ok, res, _, err := r.Client.Txn().Txn(ops, (&api.QueryOptions{}).WithContext(ctx))
 	if err != nil || ok {

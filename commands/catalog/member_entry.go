@@ -41,7 +41,7 @@ func EntryOf(k cluster.Snapshot, term uint64, id string) Entry {
 	if k.Health.LocalErr != nil && k.Health.Err == nil {
 		e.Output += "; " + redis.Summary(k.Health.LocalErr)
 	}
-	e.Host = k.Place.KeptHost
+	e.Node, e.Host = k.Place.Node, k.Place.KeptHost
 	published := k.View.State.Term()
 	if e.Role == Master && term != 0 {
 		published = term

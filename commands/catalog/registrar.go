@@ -23,6 +23,7 @@ const defaultDeregisterTimeout = 1200 * time.Millisecond
 // Entry is what is published about a member.
 type Entry struct {
 	Role   Role
+	Node   string // of the Consul agent by now; empty: Registrar.Node
 	Host   string // at which the member is registered if Registrar.Host is empty; empty: the node's address
 	Meta   map[string]string
 	Status string // of the check: api.HealthPassing, HealthWarning or HealthCritical
@@ -35,7 +36,7 @@ func (e Entry) sameService(o Entry) bool {
 }
 
 func (e Entry) equal(o Entry) bool {
-	return e.sameService(o) && e.Status == o.Status && e.Output == o.Output
+	return e.sameService(o) && e.Node == o.Node && e.Status == o.Status && e.Output == o.Output
 }
 
 // Registrar keeps one service instance and its TTL check as they should be. Set may be called by any goroutine; all else belongs
@@ -64,6 +65,9 @@ type Registrar struct {
 	failure   logonce.Once // Run's alone
 	inFlight  *calls       // Run's alone
 }
+
+// nodeOf returns the node on whose Consul agent an entry is registered.
+func (r *Registrar) nodeOf(e Entry) string { return cmp.Or(e.Node, r.Node) }
 
 // hostOf returns the host at which an entry is registered; empty: the node's address.
 func (r *Registrar) hostOf(e Entry) string { return cmp.Or(r.Host, e.Host) }

@@ -31,7 +31,7 @@ func (e *Election) keepPublished(ctx context.Context, s *lock.Session, reg *regi
 	for ctx.Err() == nil {
 		k, changed := e.known.Watch()
 		if k.Health.Err == nil {
-			reg.show(k.Health.Status, k.place.KeptHost)
+			reg.show(k.Health.Status, k.place)
 		}
 		var retry <-chan time.Time
 		if state := k.View.State.WithMasterAt(e.me()); k.Fresh && k.View.Session == s.ID && state.Master != k.View.State.Master {

@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/catalog"
+	"resec/commands/cluster"
 	"resec/commands/lock"
 	"resec/handlers/redis"
 )
@@ -30,7 +31,7 @@ func (e *Election) register(ctx context.Context, s *lock.Session, term uint64) *
 	r := &registration{registrar: e.Registrar, term: term,
 		entry: catalog.Entry{Role: catalog.Master, Meta: catalog.Meta(e.Me.ID, term, st.Version)}}
 	r.registrar.Confirm = func(ctx context.Context, entry catalog.Entry) error { return e.confirm(ctx, s, entry) }
-	r.show(st, "")
+	r.show(st, e.known.Load().place)
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() {
@@ -57,13 +58,14 @@ func (e *Election) confirm(ctx context.Context, s *lock.Session, entry catalog.E
 	return err
 }
 
-// show registers the service at that host, empty: at the node's address. The check is a warning while our Redis refuses writes.
-func (r *registration) show(st redis.Status, host string) {
+// show registers the service at that place. The check is a warning while our Redis refuses writes.
+func (r *registration) show(st redis.Status, at cluster.Place) {
 	if r == nil {
 		return
 	}
 	text := fmt.Sprintf("master, term %d", r.term)
-	r.entry.Host, r.entry.Status, r.entry.Output = host, api.HealthPassing, text
+	r.entry.Node, r.entry.Host = at.Node, at.KeptHost
+	r.entry.Status, r.entry.Output = api.HealthPassing, text
 	if why := st.Refusing(); why != "" {
 		r.entry.Status, r.entry.Output = api.HealthWarning, text+": it refuses writes: "+why
 	}
