@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/failpoint"
 	"resec/commands/known"
@@ -62,9 +63,10 @@ func (a *Announcer) KeepMemberKey(ctx context.Context) {
 }
 
 // warnUnlessParked warns once of each run of Redis that came up in another way than parked. A run that our predecessor has warned
-// of is in the member key.
+// of is in the member key. Under another cluster's lock key the agent ends with one line, and warns of nothing.
 func (a *Announcer) warnUnlessParked(k known.Snapshot, own cluster.OperatorSettings) {
-	if own.StartedAs == "" || k.View.LiveAgents[a.Me.ID].RunID == own.RunID {
+	foreign := k.View.Err != nil || k.View.CheckService(a.Registrar.Naming.Name(catalog.Master)) != nil
+	if own.StartedAs == "" || foreign || k.View.LiveAgents[a.Me.ID].RunID == own.RunID {
 		return
 	}
 	if own.StartedAs.Master() {
