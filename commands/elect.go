@@ -97,23 +97,33 @@ func (p *program) runElect(c *cli.Context, cfg *config, log *slog.Logger, o elec
 	}
 	if c.Args().Present() {
 		cfg.warnWithheld()
-		out := p.directOutput()
-		if !o.child {
-			if out, err = p.queuedOutput(log); err != nil {
-				return err
-			}
+		closeOutput, err := p.setElectHandler(c, e, o, log)
+		if err != nil {
+			return err
 		}
-		defer out.close()
-		h := external(c, o.shell, e.Grace, out)
-		if !o.child {
-			h.Slow = func() {
-				log.Warn("a handler still runs; elect waits for it", "event", "handler_slow",
-					"after", handlers.SlowAfter, "limit", e.HandlerTimeout)
-			}
-		}
-		e.Handler = h
+		defer closeOutput()
 	}
 	return electCode(e.Run(c.Context), o)
+}
+
+// setElectHandler makes the command line's handler that of the election. The function that it returns passes on what the handler
+// has printed. It returns an error if this process can open no pipe.
+func (p *program) setElectHandler(c *cli.Context, e *elect.Election, o electOptions, log *slog.Logger) (func(), error) {
+	if o.child {
+		out := p.directOutput()
+		e.Handler = external(c, o.shell, e.Grace, out)
+		return out.close, nil
+	}
+	out, err := p.queuedOutput(log)
+	if err != nil {
+		return nil, err
+	}
+	h := external(c, o.shell, e.Grace, out)
+	h.Slow = func() {
+		log.Warn("a handler still runs; elect waits for it", "event", "handler_slow", "after", handlers.SlowAfter, "limit", e.HandlerTimeout)
+	}
+	e.Handler = h
+	return out.close, nil
 }
 
 // electCode gives the error that ended an election its exit code.
