@@ -129,7 +129,7 @@ func TestPromotedByOther(t *testing.T) {
 		{"it still follows", situation(), "run-me", false},
 		{"it is fenced, by a takeover", situation(promoted, fencedRedis), "run-me", false},
 		{"it is the published master", leading(), "run-me", false},
-		{"nobody is published", situation(promoted, noState), "run-me", false},
+		{"no master is published", situation(promoted, noState), "run-me", false},
 		{"in a pause an operator may do so", situation(promoted, pausedCluster), "run-me", false},
 		{"it does not answer", situation(promoted, redisUnusable), "run-me", false},
 	} {
