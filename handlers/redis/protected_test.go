@@ -72,7 +72,7 @@ func TestWatcher_Rejected(t *testing.T) {
 	if _, err := w.look(t.Context()); !loginRejected(err) || time.Since(began) > 30*time.Second {
 		t.Errorf("got %v after %s", err, time.Since(began))
 	}
-	w.health = Health{Status: Status{RunID: "a"}}
+	w.health = Health{Status: Status{RunID: "a", Master: true}}
 	if got := w.pause(t.Context()); got != time.Hour || w.retry != retryMin {
 		t.Errorf("once it is usable: %s, then %s", got, w.retry)
 	}

@@ -73,7 +73,7 @@ type watcher struct {
 
 	health     Health
 	unanswered int           // probes in a row
-	retry      time.Duration // pause before the next probe of an unusable server
+	retry      time.Duration // pause before the next probe of a server that is unusable, or attaching
 	timeout    time.Duration // of the next probe
 	repliedAt  time.Time     // end of the last probe that the server replied to
 }
@@ -122,6 +122,9 @@ func (w *watcher) learn(st Status, err error, began time.Time) {
 		w.health.AccessErr, err = err, nil
 	}
 	if st.RunID != "" {
+		if st.MasterAddr != w.health.Status.MasterAddr {
+			w.retry = retryMin // it has grown since the last master ended
+		}
 		w.health.Status, w.health.At = st, began
 	} else if err == nil && !known {
 		err = errNotIdentified
@@ -145,8 +148,18 @@ func (w *watcher) pause(ctx context.Context) time.Duration {
 		return w.backOff()
 	}
 	w.conn.open(ctx, w.server)
+	if w.attaching() {
+		return min(w.backOff(), w.probe.Every)
+	}
 	w.retry = retryMin
 	return w.probe.Every
+}
+
+// attaching reports whether the server is a replica that does not receive its master's stream yet. No event says when it
+// does, so it is probed sooner.
+func (w *watcher) attaching() bool {
+	st := w.health.Status
+	return !st.Master && !st.Parked() && !st.Streaming()
 }
 
 // backOff returns the pause before the next retry, and doubles the one after it.

@@ -61,6 +61,19 @@ func TestWatcher_Learn(t *testing.T) {
 	}
 }
 
+// The pause that has grown since a master ended is not that of the next one.
+func TestWatcher_LearnsAnotherMaster(t *testing.T) {
+	w := watcher{retry: time.Hour, health: Health{Status: Status{RunID: "a", MasterAddr: "dead:1"}}}
+	w.learn(Status{}, ErrLoading, time.Time{})
+	w.learn(Status{RunID: "a", MasterAddr: "dead:1"}, nil, time.Time{})
+	if w.retry != time.Hour {
+		t.Errorf("under the same master the pause is %s", w.retry)
+	}
+	if w.learn(Status{RunID: "a", MasterAddr: "next:1"}, nil, time.Time{}); w.retry != retryMin {
+		t.Errorf("under another master the pause is %s", w.retry)
+	}
+}
+
 func TestWatcher_BackOff(t *testing.T) {
 	w := watcher{probe: Probe{Every: 3 * retryMin}, retry: retryMin}
 	for i, want := range []time.Duration{retryMin, 2 * retryMin, 3 * retryMin, 3 * retryMin} {
@@ -80,18 +93,25 @@ func TestWatcher_Pause(t *testing.T) {
 		want  time.Duration
 		retry time.Duration // afterwards
 		open  bool
+		st    Status
 	}{
-		{"usable", nil, livenessConn{}, time.Hour, retryMin, true},
-		{"loading", ErrLoading, livenessConn{}, retryMin, 4 * retryMin, false},
-		{"unusable", ErrTooOld, livenessConn{}, 4 * retryMin, 8 * retryMin, false},
+		{"usable", nil, livenessConn{}, time.Hour, retryMin, true, Status{Master: true}},
+		{"its master's link is up", nil, livenessConn{}, time.Hour, retryMin, true, Status{MasterAddr: "a:1", LinkUp: true}},
+		{"its master's link is not up yet", nil, livenessConn{}, 4 * retryMin, 8 * retryMin, true, Status{MasterAddr: "a:1"}},
+		{"its first sync is under way", nil, livenessConn{}, 4 * retryMin, 8 * retryMin, true,
+			Status{MasterAddr: "a:1", LinkUp: true, Syncing: true}},
+		{"parked", nil, livenessConn{}, time.Hour, retryMin, true, Status{MasterAddr: Sink}},
+		{"loading", ErrLoading, livenessConn{}, retryMin, 4 * retryMin, false, Status{}},
+		{"unusable", ErrTooOld, livenessConn{}, 4 * retryMin, 8 * retryMin, false, Status{Master: true}},
 		{"a connection that was rejected",
-			nil, livenessConn{opened: time.Unix(1, 0), closed: time.Unix(9, 0)}, 4 * retryMin, 8 * retryMin, false},
+			nil, livenessConn{opened: time.Unix(1, 0), closed: time.Unix(9, 0)}, 4 * retryMin, 8 * retryMin, false, Status{Master: true}},
 		{"a connection that ended late",
-			nil, livenessConn{accepted: true, opened: time.Unix(1, 0), closed: time.Unix(9, 0)}, time.Hour, retryMin, true},
+			nil, livenessConn{accepted: true, opened: time.Unix(1, 0), closed: time.Unix(9, 0)}, time.Hour, retryMin, true,
+			Status{Master: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := watcher{server: s, probe: Probe{Every: time.Hour}, retry: 4 * retryMin, conn: tt.conn}
-			w.health.Err = tt.err
+			w.health.Err, w.health.Status = tt.err, tt.st
 			defer w.conn.close()
 			got := w.pause(t.Context())
 			open := w.conn.ended != nil
