@@ -51,15 +51,14 @@ func TestLife19_PriorityEndsNoTerm(t *testing.T) {
 	k.Agents[m].Kill()
 	ok(t, k.Agent(m))
 	whole(t, k)
-	lab.Eventually(t, patience, func() error { return k.EndSession(m) })
-	lab.Eventually(t, patience, func() error { // before, the end of the session may not show yet
-		pairs, err := k.Keys()
-		for _, p := range pairs {
-			if p.Key == lockKey(k) && p.Session == "" {
-				err = errors.New("the lock is free")
-			}
+	held, err := lockSession(k)
+	ok(t, err)
+	lab.Eventually(t, patience, func() error {
+		now, err := lockSession(k)
+		if err == nil && now == held {
+			return errors.Join(errors.New("the lock is held by the session that was to end"), k.EndSession(m))
 		}
-		return errors.Join(err, k.Agents[m].Said("event=session_lost"))
+		return err
 	})
 	whole(t, k)
 	leads(t, k, m)
@@ -72,4 +71,15 @@ func TestLife19_PriorityEndsNoTerm(t *testing.T) {
 	leads(t, k, others(k, m)[0])
 	refusal(t, k, "no member is eligible to lead", "switchover")
 	ok(t, k.Stop())
+}
+
+// lockSession is the session that holds the lock.
+func lockSession(k *lab.Cluster) (string, error) {
+	pairs, err := k.Keys()
+	for _, p := range pairs {
+		if p.Key == lockKey(k) && p.Session != "" {
+			return p.Session, nil
+		}
+	}
+	return "", errors.Join(err, errors.New("the lock is free"))
 }
