@@ -122,8 +122,19 @@ func problem(a MemberStatus, link string, s cluster.State) string {
 		return "not in the catalogue"
 	case a.Check != handlers.CheckPassing:
 		return cmp.Or(strings.TrimSpace(a.Output), "its check is "+a.Check)
+	case !st.Master && s.Master != nil:
+		return unrecorded(s.NotRecordedReason(a.ID, st.RunID))
 	}
 	return ""
+}
+
+// unrecorded says that a replica could not take over from the master, although its link may be up: after a full sync the stream
+// begins up to a second later.
+func unrecorded(why string) string {
+	if why == "" {
+		return ""
+	}
+	return "not recorded as in sync with the master: " + why
 }
 
 // parkedNote says that a Redis is parked, and what its check says of that. The check may be older.

@@ -12,10 +12,14 @@ import (
 	"resec/handlers/redis"
 )
 
-// view is a view of a cluster whose published master "a" holds the lock.
+// view is a view of a cluster whose published master "a" holds the lock. Its members are recorded as in sync.
 func view(change ...func(*cluster.View)) cluster.View {
+	members := map[string]cluster.MemberRecord{}
+	for _, id := range []string{"a", "b", "c", "d"} {
+		members[id] = cluster.MemberRecord{RunID: "run-" + id}
+	}
 	a := cluster.Master{Peer: handlers.Peer{ID: "a", RunID: "run-a", Address: "a:6379", Term: 4}}
-	v := cluster.View{Index: 9, Session: "s", Holder: "a", StateIndex: 8, State: cluster.State{Master: &a}}
+	v := cluster.View{Index: 9, Session: "s", Holder: "a", StateIndex: 8, State: cluster.State{Master: &a, Members: members}}
 	for _, f := range change {
 		f(&v)
 	}
