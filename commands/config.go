@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -90,9 +91,28 @@ func (c *config) announceRedis() error {
 	if err != nil {
 		return fmt.Errorf("invalid REDIS_ADDR %q: takes %s", c.redisAddr, hostPort)
 	}
-	if ip := net.ParseIP(host); host == "localhost" || ip != nil && (ip.IsLoopback() || ip.IsUnspecified()) {
+	if ip := net.ParseIP(host); isLoopback(host) || ip != nil && ip.IsUnspecified() {
 		host = ""
 	}
 	c.announceHost, c.announcePort = host, port
 	return nil
+}
+
+// checkAnnounced returns an error if the announced address is one that other hosts cannot reach: a loopback address, although the
+// address of Consul's node is none.
+func (c *config) checkAnnounced(nodeAddr string) error {
+	node := net.ParseIP(nodeAddr)
+	if node == nil || node.IsLoopback() || !isLoopback(c.announceHost) {
+		return nil
+	}
+	return fmt.Errorf("invalid ANNOUNCE_ADDR %q: takes an address that leads every host to this redis, and %s is each host itself; "+
+		"without a host it is that of the consul node, %s", net.JoinHostPort(c.announceHost, strconv.Itoa(c.announcePort)),
+		c.announceHost, nodeAddr)
+}
+
+// isLoopback reports whether a host is this one by its very name, whichever host asks.
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	name := strings.TrimSuffix(strings.ToLower(host), ".")
+	return name == "localhost" || strings.HasSuffix(name, ".localhost") || ip != nil && ip.IsLoopback()
 }

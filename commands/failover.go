@@ -136,7 +136,7 @@ func (c *config) survey(ctx context.Context, client *api.Client) (cluster.View, 
 		return view, nil, err
 	}
 	opt := c.redis("status").WithTimeout(statusTimeout)
-	return view, status.Probe(ctx, cluster.Members(entries, view), view, opt), nil
+	return view, status.Identify(view, status.Probe(ctx, cluster.Members(entries, view), view, opt)), nil
 }
 
 // printRanking prints the members in the order in which they would acquire a free lock.

@@ -24,7 +24,8 @@ const identifyPause = time.Second
 var errNotIdentified = errors.New("consul's agent has not named its node")
 
 // identify returns this member as it is published. It asks Consul's agent for node name and address, and repeats the question
-// until it is answered. It returns errNotIdentified with the context's cause if the context ends first.
+// until it is answered. It returns errNotIdentified with the context's cause if the context ends first, and an error if other
+// hosts cannot reach the announced address.
 func (c *config) identify(ctx context.Context, client *api.Client, log *slog.Logger) (cluster.Master, error) {
 	if c.lockTTL > 0 && c.lockTTL < consulMinTTL {
 		log.Warn("CONSUL_LOCK_TTL is below 10s; consul refuses the session unless its session_ttl_min allows it",
@@ -33,7 +34,7 @@ func (c *config) identify(ctx context.Context, client *api.Client, log *slog.Log
 	for logged := ""; ; {
 		node, addr, err := catalog.Node(ctx, client)
 		if err == nil {
-			return c.member(node, addr), nil
+			return c.member(node, addr), c.checkAnnounced(addr)
 		}
 		if ctx.Err() == nil && lock.ErrorKind(err) != logged {
 			log.Warn("cannot read the node name from the consul agent; retrying", "event", "consul_node_unknown", "err", err)

@@ -54,6 +54,10 @@ func (notMaster) Error() string { return ErrRefused.Error() }
 
 func (notMaster) Is(target error) bool { return target == ErrRefused }
 
+// ErrOwnAddress is returned if the server that is to follow answers itself at the master's address, and is not that master. The
+// master's announced address is wrong, as seen from this host.
+var ErrOwnAddress = errors.New("our own redis answers at the master's address; correct ANNOUNCE_ADDR or REDIS_ADDR of the master")
+
 // Target is the master to follow.
 type Target struct {
 	Addr  string // host:port
@@ -64,8 +68,9 @@ type Target struct {
 }
 
 // Replicate makes the server follow the target, after it has verified the target's status with the options given. It does
-// nothing if the target is this server itself, whatever its address. It returns ErrRefused if the target is no master, is
-// another instance, or would delete data. It returns the error of Target.Confirm, and one if a server did not confirm.
+// nothing if the target is this server itself, whatever its address. It returns ErrOwnAddress if this server answers in place of
+// the target, and ErrRefused if the target is no master, is another instance, or would delete data. It returns the error of
+// Target.Confirm, and one if a server did not confirm.
 func Replicate(ctx context.Context, s *redis.Server, to Target, opt redis.Options) (Result, error) {
 	own, err := s.Status(ctx)
 	if err != nil {
@@ -74,6 +79,9 @@ func Replicate(ctx context.Context, s *redis.Server, to Target, opt redis.Option
 	master, err := Probe(ctx, opt.At(to.Addr))
 	if err != nil {
 		return Result{}, fmt.Errorf("verify the master to follow: %w", err)
+	}
+	if master.RunID == own.RunID && to.RunID != "" && to.RunID != own.RunID {
+		return Result{}, fmt.Errorf("follow %s: %w", to.Addr, ErrOwnAddress)
 	}
 	if master.RunID == own.RunID {
 		r := result("replicate", s, own, false)

@@ -127,6 +127,7 @@ func TestReplicate(t *testing.T) {
 		err error
 	}{
 		{"another instance", Target{Addr: master.Addr(), RunID: "x"}, ErrRefused},
+		{"our own server answers in its place", Target{Addr: s.Addr(), RunID: "x"}, ErrOwnAddress},
 		{"not confirmed", Target{Addr: master.Addr(), Confirm: func(context.Context) error { return errConfirm }}, errConfirm},
 	} {
 		if got, err := Replicate(t.Context(), s, to.Target, opt); !errors.Is(err, to.err) || got != (Result{}) {

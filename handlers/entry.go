@@ -23,6 +23,7 @@ type Entry struct {
 		Port    int
 		Meta    map[string]string
 
+		CreateIndex uint64
 		ModifyIndex uint64
 	}
 	Checks []Check
@@ -48,7 +49,8 @@ func (e Entry) NodeAddr() string {
 // ID is the member's id, empty for a service that no resec registered.
 func (e Entry) ID() string { return e.Service.Meta["id"] }
 
-// Why is the reason why the member can neither follow nor lead, as its agent registered it; empty if it can.
+// Why is the reason why the member can neither follow nor lead, or why its address is wrong, as its agent registered it;
+// empty: there is none.
 func (e Entry) Why() string { return e.Service.Meta["why"] }
 
 // Term is the term in which the instance was registered; 0 if it has none.

@@ -8,6 +8,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"sync"
@@ -56,13 +57,15 @@ type Agent struct {
 	announcer     *announce.Announcer
 	observer      *observe.Observer // updates known
 	surveyor      *survey.Surveyor
-	verifySession chan struct{} // asks the session keeper whether our session still exists
+	addresses     *known.Addresses // updates known
+	verifySession chan struct{}    // asks the session keeper whether our session still exists
 	hooks         *hooks.Runner
 	local         *localredis.Redis // set before ready is
 	links         replicaLinks
 	shutdown      shutdown
-	ready         atomic.Bool // local and known may be read from outside
-	decided       heartbeat   // of the controller, in a term and a takeover, too
+	ready         atomic.Bool  // local and known may be read from outside
+	reports       sync.RWMutex // held by a report; local and surveyor are replaced while none is under way
+	decided       heartbeat    // of the controller, in a term and a takeover, too
 }
 
 // The pause after a step that failed, when nothing changes in Consul before: it doubles from the first to the second.
@@ -76,6 +79,7 @@ const finalCallRetry = 100 * time.Millisecond
 // not one that it can manage.
 func (a *Agent) Run(ctx context.Context) error {
 	a.known, a.verifySession = observable.New[known.Snapshot](), make(chan struct{}, 1)
+	a.addresses = &known.Addresses{Known: a.known, Log: a.Log}
 	a.announcer = a.newAnnouncer()
 	a.hooks = hooks.New(a.Hooks, a.Metrics.HookFailed, a.Log)
 	ended := make(chan struct{})
@@ -86,8 +90,22 @@ func (a *Agent) Run(ctx context.Context) error {
 	subscribers.Go(func() { a.dumpOnSignal(ctx, ended) })
 	subscribers.Go(func() {
 		systemd.Notifier{Socket: a.NotifySocket, Known: a.known, Advertised: a.announcer.Advertised, Watchdog: a.Watchdog,
-			Decided: a.decided.last, Log: a.Log}.Run(ctx, ended)
+			Decided: a.lastDecided, Log: a.Log}.Run(ctx, ended)
 	})
+	for {
+		err := a.runUnique(ctx)
+		if !errors.Is(err, announce.ErrNotUnique) {
+			return err
+		}
+		a.Log.Warn("another process is this member, or manages this redis; this agent has stopped its work, and waits until that "+
+			"process has ended", "event", "gives_way", "member", a.Me.ID, "redis", a.Creds.Addr, "why", err)
+		a.known.Update(func(k *known.Snapshot) { place := k.Place; *k = known.Snapshot{}; k.Place = place })
+	}
+}
+
+// runUnique waits until no other process is this member, and works until the context ends. It returns announce.ErrNotUnique if
+// there is another one after all, and the errors of Run.
+func (a *Agent) runUnique(ctx context.Context) error {
 	server, err := a.announcer.OpenUnique(ctx)
 	if err != nil && ctx.Err() != nil {
 		return nil // asked to stop before anything was done
@@ -95,15 +113,24 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.local = localredis.New(server, a.Creds, a.Log)
-	a.observer = a.newObserver()
-	a.surveyor = &survey.Surveyor{ID: a.Me.ID, Lock: a.Lock, Naming: a.Registrar.Naming, Creds: a.Creds,
-		Own: a.local.Status, Log: a.Log}
+	a.known.Update(func(k *known.Snapshot) { k.Since = time.Now().UnixMilli() })
+	a.manage(server)
 	defer a.local.Close()
+	a.decided.beat()
 	a.ready.Store(true)
 	defer a.ready.Store(false)
 	defer context.AfterFunc(ctx, a.shutdown.request)()
 	return a.work(ctx)
+}
+
+// manage makes the server our Redis. A report of the time before, when this agent gave way to another one, ends first.
+func (a *Agent) manage(server *redis.Server) {
+	a.reports.Lock()
+	defer a.reports.Unlock()
+	a.local = localredis.New(server, a.Creds, a.Log)
+	a.observer = a.newObserver()
+	a.surveyor = &survey.Surveyor{ID: a.Me.ID, Lock: a.Lock, Naming: a.Registrar.Naming, Creds: a.Creds,
+		Own: a.local.Status, NoteAddress: a.addresses.Note, Log: a.Log}
 }
 
 // work runs the watchers, the keepers and the controller. They outlive the controller's steps at the end: it hands over
@@ -125,6 +152,7 @@ func (a *Agent) work(ctx context.Context) error {
 	g.Go(func() error { a.announcer.KeepMemberKey(outer); return nil })
 	g.Go(func() error { a.newPlaceKeeper().Run(outer); return nil })
 	g.Go(func() error { a.announcer.WatchHidden(outer); return nil })
+	g.Go(func() error { return a.announcer.KeepUnique(outer) })
 	g.Go(func() error { fencer.RunLease(outer); return nil })
 	g.Go(func() error { known.WatchPause(outer, a.known, a.Log); return nil })
 	g.Go(func() error { a.newRepairer().Run(outer); return nil })
@@ -147,7 +175,7 @@ func (a *Agent) control(ctx, outer context.Context, fencer *localredis.Fencer) e
 	err := c.run(inner)
 	end()
 	stalls.Wait()
-	if err == nil {
+	if err == nil && !errors.Is(context.Cause(outer), announce.ErrNotUnique) { // otherwise another agent manages our Redis
 		c.restore(outer)
 	}
 	c.background.Wait()
@@ -157,7 +185,7 @@ func (a *Agent) control(ctx, outer context.Context, fencer *localredis.Fencer) e
 // newMonitor returns what watches the master that our Redis follows.
 func (a *Agent) newMonitor() *monitor.Monitor {
 	return &monitor.Monitor{ID: a.Me.ID, Known: a.known, Creds: a.Creds, Probe: a.Probe, EarlyTakeover: a.EarlyTakeover,
-		Own: a.local.Status, ParkIfFollowing: a.local.ParkIfFollowing, Log: a.Log}
+		Own: a.local.Status, ParkIfFollowing: a.local.ParkIfFollowing, NoteAddress: a.addresses.Note, Log: a.Log}
 }
 
 // newAnnouncer returns what keeps this member present in Consul. It reads the lock through the observer, which exists once our
@@ -165,15 +193,16 @@ func (a *Agent) newMonitor() *monitor.Monitor {
 func (a *Agent) newAnnouncer() *announce.Announcer {
 	session := a.Session
 	session.CheckDeadline = &lock.RenewalDeadline{}
-	return &announce.Announcer{Me: a.Me, Lock: a.Lock, Session: session, Registrar: a.Registrar, Creds: a.Creds, Log: a.Log,
-		Known: a.known, Advertised: observable.New[catalog.Entry](), Verify: a.verifySession,
+	return announce.New(&announce.Announcer{Me: a.Me, Lock: a.Lock, Session: session, Registrar: a.Registrar, Creds: a.Creds,
+		Log: a.Log, Known: a.known, Advertised: observable.New[catalog.Entry](), Verify: a.verifySession,
 		Read:             func(ctx context.Context) (cluster.View, error) { return a.observer.Read(ctx) },
-		FinalCallTimeout: a.shutdown.finalCallTimeout, GuardLeftBehind: a.shutdown.guardLeftBehind.Load}
+		FinalCallTimeout: a.shutdown.finalCallTimeout, GuardLeftBehind: a.shutdown.guardLeftBehind.Load})
 }
 
 // newPlaceKeeper returns what follows the address of our node.
 func (a *Agent) newPlaceKeeper() *place.Keeper {
-	return &place.Keeper{Client: a.Lock.Client, Me: a.Me, Host: a.Registrar.Host, Port: a.Registrar.Port,
+	me := a.known.Load().Announced(a.Me)
+	return &place.Keeper{Client: a.Lock.Client, Me: me, Host: a.Registrar.Host, Port: a.Registrar.Port,
 		Interval: a.Registrar.Interval, Creds: a.Creds, Own: func() redis.Health { return a.known.Load().Health }, Log: a.Log,
 		Moved: func(p cluster.Place) { a.known.Update(func(k *known.Snapshot) { k.Place = p }) }}
 }

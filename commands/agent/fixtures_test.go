@@ -27,12 +27,14 @@ var situation, leading, unfresh = knowntest.Situation, knowntest.Leading, knownt
 
 // bareAgent is the agent of "me", with what decisions need and without any server.
 func bareAgent() *Agent {
-	return &Agent{Me: cluster.Master{Peer: handlers.Peer{ID: "me", Address: "10.0.0.9:6379"}, Node: "n", ServiceID: "redis:6379"},
+	a := &Agent{Me: cluster.Master{Peer: handlers.Peer{ID: "me", Address: "10.0.0.9:6379"}, Node: "n", ServiceID: "redis:6379"},
 		Registrar: &catalog.Registrar{Naming: catalog.Naming{Prefix: "redis"}, Interval: time.Second},
 		Probe:     redis.Probe{Every: time.Second, Timeout: 500 * time.Millisecond, Failures: 2},
 		Session:   lock.SessionOptions{TTL: 3 * time.Second},
 		Guard:     cluster.GuardPolicy{Replicas: cluster.GuardAuto, MaxLag: 4},
 		Log:       slog.New(slog.DiscardHandler), known: observable.New[known.Snapshot](), verifySession: make(chan struct{}, 1)}
+	a.addresses = &known.Addresses{Known: a.known, Log: a.Log}
+	return a
 }
 
 // onConsul is the agent of "me" on the real Consul, with a lock of its own and without watches: a test says what it knows.

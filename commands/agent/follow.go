@@ -30,6 +30,11 @@ func (c *controller) follow(ctx context.Context, k known.Snapshot) error {
 		why = "redis does not follow the master " + m.ID + " (" + m.Address + "): " + followFailure(err)
 	}
 	c.a.setReason(why)
+	if errors.Is(err, handlers.ErrOwnAddress) {
+		c.a.addresses.Note(m.ID, m.Address, k.View.CheckMember(m.ID, k.Health.Status, k.Self(c.a.Me.ID)))
+	} else {
+		c.a.addresses.Note(m.ID, m.Address, err)
+	}
 	if res.Changed {
 		c.a.Log.Info("redis follows the master", "event", "following", "master", m.ID, "addr", m.Address, "term", m.Term)
 	}
@@ -49,7 +54,7 @@ func isSource(own redis.Status, err error) bool {
 // followFailure says why Redis does not follow, in a text that stays the same from one try to the next.
 func followFailure(err error) string {
 	switch {
-	case errors.Is(err, handlers.ErrRefused):
+	case errors.Is(err, handlers.ErrRefused), errors.Is(err, handlers.ErrOwnAddress):
 		return err.Error()
 	case errors.Is(err, errUnconfirmed):
 		return errUnconfirmed.Error()

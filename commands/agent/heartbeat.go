@@ -16,6 +16,14 @@ func (h *heartbeat) beat() { h.at.Store(time.Now().UnixNano()) }
 
 func (h *heartbeat) last() time.Time { return time.Unix(0, h.at.Load()) }
 
+// lastDecided is when the goroutine that decides last began a step. While this agent waits nothing is to be decided.
+func (a *Agent) lastDecided() time.Time {
+	if !a.ready.Load() {
+		return time.Now()
+	}
+	return a.decided.last()
+}
+
 // beating is our own Redis in a takeover. A takeover may wait for long, for a guard or a full sync, and asks our Redis in each
 // round of that.
 type beating struct {

@@ -43,6 +43,8 @@ const notReady = "the agent is not ready: it is starting, or has stopped"
 // Report probes our Redis. If behind is asked for and our Redis is not the master, it also probes the master. It may be called at
 // any time.
 func (a *Agent) Report(ctx context.Context, behind bool) Report {
+	a.reports.RLock()
+	defer a.reports.RUnlock()
 	if !a.ready.Load() {
 		return Report{Why: notReady}
 	}

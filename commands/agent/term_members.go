@@ -98,6 +98,8 @@ func (t *leaderTerm) updateMembers(ctx context.Context, v cluster.View, me clust
 func (t *leaderTerm) observeMembers(ctx context.Context, v cluster.View, ids []string, own redis.Status) (
 	[]cluster.MemberObservation, error) {
 	withoutAgent := func(id string) bool { return v.LiveAgents[id].Session == "" }
+	k := t.a.known.Load().Snapshot
+	k.View = v
 	seen := make([]cluster.MemberObservation, len(ids))
 	var probing sync.WaitGroup
 	for i, id := range ids {
@@ -107,7 +109,8 @@ func (t *leaderTerm) observeMembers(ctx context.Context, v cluster.View, ids []s
 			continue
 		}
 		probing.Go(func() {
-			if st, err := t.a.surveyor.Probe(ctx, seen[i].Address, survey.ProbeTimeout); err == nil {
+			st, err := t.a.surveyor.ProbeMember(ctx, k, id, seen[i].Address, survey.ProbeTimeout)
+			if err == nil {
 				seen[i].Status = &st
 			}
 		})

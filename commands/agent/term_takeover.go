@@ -138,7 +138,7 @@ func (a *Agent) catalogMaster(v cluster.View, entries []handlers.Entry) (*cluste
 		return nil, fmt.Errorf("%s is listed as master by a live agent that is not under this lock: "+
 			"two clusters need two service names", e.ID())
 	}
-	return &cluster.Master{Peer: handlers.Peer{ID: e.ID(), Address: e.Addr(), Term: e.Term()}}, nil
+	return &cluster.Master{Peer: handlers.Peer{ID: e.ID(), Address: e.Addr(), Term: e.Term()}, Node: e.Node.Node}, nil
 }
 
 // recordTakeover counts the steps of a takeover, and appends a change of mastership to the history. The next leaderless period

@@ -1,12 +1,14 @@
 // Package announce keeps one member present in Consul: its session, its member key, and its service in the catalogue.
 //
-// Only one process may be a member. Announcer.OpenUnique waits until there is no other, before anything is announced; a session
-// that a predecessor left is adopted under the same condition.
+// Only one process may be a member, and manage one Redis. Announcer.OpenUnique waits until there is no other, before anything is
+// announced; a session that a predecessor left is adopted under the same condition. Announcer.KeepUnique finds a second one that
+// has started at the same moment: the younger one gives way.
 package announce
 
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"resec/commands/catalog"
@@ -21,7 +23,7 @@ import (
 //
 // Each method belongs to one goroutine:
 //   - OpenUnique runs first, and no other method runs before it has returned.
-//   - KeepRegistered, KeepSession, KeepMemberKey and WatchHidden have a goroutine each.
+//   - KeepRegistered, KeepSession, KeepMemberKey, WatchHidden and KeepUnique have a goroutine each.
 //   - Advertise belongs to the controller's goroutine.
 type Announcer struct {
 	Me        cluster.Master // as published when the agent started; Known.Place says where it is now
@@ -44,4 +46,14 @@ type Announcer struct {
 	FinalCallTimeout func() time.Duration
 	// GuardLeftBehind reports whether our Redis keeps a guard of ours after the end. Then the member key stays.
 	GuardLeftBehind func() bool
+
+	notUnique chan string // from openSession to KeepUnique: why this agent has to give way
+
+	sharesRedis atomic.Bool // KeepUnique has returned ErrNotUnique, because an agent with another id manages our Redis
+}
+
+// New completes an announcer whose exported fields are set.
+func New(a *Announcer) *Announcer {
+	a.notUnique = make(chan string, 1)
+	return a
 }

@@ -27,7 +27,9 @@ func (a *Announcer) KeepMemberKey(ctx context.Context) {
 	var failure, streamErrors logonce.Once
 	ours := false // the key is, or may be, in Consul
 	defer func() {
-		if ours && !a.GuardLeftBehind() { // otherwise the next agent needs what the operator had
+		shown := a.Known.Load().View.LiveAgents[a.Me.ID].Session
+		anothers := shown != "" && shown != written.Session // see KeepUnique
+		if ours && !anothers && !a.GuardLeftBehind() {      // with a guard of ours the next agent needs what the operator had
 			a.deleteMemberKey(ctx)
 		}
 	}()
@@ -46,7 +48,9 @@ func (a *Announcer) KeepMemberKey(ctx context.Context) {
 		var again <-chan time.Time
 		want, shown := cluster.OwnMemberKey(k.Snapshot, a.Me), k.View.LiveAgents[a.Me.ID]
 		a.warnOfStreamErrors(want, &streamErrors)
-		ours = ours || want.Session != "" && shown.Session == want.Session // our predecessor's, whose session we have adopted
+		if want.Session != "" && shown.Session == want.Session { // our predecessor's, whose session we have adopted
+			ours, written.Session = true, want.Session
+		}
 		if want.Session != "" && k.Fresh && shown != want {
 			if want != written || time.Since(at) >= rewriteAfter {
 				written, at, ours = want, time.Now(), true

@@ -28,18 +28,19 @@ func (a *Announcer) KeepSession(ctx context.Context) {
 }
 
 // openSession creates a session, or adopts the one that our predecessor left: the session of the lock if that names this member,
-// otherwise that of this member's key. It returns an error while it is unknown whether there is one.
+// otherwise that of this member's key. It returns an error while it is unknown whether there is one, and if another process is
+// this member.
 func (a *Announcer) openSession(ctx context.Context, keeper *lock.Keeper, lost string) (*lock.Session, error) {
 	k := a.Known.Load()
 	prior, holds := priorSession(k.View, a.Me.ID)
-	if prior == "" {
-		if !k.Fresh {
-			return nil, errors.New("the lock has not been read yet")
-		}
+	if prior == "" && !k.Fresh {
+		return nil, errors.New("the lock has not been read yet")
+	}
+	if prior == "" && lost != "" {
 		return keeper.New(ctx)
 	}
 	v := k.View
-	if prior == lost {
+	if prior != "" && prior == lost {
 		var err error
 		if v, err = a.rereadLost(ctx, lost); err != nil {
 			return nil, err
@@ -47,8 +48,11 @@ func (a *Announcer) openSession(ctx context.Context, keeper *lock.Keeper, lost s
 		holds = v.Session == lost
 	}
 	run := k.Health.Status.RunID
-	if why := cmp.Or(a.duplicateMember(ctx), a.idInUse(ctx, v.State.Master, run)); why != "" {
-		return nil, errors.New(why)
+	if err := a.checkUnique(ctx, v, run); err != nil {
+		return nil, err
+	}
+	if prior == "" {
+		return keeper.New(ctx)
 	}
 	s := lock.Adopt(a.Lock.Client, prior, a.Session)
 	if holds && prior != lost && !publishes(v, a.Me.ID, run) {
@@ -63,6 +67,26 @@ func (a *Announcer) openSession(ctx context.Context, keeper *lock.Keeper, lost s
 	a.Known.Update(func(k *known.Snapshot) { k.Adopted = s.ID })
 	observable.Signal(a.Verify)
 	return s, nil
+}
+
+// checkUnique returns an error if another process is this member, or if that is unknown. If it is the older one, this agent gives
+// way, unless its Redis is published, or it has moved: then the entry may be what it left at its former node.
+func (a *Announcer) checkUnique(ctx context.Context, v cluster.View, run string) error {
+	entries, err := a.Registrar.Naming.Instances(ctx, a.Lock.Client)
+	if err != nil {
+		return err
+	}
+	me := a.Known.Load().Announced(a.Me)
+	own := ownIndex(entries, me)
+	why := cmp.Or(a.idInUse(ctx, v, run), newerDuplicate(entries, me, own))
+	if why == "" {
+		return nil
+	}
+	stays := publishes(v, a.Me.ID, run) || me.Node != a.Me.Node
+	if own != 0 && !stays { // if our place is registered under another id, the member keys will say which of the two stays
+		a.giveWay(why)
+	}
+	return errors.New(why)
 }
 
 // priorSession returns the session of the lock if its holder is this member, otherwise that of this member's key, and reports

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -17,19 +16,33 @@ import (
 	"resec/handlers/redis"
 )
 
-// notStarted begins what is shown of an agent that waits.
-const notStarted = "not started yet: "
+const (
+	// openRetry is the pause after our Redis was not opened.
+	openRetry = 500 * time.Millisecond
+	// otherRedisTimeout bounds the probe of a Redis that may be another one with our id.
+	otherRedisTimeout = time.Second
 
-// anotherManages begins the reason of an agent whose Redis another process manages.
-const anotherManages = "another resec named"
+	notStarted = "not started yet: " // begins what is shown of an agent that waits
+)
 
-// openRetry is the pause after our Redis was not opened.
-const openRetry = 500 * time.Millisecond
+// start is one start of an agent: what it has found out so far. It belongs to the goroutine of OpenUnique.
+type start struct {
+	waits, clients, namesakes logonce.Once
+	namesakeSince             time.Time // since when our Redis has a client with our name; zero: it has none
+	othersEntry               bool      // what the catalogue shows of this member is, or may be, another process's
+}
+
+// presence is what Consul shows of all members.
+type presence struct {
+	entries []handlers.Entry
+	view    cluster.View // the zero View if the lock cannot be read
+}
 
 // OpenUnique waits until our Redis answers and no other process is this member, and returns our Redis opened. A second agent
 // would take the first one's lock for its own, and release it when it stops. Under Nomad a new allocation has the old one's
 // name, and may start before that one ends. OpenUnique returns the context's error if that ends, redis.ErrTooOld,
-// and redis.ErrClusterMode. While it waits the catalogue says why, in an entry whose check is critical.
+// and redis.ErrClusterMode. While it waits the catalogue says why, in an entry whose check is critical. Two agents that start at
+// the same moment may both return: KeepUnique finds them.
 func (a *Announcer) OpenUnique(ctx context.Context) (server *redis.Server, err error) {
 	shown := newWaiting()
 	defer func() {
@@ -37,24 +50,19 @@ func (a *Announcer) OpenUnique(ctx context.Context) (server *redis.Server, err e
 			a.hideWaiting(ctx, shown)
 		}
 	}()
-	for logged, clients := (logonce.Once{}), (logonce.Once{}); ; {
-		duplicate := a.duplicateMember(ctx)
-		why := duplicate
-		if why == "" {
-			s, denied, err := a.connect(ctx, &clients)
-			if err != nil || s != nil {
-				return s, err
-			}
-			why = denied
+	for now := new(start); ; {
+		s, why, err := a.tryOpen(ctx, now)
+		if err != nil || s != nil {
+			return s, err
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if logged.Changed(lock.ErrorKind(errors.New(why))) {
+		if now.waits.Changed(lock.ErrorKind(errors.New(why))) {
 			a.Log.Warn("not started yet, retrying", "event", "not_started", "why", why)
 			a.setAdvertised(catalog.Entry{Output: notStarted + why})
 		}
-		if duplicate == "" && !strings.HasPrefix(why, anotherManages) { // otherwise the entry is another process's
+		if !now.othersEntry {
 			a.showWaiting(ctx, shown, why)
 		}
 		select {
@@ -65,17 +73,33 @@ func (a *Announcer) OpenUnique(ctx context.Context) (server *redis.Server, err e
 	}
 }
 
-// duplicateMember says which other member has our id, or our place in the catalogue; or why that is unknown.
-func (a *Announcer) duplicateMember(ctx context.Context) string {
+// tryOpen opens our Redis if no other process is this member. It returns either the server, or why it was not opened, or an error
+// that does not go away by waiting.
+func (a *Announcer) tryOpen(ctx context.Context, now *start) (s *redis.Server, why string, err error) {
+	now.othersEntry = true
 	entries, err := a.Registrar.Naming.Instances(ctx, a.Lock.Client)
 	if err != nil {
-		return err.Error()
+		return nil, err.Error(), nil
 	}
-	return duplicateEntry(entries, a.Known.Load().Announced(a.Me))
+	if why := duplicateEntry(entries, a.Known.Load().Announced(a.Me)); why != "" {
+		return nil, why, nil
+	}
+	now.othersEntry = false
+	v, err := a.Lock.Read(ctx)
+	if err != nil { // the watch on the lock logs it if it lasts, and no session is opened before the lock is read
+		a.Log.Debug("cannot read the lock before the start", "event", "lock_unread", "key", a.Lock.Key, "err", err)
+	}
+	return a.connect(ctx, presence{entries, v}, now)
 }
 
 // duplicateEntry says which live instance, other than our own, has our id, or our place under another id.
 func duplicateEntry(entries []handlers.Entry, me cluster.Master) string {
+	return newerDuplicate(entries, me, 0)
+}
+
+// newerDuplicate is duplicateEntry without the instances of our id that were registered after the index: their agents give way.
+// Without an index nobody gives way.
+func newerDuplicate(entries []handlers.Entry, me cluster.Master, registered uint64) string {
 	for _, e := range entries {
 		samePlace := e.Node.Node == me.Node && e.Service.ID == me.ServiceID
 		sameID := e.ID() == me.ID
@@ -86,28 +110,39 @@ func duplicateEntry(entries []handlers.Entry, me cluster.Master) string {
 			return fmt.Sprintf("the service %s on this node is that of the live member %q, not of MEMBER_ID %q",
 				e.Service.ID, e.ID(), me.ID)
 		}
-		return fmt.Sprintf("MEMBER_ID %q is also that of the live service %s on node %s", me.ID, e.Service.ID, e.Node.Node)
+		if registered == 0 || e.Service.CreateIndex < registered {
+			return fmt.Sprintf("MEMBER_ID %q is also that of the live service %s on node %s", me.ID, e.Service.ID, e.Node.Node)
+		}
 	}
 	return ""
 }
 
-// connect opens our Redis under our name, unless another process has a connection of that name. If two connect at the same
-// moment, the one with the lower client id stays. It returns either the server, or why it was not opened, or an error that
-// does not go away by waiting.
-func (a *Announcer) connect(ctx context.Context, clients *logonce.Once) (s *redis.Server, why string, err error) {
+// ownIndex is Consul's index at which our instance was registered; 0: it is not, or is another member's.
+func ownIndex(entries []handlers.Entry, me cluster.Master) uint64 {
+	for _, e := range entries {
+		if e.Node.Node == me.Node && e.Service.ID == me.ServiceID && e.ID() == me.ID {
+			return e.Service.CreateIndex
+		}
+	}
+	return 0
+}
+
+// connect opens our Redis under our name. It returns either the server, or why it was not opened, or an error that does not go
+// away by waiting.
+func (a *Announcer) connect(ctx context.Context, shown presence, now *start) (s *redis.Server, why string, err error) {
 	s, err = redis.Open(ctx, a.Creds.WithIdlePing())
 	if err != nil {
 		return nil, "", err
 	}
-	if why, err = a.checkOwnRedis(ctx, s, clients); why != "" || err != nil {
+	if why, err = a.checkOwnRedis(ctx, s, shown, now); why != "" || err != nil {
 		s.Close()
 		return nil, why, err
 	}
 	return s, "", nil
 }
 
-// checkOwnRedis says why this agent must not manage the server. clients is what was logged of a list of clients that failed.
-func (a *Announcer) checkOwnRedis(ctx context.Context, s *redis.Server, clients *logonce.Once) (why string, err error) {
+// checkOwnRedis says why this agent must not manage the server.
+func (a *Announcer) checkOwnRedis(ctx context.Context, s *redis.Server, shown presence, now *start) (why string, err error) {
 	own, err := s.Status(ctx)
 	if redis.Unsupported(err) {
 		return "", err
@@ -115,34 +150,84 @@ func (a *Announcer) checkOwnRedis(ctx context.Context, s *redis.Server, clients 
 	if err != nil {
 		return "redis is unhealthy: " + redis.Summary(err), nil
 	}
-	n, err := s.OlderNamesakes(ctx)
-	if err == nil && n > 0 {
-		return fmt.Sprintf(anotherManages+" %q manages this redis already", a.Me.ID), nil
+	if why := a.namesakeReason(ctx, s, shown, now); why != "" {
+		now.othersEntry = true
+		return why, nil
 	}
-	if err != nil && ctx.Err() == nil && clients.Changed(redis.Summary(err)) {
-		a.Log.Warn("cannot list the clients of redis; a second resec with the same MEMBER_ID would not be noticed",
-			"event", "clients_not_listed", "redis", s.Addr(), "err", err)
+	if why := a.idInUse(ctx, shown.view, own.RunID); why != "" {
+		return why, nil
 	}
-	there, err := handlers.Probe(ctx, a.Creds.At(a.Me.Address))
+	addr := a.Known.Load().Announced(a.Me).Address
+	there, err := handlers.Probe(ctx, a.Creds.At(addr))
 	if err != nil {
 		a.Log.Warn("the announced address does not lead to our redis from this host; other members may not reach it",
 			"event", "announced_unreachable",
-			"addr", a.Me.Address, "why", redis.Summary(err))
+			"addr", addr, "why", redis.Summary(err))
 		return "", nil
 	}
 	if there.RunID != own.RunID {
-		return fmt.Sprintf("ANNOUNCE_ADDR %s leads to another redis than REDIS_ADDR %s", a.Me.Address, s.Addr()), nil
+		return fmt.Sprintf("ANNOUNCE_ADDR %s leads to another redis than REDIS_ADDR %s", addr, s.Addr()), nil
 	}
 	return "", nil
 }
 
-// idInUse says that another Redis is managed under our id, so that the lock under that id is not a predecessor's.
-func (a *Announcer) idInUse(ctx context.Context, m *cluster.Master, runID string) string {
-	if m == nil || m.ID != a.Me.ID || m.RunID == runID {
+// namesakeReason says that another agent of our id manages the server. A connection with our name that is older than ours is not
+// enough, because any client can take that name. Consul must show an agent of our id, too. One that has just connected gets the
+// time of a check's TTL to register. If two agents connect at the same moment, the one with the lower client id stays.
+func (a *Announcer) namesakeReason(ctx context.Context, s *redis.Server, shown presence, now *start) string {
+	n, err := s.OlderNamesakes(ctx)
+	if err != nil && ctx.Err() == nil && now.clients.Changed(redis.Summary(err)) {
+		a.Log.Warn("cannot list the clients of redis; a second resec with the same MEMBER_ID would not be noticed",
+			"event", "clients_not_listed", "redis", s.Addr(), "err", err)
+	}
+	if n == 0 {
+		now.namesakeSince = time.Time{}
 		return ""
 	}
-	if there, err := handlers.Probe(ctx, a.Creds.At(m.Address)); err == nil && there.RunID == m.RunID {
-		return fmt.Sprintf("another redis, at %s, is managed under our id %q", m.Address, a.Me.ID)
+	if now.namesakeSince.IsZero() {
+		now.namesakeSince = time.Now()
+	}
+	if shown.hasMember(a.Me) || time.Since(now.namesakeSince) < a.Registrar.TTL() {
+		return fmt.Sprintf("another resec named %q manages this redis already", a.Me.ID)
+	}
+	if now.namesakes.Changed("ignored") {
+		a.Log.Warn("a client of redis has the name of this agent's connections, and consul shows no agent of this MEMBER_ID; "+
+			"the client is ignored", "event", "namesake_ignored", "redis", s.Addr(), "member", a.Me.ID)
 	}
 	return ""
+}
+
+// hasMember reports whether Consul shows a live agent of this member, or what one has left that was killed a moment ago.
+func (p presence) hasMember(me cluster.Master) bool {
+	for _, e := range p.entries {
+		if e.ID() == me.ID && e.AgentStatus() != api.HealthCritical {
+			return true
+		}
+	}
+	return p.view.LiveAgents[me.ID].Session != "" || !p.view.Free() && p.view.Holder == me.ID
+}
+
+// idInUse says that another Redis is managed under our id: the published one, or that of the agent with our member key answers at
+// its address. So the lock or the session under that id is not a predecessor's.
+func (a *Announcer) idInUse(ctx context.Context, v cluster.View, runID string) string {
+	key := v.LiveAgents[a.Me.ID]
+	if key.Session != "" && a.answersAs(ctx, key.Address, key.RunID, runID) {
+		return fmt.Sprintf("another redis, at %s, is managed under MEMBER_ID %q", key.Address, a.Me.ID)
+	}
+	m := v.State.Master
+	if m != nil && m.ID == a.Me.ID && m.RunID != key.RunID && a.answersAs(ctx, m.Address, m.RunID, runID) {
+		return fmt.Sprintf("another redis, at %s, is managed under MEMBER_ID %q", m.Address, a.Me.ID)
+	}
+	return ""
+}
+
+// answersAs reports whether that run of Redis answers at an address, and is not our own run.
+func (a *Announcer) answersAs(ctx context.Context, addr, run, own string) bool {
+	if run == "" || run == own || addr == "" {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, otherRedisTimeout)
+	defer cancel()
+	there, err := handlers.Probe(ctx, a.Creds.At(addr))
+	return err == nil && there.RunID == run
 }

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"resec/commands/catalog"
+	"resec/commands/cluster"
 	"resec/commands/consultest"
 	"resec/commands/expect"
-	"resec/commands/logonce"
 	"resec/handlers"
 	"resec/handlers/redis"
 	"resec/scripts/lab"
@@ -31,17 +31,27 @@ func TestIDInUse(t *testing.T) {
 	expect.OK(t, err)
 	m := consultest.Master("me", runID, 1)
 	m.Address = r.Addr
-	expect.Equal(t, "it answers", a.idInUse(t.Context(), m, "run-me") != "", true)
-	expect.Equal(t, "it is ours", a.idInUse(t.Context(), m, runID), "")
-	expect.Equal(t, "none is published", a.idInUse(t.Context(), nil, "run-me"), "")
+	inUse := func(m *cluster.Master, runID string) bool {
+		return a.idInUse(t.Context(), cluster.View{State: cluster.State{Master: m}}, runID) != ""
+	}
+	expect.Equal(t, "it answers", inUse(m, "run-me"), true)
+	expect.Equal(t, "it is ours", inUse(m, runID), false)
+	expect.Equal(t, "none is published", inUse(nil, "run-me"), false)
 	other := *m
 	other.ID = "b"
-	expect.Equal(t, "another member", a.idInUse(t.Context(), &other, "run-me"), "")
+	expect.Equal(t, "another member", inUse(&other, "run-me"), false)
 	old := *m
 	old.RunID = "run-old"
-	expect.Equal(t, "another instance answers there", a.idInUse(t.Context(), &old, "run-me"), "")
+	expect.Equal(t, "another instance answers there", inUse(&old, "run-me"), false)
+	keyed := func(session string) bool {
+		key := cluster.MemberKey{Session: session, RunID: runID, Address: r.Addr}
+		return a.idInUse(t.Context(), cluster.View{LiveAgents: map[string]cluster.MemberKey{"me": key}}, "run-me") != ""
+	}
+	expect.Equal(t, "a live agent has the member key", keyed("s"), true)
+	expect.Equal(t, "a dead agent has left the member key", keyed(""), false)
 	r.Kill()
-	expect.Equal(t, "it is down", a.idInUse(t.Context(), m, "run-me"), "")
+	expect.Equal(t, "it is down", inUse(m, "run-me"), false)
+	expect.Equal(t, "the redis of the member key is down", keyed("s"), false)
 }
 
 // entry is a member's replica entry in the catalogue.
@@ -72,6 +82,42 @@ func TestDuplicateEntry(t *testing.T) {
 	}
 }
 
+// Of two that register at the same moment the one that was registered first stays.
+func TestNewerDuplicate(t *testing.T) {
+	me := bareAnnouncer().Me
+	own, other := entry("me", "n", "redis:6379", api.HealthPassing), entry("me", "m", "redis:6379", api.HealthPassing)
+	own.Service.CreateIndex, other.Service.CreateIndex = 7, 9
+	both := []handlers.Entry{other, own}
+	expect.Equal(t, "our index", ownIndex(both, me), uint64(7))
+	expect.Equal(t, "we were first", newerDuplicate(both, me, ownIndex(both, me)), "")
+	both[0].Service.CreateIndex = 5
+	expect.Equal(t, "the other was first", newerDuplicate(both, me, ownIndex(both, me)) != "", true)
+	expect.Equal(t, "we are not registered", newerDuplicate(both[:1], me, ownIndex(both[:1], me)) != "", true)
+	taken := []handlers.Entry{entry("a", "n", "redis:6379", api.HealthPassing)}
+	expect.Equal(t, "our place is another's", ownIndex(taken, me), uint64(0))
+	expect.Equal(t, "our place is another's", newerDuplicate(taken, me, 0) != "", true)
+}
+
+func TestPresence_HasMember(t *testing.T) {
+	me := bareAnnouncer().Me
+	for _, tt := range []struct {
+		name string
+		p    presence
+		want bool
+	}{
+		{"nothing", presence{}, false},
+		{"an entry", presence{entries: []handlers.Entry{entry("me", "n", "redis:6379", api.HealthWarning)}}, true},
+		{"a critical entry", presence{entries: []handlers.Entry{entry("me", "n", "redis:6379", api.HealthCritical)}}, false},
+		{"another member's entry", presence{entries: []handlers.Entry{entry("a", "n", "redis:6380", api.HealthPassing)}}, false},
+		{"a member key", presence{view: cluster.View{LiveAgents: map[string]cluster.MemberKey{"me": {Session: "s"}}}}, true},
+		{"a member key without a session", presence{view: cluster.View{LiveAgents: map[string]cluster.MemberKey{"me": {}}}}, false},
+		{"the lock", presence{view: cluster.View{Session: "s", Holder: "me"}}, true},
+		{"another's lock", presence{view: cluster.View{Session: "s", Holder: "a"}}, false},
+	} {
+		expect.Equal(t, tt.name, tt.p.hasMember(me), tt.want)
+	}
+}
+
 // Our Redis is not managed if another process manages it, or if our address leads to another one.
 func TestCheckOwnRedis(t *testing.T) {
 	t.Parallel()
@@ -79,7 +125,7 @@ func TestCheckOwnRedis(t *testing.T) {
 	s, r := a.withRedis(t)
 	check := func() string {
 		t.Helper()
-		why, err := a.checkOwnRedis(t.Context(), s, &logonce.Once{})
+		why, err := a.checkOwnRedis(t.Context(), s, presence{}, &start{})
 		expect.OK(t, err)
 		return why
 	}
@@ -91,9 +137,28 @@ func TestCheckOwnRedis(t *testing.T) {
 	other.Kill()
 	expect.Equal(t, "it leads to none", check(), "")
 	a.Me.Address = r.Addr
-	second, why, err := a.connect(t.Context(), &logonce.Once{}) // another process of our name
+	second, why, err := a.connect(t.Context(), presence{}, &start{}) // another process of our name
 	if err != nil || second != nil || why == "" {
 		t.Errorf("got %v, %q, %v", second, why, err)
+	}
+	known := presence{entries: []handlers.Entry{entry("me", "n", "redis:6379", api.HealthPassing)}}
+	for _, tt := range []struct {
+		name  string
+		shown presence
+		since time.Duration // for how long the connection of our name has been there
+		opens bool
+	}{
+		{"it may be about to register", presence{}, 0, false},
+		{"consul shows no agent of our id", presence{}, time.Minute, true},
+		{"consul shows an agent of our id", known, time.Minute, false},
+	} {
+		opened, why, err := a.connect(t.Context(), tt.shown, &start{namesakeSince: time.Now().Add(-tt.since)})
+		expect.OK(t, err)
+		expect.Equal(t, tt.name, opened != nil, tt.opens)
+		expect.Equal(t, tt.name, why == "", tt.opens)
+		if opened != nil {
+			opened.Close()
+		}
 	}
 	r.Kill()
 	expect.Equal(t, "it is down", check() != "", true)

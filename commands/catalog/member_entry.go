@@ -41,6 +41,9 @@ func EntryOf(k cluster.Snapshot, term uint64, id string) Entry {
 	if k.Health.LocalErr != nil && k.Health.Err == nil {
 		e.Output += "; " + redis.Summary(k.Health.LocalErr)
 	}
+	if note := wrongAddressNote(k, id); note != "" {
+		e.Output, why = e.Output+"; "+note, strings.TrimPrefix(why+"; "+note, "; ")
+	}
 	e.Node, e.Host = k.Place.Node, k.Place.KeptHost
 	published := k.View.State.Term()
 	if e.Role == Master && term != 0 {
@@ -51,6 +54,19 @@ func EntryOf(k cluster.Snapshot, term uint64, id string) Entry {
 		e.Meta["why"] = ShortMeta(why)
 	}
 	return e
+}
+
+// wrongAddressNote says that our announced address, or the master's, leads to another member's Redis; empty if neither does.
+func wrongAddressNote(k cluster.Snapshot, id string) string {
+	var notes []string
+	if why := k.View.WrongAddressReason(id); why != "" {
+		notes = append(notes, "wrong address: "+why)
+	}
+	if m := k.View.State.Master; m != nil && k.WrongAddresses.Has(m.ID, m.Address) && k.Reason == "" {
+		notes = append(notes, fmt.Sprintf("wrong address: %s, which %s announces, leads from here to another redis: "+
+			"correct its ANNOUNCE_ADDR", m.Address, m.ID))
+	}
+	return strings.Join(notes, "; ")
 }
 
 // servesAsPublished reports whether our Redis answers as a master, and is the published instance.

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"errors"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -65,6 +66,15 @@ func TestEntryOf(t *testing.T) {
 		{"one that still follows another says why",
 			clustertest.Situation(refused, func(k *cluster.Snapshot) { k.Health.Status.MasterAddr = "10.0.0.2:6379" }), 0, Replica,
 			"warning", "it is empty", "4"},
+		{"a master whose address another member announces, too", clustertest.Leading(func(k *cluster.Snapshot) {
+			k.View.LiveAgents["me"] = cluster.MemberKey{Session: "mine", RunID: "run-me", Address: "redis:1"}
+			k.View.LiveAgents["b"] = cluster.MemberKey{Session: "b's", RunID: "run-b", Address: "redis:1"}
+		}), 5, Master, "passing", "master, term 5; wrong address: b announces redis:1, too, for another redis: " +
+			"ANNOUNCE_ADDR takes an address that leads every host to it", "5"},
+		{"a replica that finds another redis at the master's address", clustertest.Situation(clustertest.ParkedRedis,
+			func(k *cluster.Snapshot) { k.WrongAddresses = k.WrongAddresses.With("a", "10.0.0.1:6379", true) }), 0, Replica, "warning",
+			"parked; waits for a master; wrong address: 10.0.0.1:6379, which a announces, leads from here to another redis: " +
+				"correct its ANNOUNCE_ADDR", "4"},
 		{"a Redis that denies access keeps its role",
 			clustertest.Leading(func(k *cluster.Snapshot) { k.Health.AccessErr = errors.New("WRONGPASS") }), 5, Master, "passing",
 			"master, term 5; redis denies access to resec", "5"},
@@ -95,6 +105,8 @@ func TestEntryOf(t *testing.T) {
 				want.Meta["why"] = tt.output
 			} else if len(tt.k.Refused) > 0 {
 				want.Meta["why"] = commandRefusedText
+			} else if at := strings.Index(tt.output, "wrong address: "); at >= 0 {
+				want.Meta["why"] = tt.output[at:]
 			}
 			if d := cmp.Diff(want, EntryOf(tt.k, tt.leads, "me")); d != "" {
 				t.Error(d)

@@ -139,6 +139,9 @@ func (r *Registrar) HideWaiting(ctx context.Context) error { return r.deregister
 // deregisterAtEnd deregisters the instance, and again after a pause if a registration that failed may still be carried out. It
 // returns an error if the last of these calls fails.
 func (r *Registrar) deregisterAtEnd(ctx context.Context) error {
+	if r.MayBeAnothers != nil && r.MayBeAnothers() && r.becomesAnothers(ctx) {
+		return nil
+	}
 	timeout, lateWrites := defaultDeregisterTimeout, r.known.lateWritesPossible(time.Now())
 	if r.DeregisterTimeout != nil {
 		timeout = r.DeregisterTimeout()
@@ -154,6 +157,35 @@ func (r *Registrar) deregisterAtEnd(ctx context.Context) error {
 	case <-time.After(repeatDelay(time.Until(end))):
 	}
 	return r.deregister(ctx)
+}
+
+// becomesAnothers reports whether another process registers the same instance under its own member id. Each reads its
+// registration back once an interval, so that is seen by then. A deregistration would end the other one's session, too.
+func (r *Registrar) becomesAnothers(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, r.Interval+retryInterval)
+	defer cancel()
+	for {
+		if r.isAnothers(ctx) {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(retryInterval):
+		}
+	}
+}
+
+// isAnothers reports whether the instance is registered under another member's id.
+func (r *Registrar) isAnothers(ctx context.Context) bool {
+	want := r.wanted.entry()
+	if want == nil || want.Meta["id"] == "" {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	s, _, err := r.Client.Agent().Service(r.ID, (&api.QueryOptions{}).WithContext(ctx))
+	return err == nil && s.Meta["id"] != "" && s.Meta["id"] != want.Meta["id"]
 }
 
 // deregister deregisters the instance. It returns nil if Consul does not know it.

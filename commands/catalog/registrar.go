@@ -56,6 +56,9 @@ type Registrar struct {
 	// Confirm is called by Run before it publishes an entry after an outage of Consul, because the entry may be outdated by then.
 	// An error puts the publication off until the next attempt. May be nil.
 	Confirm func(ctx context.Context, e Entry) error
+	// MayBeAnothers reports at the end whether another process may register the same instance. Then it is deregistered only if none
+	// does within an interval. May be nil.
+	MayBeAnothers func() bool
 	// DeregisterTimeout returns how long the deregistration at the end may take. nil: defaultDeregisterTimeout.
 	DeregisterTimeout func() time.Duration
 

@@ -15,6 +15,8 @@ type Candidate struct {
 	Unnamed    bool   // our Redis replicates from it, and nothing else names it: it is somebody else's
 	Refused    string // the commands that its agent lacks to make it master, as that agent reports; empty: none
 	Hidden     string // whose check, not its agent's, keeps clients from finding it; empty: none does
+
+	WrongAddress bool // its announced address leads another member to another Redis
 	redis.Status
 	StreamErrors int64 // of its Redis: see View.StreamErrors
 }

@@ -150,6 +150,9 @@ func decideFree(k Snapshot, id string) (Action, string) {
 	if k.SessionID == "" {
 		return Wait, "there is no consul session yet"
 	}
+	if key := k.View.LiveAgents[id]; key.Session != "" && key.Session != k.SessionID { // nobody could tell the two apart
+		return Wait, "the member key of " + id + " is another session's"
+	}
 	return Contend, "the lock is free"
 }
 

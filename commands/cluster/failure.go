@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"cmp"
+	"errors"
 	"time"
 
 	"resec/handlers/redis"
@@ -62,6 +63,18 @@ func mayReplace(k Snapshot, id string, m Master) bool {
 		return false
 	}
 	return !st.Master && (st.MasterAddr == m.Address || st.Parked())
+}
+
+// AddressMisleads returns ErrWrongAddress if the answer at a master's address is known to be another member's, or our own. Then
+// the answer says nothing about the master.
+func AddressMisleads(k Snapshot, me string, m Master, h redis.Health) error {
+	if h.Err != nil || h.Status.RunID == "" {
+		return nil
+	}
+	if err := k.View.CheckMember(m.ID, h.Status, k.Self(me)); errors.Is(err, ErrWrongAddress) {
+		return err
+	}
+	return nil
 }
 
 // InstanceDown reports whether an instance is down: nothing listens at its address, or another instance answers. An

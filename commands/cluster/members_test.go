@@ -48,6 +48,33 @@ func TestMembers(t *testing.T) {
 	}
 }
 
+// Of two instances of one id the one counts that has the member key, then the published one. The other one is named if it is live.
+func TestMembers_TwoOfOneID(t *testing.T) {
+	keyed := func(addr string) map[string]MemberKey {
+		return map[string]MemberKey{"a": {Session: "s", Address: addr}}
+	}
+	for _, tt := range []struct {
+		name             string
+		entries          []handlers.Entry
+		live             map[string]MemberKey
+		addr, check, and string
+	}{
+		{"the published one, although its node's check is critical",
+			[]handlers.Entry{entry("a", "other", "passing"), entry("a", "a", "critical")}, nil, "a:1", "critical", "other:1"},
+		{"whichever is listed first", []handlers.Entry{entry("a", "a", "critical"), entry("a", "other", "passing")}, nil,
+			"a:1", "critical", "other:1"},
+		{"one that has moved has the member key", []handlers.Entry{entry("a", "a", "critical"), entry("a", "new", "warning")},
+			keyed("new:1"), "new:1", "warning", ""},
+		{"both are live", []handlers.Entry{entry("a", "other", "warning"), entry("a", "a", "passing")}, keyed("a:1"),
+			"a:1", "passing", "other:1"},
+	} {
+		got := Members(tt.entries, View{State: threeMembers(without("b", "j")), LiveAgents: tt.live})
+		if len(got) != 1 || got[0].Address != tt.addr || got[0].Check != tt.check || got[0].Also != tt.and {
+			t.Errorf("%s: got %+v", tt.name, got)
+		}
+	}
+}
+
 func TestMembers_Unnamed(t *testing.T) {
 	e := entry("", "a", "passing")
 	e.Node.Node = "n1"

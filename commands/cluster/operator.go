@@ -93,7 +93,7 @@ func OwnMemberKey(k Snapshot, me Master) MemberKey {
 	}
 	key := MemberKey{Session: k.SessionID, RunID: runID, Address: k.Announced(me).Address, OperatorGuard: k.Operator.MinReplicas,
 		Refused: k.Refused.Lead(), Hidden: k.Hidden.By, StartedAs: k.Operator.StartedAs, Restarts: k.Restarts,
-		StreamErrors: k.StreamErrors}
+		StreamErrors: k.StreamErrors, Since: k.Since, WrongAddresses: k.WrongAddresses}
 	key.StreamErrors.Count = min(1, k.StreamErrors.Count) // not written again with each of them
 	if k.FullSync.FailedRun == runID {
 		key.FailedSync = k.FullSync.FailedFrom

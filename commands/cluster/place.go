@@ -67,7 +67,7 @@ func (s State) masterMoved(me Master) bool {
 }
 
 // OtherAddresses returns the addresses of a member that may be right if it does not answer at its own: the one that its agent
-// wrote, and those in the state. Another member may have one of them by now: see RunsAs.
+// wrote, and those in the state. Another member may have one of them by now: see View.OwnsRun.
 func OtherAddresses(m Member, v View) (out []string) {
 	all := []string{v.LiveAgents[m.ID].Address, v.State.Members[m.ID].Address}
 	if v.State.isMaster(m.ID) {
@@ -79,15 +79,6 @@ func OtherAddresses(m Member, v View) (out []string) {
 		}
 	}
 	return out
-}
-
-// RunsAs reports whether a run is the one that a member is known by. At an address of the past that alone counts, because another
-// member with the same data may have it.
-func (v View) RunsAs(id, run string) bool {
-	if run == "" {
-		return false
-	}
-	return run == v.State.Members[id].RunID || run == v.LiveAgents[id].RunID || v.State.isMaster(id) && run == v.State.Master.RunID
 }
 
 // Listed is an address at which the catalogue lists a member.

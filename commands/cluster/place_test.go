@@ -117,7 +117,7 @@ func TestOtherAddresses(t *testing.T) {
 	}
 	v.State.Master.RunID = "run-published"
 	for run, want := range map[string]bool{"run-a": true, "run-new": true, "run-published": true, "run-b": false, "": false} {
-		if got := v.RunsAs("a", run); got != want {
+		if got := v.OwnsRun("a", run); got != want {
 			t.Errorf("it runs as %q: %t", run, got)
 		}
 	}

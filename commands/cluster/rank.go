@@ -12,15 +12,17 @@ import (
 //
 //  1. the incumbent;
 //  2. data before no data, then data without stream errors;
-//  3. the newest history; an unknown one comes last;
-//  4. the history that holds the published master's data;
-//  5. the history in which a candidate has the most keys, then the lower replication ID;
-//  6. within one history the highest offset;
-//  7. one that nothing speaks against: see Candidate.Drawback;
-//  8. the older version: a newer one may be unable to send its data to the older ones;
-//  9. the published master, the lower priority, the lower id.
+//  3. an announced address that leads the other members to it, if only members that were in sync may lead. No other member could
+//     follow the master at a wrong one. If the data decide, an address is no reason to lose some;
+//  4. the newest history; an unknown one comes last;
+//  5. the history that holds the published master's data;
+//  6. the history in which a candidate has the most keys, then the lower replication ID;
+//  7. within one history the highest offset;
+//  8. one that nothing speaks against: see Candidate.Drawback;
+//  9. the older version: a newer one may be unable to send its data to the older ones;
+//  10. the published master, the lower priority, the lower id.
 //
-// Offsets compare only within one history. Rules 4 and 5 order histories of which nothing is known: a Redis with an AOF begins
+// Offsets compare only within one history. Rules 5 and 6 order histories of which nothing is known: a Redis with an AOF begins
 // a new replication ID with each restart.
 func Rank(candidates []Candidate, s State, e Eligibility) []Candidate {
 	eligible := slices.DeleteFunc(slices.Clone(candidates), func(c Candidate) bool { return c.IneligibleReason(s, e) != "" })
@@ -37,6 +39,7 @@ func Rank(candidates []Candidate, s State, e Eligibility) []Candidate {
 			trueFirst(a.Incumbent(s), b.Incumbent(s)),
 			trueFirst(a.hasData, b.hasData),
 			trueFirst(a.StreamErrors == 0, b.StreamErrors == 0),
+			trueFirst(!a.addressCounts(e), !b.addressCounts(e)),
 			cmp.Compare(b.age, a.age),
 			trueFirst(mastersHistory[a.replID], mastersHistory[b.replID]),
 			cmp.Compare(mostKeys[b.replID], mostKeys[a.replID]),
@@ -63,6 +66,9 @@ type standing struct {
 	offset  int64
 	hasData bool
 }
+
+// addressCounts reports whether a candidate ranks last because of its address.
+func (c Candidate) addressCounts(e Eligibility) bool { return c.WrongAddress && e == RecordedOnly }
 
 func standingOf(c Candidate, s State) standing {
 	p := s.ResolvePosition(c.Status)

@@ -31,6 +31,7 @@ func empty(c *Candidate)            { c.Keys = 0 }
 func loading(c *Candidate)          { c.Loading = true }
 func syncing(c *Candidate)          { c.Syncing = true }
 func agentDead(c *Candidate)        { c.AgentAlive = false }
+func wrongAddress(c *Candidate)     { c.WrongAddress = true }
 
 func full(c *Candidate) {
 	c.Refusals = []redis.Refusal{{Code: redis.RefusalMemory, Text: "its memory is full", Now: true}}
@@ -145,6 +146,12 @@ func TestRank(t *testing.T) {
 			[]string{"a", "b"}},
 		{"the lower priority, as in Redis", ledBy("z"), []Candidate{replica("a", priority(100)), replica("b", priority(99))},
 			[]string{"b", "a"}},
+		{"one with a wrong address last, although it has a few bytes more", ledBy("z"),
+			[]Candidate{replica("a", wrongAddress, offset(101)), replica("b"), replica("c", offset(90))}, []string{"b", "c", "a"}},
+		{"but before one without data", ledBy("z"), []Candidate{replica("a", wrongAddress), replica("b", empty)}, []string{"a", "b"}},
+		{"and it leads if no other may", ledBy("z"), []Candidate{replica("a", wrongAddress), replica("b", priority(0))}, []string{"a"}},
+		{"if all were restarted its data count", allRestarted("z"),
+			[]Candidate{replica("a", wrongAddress, restart, offset(101)), replica("b", restart)}, []string{"a", "b"}},
 		{"then the id", ledBy("z"), []Candidate{replica("c"), replica("a"), replica("b")}, []string{"a", "b", "c"}},
 		{"unrelated data do not lead even if all members were restarted", allRestarted("z"),
 			[]Candidate{replica("x", history("unknown"), keys(99)), replica("a")}, []string{"a"}},

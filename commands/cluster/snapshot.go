@@ -16,7 +16,13 @@ type Snapshot struct {
 	Restarts   Restarts              // of our Redis
 	Failure    MasterFailure         // the published master as our monitor sees it
 	Place      Place                 // where this member is now; zero: it is where it was when the agent started
+
+	Since          int64      // when this agent started to manage our Redis, Unix time in milliseconds
+	WrongAddresses AddressSet // members at whose announced address we reached another member's Redis, or our own
 }
+
+// Self is the instance of our Redis, as the member with that id.
+func (k Snapshot) Self(id string) Instance { return Instance{ID: id, RunID: k.Health.Status.RunID} }
 
 // HoldsLock reports whether our session holds the lock.
 func (k Snapshot) HoldsLock() bool { return k.SessionID != "" && k.View.Session == k.SessionID }

@@ -65,6 +65,9 @@ func decideTarget(r Request, own Candidate, candidates []Candidate, k Snapshot, 
 	case !answers:
 		return r.answered("the redis of %s does not answer, or another instance answers at its address", r.To)
 	}
+	if why := k.View.WrongAddressReason(r.To); why != "" { // the others could not follow it
+		return r.answered("%s may not lead: %s", r.To, why)
+	}
 	if why := next.IneligibleReason(k.View.State, RecordedOnly); why != "" {
 		return r.answered("%s may not lead: %s", r.To, why)
 	}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -105,6 +106,13 @@ func TestDecideSwitchover(t *testing.T) {
 		{"catching up", Request{To: "a"}, []Candidate{master, at("a", 1)},
 			func(k *Snapshot) { k.View.State.Members["a"] = MemberRecord{RunID: "run-a", CatchingUp: true} }, "a",
 			"a may not lead: it has not caught up with the master"},
+		{"an address that leads another member elsewhere", Request{To: "a"}, []Candidate{master, at("a", 1000)},
+			func(k *Snapshot) {
+				key := k.View.LiveAgents["b"]
+				key.WrongAddresses = key.WrongAddresses.With("a", "10.0.0.1:6379", true)
+				k.View.LiveAgents["b"] = key
+			}, "a", "a may not lead: 10.0.0.1:6379 leads b to another member's redis: " +
+				"ANNOUNCE_ADDR takes an address that leads every host to it"},
 		{"priority 0", Request{To: "a"}, []Candidate{master, at("a", 1000, func(s *redis.Status) { s.Priority = 0 })}, nil, "a",
 			"a may not lead: its replica-priority is 0"},
 		{"it would refuse writes", Request{To: "a"}, []Candidate{master, at("a", 1000, refusing)}, nil, "a",
@@ -131,10 +139,7 @@ func TestDecideSwitchover(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			now := k
-			now.View.State.Members = map[string]MemberRecord{}
-			for id, r := range k.View.State.Members {
-				now.View.State.Members[id] = r
-			}
+			now.View.State.Members, now.View.LiveAgents = maps.Clone(k.View.State.Members), maps.Clone(k.View.LiveAgents)
 			if tt.change != nil {
 				tt.change(&now)
 			}

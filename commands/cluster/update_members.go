@@ -22,7 +22,8 @@ type MemberObservation struct {
 //   - The master itself is always recorded.
 //   - A member that has neither a live agent nor an entry in the catalogue has deregistered. It becomes a former member, unless
 //     its Redis still replicates, because then the guard counts it.
-//   - A Redis that does not answer, or that is not the instance which the member's agent reports, changes nothing.
+//   - A Redis that does not answer, or that is not the instance which the member's agent reports, changes nothing. Nor does the
+//     master's own Redis under another id: a second agent manages it.
 //   - A new member is recorded before it attaches, unless its data are unrelated.
 //   - A restarted member is recorded in its new run once it has attached again.
 //   - A member that is in sync has caught up and may lead. It may fall behind later.
@@ -77,7 +78,7 @@ func (s State) updates(o MemberObservation) bool {
 	if recorded && o.Session == "" && o.Replicating {
 		return false
 	}
-	if o.Status == nil || o.Status.RunID != o.RunID {
+	if o.Status == nil || o.Status.RunID != o.RunID || o.RunID == s.Master.RunID {
 		return false
 	}
 	if s.attached(*o.Status) {

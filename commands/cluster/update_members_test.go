@@ -71,6 +71,9 @@ func TestState_UpdateMembers(t *testing.T) {
 		{"a former member can return", member("f", parked, unrelated), rec("run-f", "f:1", true), []string{"g"}},
 		{"a member with a session stays although its Consul agent lost its data",
 			member("b", func(m *MemberObservation) { m.InCatalog = false }), rec("run-b", "b:1", false), former},
+		{"the master's own redis under another id is no member", member("x", func(m *MemberObservation) {
+			m.RunID, m.Status.RunID, m.Status.Master = "run-a", "run-a", true
+		}), nil, former},
 		{"the master stays whatever is observed", member("a", deregistered), rec("run-a", "a:1", false), former},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -3,8 +3,6 @@ package cluster
 import (
 	"errors"
 	"fmt"
-
-	"resec/handlers/redis"
 )
 
 var (
@@ -54,24 +52,6 @@ func (v View) CheckService(service string) error {
 			ErrOtherCluster, s, service)
 	}
 	return nil
-}
-
-// IsMembers reports whether a Redis that answers at a member's address is that member's Redis. Addresses are reused by other
-// servers, so one of these must hold:
-//
-//   - no master was published yet, so there is nothing to compare with;
-//   - its run is the recorded one, the published one, or the one that the member's agent reports;
-//   - its data share a history with the state.
-func (v View) IsMembers(id string, st redis.Status) bool {
-	m := v.State.Master
-	if m == nil || st.RunID == v.State.Members[id].RunID || st.RunID == v.LiveAgents[id].RunID {
-		return true
-	}
-	if m.ID == id && st.RunID == m.RunID {
-		return true
-	}
-	index, _ := v.State.historyIndex(v.State.ResolvePosition(st))
-	return index >= 0
 }
 
 // MayHoldNewerData reports whether a member that does not answer may hold data that no other member has. It may if it was in sync

@@ -4,6 +4,7 @@ package failover
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -39,6 +40,8 @@ func Rows(v cluster.View, answers []status.MemberStatus) []Row {
 // remark says why a member may not lead, or what else matters about it.
 func remark(a status.MemberStatus, rank int, v cluster.View, e cluster.Eligibility) string {
 	switch {
+	case errors.Is(a.Err, cluster.ErrWrongAddress):
+		return a.Err.Error()
 	case a.Err != nil:
 		return redis.Summary(a.Err)
 	case rank == 0:
@@ -47,6 +50,8 @@ func remark(a status.MemberStatus, rank int, v cluster.View, e cluster.Eligibili
 		return join("is the master", a.Candidate().UnservedReason())
 	case v.LiveAgents[a.ID].Session == "":
 		return "its agent is dead"
+	case a.WrongAddress != "":
+		return "ranks last: " + a.WrongAddress
 	case a.Candidate().Drawback() != "":
 		return a.Candidate().Drawback()
 	case e == cluster.AnyMember && len(v.State.Members) > 0:

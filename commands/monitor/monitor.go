@@ -43,6 +43,9 @@ type Monitor struct {
 	// ParkIfFollowing parks our Redis if it follows that address and no term of ours is under way, and reports whether it
 	// parked. Monitor calls it from a goroutine of its own.
 	ParkIfFollowing func(ctx context.Context, addr string) (parked bool, err error)
+	// NoteAddress takes that the master answers at its address (nil), or another member's Redis, or our own. Monitor calls it from a
+	// goroutine of its own.
+	NoteAddress func(id, addr string, err error)
 
 	Log *slog.Logger
 }
@@ -140,10 +143,31 @@ func (m *Monitor) asked(master cluster.Master, h redis.Health, unasked *logonce.
 	return false
 }
 
+// misled reports whether the answer at the master's address is known to be another member's, or our own: it says nothing
+// about the master. It parks our Redis, which may connect to another member's next.
+func (m *Monitor) misled(ctx context.Context, master cluster.Master, h redis.Health, parking *logonce.Once) bool {
+	k := m.Known.Load().Snapshot
+	err := cluster.AddressMisleads(k, m.ID, master, h)
+	if err != nil {
+		m.NoteAddress(master.ID, master.Address, err)
+		if h.Status.RunID != k.Health.Status.RunID {
+			m.park(ctx, master, err.Error(), parking)
+		}
+		return true
+	}
+	if h.Err == nil && h.Status.RunID == master.RunID {
+		m.NoteAddress(master.ID, master.Address, nil)
+	}
+	return false
+}
+
 // observe takes one probe's answer: it updates Failure, and parks our Redis if the master is down. A master that refuses
 // connections from this host while our Redis still streams from it is not down: it listens at another address by now, or the
 // network rejects connections.
 func (m *Monitor) observe(ctx context.Context, master cluster.Master, h redis.Health, logged *observed) {
+	if m.misled(ctx, master, h, &logged.parking) {
+		return
+	}
 	if redis.Refused(h.Err) && m.stillStreams(ctx, master, h, logged.refusing.Active()) {
 		if logged.refusing.Changed(master.Address) {
 			m.Log.Warn("the master refuses connections from this host, but our redis still streams from it; it is not down",

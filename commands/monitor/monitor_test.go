@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -30,7 +31,7 @@ func TestMain(m *testing.M) { os.Exit(consultest.Main(m)) }
 // bare is the monitor of "me", without any server.
 func bare(early bool) *Monitor {
 	return &Monitor{ID: "me", Known: observable.New[known.Snapshot](), EarlyTakeover: early,
-		Creds: redis.Options{Timeout: 10 * time.Second, Name: "resec:me"},
+		Creds: redis.Options{Timeout: 10 * time.Second, Name: "resec:me"}, NoteAddress: func(string, string, error) {},
 		Probe: redis.Probe{Every: time.Second, Timeout: 5 * time.Second, Failures: 1}, Log: slog.New(slog.DiscardHandler)}
 }
 
@@ -71,6 +72,37 @@ func TestMonitor_Parks(t *testing.T) {
 		expect.Equal(t, tt.name, st.Parked(), tt.want)
 		expect.Equal(t, "failure without early takeover", m.Known.Load().Failure, cluster.MasterFailure{})
 	}
+}
+
+// Another member's Redis, or our own, at the master's address is no failure of the master. Ours is parked if it may connect to
+// another member's.
+func TestMonitor_WrongAddress(t *testing.T) {
+	t.Parallel()
+	m, r, own := withRedis(t, true)
+	var noted []string
+	m.NoteAddress = func(id, _ string, err error) {
+		noted = append(noted, fmt.Sprint(id, " ", errors.Is(err, cluster.ErrWrongAddress)))
+	}
+	of := *clustertest.Situation().View.State.Master
+	of.Address = "127.0.0.1:2"
+	_, err := r.Do("REPLICAOF", "127.0.0.1", "2")
+	expect.OK(t, err)
+	m.Known.Update(func(k *known.Snapshot) {
+		k.Snapshot = clustertest.Situation(func(k *cluster.Snapshot) {
+			k.View.LiveAgents["c"] = cluster.MemberKey{Session: "c's", RunID: "run-c"}
+		})
+	})
+	for _, tt := range []struct {
+		run    string
+		parked bool
+	}{{"run-me", false}, {"run-c", true}} {
+		m.observe(t.Context(), of, redis.Health{Status: redis.Status{RunID: tt.run}}, &observed{})
+		st, err := own.Status(t.Context())
+		expect.OK(t, err)
+		expect.Equal(t, tt.run, st.Parked(), tt.parked)
+		expect.Equal(t, tt.run, m.Known.Load().Failure, cluster.MasterFailure{})
+	}
+	expect.Equal(t, "noted", strings.Join(noted, ", "), "a true, a true")
 }
 
 // A master that is killed is noticed by the end of its connection.

@@ -41,6 +41,11 @@ func newMember(a MemberStatus, holder string, s cluster.State, master *redis.Sta
 		if a.Why != "" {
 			m.Note += "; its agent says: " + a.Why
 		}
+	}
+	if a.Also != "" {
+		m.Note = cmp.Or(m.Note, "another live agent, of the redis at "+a.Also+", has its MEMBER_ID")
+	}
+	if a.Err != nil {
 		return m
 	}
 	st := a.Status
@@ -50,7 +55,8 @@ func newMember(a MemberStatus, holder string, s cluster.State, master *redis.Sta
 	}
 	m.Behind = behind(st, master)
 	m.Guard = guard(st, s)
-	m.Note = cmp.Or(a.Why, refusal(a, s, master != nil || served, e), problem(a, m.Link, s), unsteady(m.Restarts))
+	m.Note = cmp.Or(m.Note, a.Why, refusal(a, s, master != nil || served, e), problem(a, m.Link, s), a.WrongAddress,
+		unsteady(m.Restarts))
 	return m
 }
 

@@ -2,6 +2,7 @@ package status
 
 import (
 	"cmp"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -12,14 +13,15 @@ import (
 )
 
 // agentVouches reports whether the published master's agent says that its Redis is the master, while that Redis does not say so
-// to us: it denies us access, or does not answer us. A Redis that refuses connections has answered: it is down.
+// to us: it denies us access, or does not answer us. A Redis that refuses connections has answered: it is down. If another one
+// answers at its address, clients do not find it there either.
 func agentVouches(v cluster.View, answers []MemberStatus) bool {
 	m := v.State.Master
 	if m == nil || v.Free() || v.Holder != m.ID || v.LiveAgents[m.ID].RunID != m.RunID {
 		return false
 	}
 	return slices.ContainsFunc(answers, func(a MemberStatus) bool {
-		silent := redis.AccessDenied(a.Err) || redis.Unreachable(a.Err)
+		silent := redis.AccessDenied(a.Err) || redis.Unreachable(a.Err) && !errors.Is(a.Err, cluster.ErrWrongAddress)
 		return a.ID == m.ID && silent && cmp.Or(a.AgentCheck, a.Check) == handlers.CheckPassing
 	})
 }

@@ -4,6 +4,7 @@ package status
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,20 +40,21 @@ type Report struct {
 type MemberStatus struct {
 	cluster.Member
 	Status redis.Status
-	Err    error     // its Redis did not answer, or denied access
+	Err    error     // its Redis did not answer, denied access, or another Redis answered in its place
 	At     time.Time // when it answered
 
-	StreamErrors int64 // of its Redis: see cluster.View.StreamErrors
+	StreamErrors int64  // of its Redis: see cluster.View.StreamErrors
+	WrongAddress string // why its announced address is wrong, as other members report; empty: it is not known to be
 }
 
 // Candidate is the member as the election ranks it.
 func (m MemberStatus) Candidate() cluster.Candidate {
 	return cluster.Candidate{ID: m.ID, AgentAlive: m.AgentAlive(), InCatalog: m.InCatalog(), Hidden: m.Hidden, Refused: m.Refused,
-		Status: m.Status, StreamErrors: m.StreamErrors}
+		WrongAddress: m.WrongAddress != "", Status: m.Status, StreamErrors: m.StreamErrors}
 }
 
 // Probe asks the Redis of every member, all at once, and returns the answers sorted by id. A member that does not answer at its
-// address is asked at the others that v has of it.
+// address, or in whose place another one answers, is asked at the others that v has of it.
 func Probe(ctx context.Context, members []cluster.Member, v cluster.View, opt redis.Options) []MemberStatus {
 	out := make([]MemberStatus, len(members))
 	var wg sync.WaitGroup
@@ -69,6 +71,9 @@ func Probe(ctx context.Context, members []cluster.Member, v cluster.View, opt re
 // probe asks one member.
 func probe(ctx context.Context, m cluster.Member, v cluster.View, opt redis.Options) MemberStatus {
 	st, err := handlers.Probe(ctx, opt.At(m.Address))
+	if e := v.CheckMember(m.ID, st, cluster.Instance{}); err == nil && errors.Is(e, cluster.ErrWrongAddress) {
+		st, err = redis.Status{}, e
+	}
 	others := cluster.OtherAddresses(m, v)
 	if redis.Refused(err) && m.NodeAddress != "" {
 		others = append(others, m.NodeAddress)
@@ -77,7 +82,7 @@ func probe(ctx context.Context, m cluster.Member, v cluster.View, opt redis.Opti
 		if err == nil {
 			break
 		}
-		if there, e := handlers.Probe(ctx, opt.At(addr)); e == nil && v.RunsAs(m.ID, there.RunID) {
+		if there, e := handlers.Probe(ctx, opt.At(addr)); e == nil && v.OwnsRun(m.ID, there.RunID) {
 			m.Address, st, err = addr, there, nil
 		}
 	}
@@ -118,7 +123,7 @@ func New(v cluster.View, answers []MemberStatus) Report {
 	r.Left = slices.DeleteFunc(slices.Clone(v.State.FormerMembers), func(id string) bool {
 		return slices.ContainsFunc(r.Members, func(m Member) bool { return m.ID == id })
 	})
-	r.Code, r.Verdict = verdict(v, r.Members, master, vouched)
+	r.Code, r.Verdict = verdict(v, r.Members, master, errorOf(v.State.Master, answers), vouched)
 	if v.Pause.Active(time.Now()) {
 		r.Paused = v.Pause.String()
 		r.Verdict = r.Paused + "; " + r.Verdict
@@ -139,9 +144,20 @@ func publishedMaster(m *cluster.Master, answers []MemberStatus) *redis.Status {
 	return nil
 }
 
-// verdict is the code of a report, and one line that says why. vouched: see agentVouches.
-func verdict(v cluster.View, members []Member, master *redis.Status, vouched bool) (int, string) {
-	if why := noMaster(v, master); why != "" && (!vouched || v.Err != nil) {
+// errorOf is why the published master did not answer; nil if it did, or none is published.
+func errorOf(m *cluster.Master, answers []MemberStatus) error {
+	for _, a := range answers {
+		if m != nil && a.ID == m.ID {
+			return a.Err
+		}
+	}
+	return nil
+}
+
+// verdict is the code of a report, and one line that says why. masterErr is why the published master did not answer. vouched: see
+// agentVouches.
+func verdict(v cluster.View, members []Member, master *redis.Status, masterErr error, vouched bool) (int, string) {
+	if why := noMaster(v, master, masterErr); why != "" && (!vouched || v.Err != nil) {
 		return NoMaster, "no master: " + why
 	}
 	var problems []string
@@ -166,13 +182,16 @@ func verdict(v cluster.View, members []Member, master *redis.Status, vouched boo
 	return Healthy, "healthy: " + summary
 }
 
-// noMaster says why the cluster has no master that accepts writes; nothing if it has one.
-func noMaster(v cluster.View, master *redis.Status) string {
+// noMaster says why the cluster has no master that accepts writes; nothing if it has one. masterErr is why the published master
+// did not answer.
+func noMaster(v cluster.View, master *redis.Status, masterErr error) string {
 	switch {
 	case v.Err != nil:
 		return v.Err.Error()
 	case master == nil && v.State.Master == nil:
 		return "none was ever published under this lock key"
+	case errors.Is(masterErr, cluster.ErrWrongAddress):
+		return "the published master " + v.State.Master.ID + " is not to be found: " + masterErr.Error()
 	case master == nil:
 		return "the published master " + v.State.Master.ID + " is down, unreachable, restarted or a replica"
 	case master.Fenced():

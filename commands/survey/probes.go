@@ -1,6 +1,8 @@
 package survey
 
 import (
+	"errors"
+
 	"resec/commands/cluster"
 	"resec/handlers/redis"
 )
@@ -27,13 +29,18 @@ func (p probes) answer(m cluster.Member, v cluster.View) Answer {
 		if o == nil || is.Err == nil {
 			continue
 		}
-		silent := addr != m.NodeAddress && redis.Unreachable(o.Err) && cluster.Down(is.Err) && !cluster.Down(o.Err)
-		if o.Err == nil && v.RunsAs(m.ID, o.Status.RunID) || silent {
+		silent := addr != m.NodeAddress && unheard(o.Err) && cluster.Down(is.Err)
+		if o.Err == nil && v.OwnsRun(m.ID, o.Status.RunID) || silent {
 			is, m.Address = *o, addr
 		}
 	}
 	is.Member = m
 	return is
+}
+
+// unheard reports whether nothing answered: neither the member's Redis nor another one.
+func unheard(err error) bool {
+	return redis.Unreachable(err) && !cluster.Down(err) && !errors.Is(err, cluster.ErrWrongAddress)
 }
 
 // atNodes are the members that refuse connections at the host with which they are registered, at the addresses of their nodes.

@@ -29,7 +29,9 @@ type Surveyor struct {
 	Naming catalog.Naming
 	Creds  redis.Options                               // for every member's Redis; Addr and Timeout are filled in
 	Own    func(context.Context) (redis.Status, error) // asks our own Redis
-	Log    *slog.Logger
+	// NoteAddress takes whether a member's Redis was found at its address: nil if it was. nil: nobody is to know.
+	NoteAddress func(id, addr string, err error)
+	Log         *slog.Logger
 }
 
 // Answer is what one member's Redis answered to a survey, and when.
@@ -127,7 +129,8 @@ func (s *Result) addOwn(k cluster.Snapshot, is Answer) {
 	s.Answers = append(s.Answers, is)
 	if is.Err == nil {
 		own := cluster.Candidate{ID: is.Member.ID, AgentAlive: true, InCatalog: true, Refused: k.Refused.Lead(), Hidden: k.Hidden.By,
-			Status: is.Status, StreamErrors: k.View.StreamErrors(is.Member.ID, is.Status)}
+			WrongAddress: k.View.WrongAddressReason(is.Member.ID) != "", Status: is.Status,
+			StreamErrors: k.View.StreamErrors(is.Member.ID, is.Status)}
 		s.Candidates = append(s.Candidates, own)
 	}
 }
@@ -138,7 +141,8 @@ func (s *Result) add(v cluster.View, is Answer) {
 	s.Answers = append(s.Answers, is)
 	if is.Err == nil {
 		c := cluster.Candidate{ID: m.ID, AgentAlive: m.AgentAlive(), InCatalog: m.InCatalog(), Refused: m.Refused, Hidden: m.Hidden,
-			Unnamed: m.Unnamed, Status: is.Status, StreamErrors: v.StreamErrors(m.ID, is.Status)}
+			Unnamed: m.Unnamed, WrongAddress: v.WrongAddressReason(m.ID) != "", Status: is.Status,
+			StreamErrors: v.StreamErrors(m.ID, is.Status)}
 		s.Candidates = append(s.Candidates, c)
 		return
 	}
@@ -155,11 +159,24 @@ func (s *Surveyor) probeMember(ctx context.Context, k cluster.Snapshot, m cluste
 	if k.KnownUnresponsive(m.ID) {
 		timeout = takeover.KnownDeadTimeout
 	}
-	st, err := s.Probe(ctx, m.Address, timeout)
-	if err == nil && !k.View.IsMembers(m.ID, st) {
-		err = cluster.ErrOtherInstance
-	}
+	st, err := s.ProbeMember(ctx, k, m.ID, m.Address, timeout)
 	return Answer{Member: m, Status: st, Err: err, At: time.Now()}
+}
+
+// ProbeMember asks a member's Redis once, and makes sure that the member's Redis has answered. It returns the errors of Probe and
+// of cluster.View.CheckMember.
+func (s *Surveyor) ProbeMember(ctx context.Context, k cluster.Snapshot, id, addr string, timeout time.Duration) (
+	redis.Status, error) {
+	st, err := s.Probe(ctx, addr, timeout)
+	if err != nil {
+		return st, err
+	}
+	err = k.View.CheckMember(id, st, k.Self(s.ID))
+	// Only the announced address counts: one of the past, or of a member that has left, may be another's by now.
+	if key := k.View.LiveAgents[id]; s.NoteAddress != nil && key.Session != "" && key.Address == addr {
+		s.NoteAddress(id, addr, err)
+	}
+	return st, err
 }
 
 // Probe asks another member's Redis once. The timeout bounds connection, handshake and answer together.

@@ -30,9 +30,9 @@ func (s *oldMaster) rollback(ctx context.Context, within time.Duration) {
 }
 
 // demoteUntilDone makes the old master a replica, in case its agent is not alive to do it. If it was unreachable it is fenced
-// and parked as soon as it answers, until the context ends.
+// and parked as soon as it answers, until the context ends. What answers at its address in its place is left alone.
 func (s *oldMaster) demoteUntilDone(ctx context.Context, lease lock.Lease, addr string) {
-	if !s.answered && !s.unreachable {
+	if !s.answered && !s.unreachable || s.elsewhere {
 		return
 	}
 	for wait := ProbeInterval; ; {

@@ -157,8 +157,8 @@ func (r *fakeRedis) answer(args []string) string {
 			out += bulk(c)
 		}
 		return out
-	case strings.HasPrefix(line, "CLIENT LIST"):
-		return bulk("")
+	case strings.HasPrefix(line, "CLIENT KILL"):
+		return ":0\r\n"
 	case strings.HasPrefix(line, "CLIENT SET"), strings.HasPrefix(line, "CONFIG SET replica-read-only"), args[0] == "AUTH",
 		args[0] == "HELLO":
 		return "+OK\r\n"

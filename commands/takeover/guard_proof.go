@@ -91,14 +91,14 @@ func (p *run) logClosure(basis closureBasis, v cluster.View, old *cluster.Master
 }
 
 // markUnreachable is done once: it sends the old master a fence and a park. A Redis that denies access may be another
-// cluster's, and would execute them, so it is sent nothing.
+// cluster's, and would execute them, so it is sent nothing. Nor is one that is known to be another member's.
 func (p *run) markUnreachable(ctx context.Context, reported bool) {
 	if p.old.unreachable {
 		return
 	}
 	p.old.unreachable = true
 	p.Timeline.step(StepUnreachable)
-	if !p.old.deniesAccess {
+	if !p.old.deniesAccess && !p.old.elsewhere {
 		p.sendFenceAsync(ctx, reported)
 	}
 }

@@ -2,6 +2,7 @@ package takeover
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -30,7 +31,10 @@ func (p *run) locateOldMaster(ctx context.Context, v cluster.View, own redis.Sta
 		if st, looked = p.look(ctx, m.Address); looked == nil && (st.RunID == m.RunID || m.RunID == "") {
 			return v, nil, nil
 		}
-		down = looked == nil || cluster.Down(looked)
+		if looked == nil {
+			looked = p.checkMember(v, m.ID, st)
+		}
+		down = looked == nil || notThere(looked)
 	}
 	addr, err := p.addressNow(ctx, v, cluster.MemberRecord{RunID: m.RunID, Address: m.Address}, m.ID, down)
 	if err != nil || addr == m.Address {
@@ -46,9 +50,13 @@ func (p *run) locateOldMaster(ctx context.Context, v cluster.View, own redis.Sta
 	return v, looked, nil
 }
 
+// notThere reports whether an error at a member's address says that the member's Redis is not at that address.
+func notThere(err error) bool { return cluster.Down(err) || errors.Is(err, cluster.ErrWrongAddress) }
+
 // addressNow returns the address at which a member is now, which does not answer at that of r. That is another address in the
-// catalogue at which the instance of r answers. If the member is down at its address, it is the one at which its check passes:
-// a refusal at an address of the past proves nothing. Otherwise it is that of r.
+// catalogue at which the instance of r answers. If the member is not at its address, it is the one at which its check passes,
+// unless another member's Redis, or our own, answers there: a refusal at an address of the past proves nothing. Otherwise it is
+// that of r.
 func (p *run) addressNow(ctx context.Context, v cluster.View, r cluster.MemberRecord, id string, down bool) (string, error) {
 	if p.Evidence.ReadCatalog == nil {
 		return r.Address, nil
@@ -63,19 +71,21 @@ func (p *run) addressNow(ctx context.Context, v cluster.View, r cluster.MemberRe
 		if l.Address == r.Address || l.Address == "" {
 			continue
 		}
-		if st, err := p.look(ctx, l.Address); err == nil && st.RunID == r.RunID {
+		st, err := p.look(ctx, l.Address)
+		if err == nil && st.RunID == r.RunID {
 			return l.Address, nil
 		}
-		if down && l.Passing && now == r.Address {
+		others := err == nil && errors.Is(p.checkMember(v, id, st), cluster.ErrWrongAddress)
+		if down && l.Passing && !others && now == r.Address {
 			now = l.Address
 		}
 	}
 	return now, nil
 }
 
-// parkMoved parks a member that is down at its address and listed at another one.
+// parkMoved parks a member that is not at its address and listed at another one.
 func (p *run) parkMoved(ctx context.Context, v cluster.View, m *parkedPeer) {
-	if !cluster.Down(m.err) || v.State.Master == nil || v.State.MasterReportedGone(v.State.Master.ID) {
+	if !notThere(m.err) || v.State.Master == nil || v.State.MasterReportedGone(v.State.Master.ID) {
 		return
 	}
 	addr, err := p.addressNow(ctx, v, cluster.MemberRecord{RunID: v.State.Members[m.ID].RunID, Address: m.Address}, m.ID, true)

@@ -20,6 +20,7 @@ type oldMaster struct {
 	answered       bool // it answered, and was a master
 	unreachable    bool // it did not answer: fence and park it when it does
 	deniesAccess   bool // it may be the old master or not: it denies access
+	elsewhere      bool // our own Redis, or another member's, answers at its address: nothing is sent there
 	paused, fenced bool // by us
 	parked         bool // by us, perhaps. That is not undone: the next holder of the lock continues from there
 }
@@ -41,8 +42,9 @@ func (p *run) stopOldMaster(ctx context.Context, v cluster.View, own redis.Statu
 	if old == nil {
 		return nil
 	}
-	facts := oldMasterFacts{view: v, old: old, listedOnly: listedOnly, received: receivesFrom(own, old, p.formerAddr),
-		forced: p.Operator.forced(), unnamed: p.Evidence.FollowsUnnamed && old.Address == own.MasterAddr,
+	facts := oldMasterFacts{view: v, old: old, me: p.Self.Me, listedOnly: listedOnly,
+		received: receivesFrom(own, old, p.formerAddr), forced: p.Operator.forced(),
+		unnamed:    p.Evidence.FollowsUnnamed && old.Address == own.MasterAddr,
 		switchover: p.Operator.Switchover != nil, checkPassing: p.Evidence.MasterCheckPassing}
 	if err := p.askAndStop(ctx, facts, own); err != nil {
 		return fmt.Errorf("take over from %s at %s: %w", old.ID, old.Address, err)
@@ -60,6 +62,10 @@ func (p *run) askAndStop(ctx context.Context, f oldMasterFacts, own redis.Status
 	for {
 		if ctx.Err() != nil { // then no answer says nothing about the old master
 			return context.Cause(ctx)
+		}
+		if err == nil {
+			err = f.checkAddress(own, st)
+			p.old.elsewhere = err != nil
 		}
 		found := f.oldMasterVerdict(own, st, err)
 		if found != oldIsUnreachable {

@@ -63,15 +63,15 @@ func (p *run) exhausted() error {
 	return nil
 }
 
-// parkPeer connects to a member and parks it, unless it is parked. It returns cluster.ErrOtherInstance if another Redis
-// answers, lock.ErrLease if the lease is over, or the error of the member's Redis.
+// parkPeer connects to a member and parks it, unless it is parked. It returns the errors of checkMember if another Redis answers,
+// lock.ErrLease if the lease is over, or the error of the member's Redis.
 func (p *run) parkPeer(ctx context.Context, v cluster.View, m *parkedPeer) error {
 	m.parkedJustNow = false
 	if err := p.openPeer(ctx, m); err != nil {
 		return err
 	}
-	if !v.IsMembers(m.ID, m.status) {
-		return cluster.ErrOtherInstance
+	if err := p.checkMember(v, m.ID, m.status); err != nil {
+		return err
 	}
 	m.streamErrors = v.StreamErrors(m.ID, m.status) > 0
 	if m.status.Parked() {
@@ -87,6 +87,16 @@ func (p *run) parkPeer(ctx context.Context, v cluster.View, m *parkedPeer) error
 	var err error
 	m.status, err = m.server.Status(ctx)
 	return err
+}
+
+// checkMember returns the errors of cluster.View.CheckMemberForProof for what answered at a member's address.
+func (p *run) checkMember(v cluster.View, id string, st redis.Status) error {
+	return v.CheckMemberForProof(id, st, cluster.Instance{ID: p.Self.Me.ID, RunID: p.ownRun})
+}
+
+// candidate is a member with that status, as it is ranked.
+func (p *run) candidate(v cluster.View, id string, st redis.Status) cluster.Candidate {
+	return cluster.Candidate{ID: id, WrongAddress: v.WrongAddressReason(id) != "", Status: st, StreamErrors: v.StreamErrors(id, st)}
 }
 
 // openPeer connects to a member and asks it, both within peerTimeout.
@@ -106,11 +116,10 @@ func (p *run) freshestPeer(v cluster.View, own redis.Status) *parkedPeer {
 	for _, m := range p.parked {
 		if m.err == nil {
 			byID[m.ID] = m
-			others = append(others, cluster.Candidate{ID: m.ID, Status: m.status, StreamErrors: v.StreamErrors(m.ID, m.status)})
+			others = append(others, p.candidate(v, m.ID, m.status))
 		}
 	}
-	me := cluster.Candidate{ID: p.Self.Me.ID, Status: own, StreamErrors: v.StreamErrors(p.Self.Me.ID, own)}
-	found, fresher := cluster.Freshest(me, others, v.State, p.eligibility)
+	found, fresher := cluster.Freshest(p.candidate(v, p.Self.Me.ID, own), others, v.State, p.eligibility)
 	if !fresher {
 		return nil
 	}

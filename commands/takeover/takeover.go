@@ -37,6 +37,7 @@ type run struct {
 	began       time.Time // when this takeover started; our member was elected before
 	parked      []*parkedPeer
 	old         *oldMaster
+	ownRun      string              // of our Redis when this takeover started
 	background  sync.WaitGroup      // what continues after Run has returned
 	eligibility cluster.Eligibility // AnyMember: our Redis is not recorded as in sync, or no members are known
 	listed      listed
@@ -96,6 +97,7 @@ func (p *run) becomeMaster(ctx, leased context.Context, v cluster.View) (cluster
 	if err != nil {
 		return v, err
 	}
+	p.ownRun = own.RunID
 	if p.Self.HandedOff {
 		if err := p.Self.Redis.Unpause(ctx); err != nil {
 			p.Log.Debug("cannot end the pause that a successor may have left",

@@ -32,6 +32,7 @@ const (
 type oldMasterFacts struct {
 	view         cluster.View
 	old          *cluster.Master
+	me           cluster.Master
 	listedOnly   bool // only the catalogue names it
 	received     bool // our Redis received its stream when this takeover began
 	unnamed      bool // only our Redis, which replicates from it, names it
@@ -45,6 +46,9 @@ const anyInstance = "any"
 
 // oldMasterVerdict returns the verdict on the answer of the old master, or on the error. own is the status of our Redis.
 func (f oldMasterFacts) oldMasterVerdict(own, st redis.Status, err error) verdict {
+	if err == nil {
+		err = f.checkAddress(own, st)
+	}
 	if err != nil {
 		return f.errorVerdict(err)
 	}
@@ -67,6 +71,20 @@ func (f oldMasterFacts) oldMasterVerdict(own, st redis.Status, err error) verdic
 		return oldIsImpostor
 	}
 	return oldIsPeer
+}
+
+// checkAddress returns cluster.ErrWrongAddress if our own Redis, or another member's, answers in place of the old master. It may
+// be alive on another host. Our own Redis may answer for an old master that was this member, or was at this very place.
+func (f oldMasterFacts) checkAddress(own, st redis.Status) error {
+	samePlace := f.old.Node == "" || f.old.Node == f.me.Node && f.old.Address == f.me.Address
+	if st.RunID == f.old.RunID || st.RunID == own.RunID && (f.old.ID == f.me.ID || samePlace) {
+		return nil
+	}
+	err := f.view.CheckMemberForProof(f.old.ID, st, cluster.Instance{ID: f.me.ID, RunID: own.RunID})
+	if errors.Is(err, cluster.ErrWrongAddress) {
+		return err
+	}
+	return nil
 }
 
 func (f oldMasterFacts) errorVerdict(err error) verdict {

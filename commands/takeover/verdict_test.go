@@ -39,6 +39,13 @@ func TestOldMasterVerdict(t *testing.T) {
 	instance := func(f *oldMasterFacts) { f.old.RunID = anyInstance }
 	why := func(why string) func(*oldMasterFacts) { return func(f *oldMasterFacts) { f.view.State.Why = why } }
 	alive := func(f *oldMasterFacts) { f.view.LiveAgents = map[string]cluster.MemberKey{"old": {Session: "old's"}} }
+	elsewhere := func(f *oldMasterFacts) { f.old.Node = "another" }
+	us := func(f *oldMasterFacts) { f.old.Node, f.old.Address = f.me.Node, f.me.Address }
+	ours := func(f *oldMasterFacts) { f.old.ID = f.me.ID }
+	peer := func(f *oldMasterFacts) {
+		f.view.LiveAgents = map[string]cluster.MemberKey{"c": {Session: "c's", RunID: "run-x"}}
+	}
+	self := redis.Status{RunID: "run-me", Master: true}
 	for _, tt := range []struct {
 		name string
 		st   redis.Status
@@ -47,6 +54,11 @@ func TestOldMasterVerdict(t *testing.T) {
 		want verdict
 	}{
 		{"our own redis answers", redis.Status{RunID: "run-me", Master: true}, nil, nil, oldIsSelf},
+		{"our own redis, and the old master was on another node", self, nil, []func(*oldMasterFacts){elsewhere}, oldIsUnreachable},
+		{"the same during a switchover", self, nil, []func(*oldMasterFacts){elsewhere, switchover}, oldAgentIsAlive},
+		{"our own redis, and the old master was at this place", self, nil, []func(*oldMasterFacts){us}, oldIsSelf},
+		{"our own redis, and the old master was this member", self, nil, []func(*oldMasterFacts){elsewhere, ours}, oldIsSelf},
+		{"another member's redis", restarted, nil, []func(*oldMasterFacts){peer}, oldIsUnreachable},
 		{"the published master", master, nil, nil, oldServes},
 		{"a master whose run_id is not known", unknown, nil, []func(*oldMasterFacts){instance}, oldServes},
 		{"a replica", replica, nil, nil, oldIsPeer},
@@ -91,7 +103,7 @@ func TestOldMasterVerdict(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			old := cluster.Master{Peer: handlers.Peer{ID: "old", Address: "old:1", RunID: "run-old"}, Guard: 1}
-			f := oldMasterFacts{old: &old}
+			f := oldMasterFacts{old: &old, me: cluster.Master{Peer: handlers.Peer{ID: "me", Address: "me:1"}, Node: "here"}}
 			f.view.State = cluster.State{Master: &old, Histories: []string{"aaaa"}}
 			for _, change := range tt.is {
 				change(&f)

@@ -3,15 +3,13 @@ package redis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
-
-// namePrefix begins the name of each of our connections (CLIENT SETNAME); the member's id follows.
-const namePrefix = "resec:"
 
 // Pause holds back the writes of clients for at most d, without an error to them. It returns an error if the server did not
 // confirm.
@@ -26,37 +24,32 @@ func (s *Server) Unpause(ctx context.Context) error {
 	return err
 }
 
-// Disconnect closes the connections of clients, so that the clients of a former master look for the new one. It keeps those
-// of replicas and ours, which are named resec:<id>. It returns how many it closed, and an error for each kind of client that
-// it could not close.
+// Disconnect closes the connections of clients, so that the clients of a former master look for the new one. It keeps those of
+// replicas, and the one that it uses. Agents connect again, and so does this process with its other connections: any client can
+// take the name of ours, so a name keeps none. It returns how many it closed, and an error for each kind of client that it could
+// not close.
 func (s *Server) Disconnect(ctx context.Context) (int, error) {
 	n, err := s.disconnect(ctx, "normal")
 	m, err2 := s.disconnect(ctx, "pubsub")
 	return n + m, errors.Join(err, err2)
 }
 
-// disconnect closes the connections of one type (CLIENT LIST TYPE).
+// disconnect closes the connections of one type but our own: the default of CLIENT KILL is SKIPME yes.
 func (s *Server) disconnect(ctx context.Context, kind string) (int, error) {
-	results, err := s.do(ctx, []string{"CLIENT", "LIST", "TYPE", kind})
+	results, err := s.do(ctx, []string{"CLIENT", "KILL", "TYPE", kind})
 	if err != nil {
 		return 0, err
 	}
-	list, _ := results[0].ToString()
-	var commands [][]string
-	for _, id := range otherClients(list) {
-		commands = append(commands, []string{"CLIENT", "KILL", "ID", id})
+	n, err := results[0].AsInt64()
+	if err != nil {
+		return 0, fmt.Errorf("read the answer to CLIENT KILL of redis %s: %w", s.opt.Addr, err)
 	}
-	if len(commands) == 0 {
-		return 0, nil
-	}
-	if _, err := s.do(ctx, commands...); !Replied(err) { // the reply "No such client" is as good as success
-		return len(commands), err
-	}
-	return len(commands), nil
+	return int(n), nil
 }
 
 // OlderNamesakes is the number of connections that have the name of ours and are older. If this is the process's first
-// connection, they belong to another process. It returns an error if the server did not list its clients.
+// connection, they belong to another process, which need not be an agent: any client can take the name. It returns an
+// error if the server did not list its clients.
 func (s *Server) OlderNamesakes(ctx context.Context) (int, error) {
 	results, err := s.do(ctx, []string{"CLIENT", "ID"}, []string{"CLIENT", "LIST", "TYPE", "normal"})
 	if err != nil {
@@ -82,8 +75,12 @@ func countOlder(list, name string, own int64) (n int) {
 	return n
 }
 
+// namePrefix begins the name of each of our connections (CLIENT SETNAME); the member's id follows. Any client can take such a
+// name.
+const namePrefix = "resec:"
+
 // Promoters are the clients that may have changed the server's role, by address and name: Sentinels, and those whose last command
-// does so. It returns an error if the server did not list its clients.
+// does so. Those with a name of ours are not among them. It returns an error if the server did not list its clients.
 func (s *Server) Promoters(ctx context.Context) ([]string, error) {
 	results, err := s.do(ctx, []string{"CLIENT", "LIST", "TYPE", "normal"})
 	if err != nil {
@@ -110,23 +107,4 @@ func promoters(list string) (out []string) {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
-}
-
-// otherClients are the ids in CLIENT LIST's text of connections that are not ours.
-func otherClients(list string) (ids []string) {
-	for line := range strings.Lines(list) {
-		var id, name string
-		for _, field := range strings.Fields(line) {
-			if v, ok := strings.CutPrefix(field, "id="); ok {
-				id = v
-			}
-			if v, ok := strings.CutPrefix(field, "name="); ok {
-				name = v
-			}
-		}
-		if id != "" && !strings.HasPrefix(name, namePrefix) {
-			ids = append(ids, id)
-		}
-	}
-	return ids
 }

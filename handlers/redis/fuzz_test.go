@@ -40,21 +40,6 @@ func FuzzParseInfo(f *testing.F) {
 	})
 }
 
-// otherClients accepts any list: each id is one word, and there are no more than the list has.
-func FuzzOtherClients(f *testing.F) {
-	f.Add("id=3 addr=10.0.0.1:5000 name=resec:a db=0\nid=4 addr=10.0.0.2:5000 name= db=0\n")
-	f.Fuzz(func(t *testing.T, list string) {
-		for _, id := range otherClients(list) {
-			if id == "" || strings.ContainsAny(id, " \t\r\n") {
-				t.Errorf("the id %q is no word", id)
-			}
-		}
-		if len(otherClients(list)) > strings.Count(list, "id=") {
-			t.Error("more ids than in the list")
-		}
-	})
-}
-
 // encodeCommand writes one command, whatever its arguments contain.
 func FuzzEncode(f *testing.F) {
 	f.Add("AUTH", "pass\r\nword")

@@ -1,0 +1,79 @@
+package cluster
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// NotUniqueReason returns why this agent must give way to another process that is alive, empty if it need not:
+//
+//   - The agent of the published master's instance stays, whatever else is known.
+//   - Of two agents with one id, the one stays whose Redis is published under the lock, otherwise the one with the member key.
+//   - Of two agents that manage one Redis under two ids, the one stays whose id is published, otherwise the one that has a member
+//     key, otherwise the one that has started first.
+//
+// Each agent finds the same one, because all of it is in one view. A view may be older than our own last write, so the caller
+// confirms the reason by a later, consistent one.
+func NotUniqueReason(k Snapshot, me Master) string {
+	run, m := k.Health.Status.RunID, k.View.State.Master
+	if !k.Fresh || k.Health.Err != nil || run == "" || publishesInstance(m, me.ID, run) {
+		return ""
+	}
+	if why := sameIDReason(k, me, run); why != "" {
+		return why
+	}
+	own := k.View.LiveAgents[me.ID]
+	for _, id := range slices.Sorted(maps.Keys(k.View.LiveAgents)) {
+		other := k.View.LiveAgents[id]
+		if id == me.ID || other.Session == "" || other.RunID != run {
+			continue
+		}
+		ours := k.SessionID != "" && own.Session == k.SessionID && own.RunID == run
+		if publishesInstance(m, id, run) || !ours || olderKey(id, other, me.ID, own) {
+			return fmt.Sprintf("the agent of the live member %q manages this redis, too; MEMBER_ID is %q here", id, me.ID)
+		}
+	}
+	return ""
+}
+
+// SharesRedis reports whether the live agent of another member manages our Redis, too.
+func SharesRedis(k Snapshot, id string) bool {
+	for other, key := range k.View.LiveAgents {
+		if other != id && key.Session != "" && key.RunID != "" && key.RunID == k.Health.Status.RunID {
+			return true
+		}
+	}
+	return false
+}
+
+// sameIDReason returns why this agent must give way to another one that has its id and another Redis.
+func sameIDReason(k Snapshot, me Master, run string) string {
+	m := k.View.State.Master
+	if k.SessionID == "" { // it is not known yet whether there is a predecessor's to adopt
+		return ""
+	}
+	if m != nil && m.ID == me.ID && k.View.Holder == me.ID && !k.View.Free() && k.View.Session != k.SessionID &&
+		m.Address != me.Address {
+		return fmt.Sprintf("MEMBER_ID %q is also that of the published master, whose redis is at %s", me.ID, m.Address)
+	}
+	key := k.View.LiveAgents[me.ID]
+	if key.Session != "" && key.Session != k.SessionID && key.RunID != run && key.Address != me.Address {
+		return fmt.Sprintf("MEMBER_ID %q is also that of a live agent whose redis is at %s", me.ID, key.Address)
+	}
+	return ""
+}
+
+// publishesInstance reports whether a published master is that run of that member.
+func publishesInstance(m *Master, id, run string) bool {
+	return m != nil && m.ID == id && m.RunID == run
+}
+
+// olderKey reports whether one member key is that of an agent which has started before another's. An agent that does not say when
+// it has started is of an earlier version, and gives way to nobody.
+func olderKey(id string, key MemberKey, other string, than MemberKey) bool {
+	if key.Since != than.Since {
+		return key.Since < than.Since
+	}
+	return id < other
+}
