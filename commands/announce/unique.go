@@ -40,8 +40,8 @@ type presence struct {
 
 // OpenUnique waits until our Redis answers and no other process is this member, and returns our Redis opened. A second agent
 // would take the first one's lock for its own, and release it when it stops. Under Nomad a new allocation has the old one's
-// name, and may start before that one ends. OpenUnique returns the context's error if that ends, redis.ErrTooOld,
-// and redis.ErrClusterMode. While it waits the catalogue says why, in an entry whose check is critical. Two agents that start at
+// name, and may start before that one ends. OpenUnique returns the context's error if that ends, cluster.ErrOtherCluster,
+// redis.ErrTooOld, and redis.ErrClusterMode. While it waits the catalogue says why, in an entry whose check is critical. Two agents that start at
 // the same moment may both return: KeepUnique finds them.
 func (a *Announcer) OpenUnique(ctx context.Context) (server *redis.Server, err error) {
 	shown := newWaiting()
@@ -88,6 +88,10 @@ func (a *Announcer) tryOpen(ctx context.Context, now *start) (s *redis.Server, w
 	v, err := a.Lock.Read(ctx)
 	if err != nil { // the watch on the lock logs it if it lasts, and no session is opened before the lock is read
 		a.Log.Debug("cannot read the lock before the start", "event", "lock_unread", "key", a.Lock.Key, "err", err)
+	}
+	err = v.CheckService(a.Registrar.Naming.Name(catalog.Master))
+	if errors.Is(err, cluster.ErrOtherCluster) { // its members are not ours, although their ids may be
+		return nil, "", err
 	}
 	return a.connect(ctx, presence{entries, v}, now)
 }

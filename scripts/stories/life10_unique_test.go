@@ -130,7 +130,7 @@ func TestLife10_SameIDWhileTheNodeIsCritical(t *testing.T) {
 	})
 	second, err := k.Resec(k.Name+"-second", 1, "agent", "-member-id=m0")
 	ok(t, err)
-	lab.Eventually(t, patience, func() error { return second.Said("is managed under MEMBER_ID") })
+	lab.Eventually(t, patience, func() error { return second.Said("is also that of the live service") })
 	out, stderr, code, err := k.Run(1, "", "status", "-json")
 	var report struct {
 		Verdict string
