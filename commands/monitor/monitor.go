@@ -17,7 +17,7 @@ import (
 const (
 	// failureProbeInterval is how often the published master is probed if it may be taken over from early.
 	failureProbeInterval = time.Second
-	// linkEndTimeout bounds how long the link of our Redis may outlive a master that refuses connections: the kernel frees the
+	// linkEndTimeout bounds how long the link of our Redis may outlive a master that refuses connections. The kernel frees the
 	// memory of a process that ends before it closes its connections. linkEndPoll is the pause between two looks at the link.
 	linkEndTimeout, linkEndPoll = 500 * time.Millisecond, 2 * time.Millisecond
 	// openRetry is the pause after a connection to the master could not be set up.
@@ -168,7 +168,11 @@ func (m *Monitor) observe(ctx context.Context, master cluster.Master, h redis.He
 	if m.misled(ctx, master, h, &logged.parking) {
 		return
 	}
-	if redis.Refused(h.Err) && m.stillStreams(ctx, master, h, logged.refusing.Active()) {
+	streams, err := m.stillStreams(ctx, master, h, logged.refusing.Active())
+	if err != nil { // nothing is known of the link; the watch of our Redis logs the error, and the next probe asks again
+		return
+	}
+	if streams {
 		if logged.refusing.Changed(master.Address) {
 			m.Log.Warn("the master refuses connections from this host, but our redis still streams from it; it is not down",
 				"event", "master_refuses", "master", master.ID, "addr", master.Address)
@@ -192,21 +196,33 @@ func (m *Monitor) observe(ctx context.Context, master cluster.Master, h redis.He
 }
 
 // stillStreams reports whether our Redis still streams from a master that refuses connections. The link of a master that has
-// just ended may last for linkEndTimeout; a link that has outlived that once is looked at once.
-func (m *Monitor) stillStreams(ctx context.Context, master cluster.Master, h redis.Health, outlived bool) bool {
-	ctx, cancel := context.WithTimeout(ctx, m.Probe.Timeout)
-	defer cancel()
+// just ended may last for linkEndTimeout; a link that has outlived that once is looked at once. It returns an error if our Redis
+// does not say so.
+func (m *Monitor) stillStreams(ctx context.Context, master cluster.Master, h redis.Health, outlived bool) (bool, error) {
+	if !redis.Refused(h.Err) {
+		return false, nil
+	}
 	tick := time.NewTicker(linkEndPoll)
 	defer tick.Stop()
 	for end := time.Now().Add(linkEndTimeout); ; <-tick.C {
-		own, err := m.Own(ctx)
-		if err != nil || !cluster.OnlyRefuses(h, own, master.Address) {
-			return false
+		own, err := m.ownStatus(ctx)
+		if err != nil {
+			return false, err
+		}
+		if !cluster.OnlyRefuses(h, own, master.Address) {
+			return false, nil
 		}
 		if outlived || time.Now().After(end) {
-			return true
+			return true, nil
 		}
 	}
+}
+
+// ownStatus asks our Redis once.
+func (m *Monitor) ownStatus(ctx context.Context) (redis.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, m.Probe.Timeout)
+	defer cancel()
+	return m.Own(ctx)
 }
 
 // park parks our Redis if it still follows that master.

@@ -24,12 +24,16 @@ var refused = redis.Health{Err: fmt.Errorf("dial: %w", syscall.ECONNREFUSED), St
 func TestMonitor_RefusedWhileStreaming(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := bare(true)
+		m.Probe.Timeout = linkEndTimeout // no look may last for longer, and all of them together do
 		var log bytes.Buffer
 		m.Log = slog.New(slog.NewTextHandler(&log, nil))
 		master := *clustertest.Situation().View.State.Master
 		linkEnds, parked, looks := time.Now().Add(time.Hour), 0, 0
-		m.Own = func(context.Context) (redis.Status, error) {
+		m.Own = func(ctx context.Context) (redis.Status, error) {
 			looks++
+			if ctx.Err() != nil {
+				return redis.Status{}, ctx.Err()
+			}
 			return redis.Status{MasterAddr: master.Address, LinkUp: time.Now().Before(linkEnds)}, nil
 		}
 		m.ParkIfFollowing = func(context.Context, string) (bool, error) { parked++; return true, nil }
@@ -45,6 +49,13 @@ func TestMonitor_RefusedWhileStreaming(t *testing.T) {
 		expect.Equal(t, "parked", parked, 0)
 		expect.Equal(t, "lines", strings.Count(log.String(), "event=master_refuses"), 1)
 
+		asks := m.Own
+		m.Own = func(context.Context) (redis.Status, error) { return redis.Status{}, syscall.EMFILE }
+		m.observe(t.Context(), master, refused, &logged)
+		expect.Equal(t, "it is not down because our redis does not answer", m.Known.Load().Failure.Down, false)
+		expect.Equal(t, "parked", parked, 0)
+		m.Own = asks
+
 		linkEnds = time.Now()
 		m.observe(t.Context(), master, refused, &logged)
 		expect.Equal(t, "it is down", m.Known.Load().Failure.Down, true)
@@ -56,7 +67,7 @@ func TestMonitor_RefusedWhileStreaming(t *testing.T) {
 	})
 }
 
-// A Redis that stops listening at an address keeps its connections: its replica goes on, and is parked when the link has ended.
+// A Redis that stops listening at an address keeps its connections: its replica streams, and is parked when the link has ended.
 func TestMonitor_MasterListensElsewhere(t *testing.T) {
 	t.Parallel()
 	m, r, own := withRedis(t, true)
