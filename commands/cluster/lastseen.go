@@ -10,20 +10,23 @@ import (
 //
 // Consul may show older keys again: `consul snapshot restore` brings back those of the snapshot, under their old indexes. The
 // agents, the Redis servers and most sessions continue meanwhile. So the newest state that an agent has seen is right, and what
-// Consul shows is not. Keys that are missing or damaged are treated in the same way.
+// Consul shows is not. A state that is missing or damaged is treated in the same way. A Consul that has lost all data has lost the
+// pause, too, and its indexes begin anew.
 type LastSeen struct {
 	State      State  // the newest with a master
 	StateIndex uint64 // its ModifyIndex
 	Pause      *Pause // nil: none
 	PauseIndex uint64 // its ModifyIndex; without a pause the highest index of a view that had none
+	Renewals   int    // how often Consul's indexes have begun anew
 
 	request       string   // session of the request in the newest view; empty: none
 	endedRequests []string // sessions of requests that have ended, the newest last
+	endedPauses   []Pause  // pauses that have ended, the newest last
 	index         uint64   // the highest of a view
 }
 
-// maxEndedRequests bounds LastSeen.endedRequests. It is more than an operator makes between a snapshot and its restoration.
-const maxEndedRequests = 256
+// maxEnded bounds LastSeen.endedRequests and endedPauses. It is more than an operator makes between a snapshot and its restoration.
+const maxEnded = 256
 
 // Read returns what is seen last once a view was read. It also returns that view with what was seen last instead of what is
 // missing, damaged or older in it. A state of a newer version is neither: the view keeps its error, so that nothing is written.
@@ -35,13 +38,15 @@ func (l LastSeen) Read(v View) (LastSeen, View) {
 		return l, v
 	}
 	olderState := l.newerThan(v)
+	if !olderState && v.Err == nil && v.State.Master != nil {
+		l = l.believe(v)
+	}
 	l, v = l.readPause(v, olderState)
 	switch {
 	case olderState:
 		v.ConsulTerm, v.WentBack = v.State.Term(), true
 		v.State, v.FromLastKnown = l.State, true
 	case v.Err == nil && v.State.Master != nil:
-		l.State, l.StateIndex = v.State, v.StateIndex
 		v.ConsulTerm = v.State.Term()
 	case l.State.Master != nil:
 		v.State, v.FromLastKnown, v.Err = l.State, true, nil
@@ -50,6 +55,16 @@ func (l LastSeen) Read(v View) (LastSeen, View) {
 		v.ConsulTerm = 0
 	}
 	return l.readRequest(v)
+}
+
+// believe takes a state in. If its index is lower than that of the last one, Consul has lost all data: no index that was seen
+// before says what is older.
+func (l LastSeen) believe(v View) LastSeen {
+	if v.StateIndex < l.StateIndex {
+		l.PauseIndex, l.Renewals = 0, l.Renewals+1
+	}
+	l.State, l.StateIndex = v.State, v.StateIndex
+	return l
 }
 
 // newerThan reports whether the state that was seen last is newer than the one in a view: a term only rises, and so does the
@@ -64,14 +79,21 @@ func (l LastSeen) newerThan(v View) bool {
 	return v.StateIndex < l.StateIndex && !reflect.DeepEqual(v.State, l.State)
 }
 
-// readPause takes the pause of a view. A pause that is gone was ended by an operator, unless the state is older, too.
+// readPause takes the pause of a view. A pause that is gone was ended by an operator, unless the state is older, too. A pause that
+// has ended once stays ended.
 func (l LastSeen) readPause(v View, olderState bool) (LastSeen, View) {
-	older := v.Pause != nil && v.PauseIndex < l.PauseIndex && !l.Pause.equal(v.Pause)
+	ended := func(p Pause) bool { return p.equal(v.Pause) }
+	older := v.Pause != nil && !l.Pause.equal(v.Pause) &&
+		(v.PauseIndex < l.PauseIndex || slices.ContainsFunc(l.endedPauses, ended))
 	if older || v.Pause == nil && olderState && l.Pause != nil {
 		v.Pause, v.WentBack = l.Pause, true
 		return l, v
 	}
 	if at := max(v.PauseIndex, v.indexWithoutPause()); at >= l.PauseIndex {
+		if l.Pause != nil && !l.Pause.equal(v.Pause) {
+			all := append(slices.Clone(l.endedPauses), *l.Pause)
+			l.endedPauses = all[max(0, len(all)-maxEnded):]
+		}
 		l.Pause, l.PauseIndex = v.Pause, at
 	}
 	return l, v
@@ -101,7 +123,7 @@ func (l LastSeen) readRequest(v View) (LastSeen, View) {
 	}
 	if l.request != "" && l.request != shown {
 		ended := append(slices.Clone(l.endedRequests), l.request)
-		l.endedRequests = ended[max(0, len(ended)-maxEndedRequests):]
+		l.endedRequests = ended[max(0, len(ended)-maxEnded):]
 	}
 	l.request, l.index = shown, v.Index
 	return l, v
@@ -111,7 +133,7 @@ func (l LastSeen) readRequest(v View) (LastSeen, View) {
 // the newest whatever its index: a Consul that has lost all data begins with a low one.
 func (l LastSeen) Wrote(v View) LastSeen {
 	if v.State.Master != nil && v.State.Term() >= l.State.Term() {
-		l.State, l.StateIndex = v.State, v.StateIndex
+		return l.believe(v)
 	}
 	return l
 }
@@ -134,7 +156,7 @@ func (r Repair) String() string {
 
 // RepairOf returns how an agent repairs a Consul that went back in time. The published master keeps its place as long as its
 // Redis serves: its agent takes the lock, and its term continues. With a free lock the member that acquires it writes the state,
-// and so does the holder that takes over from a master that has failed.
+// and so does the holder that takes over from a master that has failed. A state of the same term is its master's agent's to repair.
 func RepairOf(k Snapshot, id string) Repair {
 	v := k.View
 	switch {
@@ -146,6 +168,8 @@ func RepairOf(k Snapshot, id string) Repair {
 		return NoRepair
 	case k.HoldsLock() && !v.State.isMaster(id):
 		return ReturnLock
+	case v.ConsulTerm == v.State.Term(): // what the master's agent wrote last may have been written under a lower index
+		return NoRepair
 	}
 	return WriteBack
 }

@@ -57,6 +57,12 @@ func TestLastSeen_Read(t *testing.T) {
 		{"unless the state is older", []View{with(at(20, newest), paused(19))}, at(9, publishedBy("a", 1)),
 			with(back(at(9, State{}), 1, newest), func(v *View) { v.Pause = pause })},
 
+		{"after all data were lost, one under a low index is believed", []View{at(20, newest), at(9, publishedBy("x", 4))},
+			with(at(12, publishedBy("x", 4)), paused(11)), with(at(12, publishedBy("x", 4)), paused(11))},
+		{"one that had ended is not", []View{with(at(20, newest), paused(19)), at(22, newest), at(9, publishedBy("x", 4))},
+			with(at(12, publishedBy("x", 4)), paused(11)),
+			with(at(12, publishedBy("x", 4)), func(v *View) { v.PauseIndex, v.WentBack, v.ConsulTerm = 11, true, 4 })},
+
 		{"a request is believed", []View{at(20, newest)}, with(at(22, newest), requested("s")), with(at(22, newest), requested("s"))},
 		{"one that has ended is not", []View{with(at(20, newest), requested("s")), at(22, newest)}, with(at(20, newest), requested("s")),
 			at(20, newest)},
@@ -112,6 +118,8 @@ func TestRepairOf(t *testing.T) {
 		{"another replica, and the master is down", situation(wentBack, masterDown), NoRepair},
 		{"another replica", situation(wentBack), WriteBack},
 		{"another replica, and the lock is free", situation(wentBack, lockFree), NoRepair},
+		{"another replica, and the state is of the same term",
+			situation(wentBack, func(k *Snapshot) { k.View.ConsulTerm = k.View.State.Term() }), NoRepair},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := RepairOf(tt.k, "me"); got != tt.want {
@@ -164,6 +172,6 @@ func TestDecide_WentBack(t *testing.T) {
 		t.Errorf("the term has ended: %s", end)
 	}
 	if _, ended := TermEnded(leading(wentBack, redisUnusable), Term{ID: "me", Session: "mine", RunID: "run-me", Number: 5}); !ended {
-		t.Error("the term goes on although redis is unusable")
+		t.Error("the term continues although redis is unusable")
 	}
 }

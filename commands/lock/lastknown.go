@@ -40,8 +40,18 @@ func (m *LastKnownState) fill(v cluster.View) cluster.View {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.seen, v = m.seen.Read(v)
+	var now cluster.LastSeen
+	now, v = m.seen.Read(v)
+	m.see(now)
 	return v
+}
+
+// see takes in what is seen last by now. No history was seen under the indexes that have begun anew. The caller holds mu.
+func (m *LastKnownState) see(now cluster.LastSeen) {
+	if now.Renewals != m.seen.Renewals {
+		m.history.newestIndex = 0
+	}
+	m.seen = now
 }
 
 // wrote takes in a view that a write of ours returned.
@@ -51,7 +61,7 @@ func (m *LastKnownState) wrote(v cluster.View) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.seen = m.seen.Wrote(v)
+	m.see(m.seen.Wrote(v))
 }
 
 // readHistory takes in the history of masters, among the keys that were read.
