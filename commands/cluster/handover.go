@@ -1,8 +1,11 @@
 package cluster
 
 import (
+	"slices"
 	"strings"
 	"time"
+
+	"resec/handlers/redis"
 )
 
 // WhyHandedOver begins the State.Why of a lock that was transferred because clients were not served. HandoverReason follows it.
@@ -36,7 +39,7 @@ func (h Hidden) Observe(by string, serf bool, now time.Time) Hidden {
 const SerfGrace = ConsulRestartTime
 
 // HandoverReason returns why clients are not served by our Redis, the published master, although it works; empty: they are. What
-// ends by itself is none, nor are a fence and a guard: a state that this cluster made. A pause suspends handovers.
+// ends by itself is no reason. A fence and a guard are none either, because the cluster has set them. A pause suspends handovers.
 func HandoverReason(k Snapshot, now time.Time) string {
 	if k.Paused || k.Health.Err != nil || k.Health.AccessErr != nil || !k.Health.Status.Master || k.Health.Status.Fenced() {
 		return ""
@@ -50,8 +53,8 @@ func HandoverReason(k Snapshot, now time.Time) string {
 	return ""
 }
 
-// HandoverTo returns the member that serves clients instead of our Redis: it may lead, streams from our Redis, and nothing
-// speaks against it as master. If all members have the same fault there is none, and nothing moves. Empty: there is none.
+// HandoverTo returns the member that serves clients instead of our Redis: it may lead, streams from our Redis, and clients could
+// write to it. If all members have the same fault there is none, and nothing moves. Empty: there is none.
 func HandoverTo(candidates []Candidate, k Snapshot, me Master) string {
 	own, answers := find(candidates, me.ID)
 	if !answers || !own.Master || own.Fenced() {
@@ -59,11 +62,18 @@ func HandoverTo(candidates []Candidate, k Snapshot, me Master) string {
 	}
 	for _, c := range Rank(candidates, k.View.State, RecordedOnly) {
 		level := c.Position.ReplID == own.Position.ReplID && own.Position.Offset-c.Position.Offset <= MaxSwitchoverLag
-		if c.availableTo(me, k) && level && c.Drawback() == "" {
+		if c.availableTo(me, k) && level && c.UnservedReason() == "" && !sharesNeed(own, c) {
 			return c.ID
 		}
 	}
 	return ""
+}
+
+// sharesNeed reports whether a master hands over because its memory is full, and a candidate's soon is: it would hand over, too.
+func sharesNeed(own, c Candidate) bool {
+	full := func(r redis.Refusal) bool { return r.Code == redis.RefusalMemory && r.Now }
+	soonFull := func(r redis.Refusal) bool { return r.Code == redis.RefusalMemory }
+	return slices.ContainsFunc(own.Refusals, full) && slices.ContainsFunc(c.Refusals, soonFull)
 }
 
 // The pause after a handover because clients were not served, until this member makes another one. It doubles while they follow

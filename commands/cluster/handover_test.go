@@ -62,6 +62,8 @@ func TestHandoverTo(t *testing.T) {
 		{"not one that is far behind", []Candidate{replica("a", master, full, offset(5<<20)), replica("b", follows)}, ""},
 		{"not one with the same fault", []Candidate{replica("a", master, full), replica("b", follows, full), replica("c", follows)}, "c"},
 		{"not one that soon has the same fault", []Candidate{replica("a", master, full), replica("b", follows, nearlyFull)}, ""},
+		{"one that is soon full, if the master has another fault", []Candidate{replica("a", master, nearlyFull, inMaintenance),
+			replica("b", follows, nearlyFull)}, "b"},
 		{"nobody where all have it", []Candidate{replica("a", master, full), replica("b", follows, full), replica("c", follows, full)}, ""},
 		{"not one that clients cannot find", []Candidate{replica("a", master, full), replica("b", follows, inMaintenance)}, ""},
 		{"from one that clients cannot find", []Candidate{replica("a", master, inMaintenance), replica("b", follows)}, "b"},
