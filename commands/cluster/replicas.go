@@ -19,6 +19,7 @@ import (
 // that was raised for it would refuse writes when it ends, until it is lowered.
 func CountReplicas(st redis.Status, v View, me string, follows func(id string) bool, policy GuardPolicy) (members, unknown int) {
 	links, unknown := linksByMember(st, v, me, policy)
+	erring := 0
 	for id := range v.State.Members {
 		if id == me {
 			continue
@@ -26,7 +27,7 @@ func CountReplicas(st redis.Status, v View, me string, follows func(id string) b
 		link, linked := links[id]
 		if v.LiveAgents[id].StreamErrors.Count > 0 {
 			if linked && keepsUp(link, policy) {
-				unknown++
+				erring++
 			}
 			continue
 		}
@@ -37,7 +38,7 @@ func CountReplicas(st redis.Status, v View, me string, follows func(id string) b
 			unknown--
 		}
 	}
-	return members, unknown
+	return members, unknown + erring
 }
 
 // linksByMember returns the best link of each member that has one by its address, and the number of other replicas that keep

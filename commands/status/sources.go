@@ -13,7 +13,7 @@ import (
 )
 
 // agentVouches reports whether the published master's agent says that its Redis is the master, while that Redis does not say so
-// to us: it denies us access, or does not answer us. A Redis that refuses connections has answered: it is down. If another one
+// to us. It denies us access, or does not answer us, or this host cannot ask it. A Redis that refuses connections has answered: it is down. If another one
 // answers at its address, clients do not find it there either.
 func agentVouches(v cluster.View, answers []MemberStatus) bool {
 	m := v.State.Master
@@ -21,7 +21,8 @@ func agentVouches(v cluster.View, answers []MemberStatus) bool {
 		return false
 	}
 	return slices.ContainsFunc(answers, func(a MemberStatus) bool {
-		silent := redis.AccessDenied(a.Err) || redis.Unreachable(a.Err) && !errors.Is(a.Err, cluster.ErrWrongAddress)
+		silent := redis.AccessDenied(a.Err) || redis.LocalFault(a.Err) ||
+			redis.Unreachable(a.Err) && !errors.Is(a.Err, cluster.ErrWrongAddress)
 		return a.ID == m.ID && silent && cmp.Or(a.AgentCheck, a.Check) == handlers.CheckPassing
 	})
 }

@@ -38,9 +38,9 @@ func (p probes) answer(m cluster.Member, v cluster.View) Answer {
 	return is
 }
 
-// unheard reports whether nothing answered: neither the member's Redis nor another one.
+// unheard reports whether nothing answered: neither the member's Redis nor another one. It may be that this host could not ask.
 func unheard(err error) bool {
-	return redis.Unreachable(err) && !cluster.Down(err) && !errors.Is(err, cluster.ErrWrongAddress)
+	return redis.OutOfReach(err) && !cluster.Down(err) && !errors.Is(err, cluster.ErrWrongAddress)
 }
 
 // atNodes are the members that refuse connections at the host with which they are registered, at the addresses of their nodes.
