@@ -46,8 +46,7 @@ func newController(a *Agent) *controller {
 
 func (a *Agent) masterService() string { return a.Registrar.Naming.Name(catalog.Master) }
 
-// run works until the context ends (nil), or until it finds that the agent is misconfigured, or that it
-// cannot manage this Redis.
+// run works until the context ends (nil), or until it finds that the agent is misconfigured, or that it cannot manage this Redis.
 func (c *controller) run(ctx context.Context) error {
 	for {
 		c.a.decided.beat()

@@ -123,7 +123,7 @@ func TestFailed(t *testing.T) {
 	}
 }
 
-// A term that goes on is no promotion.
+// A term that continues is no promotion.
 func TestLeaderTerm_Begin(t *testing.T) {
 	t.Parallel()
 	a, _ := onServers(t)

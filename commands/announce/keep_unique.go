@@ -83,6 +83,6 @@ func (a *Announcer) logWrongAddress(k known.Snapshot, logged *logonce.Once) {
 	if why == "" || !logged.Changed(why) {
 		return
 	}
-	a.Log.Warn("the announced address of this member is wrong; it is elected only if no other member may lead, and others cannot "+
+	a.Log.Warn("the announced address of this member is wrong; it ranks behind members that were in sync, and others cannot "+
 		"follow it", "event", "own_address_wrong", "member", a.Me.ID, "addr", k.Announced(a.Me).Address, "why", why)
 }

@@ -92,8 +92,8 @@ func decideUnusableView(k Snapshot, service string) (Action, string) {
 }
 
 // decideWentBack decides while Consul shows an older state than one that was seen, and another agent, or this one, holds the lock
-// as it was then. The state is written back first; see RepairOf. An empty reason: the newest state that was seen is enough. It is
-// if the lock is free, because whoever acquires it writes that state, and if the master has failed.
+// as it was then. The state is written back first; see RepairOf. An empty reason: the newest state that was seen is enough. That
+// holds if the lock is free, because whoever acquires it writes that state, and if the master has failed.
 func decideWentBack(k Snapshot) (Action, string) {
 	if !k.View.WentBack || k.View.Free() || k.View.State.Master == nil || masterGone(k) {
 		return Wait, ""

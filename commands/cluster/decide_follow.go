@@ -6,8 +6,8 @@ import "resec/handlers/redis"
 //
 //   - Only a lock holder that has published itself is followed: until then the master before it may still be published.
 //   - A Redis that could not read a full sync of the master is parked, unless an operator forces it.
-//   - A Redis that already follows the master unfenced is left alone, unless it has nothing yet: it may be unable to read what
-//     the master sends, and try for ever.
+//   - A Redis that already follows the master unfenced is left alone, unless it has nothing yet. One that cannot read what the
+//     master sends tries for ever.
 //   - An operator's force makes any Redis follow.
 //   - Unrelated data are parked.
 //   - A Redis that the first write would end, because it cannot save its data, waits, parked.

@@ -58,7 +58,7 @@ func TestDecide(t *testing.T) {
 			k.Refused = redis.MissingCommands{{Command: "CLIENT KILL"}}
 		}), Contend, "the lock is free"},
 		{"a master that serves takes its lock again all the same", leading(lockFree, commandRefused), Contend, "the lock is free"},
-		{"and goes on, fenced or not", leading(commandRefused, fencedRedis), Lead, "this agent holds the lock"},
+		{"and leads, fenced or not", leading(commandRefused, fencedRedis), Lead, "this agent holds the lock"},
 		{"one that was restarted does not", leading(commandRefused, restartedRedis), StepDown, commandRefusedText},
 		{"such a Redis follows", situation(commandRefused, parkedRedis), Follow, "the master is a"},
 		{"and preempts nobody", situation(parkedRedis, masterDown, commandRefused), Follow, "the master is a"},

@@ -35,8 +35,8 @@ func (f FullSync) observe(st redis.Status, newRun bool, published *Master) FullS
 	return f
 }
 
-// RefusedReason says why a Redis with that status may not follow the master, empty if it may: a full sync from that master
-// failed, in this run, or in an earlier one and it has data again.
+// RefusedReason says why a Redis with that status may not follow the master, empty if it may. It may not after a full sync from
+// that master failed in this run. After one that failed in an earlier run it may not if it has data again.
 func (f FullSync) RefusedReason(st redis.Status, m Master) string {
 	if f.FailedFrom != m.RunID || f.FailedFrom == "" || st.Streaming() {
 		return ""

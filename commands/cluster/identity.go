@@ -100,7 +100,7 @@ func (v View) ownerOf(run string, self Instance) string {
 }
 
 // WrongAddressReason returns why the announced address of a member with a live agent is wrong, empty if nothing is known against
-// it: another live agent announces the same address for another Redis, or reached another member's Redis there.
+// it. It is wrong if another live agent announces it for another Redis, or has reached another member's Redis there.
 func (v View) WrongAddressReason(id string) string {
 	own := v.LiveAgents[id]
 	if own.Session == "" || own.Address == "" {

@@ -7,7 +7,7 @@ import (
 )
 
 // StreamErrors are the commands of its master's stream that a replica answered with an error, since its data last were the
-// master's: it does not have what they wrote, although its offset has passed them. Redis counts such errors for as long as a run
+// master's. It does not have what they wrote, although its offset has passed them. Redis counts such errors for as long as a run
 // lasts, also from when it was a master. A full sync and a promotion begin anew. Its agent keeps them in the member key.
 type StreamErrors struct {
 	Base  int64 `json:"base,omitempty"`  // redis.Status.ErrorReplies when the data last were the master's

@@ -30,8 +30,8 @@ type EndReason struct {
 func (e EndReason) String() string { return e.Text }
 
 // TermEnded reports whether a term is over, and why. A lost lock comes first. A pause ignores everything that happens to our
-// Redis. Views older than the term prove nothing, and neither does
-// a Consul that went back in time: the term continues until the lock is ours again, or our session is lost.
+// Redis. Views older than the term prove nothing. A Consul that went back in time proves nothing either: the term continues until
+// the lock is ours again, or our session is lost.
 func TermEnded(k Snapshot, t Term) (EndReason, bool) {
 	current := k.Fresh && !k.View.WentBack && k.View.Index >= t.Index
 	if current {

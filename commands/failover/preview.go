@@ -50,8 +50,10 @@ func remark(a status.MemberStatus, rank int, v cluster.View, e cluster.Eligibili
 		return join("is the master", a.Candidate().UnservedReason())
 	case v.LiveAgents[a.ID].Session == "":
 		return "its agent is dead"
+	case a.WrongAddress != "" && e == cluster.RecordedOnly:
+		return "ranks behind the others that were in sync: " + a.WrongAddress
 	case a.WrongAddress != "":
-		return "ranks last: " + a.WrongAddress
+		return a.WrongAddress
 	case a.Candidate().Drawback() != "":
 		return a.Candidate().Drawback()
 	case e == cluster.AnyMember && len(v.State.Members) > 0:
