@@ -24,6 +24,7 @@ const guardInterval, alertInterval, alertPeriod = time.Second, 5 * time.Millisec
 type guardKeeper struct {
 	t       *leaderTerm
 	unknown cluster.UnknownReplicas
+	silent  bool      // Redis did not answer the last step, so nothing new is known of its replicas
 	alert   time.Time // until then the guard is checked often
 	logged  logonce.Once
 }
@@ -50,7 +51,7 @@ func (g *guardKeeper) interval() time.Duration {
 	switch {
 	case time.Now().Before(g.alert):
 		return alertInterval
-	case !g.unknown.Since.IsZero():
+	case !g.unknown.Since.IsZero() && !g.silent:
 		return cluster.UnknownReplicaGrace / 3
 	}
 	return guardInterval
@@ -76,6 +77,7 @@ func (g *guardKeeper) step(ctx context.Context, k known.Snapshot) (moved bool) {
 func (g *guardKeeper) tryStep(ctx context.Context, k known.Snapshot) (moved bool, err error) {
 	a := g.t.a
 	st, err := a.local.Status(ctx)
+	g.silent = err != nil
 	if err != nil || !st.Master || st.RunID != g.t.term.RunID {
 		return false, err
 	}

@@ -16,6 +16,8 @@ func TestGuardKeeper_Interval(t *testing.T) {
 		expect.Equal(t, "usually", (&guardKeeper{}).interval(), guardInterval)
 		expect.Equal(t, "with more unknown replicas", (&guardKeeper{unknown: cluster.UnknownReplicas{Since: time.Now()}}).interval(),
 			cluster.UnknownReplicaGrace/3)
+		expect.Equal(t, "with more unknown replicas, while redis denies access",
+			(&guardKeeper{unknown: cluster.UnknownReplicas{Since: time.Now()}, silent: true}).interval(), guardInterval)
 		g := &guardKeeper{alert: time.Now().Add(alertPeriod), unknown: cluster.UnknownReplicas{Since: time.Now()}}
 		expect.Equal(t, "after a replica was lost", g.interval(), alertInterval)
 		<-time.After(alertPeriod)

@@ -195,7 +195,8 @@ func TestLife17_LoginsWithAnOldPassword(t *testing.T) {
 	for i := range k.Redis {
 		lab.Eventually(t, patience, func() error { return k.Agents[i].Said("event=redis_access_denied") })
 	}
-	const watched = 5 * time.Second
+	const settling, watched = 2 * time.Second, 5 * time.Second // by then the pauses between two tries have grown
+	throughout(t, settling, func() error { return nil })
 	before := connections(t, k)
 	throughout(t, watched, func() error { return nil })
 	for i, n := range connections(t, k) {
