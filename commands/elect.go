@@ -120,7 +120,8 @@ func (p *program) setElectHandler(c *cli.Context, e *elect.Election, o electOpti
 	}
 	h := external(c, o.shell, e.Grace, out)
 	h.Slow = func() {
-		log.Warn("a handler still runs; elect waits for it", "event", "handler_slow", "after", handlers.SlowAfter, "limit", e.HandlerTimeout)
+		log.Warn("a handler still runs; elect waits for it", "event", "handler_slow", "after", handlers.SlowAfter,
+			"limit", e.HandlerTimeout)
 	}
 	e.Handler = h
 	return out.close, nil

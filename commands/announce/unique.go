@@ -41,8 +41,8 @@ type presence struct {
 // OpenUnique waits until our Redis answers and no other process is this member, and returns our Redis opened. A second agent
 // would take the first one's lock for its own, and release it when it stops. Under Nomad a new allocation has the old one's
 // name, and may start before that one ends. OpenUnique returns the context's error if that ends, cluster.ErrOtherCluster,
-// redis.ErrTooOld, and redis.ErrClusterMode. While it waits the catalogue says why, in an entry whose check is critical. Two agents that start at
-// the same moment may both return: KeepUnique finds them.
+// redis.ErrTooOld, and redis.ErrClusterMode. While it waits the catalogue says why, in an entry whose check is critical. Two
+// agents that start at the same moment may both return: KeepUnique finds them.
 func (a *Announcer) OpenUnique(ctx context.Context) (server *redis.Server, err error) {
 	shown := newWaiting()
 	defer func() {

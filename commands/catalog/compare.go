@@ -185,8 +185,8 @@ func (r *Registrar) correct(ctx context.Context, l listing, e Entry) error {
 	service := api.AgentService{ID: r.ID, Service: r.Naming.Name(e.Role), Tags: r.Naming.Tags(e.Role),
 		Address: r.hostOf(e), Port: r.Port, Meta: e.Meta, Weights: api.AgentWeights{Passing: 1, Warning: 1},
 		ModifyIndex: l.serviceIndex}
-	check := api.HealthCheck{Node: r.nodeOf(e), CheckID: r.CheckID(), Name: checkName, Status: e.Status, Output: e.Output, Type: "ttl",
-		ServiceID: r.ID, ServiceName: service.Service, ModifyIndex: l.checkIndex}
+	check := api.HealthCheck{Node: r.nodeOf(e), CheckID: r.CheckID(), Name: checkName, Status: e.Status, Output: e.Output,
+		Type: "ttl", ServiceID: r.ID, ServiceName: service.Service, ModifyIndex: l.checkIndex}
 	ops := api.TxnOps{{Service: &api.ServiceTxnOp{Verb: api.ServiceCAS, Node: r.nodeOf(e), Service: service}},
 		{Check: &api.CheckTxnOp{Verb: api.CheckCAS, Check: check}}}
 	ok, res, _, err := r.Client.Txn().Txn(ops, (&api.QueryOptions{}).WithContext(ctx))

@@ -10,8 +10,8 @@ import (
 //
 // Consul may show older keys again: `consul snapshot restore` brings back those of the snapshot, under their old indexes. The
 // agents, the Redis servers and most sessions continue meanwhile. So the newest state that an agent has seen is right, and what
-// Consul shows is not. A state that is missing or damaged is treated in the same way. A Consul that has lost all data has lost the
-// pause, too, and its indexes begin anew.
+// Consul shows is not. A state that is missing or damaged is treated in the same way. A Consul that has lost all data has lost
+// the pause, too, and its indexes begin anew.
 type LastSeen struct {
 	State      State  // the newest with a master
 	StateIndex uint64 // its ModifyIndex
@@ -25,7 +25,8 @@ type LastSeen struct {
 	index         uint64   // the highest of a view
 }
 
-// maxEnded bounds LastSeen.endedRequests and endedPauses. It is more than an operator makes between a snapshot and its restoration.
+// maxEnded bounds LastSeen.endedRequests and endedPauses. It is more than an operator makes between a snapshot and its
+// restoration.
 const maxEnded = 256
 
 // Read returns what is seen last once a view was read. It also returns that view with what was seen last instead of what is
@@ -79,8 +80,8 @@ func (l LastSeen) newerThan(v View) bool {
 	return v.StateIndex < l.StateIndex && !reflect.DeepEqual(v.State, l.State)
 }
 
-// readPause takes the pause of a view. A pause that is gone was ended by an operator, unless the state is older, too. A pause that
-// has ended once stays ended.
+// readPause takes the pause of a view. A pause that is gone was ended by an operator, unless the state is older, too. A pause
+// that has ended once stays ended.
 func (l LastSeen) readPause(v View, olderState bool) (LastSeen, View) {
 	ended := func(p Pause) bool { return p.equal(v.Pause) }
 	older := v.Pause != nil && !l.Pause.equal(v.Pause) &&
@@ -156,7 +157,7 @@ func (r Repair) String() string {
 
 // RepairOf returns how an agent repairs a Consul that went back in time. The published master keeps its place as long as its
 // Redis serves: its agent takes the lock, and its term continues. With a free lock the member that acquires it writes the state,
-// and so does the holder that takes over from a master that has failed. A state of the same term is its master's agent's to repair.
+// and so does the holder that takes over from a master that has failed. The master's agent repairs a state of its own term.
 func RepairOf(k Snapshot, id string) Repair {
 	v := k.View
 	switch {

@@ -10,8 +10,8 @@ import (
 //
 //   - The agent of the published master's instance stays, whatever else is known.
 //   - Of two agents with one id, the one stays whose Redis is published under the lock, otherwise the one with the member key.
-//   - Of two agents that manage one Redis under two ids, the one stays whose id is published. If neither is, the one stays that has
-//     a member key, otherwise the one that has started first.
+//   - Of two agents that manage one Redis under two ids, the one stays whose id is published. If neither is, the one stays that
+//     has a member key, otherwise the one that has started first.
 //
 // Each agent finds the same one, because all of it is in one view. A view may be older than our own last write, so the caller
 // confirms the reason by a later, consistent one.

@@ -13,8 +13,8 @@ import (
 )
 
 // agentVouches reports whether the published master's agent says that its Redis is the master, while that Redis does not say so
-// to us. It denies us access, or does not answer us, or this host cannot ask it. A Redis that refuses connections has answered: it is down. If another one
-// answers at its address, clients do not find it there either.
+// to us. It denies us access, or does not answer us, or this host cannot ask it. A Redis that refuses connections has answered:
+// it is down. If another one answers at its address, clients do not find it there either.
 func agentVouches(v cluster.View, answers []MemberStatus) bool {
 	m := v.State.Master
 	if m == nil || v.Free() || v.Holder != m.ID || v.LiveAgents[m.ID].RunID != m.RunID {

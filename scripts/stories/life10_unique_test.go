@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/consul/api"
-
 	"resec/scripts/lab"
 )
 
@@ -119,11 +117,10 @@ func TestLife10_SameIDWhileTheNodeIsCritical(t *testing.T) {
 	k := planned(t, lab.Plan{Members: 2, Servers: 1, Clients: true, StartParked: true})
 	ok(t, k.Agent(0))
 	published(t, k, 0)
-	ok(t, k.Clients[0].Client.Agent().CheckRegister(&api.AgentCheckRegistration{Name: "disk",
-		AgentServiceCheck: api.AgentServiceCheck{TTL: "1h", Status: api.HealthCritical}}))
+	ok(t, k.ForeignCheck(0, "disk", "")) // of the node
 	lab.Eventually(t, patience, func() error {
 		all, err := k.Entries(k.Name+"-master", "")
-		if err == nil && (len(all) != 1 || all[0].Checks.AggregatedStatus() != api.HealthCritical) {
+		if err == nil && (len(all) != 1 || all[0].Checks.AggregatedStatus() != "critical") {
 			err = errors.New("the master's node is not critical yet")
 		}
 		return err
