@@ -4,8 +4,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"resec/handlers/redis"
 )
 
 // The order of commands while the old master answers is the protocol.
@@ -53,5 +57,34 @@ func TestRun_OldMasterAnswers(t *testing.T) {
 		StepPublished, StepWritesEnabled}
 	if d := cmp.Diff(steps, s.steps()); d != "" {
 		t.Error(d)
+	}
+}
+
+// The descriptors of this host are used up once the old master has answered as a replica. It may hold newer data, so the takeover
+// does not continue without it. Not parallel: the limit is that of the process.
+func TestStopOldMaster_ExhaustedMeanwhile(t *testing.T) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	restore := func() { _ = unix.Setrlimit(unix.RLIMIT_NOFILE, &limit) }
+	defer restore()
+	s := newScene(t)
+	s.other["old"].set(func(f *fake) {
+		f.st = replicaOf(redis.Sink)
+		f.st.RunID = "run-old"
+		f.slow = func(line string) time.Duration {
+			if line == "INFO" {
+				_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: limit.Max})
+			}
+			return 0
+		}
+	})
+	p := s.newRun()
+	p.parked = nil
+	err := p.stopOldMaster(t.Context(), s.view, s.me.status())
+	restore()
+	if !redis.Exhausted(err) {
+		t.Errorf("got %v", err)
 	}
 }

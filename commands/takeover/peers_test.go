@@ -1,8 +1,10 @@
 package takeover
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -133,5 +135,27 @@ func TestSyncFrom_LinkComesUpLate(t *testing.T) {
 	if _, err := p.syncFrom(t.Context(), p.parked[0], redis.Status{RunID: "run-b", Position: history}); err != nil ||
 		!s.me.status().LinkUp {
 		t.Errorf("error %v, our redis %+v", err, s.me.status())
+	}
+}
+
+// A member that this host could not ask at last may hold newer data: the takeover does not continue without it.
+func TestWaitForSlowPeers_Exhausted(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		err   error
+		fails bool
+	}{
+		{"no descriptors are left", fmt.Errorf("dial: %w", syscall.EMFILE), true},
+		{"it refuses connections", fmt.Errorf("dial: %w", syscall.ECONNREFUSED), false},
+		{"it is parked", nil, false},
+	} {
+		for _, until := range []time.Time{{}, time.Now().Add(time.Minute)} {
+			s := newScene(t)
+			p := s.newRun()
+			p.parked[0].err, p.Peers.WaitForSlowUntil = tt.err, until
+			if err := p.waitForSlowPeers(t.Context(), s.view); (err != nil) != tt.fails || tt.fails && !redis.Exhausted(err) {
+				t.Errorf("%s: %v", tt.name, err)
+			}
+		}
 	}
 }
