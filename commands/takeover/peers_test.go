@@ -159,3 +159,47 @@ func TestWaitForSlowPeers_Exhausted(t *testing.T) {
 		}
 	}
 }
+
+// A detached Redis attaches to an old master that may still write, whatever that refuses: what it writes until it is paused is
+// needed here.
+func TestAttachToOld(t *testing.T) {
+	t.Parallel()
+	behind := history
+	behind.Offset--
+	for _, tt := range []struct {
+		name    string
+		code    redis.RefusalCode // of the old master
+		own     redis.Position
+		attach  bool
+		streams bool // our Redis already streams from it
+	}{
+		{"it refuses nothing", "", history, true, false},
+		{"our redis streams from it", "", history, false, true},
+		{"OOM: DEL is still executed", redis.RefusalMemory, history, true, false},
+		{"it is shutting down", redis.RefusalShutdown, history, true, false},
+		{"its clients are paused", redis.RefusalPaused, history, true, false},
+		{"MISCONF: no replica can attach", redis.RefusalDisk, history, false, false},
+		{"MISCONF, and our redis lacks data", redis.RefusalDisk, behind, true, false},
+	} {
+		s := newScene(t)
+		old := s.other["old"]
+		s.me.set(func(f *fake) {
+			f.st.Position = tt.own
+			if !tt.streams {
+				f.st.MasterAddr, f.st.LinkUp = redis.Sink, false
+			}
+		})
+		master := old.status()
+		if tt.code != "" {
+			master.Refusals = []redis.Refusal{{Code: tt.code, Text: "it refuses writes", Now: true}}
+		}
+		p := s.newRun()
+		if err := p.attachToOld(t.Context(), s.view.State.Master, s.me.status(), master); err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		host, port, _ := strings.Cut(old.addr, ":")
+		if got := slices.Contains(s.log.list(), "me: REPLICAOF "+host+" "+port); got != tt.attach {
+			t.Errorf("%s: attached %t", tt.name, got)
+		}
+	}
+}

@@ -84,8 +84,8 @@ func unwrapped(err error) error {
 	return err
 }
 
-// resolverFault returns an error of the resolver's with errResolver, if the resolver failed: it was silent, or could not answer for
-// now. An answer that there is no such name is no failure.
+// resolverFault returns an error of the resolver's with errResolver, if the resolver failed: it was silent, or could not answer
+// for now. An answer that there is no such name is no failure.
 func resolverFault(err error) error {
 	var unresolved *net.DNSError
 	if !errors.As(err, &unresolved) || unresolved.IsNotFound || !unresolved.IsTemporary && !unresolved.IsTimeout {
