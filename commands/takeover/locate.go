@@ -54,9 +54,9 @@ func (p *run) locateOldMaster(ctx context.Context, v cluster.View, own redis.Sta
 func notThere(err error) bool { return cluster.Down(err) || errors.Is(err, cluster.ErrWrongAddress) }
 
 // addressNow returns the address at which a member is now, which does not answer at that of r. That is another address in the
-// catalogue at which the instance of r answers. If the member is not at its address, it is the one at which its check passes,
-// unless another member's Redis, or our own, answers there: a refusal at an address of the past proves nothing. Otherwise it is
-// that of r.
+// catalogue at which the instance of r answers. If the member is not at its address, it is the one at which its check passes: a
+// refusal at an address of the past proves nothing. One at which another member's Redis answers, or our own, does not count.
+// Otherwise it is that of r.
 func (p *run) addressNow(ctx context.Context, v cluster.View, r cluster.MemberRecord, id string, down bool) (string, error) {
 	if p.Evidence.ReadCatalog == nil {
 		return r.Address, nil
