@@ -99,7 +99,9 @@ func (p *run) checkMember(v cluster.View, id string, st redis.Status) error {
 	return v.CheckMemberForProof(id, st, cluster.Instance{ID: p.Self.Me.ID, RunID: p.ownRun})
 }
 
-// candidate is a member with that status, as it is ranked.
+// candidate is a member with that status, as it is ranked for its data. Refused is left out, other than in a survey: in an
+// election of recorded members cluster.Freshest would pass over the newer data of such a member. A member that could be parked
+// can be caught up from.
 func (p *run) candidate(v cluster.View, id string, st redis.Status) cluster.Candidate {
 	return cluster.Candidate{ID: id, WrongAddress: v.WrongAddressReason(id) != "", Status: st, StreamErrors: v.StreamErrors(id, st)}
 }
