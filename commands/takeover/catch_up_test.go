@@ -37,7 +37,7 @@ func TestSyncProgress(t *testing.T) {
 		{"a full sync that is under way after two failed", time.Second, append(repeat(2, full, linkDown), full, full), nil},
 		{"full syncs that fail again and again", time.Millisecond, repeat(3, full, linkDown), errSyncFails},
 		{"full syncs that fail while they are loaded", time.Second, repeat(3, full, loading, linkDown), errSyncFails},
-		{"full syncs that follow each other too fast to be told apart but for their load", time.Second,
+		{"full syncs of which only the loads are seen apart", time.Second,
 			append(repeat(3, full, loading), full), errSyncFails},
 		{"a full sync that succeeds", slow, append(repeat(2, full, linkDown), full, loading, at("a", 100)), nil},
 		{"no link", slow, repeat(2, linkDown), errSyncStopped},
