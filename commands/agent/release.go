@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/handlers/redis"
 )
 
 // release gives the lock back within a time. Why a holder released it counts only if that holder was published: one that
@@ -60,17 +61,24 @@ func (a *Agent) releaseLock(ctx context.Context, session, why string) (v cluster
 const confirmDeadTimeout = 100 * time.Millisecond
 
 // confirmDead returns why the lock is to be released after our Redis has refused connections at REDIS_ADDR. Other members rely on
-// WhyDead. So that is returned only if the instance does not answer at the announced address either: it may listen there alone.
+// WhyDead, and take over without a proof. So that is returned only if the announced address refuses connections, too, or another
+// instance answers there. Silence, denied access and a fault of this host's own prove nothing: our Redis may serve clients there.
 func (a *Agent) confirmDead(ctx context.Context, runID string) (release string) {
 	addr := a.known.Load().Announced(a.Me).Address
 	if addr == a.local.Addr() {
 		return cluster.WhyDead
 	}
 	st, err := a.surveyor.Probe(ctx, addr, confirmDeadTimeout)
-	if err != nil || st.RunID != runID {
+	switch {
+	case cluster.InstanceDown(redis.Health{Status: st, Err: err}, runID):
 		return cluster.WhyDead
+	case err != nil:
+		a.Log.Warn("redis refuses connections at REDIS_ADDR, and its announced address does not say whether it is down; another "+
+			"member takes over once that is proven", "event", "redis_death_unproven", "redis", a.local.Addr(), "addr", addr,
+			"why", redis.Summary(err))
+	default:
+		a.Log.Error("redis refuses connections at REDIS_ADDR, but answers at its announced address; this agent cannot manage it, "+
+			"and another member takes over", "event", "redis_addr_refused", "redis", a.local.Addr(), "addr", addr)
 	}
-	a.Log.Error("redis refuses connections at REDIS_ADDR, but answers at its announced address; this agent cannot manage it, and "+
-		"another member takes over", "event", "redis_addr_refused", "redis", a.local.Addr(), "addr", addr)
 	return cluster.WhyUnhealthy
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"net"
 	"testing"
 
 	"resec/commands/cluster"
@@ -28,4 +29,17 @@ func TestConfirmDead(t *testing.T) {
 		return nil
 	})
 	expect.Equal(t, "another instance answers there", a.confirmDead(t.Context(), "run-old"), cluster.WhyDead)
+
+	silent, err := net.Listen("tcp", net.JoinHostPort(other, "0"))
+	expect.OK(t, err)
+	defer silent.Close() // it accepts, and does not answer
+	at := func(addr string) {
+		a.known.Update(func(k *known.Snapshot) { k.Place = cluster.Place{Node: "n", Address: addr} })
+	}
+	at(silent.Addr().String())
+	expect.Equal(t, "the announced address is silent", a.confirmDead(t.Context(), runID), cluster.WhyUnhealthy)
+	at(other + ":6379")
+	_, err = r.Do("CONFIG", "SET", "requirepass", "changed")
+	expect.OK(t, err)
+	expect.Equal(t, "it denies access there", a.confirmDead(t.Context(), runID), cluster.WhyUnhealthy)
 }

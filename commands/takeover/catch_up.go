@@ -71,20 +71,17 @@ func (p *run) parkSource(ctx context.Context, m *parkedPeer) {
 }
 
 // syncFrom makes our Redis follow the member until it has all its data. It returns the member's status, whose replication ID
-// may have changed when our sync began. It gives up after catchUpTimeout without progress: a full sync may take long, and
-// meanwhile no other member can lead.
+// may have changed when our sync began. A full sync may take long, and meanwhile no other member can lead. So it gives up as
+// syncProgress says.
 func (p *run) syncFrom(ctx context.Context, m *parkedPeer, source redis.Status) (redis.Status, error) {
 	if err := p.Self.Redis.Follow(ctx, m.Address); err != nil {
 		return source, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	progress := time.Now()
+	progress := syncProgress{at: time.Now()}
 	err := p.waitUntil(ctx, math.MaxInt64, 5*time.Millisecond, func(own redis.Status) (bool, error) {
-		if own.Syncing || own.Loading {
-			progress = time.Now()
-		} else if time.Since(progress) > catchUpTimeout {
-			cancel()
+		progress = progress.observe(own, source.Position, time.Now())
+		if err := progress.ended(time.Now()); err != nil {
+			return false, err
 		}
 		if !own.Streaming() {
 			return false, verifySameRun(ctx, own, m.server, source.RunID)
@@ -99,6 +96,50 @@ func (p *run) syncFrom(ctx context.Context, m *parkedPeer, source redis.Status) 
 		return source, fmt.Errorf("catch up from %s: %w", m.ID, err)
 	}
 	return source, nil
+}
+
+// maxFailedSyncs is how many full syncs in a row may fail. Redis begins the next one at once, also if it can read none of them.
+const maxFailedSyncs = 3
+
+var (
+	errSyncFails   = errors.New("our redis cannot read its full sync; its log says why")
+	errSyncStopped = errors.New("our redis receives nothing")
+)
+
+// syncProgress is what is known of a sync of our Redis. A full sync is waited for as long as it is under way, because Redis ends
+// one that stops after its repl-timeout. The zero value, with the time of the start, is a sync that was just asked for.
+type syncProgress struct {
+	at      time.Time // of the last progress
+	full    bool      // a full sync was under way
+	loading bool      // it was being loaded
+	offset  int64     // at the last look
+	failed  int       // full syncs that ended without a link, as far as they were seen
+}
+
+// observe returns what is known after one more look at our Redis. want is the position that it is to reach.
+func (s syncProgress) observe(own redis.Status, want redis.Position, now time.Time) syncProgress {
+	full := own.Syncing || own.Loading
+	missing := own.Streaming() && own.Position.ReplID == want.ReplID && own.Position.Offset < want.Offset
+	if full || missing && own.Position.Offset > s.offset {
+		s.at = now
+	}
+	ended := s.full && !full || s.loading && !own.Loading // one that was loaded is linked at once
+	if ended && !own.Streaming() {
+		s.failed++
+	}
+	s.full, s.loading, s.offset = full, own.Loading, own.Position.Offset
+	return s
+}
+
+// ended returns why the sync is not waited for any longer; nil: it is.
+func (s syncProgress) ended(now time.Time) error {
+	switch {
+	case s.failed >= maxFailedSyncs:
+		return fmt.Errorf("%w (%d full syncs failed)", errSyncFails, s.failed)
+	case now.Sub(s.at) > catchUpTimeout:
+		return fmt.Errorf("%w for %s (its offset is %d)", errSyncStopped, catchUpTimeout, s.offset)
+	}
+	return nil
 }
 
 // adoptReplID returns the source's new status if it has begun the history that our Redis streams from it, and otherwise the

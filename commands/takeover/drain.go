@@ -19,9 +19,9 @@ var (
 )
 
 // attachToOld makes our Redis a streaming replica of the old master, unless it is one, so that it can receive the last bytes. A
-// master that refuses writes sends no more of them, and with MISCONF it refuses a new replica's PING, too.
+// master that refuses new replicas writes nothing any more: nothing is missing here if our Redis has all its data.
 func (p *run) attachToOld(ctx context.Context, old *cluster.Master, own, master redis.Status) error {
-	if streamsHistoryOf(own, master) || master.Refusing() != "" && hasAll(own.Position, master.Position) {
+	if streamsHistoryOf(own, master) || master.RefusesReplicas() && hasAll(own.Position, master.Position) {
 		return nil
 	}
 	if err := handlers.MayFollow(own, master, false); err != nil {

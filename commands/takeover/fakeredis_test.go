@@ -35,6 +35,7 @@ type fake struct {
 	denied   bool                       // it answers -NOAUTH
 	passive  bool                       // its replica-priority is 0
 	sticky   bool                       // REPLICAOF changes nothing
+	rdb      string                     // what a replica gets as a full sync; empty: PSYNC is not answered so
 	onChange func(string, *fake)        // after each command that changes something, with what the journal says
 }
 
@@ -143,6 +144,9 @@ func (r *fakeRedis) answer(args []string) string {
 		return "-NOAUTH Authentication required.\r\n"
 	case line == "PING":
 		return "+PONG\r\n"
+	case args[0] == "PSYNC" && r.rdb != "":
+		r.log.add("%s: full sync", r.id)
+		return fmt.Sprintf("+FULLRESYNC %040d %d\r\n$%d\r\n%s", 1, r.st.Position.Offset, len(r.rdb), r.rdb)
 	case line == "INFO":
 		return bulk(r.info())
 	case strings.HasPrefix(line, "CONFIG GET"):

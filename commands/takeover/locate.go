@@ -54,9 +54,9 @@ func (p *run) locateOldMaster(ctx context.Context, v cluster.View, own redis.Sta
 func notThere(err error) bool { return cluster.Down(err) || errors.Is(err, cluster.ErrWrongAddress) }
 
 // addressNow returns the address at which a member is now, which does not answer at that of r. That is another address in the
-// catalogue at which the instance of r answers. If the member is not at its address, it is the one at which its check passes,
-// unless another member's Redis, or our own, answers there: a refusal at an address of the past proves nothing. Otherwise it is
-// that of r.
+// catalogue at which the instance of r answers. If the member is not at its address, it is the one at which its check passes: a
+// refusal at an address of the past proves nothing. One at which another member's Redis answers, or our own, does not count.
+// Otherwise it is that of r. It returns an error if the catalogue cannot be read, or if this host is too exhausted to look.
 func (p *run) addressNow(ctx context.Context, v cluster.View, r cluster.MemberRecord, id string, down bool) (string, error) {
 	if p.Evidence.ReadCatalog == nil {
 		return r.Address, nil
@@ -72,6 +72,9 @@ func (p *run) addressNow(ctx context.Context, v cluster.View, r cluster.MemberRe
 			continue
 		}
 		st, err := p.look(ctx, l.Address)
+		if redis.Exhausted(err) {
+			return "", fmt.Errorf("ask for %s at %s: %w", id, l.Address, err)
+		}
 		if err == nil && st.RunID == r.RunID {
 			return l.Address, nil
 		}
@@ -83,12 +86,16 @@ func (p *run) addressNow(ctx context.Context, v cluster.View, r cluster.MemberRe
 	return now, nil
 }
 
-// parkMoved parks a member that is not at its address and listed at another one.
+// parkMoved parks a member that is not at its address and listed at another one. If this host is too exhausted to look there,
+// that is the member's error: its Redis may be alive.
 func (p *run) parkMoved(ctx context.Context, v cluster.View, m *parkedPeer) {
 	if !notThere(m.err) || v.State.Master == nil || v.State.MasterReportedGone(v.State.Master.ID) {
 		return
 	}
 	addr, err := p.addressNow(ctx, v, cluster.MemberRecord{RunID: v.State.Members[m.ID].RunID, Address: m.Address}, m.ID, true)
+	if redis.Exhausted(err) {
+		m.err = err
+	}
 	if err != nil || addr == m.Address {
 		return
 	}

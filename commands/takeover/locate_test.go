@@ -138,3 +138,22 @@ func TestParkPeers_Moved(t *testing.T) {
 		t.Errorf("b is %+v, error %v", b.status(), p.parked[0].err)
 	}
 }
+
+// A member refuses connections at its recorded address, and this host has no descriptor left to look where the catalogue lists
+// it. It may be alive there, and hold newer data.
+func TestParkPeers_MovedAndExhausted(t *testing.T) {
+	exhaust, restore := descriptors(t)
+	s := newScene(t)
+	s.Peers.Recorded[0].Address = gone(t)
+	s.Evidence.ReadCatalog = func(context.Context) ([]handlers.Entry, error) {
+		exhaust()
+		return []handlers.Entry{entryAt("b", s.other["b"].addr, handlers.CheckCritical)}, nil
+	}
+	p := &run{Takeover: s.Takeover, old: &oldMaster{log: s.Log}}
+	p.parkPeers(t.Context(), s.view)
+	restore()
+	defer p.close()
+	if err := p.exhausted(); err == nil {
+		t.Errorf("the takeover continues without b: %v", p.parked[0].err)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 
 	"resec/commands/cluster"
+	"resec/commands/lock"
 	"resec/handlers/redis"
 )
 
@@ -36,7 +37,8 @@ func (s *oldMaster) close() {
 var errUnrelated = errors.New(
 	"its history is not ours, and no state says that it is the cluster's master; `resec failover -to ID -force` overrides")
 
-// stopOldMaster makes sure that the old master accepts no writes. It returns an error if that cannot be proven.
+// stopOldMaster makes sure that the old master accepts no writes. It returns an error if that cannot be proven, or if this host
+// was too exhausted at last to ask a member that it parked meanwhile.
 func (p *run) stopOldMaster(ctx context.Context, v cluster.View, own redis.Status) error {
 	old, listedOnly := oldMasterOf(v.State.Master, p.Evidence.CatalogMaster, own)
 	if old == nil {
@@ -49,7 +51,7 @@ func (p *run) stopOldMaster(ctx context.Context, v cluster.View, own redis.Statu
 	if err := p.askAndStop(ctx, facts, own); err != nil {
 		return fmt.Errorf("take over from %s at %s: %w", old.ID, old.Address, err)
 	}
-	return nil
+	return p.exhausted()
 }
 
 // askAndStop asks the old master until it has answered, is known to be down, or its guard is proven to refuse writes.
@@ -135,17 +137,27 @@ func (p *run) stopBy(ctx context.Context, found verdict, f oldMasterFacts, own, 
 	case oldIsImpostor:
 		return p.parkImpostor(ctx, f.old)
 	case oldIsPeer:
-		m := &parkedPeer{RecordedPeer: RecordedPeer{ID: f.old.ID, Address: f.old.Address,
-			Session: f.view.LiveAgents[f.old.ID].Session}}
-		m.err = p.parkPeer(ctx, f.view, m)
-		p.parked = append(p.parked, m)
-		return nil
+		return p.parkOldAsPeer(ctx, f)
 	case oldIsDown:
 		return p.verifyLinkDown(ctx, f.view, f.old)
 	case oldAgentIsAlive:
 		return fmt.Errorf("it is unreachable from here, and its agent is alive and has not given it up: %w", err)
 	}
 	return err
+}
+
+// parkOldAsPeer parks an old master that is a replica by now, or another instance. One that becomes unreachable meanwhile is
+// waited for as every other member is: see waitForSlowPeers and exhausted.
+func (p *run) parkOldAsPeer(ctx context.Context, f oldMasterFacts) error {
+	m := &parkedPeer{RecordedPeer: RecordedPeer{ID: f.old.ID, Address: f.old.Address,
+		Session: f.view.LiveAgents[f.old.ID].Session}}
+	m.err = p.parkPeer(ctx, f.view, m)
+	p.parked = append(p.parked, m)
+	if errors.Is(m.err, lock.ErrLease) {
+		return m.err
+	}
+	p.logUnparked(m)
+	return nil
 }
 
 // drainAndPark parks a master that answers, once our Redis has all its data. A forced failover does not wait for data that our

@@ -4,8 +4,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"resec/handlers/redis"
 )
 
 // The order of commands while the old master answers is the protocol.
@@ -53,5 +57,42 @@ func TestRun_OldMasterAnswers(t *testing.T) {
 		StepPublished, StepWritesEnabled}
 	if d := cmp.Diff(steps, s.steps()); d != "" {
 		t.Error(d)
+	}
+}
+
+// descriptors returns a function that uses up the descriptors of this process, and one that ends that. A test that calls it is
+// not parallel.
+func descriptors(t *testing.T) (exhaust, restore func()) {
+	t.Helper()
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	restore = func() { _ = unix.Setrlimit(unix.RLIMIT_NOFILE, &limit) }
+	t.Cleanup(restore)
+	return func() { _ = unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: limit.Max}) }, restore
+}
+
+// The descriptors of this host are used up once the old master has answered as a replica. It may hold newer data, so the takeover
+// does not continue without it.
+func TestStopOldMaster_ExhaustedMeanwhile(t *testing.T) {
+	exhaust, restore := descriptors(t)
+	s := newScene(t)
+	s.other["old"].set(func(f *fake) {
+		f.st = replicaOf(redis.Sink)
+		f.st.RunID = "run-old"
+		f.slow = func(line string) time.Duration {
+			if line == "INFO" {
+				exhaust()
+			}
+			return 0
+		}
+	})
+	p := s.newRun()
+	p.parked = nil
+	err := p.stopOldMaster(t.Context(), s.view, s.me.status())
+	restore()
+	if !redis.Exhausted(err) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -46,14 +46,19 @@ func (p *run) parkPeers(ctx context.Context, v cluster.View) {
 	p.each(func(m *parkedPeer) {
 		m.err = p.parkPeer(ctx, v, m)
 		p.parkMoved(ctx, v, m)
-		if m.err != nil {
-			p.Log.Debug("a member could not be parked; continuing without it", "event", "member_not_parked",
-				"member", m.ID, "addr", m.Address, "err", m.err)
-		}
+		p.logUnparked(m)
 	})
 }
 
-// exhausted returns an error if this host could not ask a member because it is exhausted: that member may have newer data.
+func (p *run) logUnparked(m *parkedPeer) {
+	if m.err != nil {
+		p.Log.Debug("a member could not be parked; continuing without it", "event", "member_not_parked",
+			"member", m.ID, "addr", m.Address, "err", m.err)
+	}
+}
+
+// exhausted returns an error if this host could not ask a member because it is exhausted: that member may have newer data. It is
+// called after each round in which members are parked, because the error of the last attempt counts.
 func (p *run) exhausted() error {
 	for _, m := range p.parked {
 		if redis.Exhausted(m.err) {
@@ -94,7 +99,9 @@ func (p *run) checkMember(v cluster.View, id string, st redis.Status) error {
 	return v.CheckMemberForProof(id, st, cluster.Instance{ID: p.Self.Me.ID, RunID: p.ownRun})
 }
 
-// candidate is a member with that status, as it is ranked.
+// candidate is a member with that status, as it is ranked for its data. Refused is left out, other than in a survey: in an
+// election of recorded members cluster.Freshest would pass over the newer data of such a member. A member that could be parked
+// can be caught up from.
 func (p *run) candidate(v cluster.View, id string, st redis.Status) cluster.Candidate {
 	return cluster.Candidate{ID: id, WrongAddress: v.WrongAddressReason(id) != "", Status: st, StreamErrors: v.StreamErrors(id, st)}
 }
@@ -158,7 +165,8 @@ func mayBeSlow(v cluster.View, m *parkedPeer) bool {
 }
 
 // waitForSlowPeers waits, until WaitForSlowUntil, for members that were unreachable when they were to be parked. It is not
-// needed if the old master answered or is our own Redis: then no other member can hold newer data.
+// needed if the old master answered or is our own Redis: then no other member can hold newer data. It returns the error of
+// exhausted if this host could not ask one of them at last.
 func (p *run) waitForSlowPeers(ctx context.Context, v cluster.View) error {
 	for time.Now().Before(p.Peers.WaitForSlowUntil) {
 		var slow atomic.Bool
@@ -171,7 +179,7 @@ func (p *run) waitForSlowPeers(ctx context.Context, v cluster.View) error {
 			m.err = p.parkPeer(ctx, v, m)
 		})
 		if !slow.Load() {
-			return nil
+			return p.exhausted()
 		}
 		select {
 		case <-ctx.Done():
@@ -179,7 +187,7 @@ func (p *run) waitForSlowPeers(ctx context.Context, v cluster.View) error {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	return nil
+	return p.exhausted()
 }
 
 // parkSelf parks our Redis, unless it is a master. During a takeover the watch on the old master does not do so.

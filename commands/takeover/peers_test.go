@@ -1,8 +1,10 @@
 package takeover
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -133,5 +135,71 @@ func TestSyncFrom_LinkComesUpLate(t *testing.T) {
 	if _, err := p.syncFrom(t.Context(), p.parked[0], redis.Status{RunID: "run-b", Position: history}); err != nil ||
 		!s.me.status().LinkUp {
 		t.Errorf("error %v, our redis %+v", err, s.me.status())
+	}
+}
+
+// A member that this host could not ask at last may hold newer data: the takeover does not continue without it.
+func TestWaitForSlowPeers_Exhausted(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		err   error
+		fails bool
+	}{
+		{"no descriptors are left", fmt.Errorf("dial: %w", syscall.EMFILE), true},
+		{"it refuses connections", fmt.Errorf("dial: %w", syscall.ECONNREFUSED), false},
+		{"it is parked", nil, false},
+	} {
+		for _, until := range []time.Time{{}, time.Now().Add(time.Minute)} {
+			s := newScene(t)
+			p := s.newRun()
+			p.parked[0].err, p.Peers.WaitForSlowUntil = tt.err, until
+			if err := p.waitForSlowPeers(t.Context(), s.view); (err != nil) != tt.fails || tt.fails && !redis.Exhausted(err) {
+				t.Errorf("%s: %v", tt.name, err)
+			}
+		}
+	}
+}
+
+// A detached Redis attaches to an old master that may still write, whatever that refuses: what it writes until it is paused is
+// needed here.
+func TestAttachToOld(t *testing.T) {
+	t.Parallel()
+	behind := history
+	behind.Offset--
+	for _, tt := range []struct {
+		name    string
+		code    redis.RefusalCode // of the old master
+		own     redis.Position
+		attach  bool
+		streams bool // our Redis already streams from it
+	}{
+		{"it refuses nothing", "", history, true, false},
+		{"our redis streams from it", "", history, false, true},
+		{"OOM: DEL is still executed", redis.RefusalMemory, history, true, false},
+		{"it is shutting down", redis.RefusalShutdown, history, true, false},
+		{"its clients are paused", redis.RefusalPaused, history, true, false},
+		{"MISCONF: no replica can attach", redis.RefusalDisk, history, false, false},
+		{"MISCONF, and our redis lacks data", redis.RefusalDisk, behind, true, false},
+	} {
+		s := newScene(t)
+		old := s.other["old"]
+		s.me.set(func(f *fake) {
+			f.st.Position = tt.own
+			if !tt.streams {
+				f.st.MasterAddr, f.st.LinkUp = redis.Sink, false
+			}
+		})
+		master := old.status()
+		if tt.code != "" {
+			master.Refusals = []redis.Refusal{{Code: tt.code, Text: "it refuses writes", Now: true}}
+		}
+		p := s.newRun()
+		if err := p.attachToOld(t.Context(), s.view.State.Master, s.me.status(), master); err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		host, port, _ := strings.Cut(old.addr, ":")
+		if got := slices.Contains(s.log.list(), "me: REPLICAOF "+host+" "+port); got != tt.attach {
+			t.Errorf("%s: attached %t", tt.name, got)
+		}
 	}
 }

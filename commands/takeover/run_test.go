@@ -117,6 +117,20 @@ func TestRun(t *testing.T) {
 			check: func(s *scene) bool {
 				return s.me.status().Position.Offset == 200 && s.other["b"].status().MasterAddr == s.me.addr
 			}},
+		{name: "a member whose agent is refused a command has newer data", arrange: func(s *scene) {
+			s.other["old"].stop()
+			s.me.set(func(f *fake) {
+				f.st.LinkUp = false
+				f.onChange = func(line string, f *fake) {
+					if strings.HasPrefix(line, "REPLICAOF") && f.st.LinkUp {
+						f.st.Position = newer
+					}
+				}
+			})
+			s.other["b"].set(func(f *fake) { f.st.Position = newer })
+			s.view.LiveAgents["b"] = cluster.MemberKey{Session: "b's", RunID: "run-b", Refused: "its ACL denies CLIENT PAUSE"}
+		}, steps: []string{StepCatchUp, StepSourcePromoted, StepWritesEnabled}, not: []string{StepLockTransferred},
+			check: func(s *scene) bool { return s.me.status().Position.Offset == 200 }},
 		{name: "the source of a catch-up restarts", arrange: func(s *scene) {
 			s.other["old"].stop()
 			s.other["b"].set(func(f *fake) { f.st.Position = newer })

@@ -19,24 +19,24 @@ var setReadOnly = []string{"CONFIG", "SET", "replica-read-only", "yes"}
 
 // Promote makes the server a master that is fenced. The caller unfences it once the master is published. A master is fenced and
 // otherwise left as it is. Promote returns the status afterwards. It returns ErrLoading for a server that is loading, and an
-// error if the server did not confirm a step. A server that refuses to be promoted is not left fenced.
+// error if the server did not confirm a step. A server that refuses a step after the fence is not left fenced.
 func (s *Server) Promote(ctx context.Context) (Status, error) {
-	fenced, err := s.fence(ctx) // not counted: a replica accepts no writes that this fence would end
+	was, fenced, err := s.fence(ctx) // not counted: a replica accepts no writes that this fence would end
 	if err != nil {
 		return Status{}, err
 	}
 	st, err := s.Status(ctx)
 	if err != nil {
-		return Status{}, err
+		return Status{}, s.notPromoted(ctx, fenced, was, err)
 	}
 	if st.Loading {
-		return Status{}, s.notPromoted(ctx, fenced, fmt.Errorf("promote redis %s: %w", s.opt.Addr, ErrLoading))
+		return Status{}, s.notPromoted(ctx, fenced, was, fmt.Errorf("promote redis %s: %w", s.opt.Addr, ErrLoading))
 	}
 	if st.Master {
 		return st, nil
 	}
 	if _, err := s.do(ctx, []string{"REPLICAOF", "NO", "ONE"}); err != nil {
-		return Status{}, s.notPromoted(ctx, fenced, err)
+		return Status{}, s.notPromoted(ctx, fenced, was, err)
 	}
 	st, err = s.Status(ctx)
 	if err == nil && !st.Master {
@@ -45,13 +45,13 @@ func (s *Server) Promote(ctx context.Context) (Status, error) {
 	return st, err
 }
 
-// notPromoted unfences a server that was not promoted, if Promote has fenced it, and returns the error. Without a reply to the
-// promotion the server may be a master now, and stays fenced.
-func (s *Server) notPromoted(ctx context.Context, fenced bool, err error) error {
+// notPromoted unfences a server that was not promoted, if Promote has fenced it, and returns the error. was is its status before
+// the fence: it may deny its status by now. Without a reply to the promotion the server may be a master now, and stays fenced.
+func (s *Server) notPromoted(ctx context.Context, fenced bool, was Status, err error) error {
 	if !fenced || !Replied(err) {
 		return err
 	}
-	_, unfence := s.Unfence(ctx)
+	_, unfence := s.do(ctx, setMinReplicas(was.MinReplicas))
 	return errors.Join(err, unfence)
 }
 

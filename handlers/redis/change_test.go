@@ -30,7 +30,17 @@ func obeyReplicaOf(p *peer) {
 }
 
 func TestPromote(t *testing.T) {
-	const fence, promote = "CONFIG SET min-replicas-to-write 2147483647", "REPLICAOF NO ONE"
+	const fence, promote = "CONFIG SET min-replicas-to-write 2147483646", "REPLICAOF NO ONE"
+	const unfence = "CONFIG SET min-replicas-to-write 1"
+	onceFenced := func(p *peer, change func()) { // the peer is a replica, and changes when it is fenced
+		asReplica(p, "10.0.0.1", "6379")
+		p.handler = func(command string) (string, bool) {
+			if command == fence {
+				change()
+			}
+			return "", false
+		}
+	}
 	for _, tt := range []struct {
 		name    string
 		prepare func(*peer)
@@ -44,18 +54,28 @@ func TestPromote(t *testing.T) {
 		{"a fenced master is left as it is", func(p *peer) { p.set("min-replicas-to-write", "2147483647") }, nil, "", true},
 		{"a server that is loading is not promoted",
 			func(p *peer) { asReplica(p, "10.0.0.1", "6379"); p.setInfo(map[string]string{"loading": "1"}) },
-			[]string{fence}, "redis is loading its data set", false},
+			[]string{fence, unfence}, "redis is loading its data set", false},
 		{"a server that is a replica afterwards", func(p *peer) { asReplica(p, "10.0.0.1", "6379") }, []string{fence, promote},
 			"it still follows 10.0.0.1:6379", false},
 		{"a server that denies the fence",
 			func(p *peer) { asReplica(p, "10.0.0.1", "6379"); p.fail("CONFIG SET", "-NOPERM no") },
 			[]string{fence}, "NOPERM no", false},
 		{"a server that denies REPLICAOF", func(p *peer) { asReplica(p, "10.0.0.1", "6379"); p.fail("REPLICAOF", "-NOPERM no") },
-			[]string{fence, promote}, "NOPERM no", false},
+			[]string{fence, promote, unfence}, "NOPERM no", false},
+		{"a server that denies its status once it is fenced",
+			func(p *peer) { onceFenced(p, func() { p.replies["INFO"] = "-NOPERM no\r\n" }) }, []string{fence, unfence},
+			"NOPERM no", false},
+		{"a server that is in cluster mode once it is fenced",
+			func(p *peer) { onceFenced(p, func() { p.info["cluster_enabled"] = "1" }) }, []string{fence, unfence},
+			"redis is in cluster mode", false},
+		{"a server that answers nothing of use once it is fenced",
+			func(p *peer) { onceFenced(p, func() { p.replies["INFO"] = "broken\r\n" }) }, []string{fence},
+			"not one of redis", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newPeer(t, nil)
 			p.set("min-replicas-max-lag", "10")
+			p.set("min-replicas-to-write", "1")
 			tt.prepare(p)
 			var c counts
 			st, err := p.open(t, Options{Counters: &c}).Promote(t.Context())

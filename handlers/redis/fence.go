@@ -34,21 +34,21 @@ func (s Status) MinReplicasUnfenced() int {
 // Fence makes the server refuse writes now; reads continue. It does nothing to a server that is fenced. It returns an error
 // if the server did not confirm the fence.
 func (s *Server) Fence(ctx context.Context) error {
-	changed, err := s.fence(ctx)
+	_, changed, err := s.fence(ctx)
 	if changed {
 		s.opt.counters().Fenced()
 	}
 	return err
 }
 
-// fence reports whether it fenced the server, which was not fenced before.
-func (s *Server) fence(ctx context.Context) (changed bool, err error) {
-	st, err := s.Status(ctx)
-	if err != nil || st.Fenced() {
-		return false, err
+// fence returns the status before, and reports whether it fenced the server, which was not fenced then.
+func (s *Server) fence(ctx context.Context) (was Status, changed bool, err error) {
+	was, err = s.Status(ctx)
+	if err != nil || was.Fenced() {
+		return was, false, err
 	}
-	_, err = s.do(ctx, fenceCommands(st)...)
-	return err == nil, err
+	_, err = s.do(ctx, fenceCommands(was)...)
+	return was, err == nil, err
 }
 
 // fenceCommands fence a server with that status. With min-replicas-max-lag 0 Redis ignores min-replicas-to-write.

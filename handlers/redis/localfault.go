@@ -15,6 +15,8 @@ var (
 	// exhaustion: this host can open no connection, to whatever server.
 	exhaustion = []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM}
 	// noRoute: this host has no route to the server, no address or port left for it, or its own rules forbid the connection.
+	// EADDRNOTAVAIL is one of them, because it concerns one server only. On Linux the local ports are used up for each destination
+	// apart, and an IPv6 address may lack a source address while IPv4 works.
 	noRoute = []syscall.Errno{syscall.ENETUNREACH, syscall.ENETDOWN, syscall.EADDRNOTAVAIL, syscall.EAFNOSUPPORT,
 		syscall.EACCES, syscall.EPERM}
 )
@@ -22,10 +24,17 @@ var (
 // Exhausted reports whether this host has no descriptor or memory left for a connection: no server can be asked.
 func Exhausted(err error) bool { return errnoOf(err, exhaustion) != 0 }
 
-// LocalFault reports whether err was made by this host alone: it is exhausted, or it has no route to the server.
-func LocalFault(err error) bool { return Exhausted(err) || errnoOf(err, noRoute) != 0 }
+// errResolver is returned for a server whose address this host could not find out, because its resolver failed.
+var errResolver = errors.New("the resolver failed")
 
-// OutOfReach reports whether a server may be alive although it did not reply: it is unreachable, or this host has no route to it.
+// LocalFault reports whether err was made by this host alone: it is exhausted, it has no route to the server, or its resolver
+// failed. Nothing was asked then.
+func LocalFault(err error) bool {
+	return Exhausted(err) || errnoOf(err, noRoute) != 0 || errors.Is(err, errResolver)
+}
+
+// OutOfReach reports whether a server may be alive although it did not reply: it is unreachable, or only this host cannot reach
+// it.
 func OutOfReach(err error) bool { return Unreachable(err) || LocalFault(err) && !Exhausted(err) }
 
 // errnoOf returns which of the numbers the error is; 0: none.
@@ -40,6 +49,9 @@ func errnoOf(err error, numbers []syscall.Errno) syscall.Errno {
 // localFaultText says what this host lacks.
 func localFaultText(err error) string {
 	errno := errnoOf(err, append(slices.Clone(exhaustion), noRoute...))
+	if errno == 0 {
+		return "this host cannot resolve its name: its resolver fails"
+	}
 	return "this host cannot connect to it: " + errno.Error()
 }
 

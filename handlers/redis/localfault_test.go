@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ func TestLocalFault(t *testing.T) {
 	}
 	type kind struct{ Exhausted, LocalFault, Unreachable, OutOfReach, Refused bool }
 	exhausted, apart := kind{Exhausted: true, LocalFault: true}, kind{LocalFault: true, OutOfReach: true}
+	const resolverFails = "this host cannot resolve its name: its resolver fails"
 	for _, tt := range []struct {
 		err     error
 		want    kind
@@ -38,6 +40,11 @@ func TestLocalFault(t *testing.T) {
 		{dial(syscall.ECONNREFUSED), kind{Refused: true}, "it refuses connections"},
 		{&net.DNSError{Err: "no such host", Name: "a", IsNotFound: true}, kind{Unreachable: true, OutOfReach: true},
 			"its name does not resolve"},
+		{resolverFault(&net.DNSError{Err: "no such host", Name: "a", IsNotFound: true, IsTemporary: true}),
+			kind{Unreachable: true, OutOfReach: true}, "its name does not resolve"},
+		{resolverFault(&net.DNSError{Err: "server misbehaving", Name: "a", IsTemporary: true}), apart, resolverFails},
+		{resolverFault(&net.DNSError{Err: "i/o timeout", Name: "a", IsTimeout: true}), apart, resolverFails},
+		{resolverFault(dial(syscall.ECONNREFUSED)), kind{Refused: true}, "it refuses connections"},
 		{unwrapped(&net.DNSError{Err: "socket: too many open files", Name: "a"}), exhausted,
 			"this host cannot connect to it: too many open files"},
 		{ErrLoading, kind{}, ErrLoading.Error()},
@@ -128,4 +135,62 @@ func TestLastAddresses(t *testing.T) {
 	} else if !errors.Is(err, syscall.EADDRINUSE) {
 		t.Error(err)
 	}
+}
+
+// A resolver that fails is a fault of this host's own, unless the name's last address is known: then a server was asked, and did
+// not answer.
+func TestDialTCP_ResolverFails(t *testing.T) {
+	t.Parallel()
+	const silent, serverFailure, noSuchName = -1, 2, 3
+	for _, tt := range []struct {
+		name  string
+		rcode int
+		known bool // the last address, which refuses connections
+		fault bool
+	}{
+		{"the resolver has no answer", serverFailure, false, true},
+		{"the resolver is silent", silent, false, true},
+		{"there is no such name", noSuchName, false, false},
+		{"the resolver has no answer, and the last address refuses", serverFailure, true, false},
+		{"the resolver is silent, and the last address refuses", silent, true, false},
+	} {
+		last := lastAddresses{byName: map[string]string{}}
+		if tt.known {
+			last.byName["redis.invalid"] = "127.0.0.1"
+		}
+		dns := dnsServer(t, tt.rcode)
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		d := net.Dialer{Resolver: &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "udp", dns)
+		}}}
+		_, err := last.dialTCP(ctx, &d, "redis.invalid:1")
+		cancel()
+		if LocalFault(err) != tt.fault || Unreachable(err) == tt.fault || Exhausted(err) || Refused(err) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
+// dnsServer starts a name server that answers each query with that code; below 0: it does not answer.
+func dnsServer(t *testing.T, rcode int) (addr string) {
+	t.Helper()
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	t.Cleanup(func() { _ = conn.Close(); serving.Wait() })
+	serving.Go(func() {
+		for buf := make([]byte, 1500); ; {
+			n, from, err := conn.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			if rcode >= 0 {
+				buf[2], buf[3] = buf[2]|0x80, 0x80|byte(rcode) // it is a reply, and recursion is available
+				_, _ = conn.WriteTo(buf[:n], from)
+			}
+		}
+	})
+	return conn.LocalAddr().String()
 }

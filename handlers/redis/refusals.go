@@ -37,6 +37,10 @@ func (s Status) refuses(code RefusalCode) bool {
 	return slices.ContainsFunc(s.Refusals, func(r Refusal) bool { return r.Code == code })
 }
 
+// RefusesReplicas reports whether a new replica cannot attach to the server: with MISCONF it refuses the replica's PING, too. It
+// executes no write command then. With OOM it still executes those that need no memory, such as DEL.
+func (s Status) RefusesReplicas() bool { return s.refuses(RefusalDisk) }
+
 // Refusing is why the server refuses writes now, or would if it were the master; empty: it takes them.
 func (s Status) Refusing() string {
 	for _, r := range s.Refusals {

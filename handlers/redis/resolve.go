@@ -43,7 +43,8 @@ func (l *lastAddresses) of(name string) string {
 }
 
 // dialTCP connects to addr, host:port. If the host is a name that does not resolve, it connects to the name's last address. If
-// that fails, too, it returns the resolver's error: what the last address answers says nothing about the name.
+// that fails, too, it returns the resolver's error: what the last address answers says nothing about the name. Without a last
+// address nothing was asked, and a failure of the resolver is a fault of this host's own.
 func (l *lastAddresses) dialTCP(ctx context.Context, d *net.Dialer, addr string) (net.Conn, error) {
 	name, port, err := net.SplitHostPort(addr)
 	if err != nil || net.ParseIP(name) != nil {
@@ -55,9 +56,11 @@ func (l *lastAddresses) dialTCP(ctx context.Context, d *net.Dialer, addr string)
 		l.remember(name, conn)
 		return conn, nil
 	}
-	var unresolved *net.DNSError
-	if last == "" || !errors.As(err, &unresolved) {
-		return nil, unwrapped(err)
+	if !unresolved(err) {
+		return nil, err
+	}
+	if last == "" {
+		return nil, resolverFault(unwrapped(err))
 	}
 	conn, failed := d.DialContext(ctx, "tcp", net.JoinHostPort(last, port))
 	if failed == nil || LocalFault(failed) {
@@ -81,12 +84,22 @@ func unwrapped(err error) error {
 	return err
 }
 
+// resolverFault returns an error of the resolver's with errResolver, if the resolver failed: it was silent, or could not answer
+// for now. An answer that there is no such name is no failure.
+func resolverFault(err error) error {
+	var unresolved *net.DNSError
+	if !errors.As(err, &unresolved) || unresolved.IsNotFound || !unresolved.IsTemporary && !unresolved.IsTimeout {
+		return err
+	}
+	return fmt.Errorf("%w: %w", err, errResolver)
+}
+
 // dialName resolves the name and connects. If a last address is known, the resolver may take half of the time.
 func dialName(ctx context.Context, d *net.Dialer, name, port, last string) (net.Conn, error) {
 	if end, bounded := ctx.Deadline(); bounded && last != "" {
 		lookup, cancel := context.WithTimeout(ctx, time.Until(end)/2)
 		defer cancel()
-		if _, err := net.DefaultResolver.LookupHost(lookup, name); err != nil {
+		if _, err := d.Resolver.LookupHost(lookup, name); err != nil {
 			return nil, err
 		}
 	}
