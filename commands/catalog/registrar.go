@@ -61,6 +61,9 @@ type Registrar struct {
 	MayBeAnothers func() bool
 	// DeregisterTimeout returns how long the deregistration at the end may take. nil: defaultDeregisterTimeout.
 	DeregisterTimeout func() time.Duration
+	// Leaving reports whether the process was asked to stop. Then DeregisterTimeout also bounds the wait of MayBeAnothers. May be
+	// nil.
+	Leaving func() bool
 
 	wanted    handover     // from Set to Run
 	published published    // from Run to its comparing goroutine
