@@ -192,3 +192,23 @@ func TestOpenUnique(t *testing.T) {
 	_, err := second.Status(t.Context())
 	expect.OK(t, err)
 }
+
+// What an agent left when it gave way does not count in its next work: neither the reason, nor the entry that was shown.
+func TestOpenUnique_Forgets(t *testing.T) {
+	t.Parallel()
+	a := New(onConsul(t))
+	a.giveWay("another process was this member")
+	a.Registrar.Set(catalog.Entry{Role: catalog.Master, Status: api.HealthPassing, Meta: catalog.Meta("me", 1, "")})
+	a.Registrar.Log, a.Registrar.DeregisterAfter = a.Log, time.Minute
+	a.Registrar.Updated = func(time.Time, time.Duration) { t.Error("the former entry is published") }
+	ended, end := context.WithCancel(t.Context())
+	end()
+	_, err := a.OpenUnique(ended)
+	expect.Equal(t, "opened", errors.Is(err, context.Canceled), true)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	g := errgroup.Group{}
+	g.Go(func() error { return a.Registrar.Run(ctx) })
+	g.Go(func() error { return a.KeepUnique(ctx) })
+	expect.OK(t, g.Wait())
+}
