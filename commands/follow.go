@@ -55,6 +55,7 @@ func (p *program) runFollow(c *cli.Context, cfg *config, log *slog.Logger, shell
 			}
 			return killGrace
 		}, out)
+		h.Slow = logSlow(log, "a handler still runs; a newer event waits for it", limit)
 		defer h.End()
 		f.Handler = h
 		return f.Run(c.Context)

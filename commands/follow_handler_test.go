@@ -77,6 +77,17 @@ exit 0
 	}
 }
 
+// A handler that runs for long is named in the log, although no newer event waits.
+func TestFollow_SlowHandler(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 1)
+	f, err := k.Resec("follow", 0, "follow", "exec sleep 1000")
+	expect.OK(t, err)
+	lab.Eventually(t, handlers.SlowAfter+expect.Patience, func() error { return f.Said("event=handler_slow") })
+	f.Signal(syscall.SIGTERM)
+	exits(t, f, 0)
+}
+
 // follow ends the processes of every call of the handler, not only those of the last.
 func TestFollow_LeavesNothingRunning(t *testing.T) {
 	t.Parallel()
