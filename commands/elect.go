@@ -119,10 +119,7 @@ func (p *program) setElectHandler(c *cli.Context, e *elect.Election, o electOpti
 		return nil, err
 	}
 	h := external(c, o.shell, e.Grace, out)
-	h.Slow = func() {
-		log.Warn("a handler still runs; elect waits for it", "event", "handler_slow", "after", handlers.SlowAfter,
-			"limit", e.HandlerTimeout)
-	}
+	h.Slow = logSlow(log, e.HandlerTimeout)
 	e.Handler = h
 	return out.close, nil
 }
@@ -141,6 +138,14 @@ func electCode(err error, o electOptions) error {
 		return nil
 	}
 	return coded(exitHandler, err)
+}
+
+// logSlow returns what logs that a handler runs for long. A limit of 0 is none.
+func logSlow(log *slog.Logger, limit time.Duration) func() {
+	return func() {
+		log.Warn("a handler still runs, and what comes next waits for it", "event", "handler_slow", "after", handlers.SlowAfter,
+			"limit", limit)
+	}
 }
 
 // external is the handler given as arguments after the flags.

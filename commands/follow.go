@@ -55,6 +55,7 @@ func (p *program) runFollow(c *cli.Context, cfg *config, log *slog.Logger, shell
 			}
 			return killGrace
 		}, out)
+		h.Slow = logSlow(log, limit)
 		defer h.End()
 		f.Handler = h
 		return f.Run(c.Context)

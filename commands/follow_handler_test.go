@@ -77,6 +77,37 @@ exit 0
 	}
 }
 
+// A handler that runs for long is named in the log, although no newer event waits.
+func TestFollow_SlowHandler(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 1)
+	f, err := k.Resec("follow", 0, "follow", "exec sleep 1000")
+	expect.OK(t, err)
+	lab.Eventually(t, handlers.SlowAfter+expect.Patience, func() error { return f.Said("event=handler_slow") })
+	f.Signal(syscall.SIGTERM)
+	exits(t, f, 0)
+}
+
+// A stop that comes while a handler is being ended after its limit shortens the handler's time from SIGTERM to SIGKILL.
+func TestHandlers_StopWhileOneIsEnded(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]int{"follow": 0, "elect": 2} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := cluster(t, 1)
+			p, err := k.Resec(name, 0, name, "-handler-timeout", "500ms", `trap "echo >>terms" TERM; while :; do sleep 0.1; done`)
+			expect.OK(t, err)
+			lab.Eventually(t, expect.Patience, func() error { _, err := os.Stat(k.Dir + "/terms"); return err })
+			asked := time.Now()
+			p.Signal(syscall.SIGTERM)
+			exits(t, p, want)
+			if took := time.Since(asked); took > 4900*time.Millisecond {
+				t.Errorf("%s has ended after %s", name, took)
+			}
+		})
+	}
+}
+
 // follow ends the processes of every call of the handler, not only those of the last.
 func TestFollow_LeavesNothingRunning(t *testing.T) {
 	t.Parallel()

@@ -23,7 +23,7 @@ type Command struct {
 	Shell  bool // run Args, joined by spaces, by /bin/sh -c, as `consul lock` and `consul watch` do
 	Stdout io.Writer
 	Stderr io.Writer
-	// Grace is the time from SIGTERM to SIGKILL.
+	// Grace is the time from SIGTERM to SIGKILL. It is asked again until then, also by several goroutines: less counts from now.
 	Grace func() time.Duration
 	// Slow is called once for a child that still runs after SlowAfter. May be nil.
 	Slow func()
@@ -63,7 +63,7 @@ func (c *Command) Handle(ctx context.Context, event []byte, env ...string) error
 		c.groups = append(slices.DeleteFunc(c.groups, groupEnded), group)
 		return c.exitError(err)
 	}
-	stopGroup(group, c.Grace())
+	stopGroup(group, c.Grace)
 	select {
 	case <-exited:
 		return fmt.Errorf("%q was stopped: %w", c.Args, context.Cause(ctx))
@@ -114,7 +114,7 @@ func (c *Command) End() {
 	var stopping sync.WaitGroup
 	for _, group := range c.groups {
 		if !groupEnded(group) {
-			stopping.Go(func() { stopGroup(group, c.Grace()) })
+			stopping.Go(func() { stopGroup(group, c.Grace) })
 		}
 	}
 	stopping.Wait()

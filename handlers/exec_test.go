@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -162,6 +163,30 @@ func TestCommand_EndsWithTheContext(t *testing.T) {
 			out.ended(t)
 		})
 	}
+}
+
+// A grace that becomes shorter while a child is stopped counts from then.
+func TestCommand_GraceBecomesShorter(t *testing.T) {
+	c, out := command(t, 0, `trap "" TERM; echo ready; while :; do sleep 1; done`)
+	var asked atomic.Int64
+	c.Grace = func() time.Duration {
+		if asked.Add(1) < 10 {
+			return time.Minute
+		}
+		return 50 * time.Millisecond
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- c.Handle(ctx, nil) }()
+	out.line(t)
+	cancel()
+	select {
+	case <-done:
+	case <-time.After(deadline):
+		t.Error("the command still runs")
+	}
+	out.ended(t)
 }
 
 func TestCommand_EndStopsWhatAChildLeft(t *testing.T) {

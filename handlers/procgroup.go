@@ -28,15 +28,19 @@ func groupEnded(group int) bool {
 	return (&groupCheck{group: group}).ended(time.Now())
 }
 
-// stopGroup sends SIGTERM to a group, and SIGKILL to what is left of it after the grace. It returns early if the group has ended.
-func stopGroup(group int, grace time.Duration) {
+// stopGroup sends SIGTERM to a group, and SIGKILL to what is left of it after the grace, which may become shorter meanwhile. It
+// returns early if the group has ended.
+func stopGroup(group int, grace func() time.Duration) {
 	if syscall.Kill(-group, syscall.SIGTERM) != nil {
 		return
 	}
 	check := groupCheck{group: group}
 	tick := time.NewTicker(groupInterval)
 	defer tick.Stop()
-	for deadline := time.Now().Add(grace); time.Now().Before(deadline); <-tick.C {
+	for deadline := time.Now().Add(grace()); time.Now().Before(deadline); <-tick.C {
+		if d := time.Now().Add(grace()); d.Before(deadline) { // this process was asked to stop, or has lost its lease
+			deadline = d
+		}
 		if check.ended(time.Now()) {
 			return
 		}

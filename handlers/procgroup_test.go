@@ -115,7 +115,7 @@ func TestGroupCheck_IgnoresZombies(t *testing.T) {
 		t.Error("a group with only a zombie has not ended")
 	}
 	began := time.Now()
-	stopGroup(group, time.Minute)
+	stopGroup(group, func() time.Duration { return time.Minute })
 	if took := time.Since(began); took > deadline {
 		t.Errorf("a group with only a zombie was stopped after %s", took)
 	}

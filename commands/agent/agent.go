@@ -196,7 +196,8 @@ func (a *Agent) newAnnouncer() *announce.Announcer {
 	return announce.New(&announce.Announcer{Me: a.Me, Lock: a.Lock, Session: session, Registrar: a.Registrar, Creds: a.Creds,
 		Log: a.Log, Known: a.known, Advertised: observable.New[catalog.Entry](), Verify: a.verifySession,
 		Read:             func(ctx context.Context) (cluster.View, error) { return a.observer.Read(ctx) },
-		FinalCallTimeout: a.shutdown.finalCallTimeout, GuardLeftBehind: a.shutdown.guardLeftBehind.Load})
+		FinalCallTimeout: a.shutdown.finalCallTimeout, Leaving: a.shutdown.requested,
+		GuardLeftBehind: a.shutdown.guardLeftBehind.Load})
 }
 
 // newPlaceKeeper returns what follows the address of our node.

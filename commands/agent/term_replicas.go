@@ -70,7 +70,8 @@ func (l *replicaLinks) probeAll() {
 func (t *leaderTerm) watchReplicas(ctx context.Context) {
 	var watches sync.WaitGroup
 	defer watches.Wait()
-	stops := map[string]context.CancelFunc{} // by address
+	type watched struct{ id, addr string } // two members may exchange their addresses
+	stops := map[watched]context.CancelFunc{}
 	defer func() {
 		for _, stop := range stops {
 			stop()
@@ -78,19 +79,20 @@ func (t *leaderTerm) watchReplicas(ctx context.Context) {
 	}()
 	for ctx.Err() == nil {
 		k, changed := t.a.known.Watch()
-		want := map[string]bool{}
+		want := map[watched]bool{}
 		for _, p := range recordedPeers(k.View, t.a.Me.ID) {
-			want[p.Address] = true
-			if stops[p.Address] == nil {
+			w := watched{p.ID, p.Address}
+			want[w] = true
+			if stops[w] == nil {
 				one, stop := context.WithCancel(ctx)
-				stops[p.Address] = stop
-				watches.Go(func() { t.watchReplica(one, p.ID, p.Address) })
+				stops[w] = stop
+				watches.Go(func() { t.watchReplica(one, w.id, w.addr) })
 			}
 		}
-		for addr, stop := range stops {
-			if !want[addr] {
+		for w, stop := range stops {
+			if !want[w] {
 				stop()
-				delete(stops, addr)
+				delete(stops, w)
 			}
 		}
 		select {

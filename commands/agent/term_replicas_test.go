@@ -1,7 +1,10 @@
 package agent
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -27,6 +30,40 @@ func TestReplicaLinks(t *testing.T) {
 	expect.Equal(t, "still streams", l.streams("a"), true)
 	endMoved()
 	expect.Equal(t, "no longer watched", l.streams("a"), false)
+}
+
+// When two members exchange their addresses, what is said at an address counts for the member that is there now.
+func TestWatchReplicas_Exchange(t *testing.T) {
+	t.Parallel()
+	a, own := withRedis(t)
+	one, err := lab.ForTest(t).StartRedis("one")
+	expect.OK(t, err)
+	other, err := lab.ForTest(t).StartRedis("other")
+	expect.OK(t, err)
+	_, err = one.Do("REPLICAOF", own.Host, "6379")
+	expect.OK(t, err)
+	lab.Eventually(t, expect.Patience, func() error { return one.Follows(own) })
+	a.leads(t, 1)
+	term := &leaderTerm{a: a, replicaLost: make(chan struct{}, 1)}
+	ctx, cancel := context.WithCancel(t.Context())
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer cancel()
+	watching.Go(func() { term.watchReplicas(ctx) })
+	for _, addrs := range [][2]string{{one.Addr, other.Addr}, {other.Addr, one.Addr}} {
+		recorded := situation(func(k *cluster.Snapshot) {
+			k.View.State.Members = map[string]cluster.MemberRecord{"b": {Address: addrs[0]}, "c": {Address: addrs[1]}}
+			k.View.LiveAgents = nil
+		})
+		a.known.Update(func(is *known.Snapshot) { is.View = recorded.View })
+		lab.Eventually(t, expect.Patience, func() error {
+			b, c := a.links.streams("b"), a.links.streams("c")
+			if b != (addrs[0] == one.Addr) || c != (addrs[1] == one.Addr) {
+				return fmt.Errorf("b streams: %t, c streams: %t", b, c)
+			}
+			return nil
+		})
+	}
 }
 
 // Only a server that streams our history, and is no member, is parked.

@@ -44,6 +44,8 @@ type Announcer struct {
 	Read func(context.Context) (cluster.View, error)
 	// FinalCallTimeout is how long a last call to Consul may take.
 	FinalCallTimeout func() time.Duration
+	// Leaving reports whether the agent was asked to stop. May be nil.
+	Leaving func() bool
 	// GuardLeftBehind reports whether our Redis keeps a guard of ours after the end. Then the member key stays.
 	GuardLeftBehind func() bool
 

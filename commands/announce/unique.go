@@ -44,6 +44,7 @@ type presence struct {
 // redis.ErrTooOld, and redis.ErrClusterMode. While it waits the catalogue says why, in an entry whose check is critical. Two
 // agents that start at the same moment may both return: KeepUnique finds them.
 func (a *Announcer) OpenUnique(ctx context.Context) (server *redis.Server, err error) {
+	a.forget()
 	shown := newWaiting()
 	defer func() {
 		if server == nil {
@@ -70,6 +71,15 @@ func (a *Announcer) OpenUnique(ctx context.Context) (server *redis.Server, err e
 			return nil, ctx.Err()
 		case <-time.After(openRetry):
 		}
+	}
+}
+
+// forget forgets what an earlier work of this agent left: a reason to give way, and the entry that the catalogue was to show.
+func (a *Announcer) forget() {
+	a.Registrar.Forget()
+	select {
+	case <-a.notUnique:
+	default:
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"resec/commands/cluster"
 	"resec/commands/consultest"
 	"resec/commands/expect"
+	"resec/commands/known"
 	"resec/handlers"
 	"resec/handlers/redis"
 	"resec/scripts/lab"
@@ -191,4 +192,51 @@ func TestOpenUnique(t *testing.T) {
 	defer second.Close()
 	_, err := second.Status(t.Context())
 	expect.OK(t, err)
+}
+
+// What an agent left when it gave way does not count in its next work: neither the reason, nor the entry that was shown.
+func TestOpenUnique_Forgets(t *testing.T) {
+	t.Parallel()
+	a := New(onConsul(t))
+	a.giveWay("another process was this member")
+	a.Registrar.Set(catalog.Entry{Role: catalog.Master, Status: api.HealthPassing, Meta: catalog.Meta("me", 1, "")})
+	a.Registrar.Log, a.Registrar.DeregisterAfter = a.Log, time.Minute
+	a.Registrar.Updated = func(time.Time, time.Duration) { t.Error("the former entry is published") }
+	ended, end := context.WithCancel(t.Context())
+	end()
+	_, err := a.OpenUnique(ended)
+	expect.Equal(t, "opened", errors.Is(err, context.Canceled), true)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	g := errgroup.Group{}
+	g.Go(func() error { return a.Registrar.Run(ctx) })
+	g.Go(func() error { return a.KeepUnique(ctx) })
+	expect.OK(t, g.Wait())
+}
+
+// The place of a member that has moved is at its new node: what another process has there is not changed.
+func TestShowWaiting_Moved(t *testing.T) {
+	t.Parallel()
+	a := onConsul(t)
+	a.Registrar.DeregisterAfter, a.Me.ServiceID = time.Minute, a.Registrar.ID
+	node, addr, err := catalog.Node(t.Context(), a.Lock.Client)
+	expect.OK(t, err)
+	a.Me.Node = "former"
+	a.Known.Update(func(k *known.Snapshot) { k.Place = cluster.Place{Node: node, Address: addr + ":1"} })
+	another := catalog.Registrar{Client: a.Lock.Client, Naming: a.Registrar.Naming, ID: a.Registrar.ID, Interval: time.Second,
+		DeregisterAfter: time.Minute}
+	shows := func(w *waiting) bool {
+		t.Helper()
+		a.showWaiting(t.Context(), w, "a reason")
+		a.hideWaiting(t.Context(), w)
+		return w.shown
+	}
+	expect.OK(t, another.ShowWaiting(t.Context(), catalog.Entry{Role: catalog.Replica, Status: api.HealthCritical,
+		Meta: catalog.Meta("another", 0, "")}))
+	expect.Equal(t, "shown over another's entry", shows(newWaiting()), false)
+	expect.OK(t, another.HideWaiting(t.Context()))
+	expect.Equal(t, "shown at a free place", shows(newWaiting()), true)
+	all, err := a.Registrar.Naming.Instances(t.Context(), a.Lock.Client)
+	expect.OK(t, err)
+	expect.Equal(t, "left", len(all), 0)
 }

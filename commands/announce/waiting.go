@@ -39,8 +39,9 @@ func (a *Announcer) showWaiting(ctx context.Context, w *waiting, why string) {
 	if why == w.why && now.Sub(w.at) < a.Registrar.Interval {
 		return
 	}
+	k := a.Known.Load()
 	entries, err := a.Registrar.Naming.Instances(ctx, a.Lock.Client)
-	if err != nil || w.taken(entries, a.Me.Node, a.Me.ServiceID) {
+	if err != nil || w.taken(entries, k.Announced(a.Me).Node, a.Me.ServiceID) {
 		return
 	}
 	ours := func(e handlers.Entry) bool { return e.Service.Meta[waitsMeta] == w.token }
@@ -49,8 +50,8 @@ func (a *Announcer) showWaiting(ctx context.Context, w *waiting, why string) {
 		return
 	}
 	w.why, w.at, w.shown = why, now, true
-	e := catalog.Entry{Role: catalog.Replica, Status: api.HealthCritical, Output: notStarted + why,
-		Meta: catalog.Meta(a.Me.ID, 0, "")}
+	e := catalog.Entry{Role: catalog.Replica, Node: k.Place.Node, Host: k.Place.KeptHost, Status: api.HealthCritical,
+		Output: notStarted + why, Meta: catalog.Meta(a.Me.ID, 0, "")}
 	e.Meta[waitsMeta], e.Meta["why"] = w.token, catalog.ShortMeta(notStarted+why)
 	if err := a.Registrar.ShowWaiting(ctx, e); err != nil {
 		a.Log.Debug("cannot register why the agent waits, retrying", "event", "waiting_not_registered", "err", err)
@@ -65,7 +66,7 @@ func (a *Announcer) hideWaiting(ctx context.Context, w *waiting) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.FinalCallTimeout())
 	defer cancel()
 	entries, err := a.Registrar.Naming.Instances(ctx, a.Lock.Client)
-	if err == nil && !w.taken(entries, a.Me.Node, a.Me.ServiceID) {
+	if err == nil && !w.taken(entries, a.Known.Load().Announced(a.Me).Node, a.Me.ServiceID) {
 		err = a.Registrar.HideWaiting(ctx)
 	}
 	if err != nil {

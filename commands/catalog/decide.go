@@ -136,7 +136,8 @@ type publication struct {
 // plan returns how want is published. The service is read back once an interval, because an update of the check does not show
 // that another client changed or removed the service. It is also read back after a failed call, because Consul may have carried
 // it out or may still do so. After a failure the read has more time: a slow Consul that still answers is not sent the same write
-// again. A Consul that is known to be slow is not read: the update must not wait for that.
+// again. A Consul that is known to be slow is not read: the update must not wait for that. Nor is it if it has rejected what was
+// sent last: nothing is under way that a read could find.
 func (s registration) plan(want Entry, now time.Time) publication {
 	p := publication{registered: s.listed != nil && s.listed.sameService(want), readTimeout: s.callTimeout(now)}
 	lateWrites, registeredBefore := s.lateWritesPossible(now), s.registeredBefore()
@@ -144,7 +145,8 @@ func (s registration) plan(want Entry, now time.Time) publication {
 		p.readTimeout = min(callTimeout, 2*p.readTimeout)
 	}
 	due := lateWrites || now.Sub(s.lastVerified) >= s.interval
-	p.verifyFirst = registeredBefore || p.registered && due && !s.slow(now)
+	rejected := s.sent == nil && s.slow(now)
+	p.verifyFirst = registeredBefore && !rejected || p.registered && due && !s.slow(now)
 	p.newDeadline = registeredBefore || lateWrites
 	return p
 }

@@ -148,6 +148,12 @@ func TestPlan(t *testing.T) {
 			publication{verifyFirst: true, readTimeout: callTimeout, newDeadline: true}},
 		{"the same with a short interval", known(now, failing, func(s *registration) { s.interval = 3 * time.Second }), listed,
 			publication{verifyFirst: true, readTimeout: 2 * time.Second, newDeadline: true}},
+		{"failing, and a slow consul has rejected it", known(now, failing, func(s *registration) {
+			s.sent, s.slowUntil = nil, now.Add(1)
+		}), listed, publication{readTimeout: callTimeout, newDeadline: true}},
+		{"failing, and a slow consul may have carried it out", known(now, failing, func(s *registration) {
+			s.sent, s.slowUntil = &listed, now.Add(1)
+		}), listed, publication{verifyFirst: true, readTimeout: callTimeout, newDeadline: true}},
 		{"failing from the beginning", registration{interval: interval, failing: true, lastFailure: ago(time.Minute)}, listed,
 			publication{readTimeout: callTimeout}},
 	} {

@@ -106,6 +106,9 @@ func (r *Registrar) takeLate(now time.Time) (slow bool) {
 			}
 			slow = slow || err == nil && c.kind != confirmCall
 			gone = gone || c.kind == updateCall && isStatus(err, http.StatusNotFound)
+			if err != nil && c.kind == registerCall { // it was rejected, or its connection was lost
+				r.known.sent = nil
+			}
 			return true
 		default:
 			return now.Sub(c.sent) > 2*r.patience()

@@ -77,6 +77,29 @@ func TestRun_LateAnswerToARegistration(t *testing.T) {
 	})
 }
 
+// A registration whose late answer is an error is sent again: it does not count as carried out.
+func TestRun_LateRejectionOfARegistration(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.Interval = 5 * time.Second
+		slow, rejected := b.between(7*time.Second, 47*time.Second, fate{late: 4 * time.Second}), 0
+		b.fate = func(n int, call string) fate {
+			if call == "register" && time.Since(b.began) > 19*time.Second && rejected == 0 {
+				rejected++
+				return fate{delay: 4 * time.Second, code: 500}
+			}
+			return slow(n, call)
+		}
+		b.begin(entry(Master, passing, "m"))
+		b.at(20*time.Second, func() { b.Set(entry(Replica, passing, "r")) })
+		name := ""
+		b.at(46*time.Second, func() { b.change(func(f *fakeConsul) { name = f.service.Name }) })
+		b.succeeds(b.runFor(60 * time.Second))
+		if want := b.Naming.Name(Replica); rejected != 1 || name != want {
+			t.Errorf("%d rejected, it is registered as %q, want %q:\n%s", rejected, name, want, strings.Join(b.calls, "\n"))
+		}
+	})
+}
+
 // A service that was deregistered while answers are late is registered again.
 func TestRun_DeregisteredWhileAnswersAreLate(t *testing.T) {
 	inBubble(t, func(b *bench) {

@@ -142,11 +142,7 @@ func (r *Registrar) deregisterAtEnd(ctx context.Context) error {
 	if r.MayBeAnothers != nil && r.MayBeAnothers() && r.becomesAnothers(ctx) {
 		return nil
 	}
-	timeout, lateWrites := defaultDeregisterTimeout, r.known.lateWritesPossible(time.Now())
-	if r.DeregisterTimeout != nil {
-		timeout = r.DeregisterTimeout()
-	}
-	end := time.Now().Add(timeout)
+	lateWrites, end := r.known.lateWritesPossible(time.Now()), time.Now().Add(r.deregisterTimeout())
 	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
 	if err := r.deregister(ctx); err != nil || !lateWrites {
@@ -159,14 +155,26 @@ func (r *Registrar) deregisterAtEnd(ctx context.Context) error {
 	return r.deregister(ctx)
 }
 
+// deregisterTimeout returns how long the deregistration at the end may take.
+func (r *Registrar) deregisterTimeout() time.Duration {
+	if r.DeregisterTimeout == nil {
+		return defaultDeregisterTimeout
+	}
+	return r.DeregisterTimeout()
+}
+
 // becomesAnothers reports whether another process registers the same instance under its own member id. Each reads its
-// registration back once an interval, so that is seen by then. A deregistration would end the other one's session, too.
+// registration back once an interval, so that is seen by then. A deregistration would end the other one's session, too. A process
+// that is asked to stop meanwhile waits no longer than a deregistration may take.
 func (r *Registrar) becomesAnothers(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, r.Interval+retryInterval)
 	defer cancel()
-	for {
+	for began := time.Now(); ; {
 		if r.isAnothers(ctx) {
 			return true
+		}
+		if r.Leaving != nil && r.Leaving() && time.Since(began) >= r.deregisterTimeout() {
+			return false
 		}
 		select {
 		case <-ctx.Done():

@@ -61,6 +61,9 @@ type Registrar struct {
 	MayBeAnothers func() bool
 	// DeregisterTimeout returns how long the deregistration at the end may take. nil: defaultDeregisterTimeout.
 	DeregisterTimeout func() time.Duration
+	// Leaving reports whether the process was asked to stop. Then DeregisterTimeout also bounds the wait of MayBeAnothers. May be
+	// nil.
+	Leaving func() bool
 
 	wanted    handover     // from Set to Run
 	published published    // from Run to its comparing goroutine
@@ -83,6 +86,9 @@ func (r *Registrar) TTL() time.Duration { return registration{interval: r.Interv
 
 // Set hands over what Run publishes from now on. It does not block.
 func (r *Registrar) Set(e Entry) { r.wanted.set(e) }
+
+// Forget forgets what Set handed over, so that Run publishes nothing before the next Set. It must not be called during Run.
+func (r *Registrar) Forget() { r.wanted.forget() }
 
 // Run publishes the entry of the last Set until the context ends, then deregisters the instance. Meanwhile a goroutine of its
 // compares what Consul's servers show (compare.go), and Run joins it before the deregistration. Run returns an error if that
@@ -208,6 +214,13 @@ func (h *handover) set(e Entry) {
 	if !same {
 		observable.Signal(h.changed())
 	}
+}
+
+// forget makes no entry wanted.
+func (h *handover) forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.want = nil
 }
 
 // entry returns the wanted entry; nil: none was set yet.

@@ -160,3 +160,16 @@ func TestRun_RegistersTheKeptHost(t *testing.T) {
 		}
 	})
 }
+
+// After Forget nothing is published before the next Set, although an entry was set for an earlier Run.
+func TestRegistrar_Forget(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.begin(entry(Replica, passing, "former"))
+		b.succeeds(b.runFor(time.Second))
+		b.Forget()
+		b.calls = nil
+		b.at(30*time.Second, func() { b.Set(entry(Replica, passing, "next")) })
+		b.succeeds(b.runFor(31 * time.Second))
+		b.sees("30s register", "30s update", "31s deregister")
+	})
+}

@@ -24,20 +24,28 @@ func (k Snapshot) Announced(me Master) Master {
 	return me
 }
 
-// Answerer is who answers at an address, as this host sees it.
+// Answerer is which Redis answers at an address, as this host sees it.
 type Answerer int
 
-// Who answers.
+// Which Redis answers.
 const (
-	NobodyAnswers Answerer = iota
+	AnswererUnknown Answerer = iota // a timeout, a lost connection, an error reply or a fault of this host's own: no evidence
+	NobodyListens                   // the connection is refused
 	OurRedisAnswers
-	AnotherAnswers // another server, or one that does not let us see who it is
+	AnotherAnswers // another server
 )
 
 // FollowsNode reports whether a member is announced at the new address of its node. It is if its Redis answers there. If
-// nobody answers there, it is unless its Redis still answers at the old address.
+// nobody listens there, it is only if its Redis is known not to be at the old address: this host may not reach its own address,
+// and others may.
 func FollowsNode(atNew, atOld Answerer) bool {
-	return atNew == OurRedisAnswers || atNew == NobodyAnswers && atOld != OurRedisAnswers
+	return atNew == OurRedisAnswers || atNew == NobodyListens && (atOld == NobodyListens || atOld == AnotherAnswers)
+}
+
+// ReturnsToFormer reports whether a member that followed its node to an address, at which its Redis did not answer, is announced
+// at its former address again.
+func ReturnsToFormer(atNew, atFormer Answerer) bool {
+	return atNew == NobodyListens && atFormer == OurRedisAnswers
 }
 
 // WithMasterAt returns the state with its master at the place of me. It is the same instance, so the term stays. A state whose

@@ -30,15 +30,33 @@ func TestFollowsNode(t *testing.T) {
 		want         bool
 	}{
 		{OurRedisAnswers, OurRedisAnswers, true},
-		{OurRedisAnswers, NobodyAnswers, true},
-		{AnotherAnswers, NobodyAnswers, false},
+		{OurRedisAnswers, NobodyListens, true},
+		{OurRedisAnswers, AnswererUnknown, true},
+		{AnotherAnswers, NobodyListens, false},
 		{AnotherAnswers, OurRedisAnswers, false},
-		{NobodyAnswers, OurRedisAnswers, false},
-		{NobodyAnswers, NobodyAnswers, true}, // this host does not reach its own address, but others may
-		{NobodyAnswers, AnotherAnswers, true},
+		{NobodyListens, OurRedisAnswers, false},
+		{NobodyListens, NobodyListens, true}, // this host does not reach its own address, but others may
+		{NobodyListens, AnotherAnswers, true},
+		{NobodyListens, AnswererUnknown, false},
+		{AnswererUnknown, NobodyListens, false},
+		{AnswererUnknown, AnotherAnswers, false},
+		{AnswererUnknown, OurRedisAnswers, false},
+		{AnswererUnknown, AnswererUnknown, false},
 	} {
 		if got := FollowsNode(tt.atNew, tt.atOld); got != tt.want {
 			t.Errorf("new %d, old %d: got %t", tt.atNew, tt.atOld, got)
+		}
+	}
+}
+
+func TestReturnsToFormer(t *testing.T) {
+	all := []Answerer{AnswererUnknown, NobodyListens, OurRedisAnswers, AnotherAnswers}
+	for _, atNew := range all {
+		for _, atFormer := range all {
+			want := atNew == NobodyListens && atFormer == OurRedisAnswers
+			if got := ReturnsToFormer(atNew, atFormer); got != want {
+				t.Errorf("new %d, former %d: got %t", atNew, atFormer, got)
+			}
 		}
 	}
 }

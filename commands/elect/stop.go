@@ -63,13 +63,14 @@ func (e *Election) Grace() time.Duration {
 	return e.stop.limit(min(killGrace, e.Lease()/2), end, minGrace, now)
 }
 
-// fenceTime returns how long fencing may take: what is left of the lease, and at least minFenceTime.
+// fenceTime returns how long fencing may take: what is left of the lease, a handler no longer than its limit, and at least
+// minFenceTime.
 func (e *Election) fenceTime() time.Duration {
-	d := max(e.Lease(), minFenceTime)
-	if e.HandlerTimeout > 0 {
+	d := e.Lease()
+	if e.Handler != nil && e.HandlerTimeout > 0 {
 		d = min(d, e.HandlerTimeout)
 	}
-	return e.stop.limit(d, fenceTimeout, minFenceTime, time.Now())
+	return e.stop.limit(max(d, minFenceTime), fenceTimeout, minFenceTime, time.Now())
 }
 
 // callTimeout returns how long a last call to Consul may take.

@@ -97,7 +97,7 @@ const doubt = 10 * time.Second
 // believeAtLast makes the follower believe what Consul shows, if that has been older for long than what was seen: nobody else
 // remembers more.
 func (f *Follower) believeAtLast(ctx context.Context, o *observe.Observer) {
-	var since time.Time
+	var since, retry time.Time // since when the state is older; when it may be read again
 	for ctx.Err() == nil {
 		k, changed := f.known.Watch()
 		var due <-chan time.Time
@@ -110,7 +110,7 @@ func (f *Follower) believeAtLast(ctx context.Context, o *observe.Observer) {
 				"event", "handlers_await_repair", "key", f.LockKey, "term_in_consul", k.View.ConsulTerm, "newest_term", k.View.State.Term())
 			fallthrough
 		default:
-			due = time.After(time.Until(since.Add(doubt)))
+			due = time.After(max(time.Until(since.Add(doubt)), time.Until(retry)))
 		}
 		select {
 		case <-ctx.Done():
@@ -121,6 +121,7 @@ func (f *Follower) believeAtLast(ctx context.Context, o *observe.Observer) {
 				f.Log.Warn("nobody has written a newer state back; what consul shows is believed", "event", "consul_believed",
 					"key", f.LockKey)
 			}
+			retry = time.Now().Add(retryMax)
 		}
 	}
 }

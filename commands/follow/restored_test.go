@@ -2,11 +2,13 @@ package follow
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,5 +84,31 @@ func TestBelieveAtLast(t *testing.T) {
 		}
 		cancel()
 		<-done
+	})
+}
+
+// failingConsul counts the calls that it fails.
+type failingConsul struct{ calls atomic.Int64 }
+
+func (c *failingConsul) RoundTrip(*http.Request) (*http.Response, error) {
+	c.calls.Add(1)
+	return nil, errors.New("no answer")
+}
+
+// While the read fails that would end a doubt, it is tried again after a pause.
+func TestBelieveAtLast_ReadFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		consul := &failingConsul{}
+		client, err := api.NewClient(&api.Config{Address: "http://consul", HttpClient: &http.Client{Transport: consul}})
+		expect.OK(t, err)
+		log := slog.New(slog.DiscardHandler)
+		f := &Follower{LockKey: "k", Log: log, known: observable.New[snapshot]()}
+		o := &observe.Observer{Lock: lock.Lock{Client: client, Key: "k", LastKnown: &lock.LastKnownState{}}, Log: log,
+			Update: func(change func(*observe.Snapshot)) { f.known.Update(func(k *snapshot) { change(&k.Snapshot) }) }}
+		f.known.Update(func(k *snapshot) { k.View.WentBack = true })
+		ctx, cancel := context.WithTimeout(t.Context(), doubt+2*retryMax+time.Second)
+		defer cancel()
+		f.believeAtLast(ctx, o)
+		expect.Equal(t, "reads", consul.calls.Load(), 3)
 	})
 }

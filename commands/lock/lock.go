@@ -54,8 +54,8 @@ func (l Lock) Read(ctx context.Context) (cluster.View, error) {
 	return l.Parse(meta.LastIndex, pairs), nil
 }
 
-// Parse reads a list of the lock's key and the keys below it, and fills in what was seen last if the list has none of it, or an
-// older one.
+// Parse reads a list of the lock's key and the keys below it. It fills in what was seen last if the list lacks it, or has
+// something older.
 func (l Lock) Parse(index uint64, pairs api.KVPairs) cluster.View {
 	l.LastKnown.readHistory(historyKey(l.Key), pairs)
 	return l.LastKnown.fill(parse(l.Key, index, pairs))

@@ -10,7 +10,7 @@ import (
 	"resec/commands/cluster"
 )
 
-// Holder is who is to hold the lock: a member, with its session.
+// Holder names the member and the session that are to hold the lock.
 type Holder struct{ Member, Session string }
 
 // Repair writes back what Consul has lost: the state, the pause and the history that were seen last, which v has. In the same

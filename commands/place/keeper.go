@@ -33,6 +33,7 @@ type Keeper struct {
 	Log      *slog.Logger
 
 	was    cluster.Place
+	former string       // the address before the last move, while our Redis was not seen at the new one; otherwise empty
 	unread logonce.Once // why the node could not be read
 	kept   logonce.Once // the node's address at which our Redis does not answer
 }
@@ -66,14 +67,15 @@ func (k *Keeper) follow(ctx context.Context, node, addr string) {
 	if k.Host == "" && addr != "" {
 		now.Address = net.JoinHostPort(addr, strconv.Itoa(k.Port))
 	}
-	if now.Address == k.was.Address || !movesToLoopback(now.Address, k.was.Address) && k.mayMove(ctx, now.Address) {
+	nodes := now.Address
+	now.Address = k.choose(ctx, nodes)
+	if now.Address == nodes {
 		k.kept.Reset()
 	} else {
-		if k.kept.Changed(now.Address) {
-			k.Log.Warn("the node has another address, at which redis cannot be reached; the old one stays announced until it can",
-				"event", "address_kept", "member", k.Me.ID, "addr", k.was.Address, "node_addr", now.Address)
+		if k.kept.Changed(nodes) {
+			k.Log.Warn("the node has another address, at which redis cannot be reached; the old one is announced until it can",
+				"event", "address_kept", "member", k.Me.ID, "addr", now.Address, "node_addr", nodes)
 		}
-		now.Address = k.was.Address
 		now.KeptHost, _, _ = net.SplitHostPort(now.Address)
 	}
 	if now == k.was {
@@ -85,6 +87,18 @@ func (k *Keeper) follow(ctx context.Context, node, addr string) {
 	}
 	k.was = now
 	k.Moved(now)
+}
+
+// choose returns the address that is announced while the node's is addr: that, the one of now, or the former one.
+func (k *Keeper) choose(ctx context.Context, addr string) string {
+	was := k.was.Address
+	switch {
+	case addr == was && k.returns(ctx):
+		addr, k.former = k.former, ""
+	case addr != was && (movesToLoopback(addr, was) || !k.mayMove(ctx, addr)):
+		return was
+	}
+	return addr
 }
 
 // movesToLoopback reports whether an address is a loopback address and the old one is not: other hosts would not reach it.
@@ -100,25 +114,50 @@ func movesToLoopback(addr, old string) bool {
 // mayMove asks at the new address, and then at the old one, whether our Redis answers there. A Redis that is unhealthy answers
 // nowhere, which says nothing of an address.
 func (k *Keeper) mayMove(ctx context.Context, to string) bool {
-	own := k.Own()
-	if own.Err != nil || own.Status.RunID == "" {
+	run, ok := k.ownRun()
+	if !ok {
 		return false
 	}
-	atNew := k.answerer(ctx, to, own.Status.RunID)
-	if atNew != cluster.NobodyAnswers {
-		return cluster.FollowsNode(atNew, cluster.NobodyAnswers)
+	atNew, atOld, former := k.answerer(ctx, to, run), cluster.AnswererUnknown, ""
+	if atNew == cluster.NobodyListens {
+		atOld, former = k.answerer(ctx, k.was.Address, run), k.was.Address
 	}
-	return cluster.FollowsNode(atNew, k.answerer(ctx, k.was.Address, own.Status.RunID))
+	if !cluster.FollowsNode(atNew, atOld) {
+		return false
+	}
+	k.former = former
+	return true
 }
 
-// answerer asks who answers at an address.
+// returns reports whether our Redis still answers at the former address, and nobody listens at the announced one.
+func (k *Keeper) returns(ctx context.Context) bool {
+	run, ok := k.ownRun()
+	if k.former == "" || !ok {
+		return false
+	}
+	atNew := k.answerer(ctx, k.was.Address, run)
+	if atNew == cluster.OurRedisAnswers {
+		k.former = ""
+	}
+	return atNew == cluster.NobodyListens && cluster.ReturnsToFormer(atNew, k.answerer(ctx, k.former, run))
+}
+
+// ownRun returns the run of our Redis, or false if that is unhealthy.
+func (k *Keeper) ownRun() (run string, ok bool) {
+	own := k.Own()
+	return own.Status.RunID, own.Err == nil && own.Status.RunID != ""
+}
+
+// answerer asks which Redis answers at an address.
 func (k *Keeper) answerer(ctx context.Context, addr, run string) cluster.Answerer {
 	st, err := handlers.Probe(ctx, k.Creds.At(addr))
 	switch {
 	case err == nil && st.RunID == run:
 		return cluster.OurRedisAnswers
-	case redis.Replied(err):
+	case err == nil:
 		return cluster.AnotherAnswers
+	case redis.Refused(err):
+		return cluster.NobodyListens
 	}
-	return cluster.NobodyAnswers
+	return cluster.AnswererUnknown
 }

@@ -96,6 +96,79 @@ func TestFollow_Keeps(t *testing.T) {
 	}
 }
 
+// A server that accepts and hangs, or closes each connection, is no evidence that our Redis is not at an address.
+func TestFollow_NoEvidence(t *testing.T) {
+	t.Parallel()
+	for _, closes := range []bool{false, true} {
+		k, r, moves, _ := keeper(t)
+		k.Creds.Timeout = 100 * time.Millisecond
+		mute, nobody := listenMute(t, closes), lab.Host()
+		k.Port = mute.Port
+		k.was.Address = mute.String()
+		k.follow(t.Context(), "n", nobody)
+		k.was = cluster.Place{Node: "n", Address: net.JoinHostPort(nobody, strconv.Itoa(mute.Port))}
+		k.follow(t.Context(), "n", mute.IP.String())
+		want := []cluster.Place{{Node: "n", Address: mute.String(), KeptHost: mute.IP.String()},
+			{Node: "n", Address: net.JoinHostPort(nobody, strconv.Itoa(mute.Port)), KeptHost: nobody}}
+		if d := cmp.Diff(want, *moves); d != "" {
+			t.Errorf("%s, closes %t: %s", r.Addr, closes, d)
+		}
+	}
+}
+
+// listenMute listens on a host of its own, and answers nothing. It closes each connection, or keeps it.
+func listenMute(t *testing.T, closes bool) *net.TCPAddr {
+	t.Helper()
+	l, err := net.Listen("tcp", net.JoinHostPort(lab.Host(), "0"))
+	expect.OK(t, err)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if closes {
+				_ = c.Close()
+			} else {
+				t.Cleanup(func() { _ = c.Close() })
+			}
+		}
+	})
+	t.Cleanup(func() { _ = l.Close(); serving.Wait() })
+	return l.Addr().(*net.TCPAddr)
+}
+
+// A member that followed its node while both addresses refused is announced at the former one again when its Redis answers there,
+// and at the new one for good when it answers there.
+func TestFollow_Returns(t *testing.T) {
+	t.Parallel()
+	k, r, moves, log := keeper(t)
+	at := func(host string) string { return net.JoinHostPort(host, strconv.Itoa(k.Port)) }
+	bind := func(hosts string) {
+		t.Helper()
+		_, err := r.Do("CONFIG", "SET", "bind", hosts)
+		expect.OK(t, err)
+	}
+	elsewhere, other := lab.Host(), lab.Host()
+	k.was.Address = at(elsewhere) // nobody listens there, nor at the new address
+	k.follow(t.Context(), "n", other)
+	k.follow(t.Context(), "n", other)
+	bind(r.Host + " " + elsewhere)
+	k.follow(t.Context(), "n", other)
+	k.follow(t.Context(), "n", other)
+	bind(r.Host + " " + other)
+	k.follow(t.Context(), "n", other)
+	bind(r.Host + " " + elsewhere)
+	k.follow(t.Context(), "n", other) // it was seen at the new one, and that is still its node's
+	want := []cluster.Place{{Node: "n", Address: at(other)}, {Node: "n", Address: at(elsewhere), KeptHost: elsewhere},
+		{Node: "n", Address: at(other)}}
+	if d := cmp.Diff(want, *moves); d != "" {
+		t.Errorf("moves: %s", d)
+	}
+	expect.Equal(t, "moved", strings.Count(log.String(), "event=member_moved"), 3)
+}
+
 // An address that is configured stays; only the node's name is followed.
 func TestFollow_ConfiguredHost(t *testing.T) {
 	t.Parallel()

@@ -55,7 +55,7 @@ func (n Notifier) Run(ctx context.Context, ended <-chan struct{}) {
 		if ctx.Err() != nil {
 			stopping = nil
 		}
-		due = false
+		due = due && err != nil
 		select {
 		case <-stopping:
 		case <-changed:

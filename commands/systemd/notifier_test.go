@@ -143,6 +143,58 @@ func TestNotifier_Delivers(t *testing.T) {
 	expect.Equal(t, "failures", said("systemd_notify_failed"), 1)
 }
 
+// A watchdog's message that meets a full socket is sent again before the watchdog is due the next time.
+func TestNotifier_FeedsAgain(t *testing.T) {
+	t.Parallel()
+	socket := filepath.Join(t.TempDir(), "s")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	expect.OK(t, err)
+	defer conn.Close()
+	next := func() string {
+		t.Helper()
+		buf := make([]byte, 4096)
+		_ = conn.SetReadDeadline(time.Now().Add(expect.Patience))
+		n, err := conn.Read(buf)
+		expect.OK(t, err)
+		return string(buf[:n])
+	}
+	failed := make(chan struct{}, 1)
+	log := slog.New(slog.NewTextHandler(writer(func(p []byte) (int, error) {
+		observable.Signal(failed)
+		return len(p), nil
+	}), nil))
+	seen := observable.New[known.Snapshot]()
+	n := Notifier{Socket: socket, Known: seen, Advertised: observable.New[catalog.Entry](), Watchdog: 3 * time.Second,
+		Decided: time.Now, Log: log}
+	seen.Update(func(k *known.Snapshot) { k.Registered, k.Probed = true, true })
+	ctx, stop := context.WithCancel(t.Context())
+	over := make(chan struct{})
+	var done sync.WaitGroup
+	done.Go(func() { n.Run(ctx, over) })
+	defer done.Wait()
+	defer close(over)
+	defer stop()
+	expect.Equal(t, "first", next(), "READY=1")
+	filled := 0
+	for Notify(socket, []string{"STATUS=full"}) == nil {
+		filled++
+	}
+	select {
+	case <-failed:
+	case <-time.After(expect.Patience):
+		t.Fatal("the watchdog's message is delivered to a full socket")
+	}
+	for left := filled; left > 0; {
+		if next() == "STATUS=full" {
+			left--
+		}
+	}
+	stop()
+	if got := next(); !strings.Contains(got, "WATCHDOG=1") {
+		t.Errorf("after a full socket: %q", got)
+	}
+}
+
 // writer is a function as an io.Writer.
 type writer func([]byte) (int, error)
 

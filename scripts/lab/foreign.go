@@ -41,7 +41,7 @@ func (c *Consul) Restored(snapshot []byte) error {
 // Maintain puts the i-th member's service into maintenance for a reason, as `consul maint -service` does; without a reason it ends
 // the maintenance.
 func (k *Cluster) Maintain(i int, reason string) error {
-	e, err := k.entry(i)
+	e, err := k.Entry(i)
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (k *Cluster) Maintain(i int, reason string) error {
 
 // Overwrite registers the i-th member's service as a replica's with the servers, behind the back of its Consul agent.
 func (k *Cluster) Overwrite(i int) error {
-	e, err := k.entry(i)
+	e, err := k.Entry(i)
 	if err != nil {
 		return err
 	}
@@ -63,22 +63,6 @@ func (k *Cluster) Overwrite(i int) error {
 	_, err = k.Consul.Client.Catalog().Register(&api.CatalogRegistration{Node: e.Node.Node, Address: e.Node.Address, Service: &service,
 		SkipNodeUpdate: true}, nil)
 	return err
-}
-
-// entry is the i-th member's in the catalogue, in whichever role.
-func (k *Cluster) entry(i int) (*api.ServiceEntry, error) {
-	for _, role := range []string{"-master", "-slave"} {
-		all, err := k.Entries(k.Name+role, "")
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range all {
-			if addr(e) == k.Redis[i].Addr {
-				return e, nil
-			}
-		}
-	}
-	return nil, fmt.Errorf("the catalogue does not list %s", k.Redis[i].Name)
 }
 
 // Noise writes a key below the cluster's lock that is none of its own.
