@@ -19,6 +19,7 @@ type Candidate struct {
 	WrongAddress bool // its announced address leads another member to another Redis
 	redis.Status
 	StreamErrors int64 // of its Redis: see View.StreamErrors
+	LostData     bool  // a full sync that it could not read has deleted its data: see View.LostData
 }
 
 // Incumbent reports whether the candidate is the published master and accepts writes. If no master is published, because
@@ -49,9 +50,11 @@ func (c Candidate) UnusableReason() string {
 // NeverPromoted reports whether the operator does not want the candidate to be promoted.
 func (c Candidate) NeverPromoted() bool { return c.Priority == 0 }
 
-// KeepsData reports whether the candidate is in sync in its recorded run and may not lead: whoever leads needs what it holds.
+// KeepsData reports whether the candidate is in sync in its recorded run and cannot lead, because it may not be promoted or its
+// agent is dead. Whoever leads needs what it holds.
 func (c Candidate) KeepsData(s State) bool {
-	return (c.NeverPromoted() || c.Refused != "") && s.NotRecordedReason(c.ID, c.RunID) == "" && !c.Incumbent(s)
+	cannotLead := c.NeverPromoted() || c.Refused != "" || !c.AgentAlive
+	return cannotLead && !c.LostData && s.NotRecordedReason(c.ID, c.RunID) == "" && !c.Incumbent(s)
 }
 
 // UnservedReason returns why clients could not write to the candidate as the master, empty if they could. It may lead all the
@@ -74,7 +77,7 @@ func (c Candidate) Drawback() string { return cmp.Or(c.UnservedReason(), c.Statu
 //   - An unusable candidate may never lead. The incumbent may, unless it is loading or syncing: a priority ends no term.
 //   - One whose Redis refuses its agent a command that a promotion needs cannot be made master.
 //   - Data that were never this cluster's never lead: the members would lose theirs when they follow.
-//   - Data that are not the master's, although the offset is, lead only if any member may.
+//   - Data that are not the master's, although the offset is, lead only if any member may. So does a Redis that has lost its data.
 //   - Otherwise the eligibility decides. It allows any member, or the members that are in sync in their recorded run. After a
 //     cold start it allows the last master and its replicas that have data.
 func (c Candidate) IneligibleReason(s State, e Eligibility) string {
@@ -96,11 +99,19 @@ func (c Candidate) IneligibleReason(s State, e Eligibility) string {
 	if e == AnyMember {
 		return ""
 	}
-	if why := StreamErrorsReason(c.StreamErrors); why != "" {
+	if why := cmp.Or(c.lostDataReason(), StreamErrorsReason(c.StreamErrors)); why != "" {
 		return why + "; `resec failover -to ID -force` overrides"
 	}
 	if e == ColdStart {
 		return s.coldStartReason(c.ID, c.Status)
 	}
 	return s.NotRecordedReason(c.ID, c.RunID)
+}
+
+// lostDataReason says that the candidate's Redis has lost its data; empty if it has not.
+func (c Candidate) lostDataReason() string {
+	if !c.LostData {
+		return ""
+	}
+	return "redis is empty since it could not read a full sync"
 }

@@ -9,13 +9,14 @@ import (
 func TestState_Eligibility(t *testing.T) {
 	twoMembers := func() State { return threeMembers(without("j")) }
 	recorded := func(id string) Candidate {
-		return Candidate{ID: id, Status: redis.Status{RunID: "run-" + id, Priority: 100}}
+		return Candidate{ID: id, AgentAlive: true, Status: redis.Status{RunID: "run-" + id, Priority: 100}}
 	}
 	restarted := func(id string) Candidate {
-		return Candidate{ID: id, Status: redis.Status{RunID: "run-new", Priority: 100}}
+		return Candidate{ID: id, AgentAlive: true, Status: redis.Status{RunID: "run-new", Priority: 100}}
 	}
 	loading := func(c Candidate) Candidate { c.Loading = true; return c }
 	neverLeads := func(c Candidate) Candidate { c.Priority = 0; return c }
+	withoutAgent := func(c Candidate) Candidate { c.AgentAlive = false; return c }
 	withErrors := func(c Candidate) Candidate { c.StreamErrors = 1; return c }
 	for _, tt := range []struct {
 		name    string
@@ -42,6 +43,8 @@ func TestState_Eligibility(t *testing.T) {
 		{"and prevents nothing", twoMembers(), []Candidate{restarted("a"), restarted("b"), recorded("x")}, false, AnyMember},
 		{"one that may never lead does not restrict it", threeMembers(),
 			[]Candidate{restarted("a"), neverLeads(recorded("b")), restarted("j")}, false, AnyMember},
+		{"nor does one whose agent is dead", threeMembers(),
+			[]Candidate{restarted("a"), withoutAgent(recorded("b")), restarted("j")}, false, AnyMember},
 		{"and holds the data, whoever is missing", threeMembers(), []Candidate{neverLeads(recorded("b")), restarted("j")}, false, AnyMember},
 		{"not once it was restarted", threeMembers(), []Candidate{neverLeads(restarted("b")), restarted("j")}, false, RecordedOnly},
 		{"not while it is catching up", threeMembers(), []Candidate{restarted("b"), neverLeads(recorded("j"))}, false, RecordedOnly},

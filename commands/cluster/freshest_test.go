@@ -124,6 +124,7 @@ func TestFreshest_OfOneThatNeverLeads(t *testing.T) {
 		{"without data it has none", replica("b", priority(0), empty), AnyMember, ""},
 		{"in a recorded election our redis has what it needs", replica("b", priority(0)), RecordedOnly, ""},
 		{"not in another run", replica("b", priority(0), restart), AnyMember, ""},
+		{"newer data of one whose agent is dead", replica("b", agentDead), AnyMember, "b"},
 		{"newer data, where a command is refused", replica("b", refused), AnyMember, "b"},
 	} {
 		if got, _ := Freshest(own, []Candidate{tt.keeper}, s, tt.e); got.ID != tt.want {

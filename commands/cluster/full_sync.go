@@ -47,3 +47,12 @@ func (f FullSync) RefusedReason(st redis.Status, m Master) string {
 	return "refused: redis could not read its last full sync from " + m.ID + ", which had deleted its data; its log says why; " +
 		"`resec failover -to ID -force` overrides"
 }
+
+// LostData reports whether a member's Redis, which has that status, has lost its data in a full sync that it could not read, as its
+// agent reports. Its record may still say that it is in sync.
+func (v View) LostData(id string, st redis.Status) bool { return v.LiveAgents[id].lostData(st) }
+
+// lostData is View.LostData for the key of the member.
+func (k MemberKey) lostData(st redis.Status) bool {
+	return k.FailedSync != "" && k.RunID == st.RunID && !st.Master && st.Keys == 0 && !st.Streaming()
+}

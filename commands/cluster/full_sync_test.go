@@ -99,3 +99,41 @@ func TestObservation_AdoptKey(t *testing.T) {
 		t.Errorf("another run: %+v; it streams: %+v", other.FullSync, streams.FullSync)
 	}
 }
+
+// A Redis that is empty since a full sync failed is not in sync, whatever its record says.
+func TestLostData(t *testing.T) {
+	key := MemberKey{RunID: "run-b", FailedSync: "run-a"}
+	v := View{LiveAgents: map[string]MemberKey{"b": key}}
+	for _, tt := range []struct {
+		name string
+		st   redis.Status
+		want bool
+	}{
+		{"it is empty and parked", redis.Status{RunID: "run-b", MasterAddr: redis.Sink}, true},
+		{"it was restarted", redis.Status{RunID: "run-new", MasterAddr: redis.Sink}, false},
+		{"it has data again", redis.Status{RunID: "run-b", Keys: 1, MasterAddr: redis.Sink}, false},
+		{"it streams again", redis.Status{RunID: "run-b", MasterAddr: "c:1", LinkUp: true}, false},
+		{"it is a master", redis.Status{RunID: "run-b", Master: true}, false},
+	} {
+		if got := v.LostData("b", tt.st); got != tt.want {
+			t.Errorf("%s: %t", tt.name, got)
+		}
+	}
+	s := ledBy("a")
+	emptied := replica("b", empty, func(c *Candidate) { c.LostData = true })
+	if why := emptied.IneligibleReason(s, RecordedOnly); why == "" || emptied.IneligibleReason(s, AnyMember) != "" {
+		t.Errorf("in a recorded election: %q", why)
+	}
+	if got := s.Eligibility([]Candidate{emptied, replica("c", restart)}, false); got != RecordedOnly {
+		t.Errorf("without the master: %v", got)
+	}
+	if got := s.Eligibility([]Candidate{emptied, replica("c", restart), replica("a", restart)}, false); got != AnyMember {
+		t.Errorf("with the master: %v", got)
+	}
+	s.Members["b"] = MemberRecord{RunID: "run-b"}
+	key.Session = "b's"
+	seen := MemberObservation{ID: "b", MemberKey: key, Status: &redis.Status{RunID: "run-b", MasterAddr: redis.Sink}}
+	if after := s.UpdateMembers([]MemberObservation{seen}, redis.Position{}); !after.Members["b"].CatchingUp {
+		t.Errorf("it is recorded as %+v", after.Members["b"])
+	}
+}

@@ -100,6 +100,7 @@ func (s State) updatedRecord(o MemberObservation, mark redis.Position) MemberRec
 	if s.inSync(o, mark) {
 		now.CatchingUp, now.InSyncTerm = false, s.Master.Term
 	}
+	now.CatchingUp = now.CatchingUp || o.lostData(*o.Status)
 	return now
 }
 

@@ -112,7 +112,7 @@ func (c *Contender) ConfirmEligible(k known.Snapshot) func(context.Context, clus
 			}
 		}
 		if keeper := cluster.LacksKept(c.ID, found.Candidates, s); keeper != "" {
-			return fmt.Errorf("%s, which may not lead, has newer data", keeper)
+			return fmt.Errorf("%s, which cannot lead, has newer data; `resec failover -to %s -force` leads without them", keeper, c.ID)
 		}
 		return nil
 	}

@@ -99,7 +99,7 @@ func TestContender_Candidacy(t *testing.T) {
 		c := bare()
 		c.Leaderless = cluster.Leaderless{Since: time.Now()}
 		k := situation(clustertest.LockFree, func(k *cluster.Snapshot) { k.ConsulUpSince = time.Now() })
-		own := cluster.Candidate{ID: "me", Status: k.Health.Status}
+		own := cluster.Candidate{ID: "me", AgentAlive: true, Status: k.Health.Status}
 		<-time.After(cluster.MasterReclaimTime - 1)
 		got := c.candidacy(k, survey.Result{Candidates: []cluster.Candidate{own}, Unanswered: []string{"b"}})
 		expect.Equal(t, "id", got.ID, "me")
@@ -127,7 +127,7 @@ func TestContender_Eligibility(t *testing.T) {
 		c := bare()
 		s := situation().View.State
 		answers := func(runID string) []cluster.Candidate {
-			return []cluster.Candidate{{ID: "me", Status: redis.Status{RunID: runID, Priority: 100}}}
+			return []cluster.Candidate{{ID: "me", AgentAlive: true, Status: redis.Status{RunID: runID, Priority: 100}}}
 		}
 		expect.Equal(t, "at first", c.eligibility(answers("run-new"), s), cluster.RecordedOnly)
 		<-time.After(2*c.SessionTTL - 1)

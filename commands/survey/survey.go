@@ -130,7 +130,7 @@ func (s *Result) addOwn(k cluster.Snapshot, is Answer) {
 	if is.Err == nil {
 		own := cluster.Candidate{ID: is.Member.ID, AgentAlive: true, InCatalog: true, Refused: k.Refused.Lead(), Hidden: k.Hidden.By,
 			WrongAddress: k.View.WrongAddressReason(is.Member.ID) != "", Status: is.Status,
-			StreamErrors: k.View.StreamErrors(is.Member.ID, is.Status)}
+			StreamErrors: k.View.StreamErrors(is.Member.ID, is.Status), LostData: k.View.LostData(is.Member.ID, is.Status)}
 		s.Candidates = append(s.Candidates, own)
 	}
 }
@@ -142,7 +142,7 @@ func (s *Result) add(v cluster.View, is Answer) {
 	if is.Err == nil {
 		c := cluster.Candidate{ID: m.ID, AgentAlive: m.AgentAlive(), InCatalog: m.InCatalog(), Refused: m.Refused, Hidden: m.Hidden,
 			Unnamed: m.Unnamed, WrongAddress: v.WrongAddressReason(m.ID) != "", Status: is.Status,
-			StreamErrors: v.StreamErrors(m.ID, is.Status)}
+			StreamErrors: v.StreamErrors(m.ID, is.Status), LostData: v.LostData(m.ID, is.Status)}
 		s.Candidates = append(s.Candidates, c)
 		return
 	}

@@ -103,7 +103,8 @@ func (p *run) checkMember(v cluster.View, id string, st redis.Status) error {
 // election of recorded members cluster.Freshest would pass over the newer data of such a member. A member that could be parked
 // can be caught up from.
 func (p *run) candidate(v cluster.View, id string, st redis.Status) cluster.Candidate {
-	return cluster.Candidate{ID: id, WrongAddress: v.WrongAddressReason(id) != "", Status: st, StreamErrors: v.StreamErrors(id, st)}
+	return cluster.Candidate{ID: id, AgentAlive: v.LiveAgents[id].Session != "", WrongAddress: v.WrongAddressReason(id) != "",
+		Status: st, StreamErrors: v.StreamErrors(id, st), LostData: v.LostData(id, st)}
 }
 
 // openPeer connects to a member and asks it, both within peerTimeout.
