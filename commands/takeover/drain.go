@@ -102,11 +102,9 @@ func (t Takeover) pauseAndFence(ctx context.Context, old *oldMaster) error {
 	if err := t.checkLease(); err != nil {
 		return err
 	}
-	old.paused = true // also if the answer is lost: then it may have been done
-	if err := old.server.Pause(ctx, clientPauseTimeout); err != nil {
+	if err := t.pause(ctx, old); err != nil {
 		return err
 	}
-	t.Timeline.step(StepPaused)
 	st, err := old.server.Status(ctx)
 	if err != nil {
 		return err
@@ -120,6 +118,23 @@ func (t Takeover) pauseAndFence(ctx context.Context, old *oldMaster) error {
 	}
 	t.Timeline.step(StepFenced)
 	return nil
+}
+
+// pause holds the old master's writes back. One that denies CLIENT PAUSE is fenced without it: until our Redis leads its clients
+// get errors instead of waiting.
+func (t Takeover) pause(ctx context.Context, old *oldMaster) error {
+	old.paused = true // also if the answer is lost: then it may have been done
+	err := old.server.Pause(ctx, clientPauseTimeout)
+	if redis.CommandRefused(err) {
+		old.paused = false
+		t.Log.Warn("the old master denies CLIENT PAUSE; it refuses writes until our redis leads, instead of holding them back",
+			"event", "pause_refused", "addr", old.addr, "err", err)
+		return nil
+	}
+	if err == nil {
+		t.Timeline.step(StepPaused)
+	}
+	return err
 }
 
 // confirmLockTimeout bounds the last look at the lock, during which writes are paused.
