@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/catalog"
+	"resec/commands/cluster"
 	"resec/commands/lock"
+	"resec/commands/logonce"
 	"resec/commands/watch"
 	"resec/handlers"
 )
@@ -33,6 +36,7 @@ func (t *leaderTerm) demoteListed(ctx context.Context) {
 // master's entry was demoted in the publishing transaction. The Consul agent of its node may send the old entry again when it
 // syncs. A dead resec does not correct it.
 func (t *leaderTerm) watchStaleMasters(ctx context.Context) {
+	var elsewhere logonce.Once
 	params := map[string]any{"type": "service", "service": t.a.masterService(), "passingonly": true}
 	err := watch.Run(ctx, t.a.Lock.Client, params, func(_ uint64, answer any) {
 		entries, err := catalog.Entries(answer)
@@ -41,11 +45,25 @@ func (t *leaderTerm) watchStaleMasters(ctx context.Context) {
 				"event", "stale_masters_unreadable", "err", err)
 			return
 		}
+		t.warnOfOtherLock(entries, &elsewhere)
 		t.demoteUntilDone(ctx, entries)
 	}, func(error) {}) // the watch on the lock logs an outage
 	if err != nil && ctx.Err() == nil {
 		t.a.Log.Error("cannot watch the master service; stale master entries are not demoted", "event", "stale_masters_unwatched",
 			"err", err)
+	}
+}
+
+// warnOfOtherLock logs once that a live agent that is not under this lock lists another master under our service's name. Its entry
+// is left alone: which of the two is right only an operator knows.
+func (t *leaderTerm) warnOfOtherLock(entries []handlers.Entry, logged *logonce.Once) {
+	ids := cluster.MastersElsewhere(entries, t.a.known.Load().View, t.a.Me.ID)
+	if len(ids) == 0 {
+		logged.Reset()
+	} else if logged.Changed(strings.Join(ids, ", ")) {
+		t.a.Log.Error("another master is listed by an agent that is not under this lock, so two accept writes; the members of one "+
+			"cluster have the same CONSUL_LOCK_KEY, and two clusters have two service names", "event", "master_elsewhere",
+			"members", strings.Join(ids, ", "), "key", t.a.Lock.Key)
 	}
 }
 

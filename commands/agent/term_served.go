@@ -20,27 +20,32 @@ type handovers struct {
 // would serve them. It surveys the members for that, not before the time given, and again after a pause that doubles.
 func (t *leaderTerm) keepServed(notBefore time.Time) func(context.Context) {
 	return func(ctx context.Context) {
-		var logged logonce.Once
-		due, pause := notBefore, cluster.SurveyInterval
+		var logged, waiting logonce.Once
+		pace := handoverPace{notBefore: notBefore, due: notBefore, pause: cluster.SurveyInterval}
 		for ctx.Err() == nil {
 			k, changed := t.a.known.Watch()
 			why := cluster.HandoverReason(k.Snapshot, time.Now())
+			pace.observe(why != "", time.Now())
 			var again <-chan time.Time
-			if why == "" {
-				logged.Reset()
-				due, pause = notBefore, cluster.SurveyInterval
-				if k.Hidden.By != "" { // it may become a reason without a change
-					again = time.After(cluster.SurveyInterval)
-				}
-			} else {
-				if !time.Now().Before(due) && k.Fresh && k.View.Index >= t.term.Index && !k.View.Request.Active() {
+			switch {
+			case why != "":
+				if !time.Now().Before(pace.due) && k.Fresh && k.View.Index >= t.term.Index && !k.View.Request.Active() {
 					if to := t.findServing(ctx, k, why, &logged); to != "" {
 						t.unserved <- cluster.EndReason{Text: why, KeepLock: true, HandOverTo: to}
 						return
 					}
-					due, pause = time.Now().Add(pause), min(2*pause, t.a.Registrar.Interval)
+					pace.tried(time.Now(), t.a.Registrar.Interval)
+				} else if pace.held(time.Now()) && waiting.Changed(why) {
+					t.a.Log.Warn("clients are not served by the master; it hands over later, because the last handover was a moment ago",
+						"event", "handover_waits", "redis", t.a.local.Addr(), "why", why, "in", time.Until(pace.due).Round(time.Second))
 				}
-				again = time.After(max(time.Until(due), cluster.SurveyInterval))
+				again = time.After(max(time.Until(pace.due), cluster.SurveyInterval))
+			case k.Hidden.By != "": // it may become a reason without a change
+				again = time.After(cluster.SurveyInterval)
+				fallthrough
+			default:
+				logged.Reset()
+				waiting.Reset()
 			}
 			select {
 			case <-ctx.Done():
@@ -50,6 +55,32 @@ func (t *leaderTerm) keepServed(notBefore time.Time) func(context.Context) {
 		}
 	}
 }
+
+// handoverPace is when the members are asked who serves clients instead of our Redis. One keeper owns it.
+type handoverPace struct {
+	notBefore time.Time     // the end of the pause after the last handover
+	due       time.Time     // of the next survey
+	pause     time.Duration // after it
+	served    time.Time     // since when clients are served; zero: they are not
+}
+
+// observe takes in whether there is a reason to hand over now.
+func (p *handoverPace) observe(reason bool, now time.Time) {
+	switch {
+	case !reason && p.served.IsZero():
+		p.served, p.pause = now, cluster.SurveyInterval
+	case reason && !p.served.IsZero():
+		p.due, p.served = cluster.HandoverDue(p.notBefore, p.served, now), time.Time{}
+	}
+}
+
+// tried notes that no member would serve clients.
+func (p *handoverPace) tried(now time.Time, maxPause time.Duration) {
+	p.due, p.pause = now.Add(p.pause), min(2*p.pause, maxPause)
+}
+
+// held reports whether only the pause after the last handover is waited for.
+func (p *handoverPace) held(now time.Time) bool { return now.Before(p.due) && p.due.Equal(p.notBefore) }
 
 // findServing returns the member that would serve clients instead of our Redis. If there is none, it logs that once.
 func (t *leaderTerm) findServing(ctx context.Context, k known.Snapshot, why string, logged *logonce.Once) (to string) {

@@ -83,6 +83,15 @@ const (
 	MaxHandoverPause = 5 * time.Minute
 )
 
+// HandoverDue returns from when on a master may hand over for a reason that arises now. The pause after the last handover counts
+// no longer once clients were served for MinHandoverPause: then the reason is another one.
+func HandoverDue(notBefore, servedSince, now time.Time) time.Time {
+	if now.Sub(servedSince) >= MinHandoverPause {
+		return now
+	}
+	return notBefore
+}
+
 // NextHandoverPause returns the pause after a handover, given the pause after the last one and the time since then.
 func NextHandoverPause(last, since time.Duration) time.Duration {
 	if last == 0 || since > MaxHandoverPause {

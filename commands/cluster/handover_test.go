@@ -126,3 +126,20 @@ func TestHidden_Observe(t *testing.T) {
 		}
 	}
 }
+
+func TestHandoverDue(t *testing.T) {
+	now := time.Unix(100, 0)
+	later := now.Add(time.Minute)
+	for _, tt := range []struct {
+		name   string
+		served time.Duration
+		want   time.Time
+	}{
+		{"served for a moment only", MinHandoverPause - 1, later},
+		{"served for long enough", MinHandoverPause, now},
+	} {
+		if got := HandoverDue(later, now.Add(-tt.served), now); got != tt.want {
+			t.Errorf("%s: due at %s", tt.name, got)
+		}
+	}
+}
