@@ -69,7 +69,11 @@ func (l Lock) Acquire(ctx context.Context, session string, v cluster.View, s clu
 	if err != nil {
 		return v, fmt.Errorf("acquire the lock %s: %w", l.Key, err)
 	}
-	indexes, err := l.commit(ctx, cas, l.lockOp(session, l.Member))
+	ops := []*api.KVTxnOp{cas, l.lockOp(session, l.Member)}
+	if history := l.LastKnown.historyOp(historyKey(l.Key)); history != nil { // Consul has lost it
+		ops = append(ops, history)
+	}
+	indexes, err := l.commit(ctx, ops...)
 	if err != nil {
 		return v, fmt.Errorf("acquire the lock %s: %w", l.Key, err)
 	}

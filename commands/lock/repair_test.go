@@ -47,3 +47,26 @@ func TestRepair(t *testing.T) {
 		})
 	}
 }
+
+// Whoever acquires a lock that Consul shows as it was before writes the newest history back, too.
+func TestAcquire_WritesTheHistoryBack(t *testing.T) {
+	newest := list(api.KVPair{Key: "k", Flags: Flag, Session: "s1", Value: []byte("a"), ModifyIndex: 25},
+		api.KVPair{Key: "k/state", Value: []byte(`{"service":"s","master":{"id":"a","address":"a:1","term":3}}`), ModifyIndex: 28},
+		api.KVPair{Key: "k/history", Value: []byte(`[1,2,3]`), ModifyIndex: 26})
+	shown := list(api.KVPair{Key: "k", Flags: Flag, ModifyIndex: 5},
+		api.KVPair{Key: "k/state", Value: []byte(`{"service":"s","master":{"id":"b","address":"b:1","term":1}}`), ModifyIndex: 8},
+		api.KVPair{Key: "k/history", Value: []byte(`[1]`), ModifyIndex: 6})
+	l, c := fake(t, scripted(newest, shown, committed))
+	l.LastKnown = &LastKnownState{}
+	if _, err := l.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	v, err := l.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Acquire(t.Context(), "s2", v, v.State); err != nil {
+		t.Error(err)
+	}
+	c.expect(t, "GET kv/k", "GET kv/k", "PUT txn: cas k/state 8, lock k, cas k/history 6")
+}
