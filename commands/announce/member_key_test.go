@@ -43,7 +43,8 @@ func TestKeepMemberKey(t *testing.T) {
 			k.Fresh, k.Health.Status.RunID, k.Health.Status.MinReplicas, k.Health.Status.MaxLag = true, "run-me", 2, 9
 		})
 		guard := cluster.MinReplicas{Replicas: 2, MaxLag: 9}
-		want := cluster.MemberKey{Session: s.ID, RunID: "run-me", Address: a.Me.Address, OperatorGuard: guard}
+		want := cluster.MemberKey{Session: s.ID, RunID: "run-me", Address: a.Me.Address, OperatorGuard: guard,
+			Place: a.Me.Node + "/" + a.Me.ServiceID}
 		shows(want)
 		expect.Equal(t, "the operator's", a.Known.Load().Operator, cluster.OperatorSettings{RunID: "run-me", MinReplicas: guard})
 		expect.OK(t, a.Lock.DeleteMember(t.Context(), "me")) // by hand

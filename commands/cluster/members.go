@@ -22,6 +22,7 @@ type MemberKey struct {
 	StreamErrors StreamErrors `json:"stream_errors,omitzero"`
 	FailedSync   string       `json:"failed_sync,omitempty"` // run_id of the master whose full sync this run could not read
 
+	Place          string     `json:"place,omitempty"`           // node and id of its service instance, with a slash between
 	Since          int64      `json:"since,omitempty"`           // when the agent began to manage this Redis, in ms; 0: unknown
 	WrongAddresses AddressSet `json:"wrong_addresses,omitempty"` // members at whose address it reached another one's Redis
 }

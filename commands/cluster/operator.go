@@ -94,6 +94,9 @@ func OwnMemberKey(k Snapshot, me Master) MemberKey {
 	key := MemberKey{Session: k.SessionID, RunID: runID, Address: k.Announced(me).Address, OperatorGuard: k.Operator.MinReplicas,
 		Refused: k.Refused.Lead(), Hidden: k.Hidden.By, StartedAs: k.Operator.StartedAs, Restarts: k.Restarts,
 		StreamErrors: k.StreamErrors, Since: k.Since, WrongAddresses: k.WrongAddresses}
+	if at := k.Announced(me); at.ServiceID != "" {
+		key.Place = at.Node + "/" + at.ServiceID
+	}
 	key.StreamErrors.Count = min(1, k.StreamErrors.Count) // not written again with each of them
 	if k.FullSync.FailedRun == runID {
 		key.FailedSync = k.FullSync.FailedFrom

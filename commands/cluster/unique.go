@@ -11,7 +11,8 @@ import (
 //   - The agent of the published master's instance stays, whatever else is known.
 //   - Of two agents with one id, the one stays whose Redis is published under the lock, otherwise the one with the member key.
 //   - Of two agents that manage one Redis under two ids, the one stays whose id is published. If neither is, the one stays that
-//     has a member key, otherwise the one that has started first.
+//     has a member key, otherwise the one that has started first. The same holds for two that register one service instance of
+//     one Consul agent for two Redis servers.
 //
 // Each agent finds the same one, because all of it is in one view. A view may be older than our own last write, so the caller
 // confirms the reason by a later, consistent one.
@@ -26,26 +27,36 @@ func NotUniqueReason(k Snapshot, me Master) string {
 	own := k.View.LiveAgents[me.ID]
 	for _, id := range slices.Sorted(maps.Keys(k.View.LiveAgents)) {
 		other := k.View.LiveAgents[id]
-		if id == me.ID || other.Session == "" || other.RunID != run {
+		if id == me.ID || other.Session == "" || other.RunID != run && !samePlace(own, other) {
 			continue
 		}
 		ours := k.SessionID != "" && own.Session == k.SessionID && own.RunID == run
-		if publishesInstance(m, id, run) || !ours || olderKey(id, other, me.ID, own) {
+		if !publishesInstance(m, id, other.RunID) && ours && !olderKey(id, other, me.ID, own) {
+			continue // the other one gives way
+		}
+		if other.RunID == run {
 			return fmt.Sprintf("the agent of the live member %q manages this redis, too; MEMBER_ID is %q here", id, me.ID)
 		}
+		return fmt.Sprintf("the live member %q registers the service %s of the same consul agent, too, for another redis: "+
+			"ANNOUNCE_ADDR or REDIS_ADDR is to differ", id, own.Place)
 	}
 	return ""
 }
 
-// SharesRedis reports whether the live agent of another member manages our Redis, too.
+// SharesRedis reports whether the live agent of another member manages our Redis, or registers our service instance, too.
 func SharesRedis(k Snapshot, id string) bool {
+	own := k.View.LiveAgents[id]
 	for other, key := range k.View.LiveAgents {
-		if other != id && key.Session != "" && key.RunID != "" && key.RunID == k.Health.Status.RunID {
+		sameRedis := key.RunID != "" && key.RunID == k.Health.Status.RunID
+		if other != id && key.Session != "" && (sameRedis || samePlace(own, key)) {
 			return true
 		}
 	}
 	return false
 }
+
+// samePlace reports whether two agents register one service instance of one Consul agent: they overwrite each other's entry.
+func samePlace(a, b MemberKey) bool { return a.Place != "" && a.Place == b.Place }
 
 // sameIDReason returns why this agent must give way to another one that has its id and another Redis.
 func sameIDReason(k Snapshot, me Master, run string) string {

@@ -27,6 +27,10 @@ func TestNotUniqueReason(t *testing.T) {
 			k.View.Session, k.View.Holder = session, id
 		}
 	}
+	inPlace := func(id string, since int64, run string) func(*Snapshot) {
+		session := map[bool]string{true: "mine", false: "other"}[id == "me"]
+		return key(id, MemberKey{Session: session, RunID: run, Address: "10.0.0.9:6379", Since: since, Place: "node/redis-:6379"})
+	}
 	noKey := func(k *Snapshot) { delete(k.View.LiveAgents, "me") }
 	noSession := func(k *Snapshot) { k.SessionID = "" }
 	elsewhere := MemberKey{Session: "other", RunID: "run-x", Address: "10.0.0.7:6379"}
@@ -56,6 +60,11 @@ func TestNotUniqueReason(t *testing.T) {
 		{"and is older, and we are published", duplicates(key("a", ours(4)), published("me", "run-me", me.Address, "mine")), false},
 		{"and has a key before us", duplicates(key("a", ours(6)), noKey), true},
 		{"and has a key before we have a session", duplicates(key("a", ours(6)), noKey, noSession), true},
+		{"another redis is registered in our place by a younger agent", duplicates(inPlace("me", 5, "run-me"), inPlace("a", 6, "run-a")),
+			false},
+		{"by an older one", duplicates(inPlace("me", 5, "run-me"), inPlace("a", 4, "run-a")), true},
+		{"by a younger one whose redis is published", duplicates(inPlace("me", 5, "run-me"), inPlace("a", 6, "run-a"),
+			published("a", "run-a", "10.0.0.7:6379", "other")), true},
 		{"and started in the same moment, with a lower id", duplicates(key("a", ours(5))), true},
 		{"and with a higher id", duplicates(key("z", ours(5))), false},
 		{"and is dead", duplicates(key("a", MemberKey{RunID: "run-me"})), false},
