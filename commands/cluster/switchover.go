@@ -108,7 +108,7 @@ func (c Candidate) cannotLoadReason(next Candidate) string {
 		return ""
 	}
 	return fmt.Sprintf("%s (redis %s) cannot read a full sync of %s (redis %s): once it needs one, as after a restart, "+
-		"it is parked until it is upgraded", c.ID, c.Version, next.ID, next.Version)
+		"it loses its data and is parked until it is upgraded", c.ID, c.Version, next.ID, next.Version)
 }
 
 // availableTo reports whether the lock may be transferred from a master to the candidate: it is another member, has a live agent

@@ -135,7 +135,7 @@ func TestDecideSwitchover(t *testing.T) {
 			[]Candidate{at("me", 1000, func(s *redis.Status) { s.Master, s.MasterAddr, s.LinkUp, s.Version = true, "", false, "7.0.15" }),
 				at("b", 990, func(s *redis.Status) { s.Version = "8.0.2" }), at("a", 990, func(s *redis.Status) { s.Version = "8.2.0" })}, nil, "b",
 			"b would lead: it replicates from the master and is 10 bytes behind; me (redis 7.0.15) cannot read a full sync of b " +
-				"(redis 8.0.2): once it needs one, as after a restart, it is parked until it is upgraded"},
+				"(redis 8.0.2): once it needs one, as after a restart, it loses its data and is parked until it is upgraded"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			now := k

@@ -116,8 +116,8 @@ func loss(st, master redis.Status) string {
 		return fmt.Sprintf("its redis %s cannot read a full sync of redis %s: with -force it loses its %d keys and does not replicate",
 			st.Version, master.Version, st.Keys)
 	case redis.CannotLoad(st.Version, master.Version):
-		return fmt.Sprintf("loses nothing now; its redis %s cannot read a full sync of redis %s: once it needs one, it is parked",
-			st.Version, master.Version)
+		return fmt.Sprintf("loses nothing now; its redis %s cannot read a full sync of redis %s: once it needs one, it loses its "+
+			"data and is parked", st.Version, master.Version)
 	case p.IsAncestorOf(q):
 		return "loses nothing"
 	case p.ReplID == q.ReplID || q.IsAncestorOf(p):

@@ -105,7 +105,7 @@ func problem(a MemberStatus, link string, s cluster.State) string {
 	case st.BelowMinReplicas():
 		return "refuses writes: fewer replicas than its guard needs"
 	case st.Master && (s.Master == nil || st.RunID != s.Master.RunID):
-		return "a master, but not the published one"
+		return "a master, but not the published one" + a.elsewhere()
 	case a.StreamErrors > 0:
 		return cluster.StreamErrorsReason(a.StreamErrors)
 	case st.Refusing() != "" && st.Master:
@@ -132,6 +132,14 @@ func problem(a MemberStatus, link string, s cluster.State) string {
 		return unrecorded(s.NotRecordedReason(a.ID, st.RunID))
 	}
 	return ""
+}
+
+// elsewhere says why a live agent may have another master: it is not under this lock.
+func (m MemberStatus) elsewhere() string {
+	if m.key || !m.InCatalog() || !m.AgentAlive() {
+		return ""
+	}
+	return "; its agent is alive and not under this lock: the members of one cluster have the same CONSUL_LOCK_KEY"
 }
 
 // unrecorded says that a replica could not take over from the master, although its link may be up: after a full sync the stream

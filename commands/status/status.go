@@ -44,13 +44,15 @@ type MemberStatus struct {
 	At     time.Time // when it answered
 
 	StreamErrors int64  // of its Redis: see cluster.View.StreamErrors
+	LostData     bool   // of its Redis: see cluster.View.LostData
+	key          bool   // its agent has a member key under this lock
 	WrongAddress string // why its announced address is wrong, as other members report; empty: it is not known to be
 }
 
 // Candidate is the member as the election ranks it.
 func (m MemberStatus) Candidate() cluster.Candidate {
 	return cluster.Candidate{ID: m.ID, AgentAlive: m.AgentAlive(), InCatalog: m.InCatalog(), Hidden: m.Hidden, Refused: m.Refused,
-		WrongAddress: m.WrongAddress != "", Status: m.Status, StreamErrors: m.StreamErrors}
+		WrongAddress: m.WrongAddress != "", Status: m.Status, StreamErrors: m.StreamErrors, LostData: m.LostData}
 }
 
 // Probe asks the Redis of every member, all at once, and returns the answers sorted by id. A member that does not answer at its
@@ -86,7 +88,8 @@ func probe(ctx context.Context, m cluster.Member, v cluster.View, opt redis.Opti
 			m.Address, st, err = addr, there, nil
 		}
 	}
-	return MemberStatus{Member: m, Status: st, Err: err, At: time.Now(), StreamErrors: v.StreamErrors(m.ID, st)}
+	return MemberStatus{Member: m, Status: st, Err: err, At: time.Now(), StreamErrors: v.StreamErrors(m.ID, st),
+		LostData: v.LostData(m.ID, st), key: v.LiveAgents[m.ID].Session != ""}
 }
 
 // Candidates are the members whose Redis answered.

@@ -34,6 +34,7 @@ func replica(id string, change ...func(*MemberStatus)) MemberStatus {
 		Member: cluster.Member{ID: id, Address: id + ":6379", Check: "passing", Output: "replica of a:6379", Term: 4},
 		Status: redis.Status{RunID: "run-" + id, Version: "7.0.15", MasterAddr: "a:6379", LinkUp: true, Priority: 100,
 			Position: redis.Position{ReplID: "l", Offset: 90}},
+		key: true,
 	}
 	for _, f := range change {
 		f(&a)
@@ -99,6 +100,9 @@ func TestNew_Verdict(t *testing.T) {
 		{"all problems are listed", view(free), []MemberStatus{master(check("critical", "TTL expired\n")), replica("b", down)},
 			Degraded,
 			"degraded: master a, term 4, 0 streaming replicas; the lock is free; a: TTL expired; b: replicates from a:6379, and the link is down"},
+		{"one of another lock key", view(), []MemberStatus{master(), replica("b", promoted, func(a *MemberStatus) { a.key = false })}, Degraded,
+			"degraded: master a, term 4, 0 streaming replicas; b: a master, but not the published one; its agent is alive and not " +
+				"under this lock: the members of one cluster have the same CONSUL_LOCK_KEY"},
 		{"a second master is a problem", view(), []MemberStatus{master(), replica("b", promoted)}, Degraded,
 			"degraded: master a, term 4, 0 streaming replicas; b: a master, but not the published one"},
 		{"the published master is unreachable", view(), []MemberStatus{master(unreachable), replica("b")}, NoMaster, notFound},
