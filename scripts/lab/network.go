@@ -30,9 +30,10 @@ type Network struct {
 
 // NetHost is one host; nil is this machine itself.
 type NetHost struct {
-	Name string
-	Addr string // IPv4
-	ns   string
+	Name    string
+	Addr    string // IPv4
+	ns      string
+	gateway string
 }
 
 var networks atomic.Int64
@@ -68,27 +69,35 @@ func sweep() {
 func (n *Network) Host(name string) (*NetHost, error) {
 	n.mu.Lock()
 	i := len(n.hosts) + 1
-	h := &NetHost{Name: name, Addr: fmt.Sprintf("10.77.%d.2", i), ns: fmt.Sprintf("%sh%d", n.id, i)}
+	h := &NetHost{Name: name, Addr: fmt.Sprintf("10.77.%d.2", i), ns: fmt.Sprintf("%sh%d", n.id, i),
+		gateway: fmt.Sprintf("10.77.%d.1", i)}
 	n.hosts = append(n.hosts, h)
 	n.mu.Unlock()
-	gw, there := fmt.Sprintf("10.77.%d.1", i), fmt.Sprintf("r%d", i)
+	there := fmt.Sprintf("r%d", i)
 	n.lab.onClose(func() { _ = run("ip", "netns", "del", h.ns) })
 	for _, cmd := range []string{
 		"netns add " + h.ns,
 		"-n " + h.ns + " link add eth0 type veth peer name " + there + " netns " + n.router,
 		"-n " + h.ns + " addr add " + h.Addr + "/24 dev eth0",
-		"-n " + n.router + " addr add " + gw + "/24 dev " + there,
+		"-n " + n.router + " addr add " + h.gateway + "/24 dev " + there,
 		"-n " + h.ns + " link set lo up",
 		"-n " + h.ns + " link set eth0 up",
 		"-n " + n.router + " link set " + there + " up",
-		"-n " + h.ns + " route add default via " + gw,
 	} {
 		if err := run("ip", strings.Fields(cmd)...); err != nil {
 			return nil, err
 		}
 	}
-	return h, nil
+	return h, h.Route()
 }
+
+// Route gives the host its route to the others.
+func (h *NetHost) Route() error {
+	return run("ip", "-n", h.ns, "route", "add", "default", "via", h.gateway)
+}
+
+// Unroute takes the route away: to connect to another host is an error of this host's own.
+func (h *NetHost) Unroute() error { return run("ip", "-n", h.ns, "route", "del", "default") }
 
 // Dial is how to connect from somewhere; nil is from this machine.
 type Dial func(ctx context.Context, network, addr string) (net.Conn, error)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,11 +47,17 @@ func TestLead09_TheTargetOfAFailoverDies(t *testing.T) {
 	ok(t, k.Agent(target, "RESEC_CRASH_AT=elected"))
 	whole(t, k, stored)
 	done := make(chan int, 1)
+	var printed atomic.Pointer[string]
 	go func() {
-		_, _, code, _ := k.Run(third, "", "failover", "-to", fmt.Sprint("m", target), "-force", "-timeout", "25s")
+		out, stderr, code, err := k.Run(third, "", "failover", "-to", fmt.Sprint("m", target), "-force", "-timeout", "25s")
+		all := fmt.Sprintf("exit %d %v: %s%s", code, err, out, stderr)
+		printed.Store(&all)
 		done <- code
 	}()
 	lab.Eventually(t, patience, func() error {
+		if all := printed.Load(); all != nil && k.Agents[target].Running() {
+			return errors.New("the lock is not passed, and resec failover has ended: " + *all)
+		}
 		if k.Agents[target].Running() {
 			return errors.New("the lock is not passed yet, but held by " + value(t, k.Consul, lockKey(k)))
 		}

@@ -19,6 +19,9 @@ func TestLead10_TwoClustersOnTheDefaultLockKey(t *testing.T) {
 	t.Parallel()
 	for _, parked := range []bool{false, true} {
 		for _, data := range []bool{false, true} {
+			if !turn(bit(parked), bit(data)) {
+				continue
+			}
 			t.Run("the second is"+named(!data, " empty")+named(data, " full")+named(parked, ", started parked"), func(t *testing.T) {
 				t.Parallel()
 				l := lab.ForTest(t)

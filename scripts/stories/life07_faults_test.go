@@ -141,3 +141,35 @@ func TestLife07_NamesDoNotResolve(t *testing.T) {
 	whole(t, k)
 	ok(t, k.Stop())
 }
+
+// A replica's host has no route for a while. Its agent takes that for no fault of the master, and its redis is not parked.
+func TestLife07_NoRoute(t *testing.T) {
+	t.Parallel()
+	k := planned(t, lab.Plan{Members: 3, StartParked: true, Network: true, Servers: 1})
+	m := started(t, k)
+	cut := others(k, m)[0]
+	before, err := stateOf(k)
+	ok(t, err)
+	w := watched(t, k)
+	ok(t, k.Hosts[cut].Unroute())
+	lab.Eventually(t, patience, func() error { return k.Agents[cut].Said("network is unreachable") })
+	throughout(t, 8*time.Second, seldom(func() error { // longer than CONSUL_LOCK_TTL
+		for _, event := range []string{"event=master_down", "event=elected", "event=master_unreachable"} {
+			if says(k.Agents[cut], event) > 0 {
+				return fmt.Errorf("%s says %s", k.Agents[cut].Name, event)
+			}
+		}
+		return nil
+	}))
+	ok(t, k.Hosts[cut].Route())
+	v, now := judged(t, k, w)
+	after, err := stateOf(k)
+	ok(t, err)
+	if now != m || after.Master.Term != before.Master.Term {
+		t.Errorf("the master is m%d in term %d, and was m%d in term %d", now, after.Master.Term, m, before.Master.Term)
+	}
+	if err := v.Sound(); err != nil {
+		t.Error(err)
+	}
+	ok(t, k.Stop())
+}

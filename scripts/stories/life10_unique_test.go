@@ -60,19 +60,7 @@ func TestLife10_TwoIDsBesideOneRedis(t *testing.T) {
 	agents := both(t, k, [2]int{0, 0}, [2]string{"x", "y"})
 	lab.Eventually(t, patience, func() error { return working(agents, "live member") })
 	published(t, k, 0)
-	last := ""
-	throughout(t, 3*time.Second, func() error { // three intervals
-		all, err := k.Entries(k.Name+"-master", "")
-		if err != nil || len(all) != 1 {
-			return errors.Join(err, fmt.Errorf("%d masters are listed", len(all)))
-		}
-		if id := all[0].Service.Meta["id"]; last != "" && id != last {
-			return fmt.Errorf("the entry is that of %s after that of %s", id, last)
-		} else if id != "" {
-			last = id
-		}
-		return working(agents, "live member")
-	})
+	last := keepsEntry(t, k, agents)
 	lab.Eventually(t, patience, func() error {
 		out, stderr, code, err := k.Run(0, "", "status")
 		if err == nil && (code != 0 || !strings.Contains(out, "master "+last)) {
@@ -86,6 +74,53 @@ func TestLife10_TwoIDsBesideOneRedis(t *testing.T) {
 	}
 	stopAll(t, agents[waits:waits+1])
 	published(t, k, 0)
+	stopAll(t, agents[1-waits:2-waits])
+}
+
+// keepsEntry fails the test unless the master's entry is one agent's for three intervals, and returns that one's id.
+func keepsEntry(t *testing.T, k *lab.Cluster, agents []*lab.Process) (last string) {
+	t.Helper()
+	throughout(t, 3*time.Second, func() error { // three intervals
+		all, err := k.Entries(k.Name+"-master", "")
+		if err != nil || len(all) != 1 {
+			return errors.Join(err, fmt.Errorf("%d masters are listed", len(all)))
+		}
+		if id := all[0].Service.Meta["id"]; last != "" && id != last {
+			return fmt.Errorf("the entry is that of %s after that of %s", id, last)
+		} else if id != "" {
+			last = id
+		}
+		return working(agents, "live member")
+	})
+	return last
+}
+
+// Two agents register one service instance of one Consul agent for two Redis servers, because neither announces a host. They start
+// at the same moment. One works, and its entry stays as it is; the other one waits.
+func TestLife10_OneServiceForTwoRedis(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 2, bornParked...)
+	var agents []*lab.Process
+	for i := range k.Redis {
+		p, err := k.Script(fmt.Sprint(k.Name, "-twin", i), i, fmt.Sprint("exec env ANNOUNCE_ADDR= resec agent -member-id=m", i))
+		ok(t, err)
+		agents = append(agents, p)
+	}
+	lab.Eventually(t, patience, func() error { return working(agents, "live member") })
+	lab.Eventually(t, patience, func() error {
+		all, err := k.Entries(k.Name+"-master", "")
+		if err == nil && len(all) != 1 {
+			err = fmt.Errorf("%d masters are listed", len(all))
+		}
+		return err
+	})
+	works := keepsEntry(t, k, agents)
+	waits := 0
+	if works == "m0" {
+		waits = 1
+	}
+	stopAll(t, agents[waits:waits+1])
+	ok(t, k.Redis[1-waits].IsMaster(0))
 	stopAll(t, agents[1-waits:2-waits])
 }
 

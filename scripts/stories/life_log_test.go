@@ -224,3 +224,39 @@ func connections(t *testing.T, k *lab.Cluster) (out []int) {
 	}
 	return out
 }
+
+// One member has another lock key from the first start of all on. The agents that see two masters under one service name say so,
+// and status names the key.
+func TestLife17_AnotherLockKeyFromTheStart(t *testing.T) {
+	t.Parallel()
+	k := planned(t, lab.Plan{Members: 2, StartParked: true})
+	_, err := k.Add(lab.Member{Env: []string{"CONSUL_LOCK_KEY=" + k.Name + "/.look"}})
+	ok(t, err)
+	for i := range k.Redis {
+		ok(t, k.Agent(i))
+	}
+	lab.Eventually(t, patience, func() error {
+		for _, a := range k.Agents {
+			if says(a, "the same CONSUL_LOCK_KEY") > 0 {
+				return nil
+			}
+		}
+		return errors.New("no agent names the lock key")
+	})
+	masters := 0
+	for _, r := range k.Redis {
+		if r.Is("role", "master") == nil {
+			masters++
+		}
+	}
+	if masters < 2 { // the last one to contend has seen the other master in time
+		return
+	}
+	lab.Eventually(t, patience, func() error {
+		out, _, _, err := k.Run(0, "", "status")
+		if err == nil && !strings.Contains(out, "the same CONSUL_LOCK_KEY") {
+			err = errors.New("status does not name the lock key: " + out)
+		}
+		return err
+	})
+}

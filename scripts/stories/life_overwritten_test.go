@@ -36,13 +36,16 @@ func TestLife05_EntryOverwritten(t *testing.T) {
 			t.Fatalf("%s: %v", v.name, err)
 		}
 		lab.Eventually(t, patience, func() error { return k.Settled(0) })
-		if d := time.Since(from); d > 2*interval {
-			t.Errorf("%s: right again after %s", v.name, d)
-		} else {
-			t.Logf("%s: right again after %s", v.name, d)
+		took := time.Since(from)
+		if t.Logf("%s: right again after %s", v.name, took); took > 2*interval {
+			t.Error("that is too late")
 		}
 		lab.Eventually(t, patience, func() error {
-			if n := strings.Count(k.Agents[v.of].Output(), "event=entry_corrected"); n != before+1 {
+			n := strings.Count(k.Agents[v.of].Output(), "event=entry_corrected")
+			if n == before && took < interval/2 {
+				return nil // Consul's agent was first: when a check changes it writes anew what its servers have no more
+			}
+			if n != before+1 {
 				return fmt.Errorf("%d: %s: it was corrected %d times", i, v.name, n-before)
 			}
 			return k.Agents[v.of].Said(v.says)

@@ -1,4 +1,14 @@
-// Package stories_test tests a whole cluster on real servers: each test is one story of how people lose data.
+// Package stories_test tests a whole cluster on real servers: each test is one story of how people lose data. The design's
+// invariants have these stories; the walk looks at I1 to I6 as well:
+//
+//   - I1, one server accepts writes: Write04, Write06, Write08, Write12.
+//   - I2, one passing master is listed: Write07; lab.Verdict in all that watch.
+//   - I3, no acknowledged write is lost: Write01, Write03, Operate01, Early; lab.Writer counts.
+//   - I4, no data is overwritten: Lead02, Lead03, Lead07, Lead10.
+//   - I5, the cluster recovers: whole, in all.
+//   - I6, nothing is left behind: lab.Cluster.Stop, in all.
+//   - I7, a fault of ours is none of another's: Life07 (descriptors, names, no route), Write04 (a process that was stopped), Life08
+//     (a log that nobody reads), Life22 (files that hang).
 package stories_test
 
 import (
