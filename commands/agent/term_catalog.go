@@ -54,8 +54,8 @@ func (t *leaderTerm) watchStaleMasters(ctx context.Context) {
 	}
 }
 
-// warnOfOtherLock logs once that a live agent that is not under this lock lists another master under our service's name. Its entry
-// is left alone: which of the two is right only an operator knows.
+// warnOfOtherLock logs once that a live agent that is not under this lock lists another master under our service's name. Its
+// entry is left alone: which of the two is right only an operator knows.
 func (t *leaderTerm) warnOfOtherLock(entries []handlers.Entry, logged *logonce.Once) {
 	ids := cluster.MastersElsewhere(entries, t.a.known.Load().View, t.a.Me.ID)
 	if len(ids) == 0 {

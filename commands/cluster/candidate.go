@@ -77,7 +77,8 @@ func (c Candidate) Drawback() string { return cmp.Or(c.UnservedReason(), c.Statu
 //   - An unusable candidate may never lead. The incumbent may, unless it is loading or syncing: a priority ends no term.
 //   - One whose Redis refuses its agent a command that a promotion needs cannot be made master.
 //   - Data that were never this cluster's never lead: the members would lose theirs when they follow.
-//   - Data that are not the master's, although the offset is, lead only if any member may. So does a Redis that has lost its data.
+//   - Data that are not the master's, although the offset is, lead only if any member may. So does a Redis that has lost its
+//     data.
 //   - Otherwise the eligibility decides. It allows any member, or the members that are in sync in their recorded run. After a
 //     cold start it allows the last master and its replicas that have data.
 func (c Candidate) IneligibleReason(s State, e Eligibility) string {

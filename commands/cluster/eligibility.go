@@ -18,7 +18,8 @@ const (
 // long enough.
 //
 //   - A member that loads its data, or that is in sync in its recorded run, restricts the election to recorded runs. What the
-//     first one holds will be known soon. One that answered its master's stream with errors, or has lost its data, is not in sync.
+//     first one holds will be known soon. One that answered its master's stream with errors is not in sync, nor is one that has
+//     lost its data.
 //   - A member in sync that cannot lead restricts nothing. It holds the data, so any member may lead, whoever else is missing.
 //   - If all members answer (or none is recorded), any member may lead.
 //   - If some do not answer, quiet holds and no answering member is in its recorded run, it is a cold start.

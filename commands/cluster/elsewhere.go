@@ -6,8 +6,9 @@ import (
 	"resec/handlers"
 )
 
-// MastersElsewhere returns the ids of the entries, other than me, that a live agent without a member key registered. Such an agent
-// contends under another lock. The entries are those of the master service. A recorded member's entry may be what is left of it.
+// MastersElsewhere returns the ids of the entries, other than me, that a live agent without a member key registered. Such an
+// agent contends under another lock. The entries are those of the master service. A recorded member's entry may be what is left
+// of it.
 func MastersElsewhere(entries []handlers.Entry, v View, me string) (ids []string) {
 	for _, e := range entries {
 		id := e.ID()

@@ -48,8 +48,8 @@ func (f FullSync) RefusedReason(st redis.Status, m Master) string {
 		"`resec failover -to ID -force` overrides"
 }
 
-// LostData reports whether a member's Redis, which has that status, has lost its data in a full sync that it could not read, as its
-// agent reports. Its record may still say that it is in sync.
+// LostData reports whether a member's Redis, which has that status, has lost its data in a full sync that it could not read, as
+// its agent reports. Its record may still say that it is in sync.
 func (v View) LostData(id string, st redis.Status) bool { return v.LiveAgents[id].lostData(st) }
 
 // lostData is View.LostData for the key of the member.
