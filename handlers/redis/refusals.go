@@ -75,13 +75,13 @@ var settingsOfSave = []string{"stop-writes-on-bgsave-error", "save"}
 // saveFailed reports whether a server's last save to disk failed.
 func saveFailed(info map[string]string) bool { return info["rdb_last_bgsave_status"] == "err" }
 
-// refusalsOf returns the refusals of a server by its INFO, the one that refuses now first. save has settingsOfSave; it is needed
-// only if the last save failed.
-func refusalsOf(info, save map[string]string) (out []Refusal) {
+// refusalsOf returns the refusals of a server by its INFO, the one that refuses now first. The settings are those whose name has
+// "replica" and, if the last save failed, settingsOfSave.
+func refusalsOf(info, settings map[string]string) (out []Refusal) {
 	if info["shutdown_in_milliseconds"] != "" { // only while it is shutting down
 		out = append(out, Refusal{Code: RefusalShutdown, Text: "it is shutting down", Now: true})
 	}
-	if text := diskRefusal(info, save); text != "" {
+	if text := diskRefusal(info, settings); text != "" {
 		out = append(out, Refusal{Code: RefusalDisk, Text: text, Now: true})
 	}
 	if text := pausedRefusal(info); text != "" {
@@ -89,6 +89,9 @@ func refusalsOf(info, save map[string]string) (out []Refusal) {
 	}
 	if r, is := memoryRefusal(info); is {
 		out = append(out, r)
+	}
+	if text := evictionText(info, settings); text != "" {
+		out = append(out, Refusal{Code: RefusalMemory, Text: text})
 	}
 	return out
 }
@@ -114,6 +117,15 @@ func pausedRefusal(info map[string]string) string {
 		return "the command CLIENT PAUSE holds its writes back; `CLIENT UNPAUSE` ends that"
 	}
 	return ""
+}
+
+// evictionText says that a replica has evicted keys by itself, so that it may lack some that its master has. By default a replica
+// leaves that to its master. Keys that it has evicted as a master count, too: Redis does not tell them apart.
+func evictionText(info, settings map[string]string) string {
+	if info["role"] != "slave" || settings["replica-ignore-maxmemory"] != "no" || number(info, "evicted_keys") == 0 {
+		return ""
+	}
+	return "it evicts keys that its master may have (replica-ignore-maxmemory no)"
 }
 
 // nearlyFull is the share of maxmemory, in percent, from which on a server soon answers OOM. A member that takes over from a full

@@ -126,7 +126,8 @@ func (s *Server) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	st.Refusals = refusalsOf(info, save)
+	maps.Copy(config, save)
+	st.Refusals = refusalsOf(info, config)
 	st.WriteEndsReplica = config["replica-ignore-disk-write-errors"] == "no" && st.refuses(RefusalDisk) // since Redis 7
 	return st, nil
 }
