@@ -82,16 +82,16 @@ func roleEntry(k cluster.Snapshot, term uint64, id string) Entry {
 		return Entry{Role: Master, Status: api.HealthWarning,
 			Output: fmt.Sprintf("master, term %d, fenced: it refuses writes", term)}
 	case term != 0:
-		return masterEntry(k.Health.Status, fmt.Sprintf("master, term %d", term))
+		return masterEntry(k, fmt.Sprintf("master, term %d", term))
 	case reclaimsLock(k, id):
-		return masterEntry(k.Health.Status, fmt.Sprintf("master, term %d, without its lock", k.View.State.Term()))
+		return masterEntry(k, fmt.Sprintf("master, term %d, without its lock", k.View.State.Term()))
 	}
 	return replicaEntry(k, id)
 }
 
 // masterEntry is the entry of a master that is not fenced. One that refuses writes is no master for clients.
-func masterEntry(st redis.Status, text string) Entry {
-	if why := st.Refusing(); why != "" {
+func masterEntry(k cluster.Snapshot, text string) Entry {
+	if why := cmp.Or(k.Health.Status.Refusing(), k.OperatorMinReplicasReason()); why != "" {
 		return Entry{Role: Master, Status: api.HealthWarning, Output: text + ": it refuses writes: " + why}
 	}
 	return Entry{Role: Master, Status: api.HealthPassing, Output: text}

@@ -89,6 +89,15 @@ func TestEntryOf(t *testing.T) {
 			"redis may not lead: its ACL denies REPLICAOF to resec's user", "4"},
 		{"a master that refuses writes is a warning",
 			clustertest.Leading(refusing), 5, Master, "warning", "master, term 5: it refuses writes: its disk is full", "5"},
+		{"so is one with fewer replicas than its operator wants", clustertest.Leading(func(k *cluster.Snapshot) {
+			k.Health.Status.MinReplicas, k.Health.Status.MaxLag = 2, 10
+			k.Operator = cluster.OperatorSettings{RunID: k.Health.Status.RunID, MinReplicas: cluster.MinReplicas{Replicas: 2, MaxLag: 10}}
+		}), 5, Master, "warning", "master, term 5: it refuses writes: the operator's min-replicas-to-write is 2, and 0 replicas " +
+			"are attached", "5"},
+		{"with fewer than the guard wants it is passing: the guard follows", clustertest.Leading(func(k *cluster.Snapshot) {
+			k.Health.Status.MinReplicas, k.Health.Status.MaxLag = 2, 10
+			k.Operator = cluster.OperatorSettings{RunID: k.Health.Status.RunID}
+		}), 5, Master, "passing", "master, term 5", "5"},
 		{"so is one whose lock was lost",
 			clustertest.Leading(clustertest.LockFree, refusing, func(k *cluster.Snapshot) { k.HasLed = true }), 0, Master, "warning",
 			"master, term 5, without its lock: it refuses writes: its disk is full", "5"},

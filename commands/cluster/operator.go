@@ -1,6 +1,10 @@
 package cluster
 
-import "resec/handlers/redis"
+import (
+	"fmt"
+
+	"resec/handlers/redis"
+)
 
 // OperatorSettings is what the operator has configured on our Redis, as one run had it before resec changed it.
 type OperatorSettings struct {
@@ -102,4 +106,15 @@ func OwnMemberKey(k Snapshot, me Master) MemberKey {
 		key.FailedSync = k.FullSync.FailedFrom
 	}
 	return key
+}
+
+// OperatorMinReplicasReason says that our Redis refuses writes because it has fewer replicas than its operator's own
+// min-replicas-to-write demands; empty if it does not. The guard's keeper never goes below that.
+func (k Snapshot) OperatorMinReplicasReason() string {
+	st, own := k.Health.Status, k.Operator.Effective().Replicas
+	attached := st.Attached(st.MaxLag + 1)
+	if k.Operator.RunID != st.RunID || st.Fenced() || !st.BelowMinReplicas() || attached >= own {
+		return ""
+	}
+	return fmt.Sprintf("the operator's min-replicas-to-write is %d, and %d replicas are attached", own, attached)
 }

@@ -103,7 +103,7 @@ func problem(a MemberStatus, link string, s cluster.State) string {
 	case st.Master && st.Fenced():
 		return "fenced: refuses writes"
 	case st.BelowMinReplicas():
-		return "refuses writes: fewer replicas than its guard needs"
+		return "refuses writes: fewer replicas than its guard, or its operator's min-replicas-to-write, needs"
 	case st.Master && (s.Master == nil || st.RunID != s.Master.RunID):
 		return "a master, but not the published one" + a.elsewhere()
 	case a.StreamErrors > 0:
