@@ -1,9 +1,12 @@
 package announce
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -168,7 +171,7 @@ func (a *Announcer) checkOwnRedis(ctx context.Context, s *redis.Server, shown pr
 		now.othersEntry = true
 		return why, nil
 	}
-	if why := a.idInUse(ctx, shown.view, own.RunID); why != "" {
+	if why := cmp.Or(managedReason(shown.view, a.Me.ID, own.RunID), a.idInUse(ctx, shown.view, own.RunID)); why != "" {
 		return why, nil
 	}
 	addr := a.Known.Load().Announced(a.Me).Address
@@ -207,6 +210,16 @@ func (a *Announcer) namesakeReason(ctx context.Context, s *redis.Server, shown p
 	if now.namesakes.Changed("ignored") {
 		a.Log.Warn("a client of redis has the name of this agent's connections, and consul shows no agent of this MEMBER_ID; "+
 			"the client is ignored", "event", "namesake_ignored", "redis", s.Addr(), "member", a.Me.ID)
+	}
+	return ""
+}
+
+// managedReason says that the live agent of another member manages that run of Redis, perhaps by another address.
+func managedReason(v cluster.View, id, run string) string {
+	for _, other := range slices.Sorted(maps.Keys(v.LiveAgents)) {
+		if key := v.LiveAgents[other]; other != id && key.Session != "" && key.RunID == run {
+			return fmt.Sprintf("the agent of the live member %q manages this redis already; MEMBER_ID is %q here", other, id)
+		}
 	}
 	return ""
 }

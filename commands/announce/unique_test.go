@@ -240,3 +240,11 @@ func TestShowWaiting_Moved(t *testing.T) {
 	expect.OK(t, err)
 	expect.Equal(t, "left", len(all), 0)
 }
+
+// A Redis that the live agent of another member manages is left alone, by whatever address it is reached.
+func TestManagedReason(t *testing.T) {
+	v := cluster.View{LiveAgents: map[string]cluster.MemberKey{"me": {Session: "s", RunID: "run"}, "dead": {RunID: "run"},
+		"b": {Session: "b's", RunID: "run-b"}}}
+	expect.Equal(t, "ours", managedReason(v, "me", "run"), "")
+	expect.Equal(t, "another's", managedReason(v, "me", "run-b") != "", true)
+}
