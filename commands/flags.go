@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -148,6 +149,9 @@ func list(p *[]string) func(string) error {
 		for _, t := range strings.Split(v, ",") {
 			if t = strings.TrimSpace(t); t != "" {
 				*p = append(*p, t)
+			}
+			if fault := textFault(t); fault != "" {
+				return fmt.Errorf("%q: without %s", t, fault)
 			}
 		}
 		return nil
