@@ -91,6 +91,7 @@ func TestLead09_SomethingElseAtItsAddress(t *testing.T) {
 			k := planned(t, lab.Plan{Members: 3, StartParked: true, RedisArgs: []string{"--requirepass", "ours"}, Env: []string{"REDIS_PASSWORD=ours"}})
 			m := started(t, k)
 			stored := wrote(t, k, m, keys{prefix: "stored", n: 300})
+			lab.Eventually(t, patience, func() error { return guarded(k, m, 1) }) // what a stranger hides must be proven by the guard
 			kill(k.Redis[m].Process, k.Agents[m])
 			end := listens(t, k.Redis[m].Addr)
 			var next int
