@@ -70,8 +70,9 @@ func (r *round) do(h *Harm) error {
 	case ClientKilled:
 		r.k.Clients[h.Member].Kill()
 	case ClientLeft:
-		_, err := r.k.Clients[h.Member].Stop(syscall.SIGTERM)
-		return err
+		if _, err := r.k.Clients[h.Member].Stop(syscall.SIGTERM); err != nil { // cut off it takes long to leave
+			r.k.Clients[h.Member].Kill()
+		}
 	case ConsulLink, MemberLink, Isolated:
 		for _, peer := range r.peers(h) {
 			cut := r.k.Net.Cut
