@@ -34,9 +34,9 @@ func (c *config) nameSettings() []setting {
 		{name: "consul-service-name", env: "CONSUL_SERVICE_NAME", takes: "a service name of at most 255 bytes",
 			set: name(&c.naming.Service, true), group: forCluster,
 			usage: "register one service of this name instead; its tags tell master and replica apart"},
-		{name: "consul-master-tags", env: "MASTER_TAGS", takes: "tags, comma-separated, without quotes",
+		{name: "consul-master-tags", env: "MASTER_TAGS", takes: "unquoted tags, comma-separated",
 			set: list(&c.naming.MasterTags), group: forCluster, usage: "tags of the master, comma-separated"},
-		{name: "consul-slave-tags", env: "SLAVE_TAGS", takes: "tags, comma-separated, without quotes",
+		{name: "consul-slave-tags", env: "SLAVE_TAGS", takes: "unquoted tags, comma-separated",
 			set: list(&c.naming.ReplicaTags), group: forCluster, usage: "tags of a replica, comma-separated"},
 	}
 }

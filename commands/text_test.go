@@ -119,7 +119,7 @@ func TestSettings_SecretsAreNotShown(t *testing.T) {
 		{"redis-password", "hunter2 ", `invalid value for X: takes a password, without blanks at an end`},
 		{"redis-password-file", `"hunter2"`, `invalid value for X: takes a file, without the quotes around it`},
 		{"token", "hunter2\r", `invalid value for X: takes a value, without the control character '\r'`},
-		{"consul-master-tags", `a, "b"`, `invalid value "a, \"b\"" for X: takes tags, comma-separated, without quotes`},
+		{"consul-master-tags", `a, "b"`, `invalid value "a, \"b\"" for X: takes unquoted tags, comma-separated`},
 		{"consul-lock-session-name", `"mine"`, `invalid value "\"mine\"" for X: takes a name, without the quotes around it`},
 	} {
 		c := &config{}
