@@ -56,7 +56,7 @@ func (t *leaderTerm) keepServed(notBefore time.Time) func(context.Context) {
 	}
 }
 
-// handoverPace is when the members are asked who serves clients instead of our Redis. One keeper owns it.
+// handoverPace is when the members are asked which one would serve clients instead of our Redis. One keeper owns it.
 type handoverPace struct {
 	notBefore time.Time     // the end of the pause after the last handover
 	due       time.Time     // of the next survey

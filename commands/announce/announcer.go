@@ -51,7 +51,7 @@ type Announcer struct {
 
 	notUnique chan string // from openSession to KeepUnique: why this agent has to give way
 
-	sharesRedis atomic.Bool // KeepUnique has returned ErrNotUnique, because an agent with another id manages our Redis
+	sharesEntry atomic.Bool // KeepUnique has returned ErrNotUnique, and an agent with another id may register our service instance
 }
 
 // New completes an announcer whose exported fields are set.

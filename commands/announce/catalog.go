@@ -17,7 +17,7 @@ import (
 func (a *Announcer) KeepRegistered(ctx context.Context) {
 	r := a.Registrar
 	r.Updated, r.Confirm, r.DeregisterTimeout = a.noteUpdated, a.confirmMaster, a.FinalCallTimeout
-	r.MayBeAnothers, r.Leaving = a.sharesRedis.Load, a.Leaving
+	r.MayBeAnothers, r.Leaving = a.sharesEntry.Load, a.Leaving
 	if err := r.Run(ctx); err != nil {
 		a.Log.Warn("cannot deregister the service; it stays in the catalogue until its check has been critical for long",
 			"event", "deregister_failed", "err", err)

@@ -18,12 +18,12 @@ var ErrNotUnique = errors.New("this agent gives way to another one")
 // way; nil when the context ends. A reason counts if a consistent read of the lock shows it an interval later, because a view may
 // be older than our own last write. It also logs once that our announced address is wrong.
 func (a *Announcer) KeepUnique(ctx context.Context) error {
-	a.sharesRedis.Store(false)
+	a.sharesEntry.Store(false)
 	why := a.watchUnique(ctx)
 	if why == "" {
 		return nil
 	}
-	a.sharesRedis.Store(cluster.SharesRedis(a.Known.Load().Snapshot, a.Me.ID))
+	a.sharesEntry.Store(cluster.SharesEntry(a.Known.Load().Snapshot, a.Me.ID))
 	return fmt.Errorf("%w: %s", ErrNotUnique, why)
 }
 

@@ -43,8 +43,9 @@ func NotUniqueReason(k Snapshot, me Master) string {
 	return ""
 }
 
-// SharesRedis reports whether the live agent of another member manages our Redis, or registers our service instance, too.
-func SharesRedis(k Snapshot, id string) bool {
+// SharesEntry reports whether the live agent of another member may register our service instance: it manages our Redis, or has our
+// place in the catalogue.
+func SharesEntry(k Snapshot, id string) bool {
 	own := k.View.LiveAgents[id]
 	for other, key := range k.View.LiveAgents {
 		sameRedis := key.RunID != "" && key.RunID == k.Health.Status.RunID

@@ -79,7 +79,7 @@ func TestNotUniqueReason(t *testing.T) {
 	}
 }
 
-func TestSharesRedis(t *testing.T) {
+func TestSharesEntry(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		m    MemberKey
@@ -90,7 +90,7 @@ func TestSharesRedis(t *testing.T) {
 		{"an agent of another redis", MemberKey{Session: "s", RunID: "run-x"}, false},
 	} {
 		k := duplicates(func(k *Snapshot) { k.View.LiveAgents["a"] = tt.m })
-		if got := SharesRedis(k, "me"); got != tt.want {
+		if got := SharesEntry(k, "me"); got != tt.want {
 			t.Errorf("%s: got %t", tt.name, got)
 		}
 	}

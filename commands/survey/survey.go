@@ -29,7 +29,7 @@ type Surveyor struct {
 	Naming catalog.Naming
 	Creds  redis.Options                               // for every member's Redis; Addr and Timeout are filled in
 	Own    func(context.Context) (redis.Status, error) // asks our own Redis
-	// NoteAddress takes whether a member's Redis was found at its address: nil if it was. nil: nobody is to know.
+	// NoteAddress takes whether a member's Redis was found at its address: nil if it was. May be nil: nothing is noted.
 	NoteAddress func(id, addr string, err error)
 	Log         *slog.Logger
 }

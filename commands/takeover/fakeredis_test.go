@@ -35,6 +35,7 @@ type fake struct {
 	denied   bool                       // it answers -NOAUTH
 	passive  bool                       // its replica-priority is 0
 	sticky   bool                       // REPLICAOF changes nothing
+	forbids  string                     // commands that begin so are answered with -NOPERM; empty: none are
 	rdb      string                     // what a replica gets as a full sync; empty: PSYNC is not answered so
 	onChange func(string, *fake)        // after each command that changes something, with what the journal says
 }
@@ -142,6 +143,8 @@ func (r *fakeRedis) answer(args []string) string {
 	switch {
 	case r.denied:
 		return "-NOAUTH Authentication required.\r\n"
+	case r.forbids != "" && strings.HasPrefix(line, r.forbids):
+		return "-NOPERM this user has no permissions to run the '" + strings.ToLower(r.forbids) + "' command\r\n"
 	case line == "PING":
 		return "+PONG\r\n"
 	case args[0] == "PSYNC" && r.rdb != "":

@@ -16,6 +16,14 @@ import (
 
 func TestRun(t *testing.T) {
 	newer := redis.Position{ReplID: "aaaa", Offset: 200}
+	catchesUp := func(f *fake) { // it has no link, and gets the newer data from whatever it follows next
+		f.st.LinkUp = false
+		f.onChange = func(line string, f *fake) {
+			if strings.HasPrefix(line, "REPLICAOF") && f.st.LinkUp {
+				f.st.Position = newer
+			}
+		}
+	}
 	for _, tt := range []struct {
 		name    string
 		arrange func(*scene)
@@ -62,6 +70,13 @@ func TestRun(t *testing.T) {
 			s.Self.Creds.Timeout = 100 * time.Millisecond
 			s.Operator.Switchover = &cluster.Request{To: "me", Planned: true}
 		}, want: errAny, not: []string{StepUnreachable}},
+		{name: "the old master denies CLIENT PAUSE", arrange: func(s *scene) {
+			s.other["old"].set(func(f *fake) { f.forbids = "CLIENT PAUSE" })
+		}, steps: []string{StepFenced, StepDrained, StepParked, StepPromoted, StepWritesEnabled}, not: []string{StepPaused},
+			check: func(s *scene) bool { return s.other["old"].status().MasterAddr == s.me.addr }},
+		{name: "it denies CONFIG SET: nothing fences it", arrange: func(s *scene) {
+			s.other["old"].set(func(f *fake) { f.forbids = "CONFIG SET" })
+		}, want: errAny, not: []string{StepParked, StepPromoted}},
 		{name: "the old master denies access and a replica streams from it", arrange: func(s *scene) {
 			s.other["old"].set(func(f *fake) { f.denied = true })
 		}, want: errAny, not: []string{StepPeersParked}},
@@ -87,14 +102,7 @@ func TestRun(t *testing.T) {
 		}, steps: []string{StepWritesEnabled}, not: []string{StepLockTransferred}},
 		{name: "another member has newer data and its agent is dead", arrange: func(s *scene) {
 			s.other["old"].stop()
-			s.me.set(func(f *fake) {
-				f.st.LinkUp = false
-				f.onChange = func(line string, f *fake) {
-					if strings.HasPrefix(line, "REPLICAOF") && f.st.LinkUp {
-						f.st.Position = newer
-					}
-				}
-			})
+			s.me.set(catchesUp)
 			s.other["b"].set(func(f *fake) { f.st.Position = newer })
 			s.Peers.Recorded[0].Session = ""
 		}, steps: []string{StepCatchUp, StepSourcePromoted, StepWritesEnabled},
@@ -103,14 +111,7 @@ func TestRun(t *testing.T) {
 			}},
 		{name: "a member that may never lead has newer data, and ours was restarted", arrange: func(s *scene) {
 			s.other["old"].stop()
-			s.me.set(func(f *fake) {
-				f.st.LinkUp = false
-				f.onChange = func(line string, f *fake) {
-					if strings.HasPrefix(line, "REPLICAOF") && f.st.LinkUp {
-						f.st.Position = newer
-					}
-				}
-			})
+			s.me.set(catchesUp)
 			s.other["b"].set(func(f *fake) { f.st.Position, f.passive = newer, true })
 			s.view.State.Members["me"] = cluster.MemberRecord{RunID: "run-before"}
 		}, steps: []string{StepCatchUp, StepSourcePromoted, StepWritesEnabled}, not: []string{StepLockTransferred},
@@ -119,14 +120,7 @@ func TestRun(t *testing.T) {
 			}},
 		{name: "a member whose agent is refused a command has newer data", arrange: func(s *scene) {
 			s.other["old"].stop()
-			s.me.set(func(f *fake) {
-				f.st.LinkUp = false
-				f.onChange = func(line string, f *fake) {
-					if strings.HasPrefix(line, "REPLICAOF") && f.st.LinkUp {
-						f.st.Position = newer
-					}
-				}
-			})
+			s.me.set(catchesUp)
 			s.other["b"].set(func(f *fake) { f.st.Position = newer })
 			s.view.LiveAgents["b"] = cluster.MemberKey{Session: "b's", RunID: "run-b", Refused: "its ACL denies CLIENT PAUSE"}
 		}, steps: []string{StepCatchUp, StepSourcePromoted, StepWritesEnabled}, not: []string{StepLockTransferred},
