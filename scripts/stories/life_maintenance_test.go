@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -102,6 +103,30 @@ func TestLife04_CandidateInMaintenance(t *testing.T) {
 	ok(t, errors.Join(k.Redis[m].Restart(), k.Clients[hidden].Client.Agent().DisableServiceMaintenance(ownService(t, k, hidden))))
 	whole(t, k)
 	ok(t, k.Stop())
+}
+
+// elect has no other member to hand over to: it keeps its lock while the node of its Redis is in maintenance.
+func TestLife04_ElectKeepsItsLock(t *testing.T) {
+	t.Parallel()
+	k := planned(t, lab.Plan{Members: 1, StartParked: true, Servers: 1, Clients: true})
+	e, err := k.Resec("elect", 0, "elect")
+	ok(t, err)
+	published(t, k, 0)
+	held, err := lockSession(k)
+	ok(t, err)
+	ok(t, k.Clients[0].Client.Agent().EnableNodeMaintenance("new disks"))
+	throughout(t, 3*time.Second, seldom(func() error {
+		now, err := lockSession(k)
+		if err == nil && (now != held || !e.Running()) {
+			err = fmt.Errorf("the lock is held by %s, and was by %s; elect runs: %t", now, held, e.Running())
+		}
+		return err
+	}))
+	ok(t, k.Clients[0].Client.Agent().DisableNodeMaintenance())
+	published(t, k, 0)
+	if code, err := e.Stop(syscall.SIGTERM); err != nil || code != 0 {
+		t.Errorf("elect exited with %d: %v", code, err)
+	}
 }
 
 // memberKey is what the i-th agent keeps in Consul about itself.

@@ -8,34 +8,46 @@ import (
 	"resec/scripts/lab"
 )
 
-// The only member that was not restarted may not lead, for its priority is 0. It binds nobody: one of the others leads, with what it
-// holds, also where they have lost their disks.
+// The only member that was not restarted cannot lead: its priority is 0, or its agent is dead. It binds nobody: one of the others
+// leads, with what it holds, also where they have lost their disks.
 func TestLife19_NeverPromoted(t *testing.T) {
 	t.Parallel()
-	for _, empty := range []bool{false, true} {
-		t.Run("the others have lost their disks: "+fmt.Sprint(empty), func(t *testing.T) {
-			t.Parallel()
-			k := planned(t, lab.Plan{Members: 3, StartParked: true, Persist: lab.AOF})
-			m := started(t, k)
-			keeper, other := others(k, m)[0], others(k, m)[1]
-			do(t, k.Redis[keeper], "CONFIG", "SET", "replica-priority", "0")
-			stored := wrote(t, k, m, keys{prefix: "stored", n: 1000})
-			keep(t, stored.n, k.Redis[keeper])
-			kill(k.Agents[m], k.Redis[m].Process, k.Agents[other], k.Redis[other].Process)
-			for _, i := range []int{other, m} {
-				if empty {
-					ok(t, k.Redis[i].RestartEmpty())
+	for _, dead := range []bool{false, true} {
+		for _, empty := range []bool{false, true} {
+			if !turn(bit(dead), bit(empty)) {
+				continue
+			}
+			t.Run(fmt.Sprintf("its agent is dead: %t, the others have lost their disks: %t", dead, empty), func(t *testing.T) {
+				t.Parallel()
+				k := planned(t, lab.Plan{Members: 3, StartParked: true, Persist: lab.AOF})
+				m := started(t, k)
+				keeper, other := others(k, m)[0], others(k, m)[1]
+				stored := wrote(t, k, m, keys{prefix: "stored", n: 1000})
+				keep(t, stored.n, k.Redis[keeper])
+				if dead {
+					k.Agents[keeper].Kill()
 				} else {
-					ok(t, k.Redis[i].Restart())
+					do(t, k.Redis[keeper], "CONFIG", "SET", "replica-priority", "0")
 				}
-				ok(t, k.Agent(i))
-			}
-			whole(t, k, stored)
-			if now, err := k.Master(); err != nil || now == keeper {
-				t.Errorf("the master is %d: %v", now, err)
-			}
-			ok(t, k.Stop())
-		})
+				kill(k.Agents[m], k.Redis[m].Process, k.Agents[other], k.Redis[other].Process)
+				for _, i := range []int{other, m} {
+					if empty {
+						ok(t, k.Redis[i].RestartEmpty())
+					} else {
+						ok(t, k.Redis[i].Restart())
+					}
+					ok(t, k.Agent(i))
+				}
+				now := succeededBy(t, k, keeper)
+				ok(t, stored.on(k.Redis[now]))
+				if dead {
+					ok(t, k.Agent(keeper))
+				}
+				whole(t, k, stored)
+				leads(t, k, now)
+				ok(t, k.Stop())
+			})
+		}
 	}
 }
 

@@ -49,6 +49,29 @@ func TestLife21_RefusedCommand(t *testing.T) {
 	ok(t, k.Stop())
 }
 
+// The master's Redis denies CLIENT PAUSE, and its agent dies. Another member takes over all the same: it fences that master instead
+// of holding its writes back. The lock does not change hands again and again.
+func TestLife21_MasterDeniesPause(t *testing.T) {
+	t.Parallel()
+	k := planned(t, lab.Plan{Members: 3, StartParked: true})
+	m := started(t, k)
+	stored := wrote(t, k, m, keys{prefix: "stored", n: 100})
+	do(t, k.Redis[m], "ACL", "SETUSER", "default", "-client|pause")
+	lab.Eventually(t, patience, func() error { return k.Agents[m].Said("event=commands_refused") })
+	k.Agents[m].Kill()
+	next := succeededBy(t, k, m)
+	ok(t, k.Agents[next].Said("event=pause_refused"))
+	for _, i := range others(k, m) {
+		if n := says(k.Agents[i], "event=promotion_failed"); n > 0 {
+			t.Errorf("%s has failed to take over %d times", k.Agents[i].Name, n)
+		}
+	}
+	do(t, k.Redis[m], "ACL", "SETUSER", "default", "+client|pause")
+	ok(t, k.Agent(m))
+	whole(t, k, stored)
+	ok(t, k.Stop())
+}
+
 // A Redis that does not know REPLICAOF, alone: its agent takes no lock over it, and leaves it unfenced.
 func TestLife21_RenamedCommand(t *testing.T) {
 	t.Parallel()
