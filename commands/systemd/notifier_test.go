@@ -19,6 +19,17 @@ import (
 	"resec/commands/observable"
 )
 
+// runs runs a notifier until the test ends. The function that it returns asks the agent to stop.
+func runs(t *testing.T, n Notifier) (stop func()) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	over := make(chan struct{})
+	var done sync.WaitGroup
+	done.Go(func() { n.Run(ctx, over) })
+	t.Cleanup(func() { stop(); close(over); done.Wait() })
+	return stop
+}
+
 func TestNotifier(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
@@ -88,13 +99,7 @@ func TestNotifier_Delivers(t *testing.T) {
 	n := Notifier{Socket: socket, Known: seen, Advertised: advertised, Watchdog: 20 * time.Millisecond,
 		Decided: func() time.Time { return time.Unix(0, decided.Load()) }, Log: log}
 	seen.Update(func(k *known.Snapshot) { k.Registered, k.Probed = true, true })
-	ctx, stop := context.WithCancel(t.Context())
-	over := make(chan struct{})
-	var done sync.WaitGroup
-	done.Go(func() { n.Run(ctx, over) })
-	defer done.Wait()
-	defer close(over)
-	defer stop()
+	runs(t, n)
 	until := func(what string, met func() bool) {
 		t.Helper()
 		tick := time.NewTicker(time.Millisecond)
@@ -167,13 +172,7 @@ func TestNotifier_FeedsAgain(t *testing.T) {
 	n := Notifier{Socket: socket, Known: seen, Advertised: observable.New[catalog.Entry](), Watchdog: 3 * time.Second,
 		Decided: time.Now, Log: log}
 	seen.Update(func(k *known.Snapshot) { k.Registered, k.Probed = true, true })
-	ctx, stop := context.WithCancel(t.Context())
-	over := make(chan struct{})
-	var done sync.WaitGroup
-	done.Go(func() { n.Run(ctx, over) })
-	defer done.Wait()
-	defer close(over)
-	defer stop()
+	stop := runs(t, n)
 	expect.Equal(t, "first", next(), "READY=1")
 	filled := 0
 	for Notify(socket, []string{"STATUS=full"}) == nil {
