@@ -43,8 +43,8 @@ func NotUniqueReason(k Snapshot, me Master) string {
 	return ""
 }
 
-// SharesEntry reports whether the live agent of another member may register our service instance: it manages our Redis, or has our
-// place in the catalogue.
+// SharesEntry reports whether the live agent of another member may register our service instance: it manages our Redis, or has
+// our place in the catalogue.
 func SharesEntry(k Snapshot, id string) bool {
 	own := k.View.LiveAgents[id]
 	for other, key := range k.View.LiveAgents {
