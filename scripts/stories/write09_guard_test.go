@@ -21,7 +21,9 @@ func TestWrite09_KilledWhileTheGuardChanges(t *testing.T) {
 		for _, h := range []heir{byAnother, byItself} {
 			t.Run(fmt.Sprintf("%s, %s", v.step, h), func(t *testing.T) {
 				t.Parallel()
-				c := crashes(t, lab.Plan{Members: 3, StartParked: true, Env: []string{"GUARD=2"}}, v.step)
+				c := crashes(t, lab.Plan{Members: 3, StartParked: true, Env: []string{
+					"GUARD=2", "HEALTHCHECK_INTERVAL=4s", "CONSUL_LOCK_TTL=10s", // replacing the master's agent may take seconds
+				}}, v.step)
 				neverBelow(t, c.k)
 				if v.away {
 					c.k.Redis[2].Kill()
