@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -82,16 +83,11 @@ func (k *Cluster) Rejoin() error {
 	if err == nil {
 		return nil
 	}
-	alive := make([]map[string]bool, len(k.Servers)) // by address, as each server sees it
+	alive, unread := k.alive()
 	known := map[string]bool{}
-	for i, s := range k.Servers {
-		members, unread := s.Client.Agent().Members(false)
-		err = errors.Join(err, unread)
-		alive[i] = map[string]bool{}
-		for _, m := range members {
-			addr := net.JoinHostPort(m.Addr, strconv.Itoa(int(m.Port)))
+	for _, seen := range alive {
+		for addr := range seen {
 			known[addr] = true
-			alive[i][addr] = m.Status == aliveInSerf
 		}
 	}
 	for i, s := range k.Servers {
@@ -101,7 +97,40 @@ func (k *Cluster) Rejoin() error {
 			}
 		}
 	}
+	return errors.Join(err, unread)
+}
+
+// RestartAbsent restarts the Consul clients that a server does not call alive, as an operator does if joining does not help: one
+// that was killed while it left can stay "left" in Serf although it gossips.
+func (k *Cluster) RestartAbsent() error {
+	alive, err := k.alive()
+	for _, c := range k.Clients {
+		here := net.JoinHostPort(c.Host, serfPort)
+		if !slices.ContainsFunc(alive, func(seen map[string]bool) bool { return !seen[here] }) {
+			continue
+		}
+		c.Kill()
+		err = errors.Join(err, c.Restart())
+	}
 	return err
+}
+
+// serfPort is where a Consul agent gossips.
+const serfPort = "8301"
+
+// alive is, for each server, the addresses of the agents that it knows, and whether it calls them alive.
+func (k *Cluster) alive() ([]map[string]bool, error) {
+	var unread error
+	alive := make([]map[string]bool, len(k.Servers))
+	for i, s := range k.Servers {
+		members, err := s.Client.Agent().Members(false)
+		unread = errors.Join(unread, err)
+		alive[i] = map[string]bool{}
+		for _, m := range members {
+			alive[i][net.JoinHostPort(m.Addr, strconv.Itoa(int(m.Port)))] = m.Status == aliveInSerf
+		}
+	}
+	return alive, unread
 }
 
 // Joined returns nil if each Consul server knows every Consul agent of the cluster, and calls it alive.

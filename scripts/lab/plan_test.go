@@ -84,7 +84,8 @@ func TestPlan_Harm(t *testing.T) {
 	step("a client agent leaves and is back", func(m int, _ *lab.Watch) {
 		_, err := k.Clients[m].Stop(syscall.SIGTERM) // the code is 1 if leaving took longer than 5 s
 		ok(t, err)
-		ok(t, k.Clients[m].Restart())
+		ok(t, k.RestartAbsent())
+		lab.Eventually(t, 20*time.Second, k.Joined)
 	})
 	v = step("a member is replaced", func(m int, _ *lab.Watch) {
 		i, err := k.Add(lab.Member{ID: "new", RedisArgs: []string{"--maxmemory", "123456789"}})

@@ -178,7 +178,13 @@ func consul(ctx context.Context, k *lab.Cluster) error {
 	if err := all.Wait(); err != nil {
 		return err
 	}
-	return lab.Until(ctx, joins, k.Rejoin)
+	if lab.Until(ctx, joins/2, k.Rejoin) == nil {
+		return nil
+	}
+	if err := k.RestartAbsent(); err != nil {
+		return err
+	}
+	return lab.Until(ctx, joins/2, k.Rejoin)
 }
 
 // running returns nil if every process of the cluster runs.
