@@ -70,6 +70,15 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return exitUsage
 }
 
+// done prints the result of what a subcommand has changed. What stdout does not take is printed to stderr, and is no error: the
+// exit code says whether the change was made.
+func (p *program) done(format string, args ...any) {
+	result := fmt.Sprintf(format, args...)
+	if _, err := fmt.Fprintln(p.stdout, result); err != nil {
+		fmt.Fprintf(p.log, "resec: %s (stdout: %v)\n", result, err)
+	}
+}
+
 func (p *program) app() *cli.App {
 	cli.FlagStringer = describe // the only way to make the library show single dashes
 	bare := p.agent()

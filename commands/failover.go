@@ -104,8 +104,8 @@ func (p *program) force(ctx context.Context, l lock.Lock, term uint64, r cluster
 			return false, coded(exitTimeout, err)
 		}
 		took := time.Since(began).Round(time.Millisecond)
-		_, err = fmt.Fprintf(p.stdout, "%s is master, term %d, after %s\n", r.To, v.State.Term(), took)
-		return true, err
+		p.done("%s is master, term %d, after %s", r.To, v.State.Term(), took)
+		return true, nil
 	})
 }
 

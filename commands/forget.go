@@ -58,8 +58,8 @@ func (p *program) runForget(ctx context.Context, cfg *config, id string, timeout
 	for {
 		done, err := cfg.forgotten(ctx, client, l, id)
 		if done {
-			_, err := fmt.Fprintln(p.stdout, id, "is removed")
-			return err
+			p.done("%s is removed", id)
+			return nil
 		}
 		select {
 		case <-ctx.Done():

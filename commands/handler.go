@@ -106,7 +106,12 @@ func (p *program) withRedis(ctx context.Context, cfg *config, run func(*redis.Se
 	if err != nil {
 		return coded(exitHandler, err)
 	}
-	return json.NewEncoder(p.stdout).Encode(res)
+	printed, err := json.Marshal(res)
+	if err != nil {
+		return err
+	}
+	p.done("%s", printed)
+	return nil
 }
 
 // event reads one JSON value from standard input. It returns nothing for a terminal, /dev/null, or a pipe that stays open without

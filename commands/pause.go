@@ -35,8 +35,8 @@ func (p *program) pause() *cli.Command {
 			if err := l.Pause(c.Context, pause); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(p.stdout, &pause)
-			return err
+			p.done("%s", &pause)
+			return nil
 		})
 }
 
@@ -53,8 +53,8 @@ func (p *program) resume() *cli.Command {
 			if err := l.Resume(c.Context); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(p.stdout, "resumed")
-			return err
+			p.done("resumed")
+			return nil
 		})
 }
 

@@ -70,7 +70,8 @@ func (p *program) runSwitchover(ctx context.Context, cfg *config, l lock.Lock, r
 			_, err = fmt.Fprintln(p.stdout, v.Answered.Answer)
 			return true, err
 		}
-		return true, p.printSwitchover(ctx, l, *v.State.Master)
+		p.printSwitchover(ctx, l, *v.State.Master)
+		return true, nil
 	})
 	if errors.Is(err, lock.ErrRequestPending) {
 		return coded(exitRefused, err)
@@ -118,22 +119,20 @@ func (s *switchover) wanted(m cluster.Master) bool {
 }
 
 // printSwitchover prints the steps. The new master's agent writes them to the history right after the last step.
-func (p *program) printSwitchover(ctx context.Context, l lock.Lock, m cluster.Master) error {
+func (p *program) printSwitchover(ctx context.Context, l lock.Lock, m cluster.Master) {
 	ctx, cancel := context.WithTimeout(ctx, lock.CallTimeout)
 	defer cancel()
 	for {
 		changes, _ := l.History(ctx) // after an error it is read again
 		if at := slices.IndexFunc(changes, func(c cluster.Change) bool { return c.Term == m.Term }); at >= 0 {
 			printSteps(p.stdout, changes[at].Steps)
-			_, err := fmt.Fprintf(p.stdout, "%s is master, term %d: writes were held back for %s\n",
-				m.ID, m.Term, milliseconds(changes[at].Outage))
-			return err
+			p.done("%s is master, term %d: writes were held back for %s", m.ID, m.Term, milliseconds(changes[at].Outage))
+			return
 		}
 		select {
 		case <-ctx.Done():
-			_, err := fmt.Fprintf(p.stdout, "%s is master, term %d; for how long writes were held back is unknown\n", m.ID,
-				m.Term)
-			return err
+			p.done("%s is master, term %d; for how long writes were held back is unknown", m.ID, m.Term)
+			return
 		case <-time.After(requestPoll):
 		}
 	}
