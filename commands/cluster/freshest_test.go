@@ -122,7 +122,6 @@ func TestFreshest_OfOneThatNeverLeads(t *testing.T) {
 	}{
 		{"newer data", replica("b", priority(0)), AnyMember, "b"},
 		{"without data it has none", replica("b", priority(0), empty), AnyMember, ""},
-		{"in a recorded election our redis has what it needs", replica("b", priority(0)), RecordedOnly, ""},
 		{"not in another run", replica("b", priority(0), restart), AnyMember, ""},
 		{"newer data of one whose agent is dead", replica("b", agentDead), AnyMember, "b"},
 		{"newer data, where a command is refused", replica("b", refused), AnyMember, "b"},
@@ -134,11 +133,40 @@ func TestFreshest_OfOneThatNeverLeads(t *testing.T) {
 			t.Errorf("%s: lacks the data of %q", tt.name, got)
 		}
 	}
+	if got, _ := Freshest(replica("a", offset(100)), []Candidate{replica("b", priority(0), offset(101))}, ledBy("z"), RecordedOnly); got.ID != "b" {
+		t.Errorf("in a recorded election the newer data are those of %q", got.ID)
+	}
+	if got, _ := Freshest(replica("a", offset(100)), []Candidate{replica("b", priority(0), offset(100))}, ledBy("z"), RecordedOnly); got.ID != "" {
+		t.Errorf("%q has no newer data", got.ID)
+	}
 	level := replica("a", offset(100))
 	if got := LacksKept("a", []Candidate{level, replica("b", priority(0))}, s); got != "" {
 		t.Errorf("it has caught up, and lacks the data of %q", got)
 	}
 	if got := LacksKept("a", []Candidate{own, replica("b")}, s); got != "" {
 		t.Errorf("%q may lead itself", got)
+	}
+}
+
+// A member that denies a promotion, and has newer data than all others, holds them up: every view says so.
+func TestHeldUpReason(t *testing.T) {
+	s := ledBy("z")
+	s.Members["a"] = MemberRecord{RunID: "run-before"}
+	own := replica("a", history("aof"), keys(9))
+	const held = "b, which cannot lead, has newer data; `resec failover -to a -force` leads without them"
+	for _, tt := range []struct {
+		name   string
+		keeper Candidate
+		e      Eligibility
+		want   string
+	}{
+		{"it denies a command", replica("b", refused), AnyMember, held},
+		{"one with priority 0 can be caught up from", replica("b", priority(0)), AnyMember, ""},
+		{"so can one whose agent is dead", replica("b", agentDead), AnyMember, ""},
+		{"in an election of recorded members nobody waits for it", replica("b", refused), RecordedOnly, ""},
+	} {
+		if got := HeldUpReason("a", []Candidate{own, tt.keeper}, s, tt.e); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 
@@ -77,12 +78,12 @@ func standingOf(c Candidate, s State) standing {
 }
 
 // Freshest returns the candidate among the others that holds data which our Redis does not have, the most of them. It returns
-// false if no other has any, as far as the histories show. If any member may lead, one that may never be promoted, or cannot
-// be, counts, too: our Redis catches up from it.
+// false if no other has any, as far as the histories show. One in sync that may never be promoted, or cannot be, counts, too:
+// our Redis catches up from it.
 func Freshest(own Candidate, others []Candidate, s State, e Eligibility) (Candidate, bool) {
 	all := slices.Concat([]Candidate{own}, others)
 	for i := range all {
-		if e == AnyMember && all[i].KeepsData(s) {
+		if all[i].KeepsData(s) {
 			all[i].Priority, all[i].Refused = lowestPriority, ""
 		}
 	}
@@ -108,6 +109,24 @@ func LacksKept(id string, candidates []Candidate, s State) string {
 		}
 	}
 	return ""
+}
+
+// HeldUpReason returns why an eligible candidate does not lead although nobody else can: it lacks the data of a member that its
+// Redis does not allow to be promoted, so that nobody can catch up from it. It is empty if nothing holds the candidate up.
+func HeldUpReason(id string, candidates []Candidate, s State, e Eligibility) string {
+	if e == RecordedOnly {
+		return ""
+	}
+	denying := slices.DeleteFunc(slices.Clone(candidates), func(c Candidate) bool { return c.ID != id && c.Refused == "" })
+	if keeper := LacksKept(id, denying, s); keeper != "" {
+		return LacksDataReason(id, keeper)
+	}
+	return ""
+}
+
+// LacksDataReason says that a member which cannot lead holds data that the candidate lacks, and the command that ends the wait.
+func LacksDataReason(id, keeper string) string {
+	return fmt.Sprintf("%s, which cannot lead, has newer data; `resec failover -to %s -force` leads without them", keeper, id)
 }
 
 // comparableOffset returns the offset up to which data at p belong to a history. What a Redis wrote after it left the history

@@ -3,7 +3,6 @@ package contend
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -112,7 +111,7 @@ func (c *Contender) ConfirmEligible(k known.Snapshot) func(context.Context, clus
 			}
 		}
 		if keeper := cluster.LacksKept(c.ID, found.Candidates, s); keeper != "" {
-			return fmt.Errorf("%s, which cannot lead, has newer data; `resec failover -to %s -force` leads without them", keeper, c.ID)
+			return errors.New(cluster.LacksDataReason(c.ID, keeper))
 		}
 		return nil
 	}

@@ -29,7 +29,11 @@ func Rows(v cluster.View, answers []status.MemberStatus) []Row {
 	rows := make([]Row, len(answers))
 	for i, a := range answers {
 		rank := 1 + slices.IndexFunc(ranked, func(c cluster.Candidate) bool { return c.ID == a.ID })
-		rows[i] = Row{ID: a.ID, Address: a.Address, Rank: rank, Status: a.Status, Why: remark(a, rank, v, eligibility)}
+		why := remark(a, rank, v, eligibility)
+		if held := cluster.HeldUpReason(a.ID, candidates, v.State, eligibility); rank > 0 && held != "" {
+			rank, why = 0, held
+		}
+		rows[i] = Row{ID: a.ID, Address: a.Address, Rank: rank, Status: a.Status, Why: why}
 	}
 	slices.SortStableFunc(rows, func(a, b Row) int {
 		return cmp.Or(cmp.Compare(unranked(a), unranked(b)), cmp.Compare(a.Rank, b.Rank), cmp.Compare(a.ID, b.ID))

@@ -31,9 +31,14 @@ type Member struct {
 	Restarts int      `json:"restarts,omitempty"`    // of its Redis, lately
 }
 
-// newMember is the row of a member. master is the published master's status; nil if that does not answer as a master. served:
-// there is a master all the same, as its agent says.
-func newMember(a MemberStatus, holder string, s cluster.State, master *redis.Status, served bool, e cluster.Eligibility) Member {
+// election is what decides who may lead. It is nil if there is a master.
+type election struct {
+	eligibility cluster.Eligibility
+	candidates  []cluster.Candidate
+}
+
+// newMember is the row of a member. master is the published master's status; nil if that does not answer as a master.
+func newMember(a MemberStatus, holder string, s cluster.State, master *redis.Status, e *election) Member {
 	m := Member{ID: a.ID, Address: a.Address, Role: "unknown", Holder: holder != "" &&
 		a.ID == holder, Term: a.Term, Check: a.Check, Restarts: a.Restarts.Recent(time.Now())}
 	if a.Err != nil {
@@ -55,7 +60,7 @@ func newMember(a MemberStatus, holder string, s cluster.State, master *redis.Sta
 	}
 	m.Behind = behind(st, master)
 	m.Guard = guard(st, s)
-	m.Note = cmp.Or(m.Note, a.Why, refusal(a, s, master != nil || served, e), problem(a, m.Link, s), a.WrongAddress,
+	m.Note = cmp.Or(m.Note, a.Why, refusal(a, s, e), problem(a, m.Link, s), a.WrongAddress,
 		unsteady(m.Restarts))
 	return m
 }
@@ -79,20 +84,21 @@ func behind(st redis.Status, master *redis.Status) *int64 {
 
 // refusal says why a member may not follow or, without a master, not lead. Its agent writes the same into its check, but
 // anti-entropy may bring that to Consul's servers minutes later.
-func refusal(a MemberStatus, s cluster.State, served bool, e cluster.Eligibility) string {
+func refusal(a MemberStatus, s cluster.State, e *election) string {
 	if s.Master == nil || a.Status.Master && !a.Status.Fenced() {
 		return ""
 	}
 	if why := s.RefuseFollowReason(a.ID, a.Status); why != "" && a.Status.MasterAddr != s.Master.Address {
 		return why
 	}
-	if served {
+	if e == nil {
 		return ""
 	}
-	if why := a.Candidate().IneligibleReason(s, e); why != "" {
-		return "may not lead: " + why
+	why := cmp.Or(a.Candidate().IneligibleReason(s, e.eligibility), cluster.HeldUpReason(a.ID, e.candidates, s, e.eligibility))
+	if why == "" {
+		return ""
 	}
-	return ""
+	return "may not lead: " + why
 }
 
 // problem says why a member whose Redis answers is not healthy; nothing if it is. What Redis has just said counts first, then

@@ -109,10 +109,14 @@ func New(v cluster.View, answers []MemberStatus) Report {
 		r.Holder = ""
 	}
 	master := publishedMaster(v.State.Master, answers)
-	eligibility := v.State.Eligibility(Candidates(answers), false)
 	vouched := master == nil && agentVouches(v, answers)
+	var elects *election
+	if master == nil && !vouched {
+		candidates := Candidates(answers)
+		elects = &election{v.State.Eligibility(candidates, false), candidates}
+	}
 	for _, a := range answers {
-		m := newMember(a, r.Holder, v.State, master, vouched, eligibility)
+		m := newMember(a, r.Holder, v.State, master, elects)
 		m.Source, m.Age = source(a, v, time.Now())
 		if vouched && a.ID == v.State.Master.ID {
 			m.Role, m.Note = "master", m.Note+"; its agent says that it is the master"
