@@ -94,6 +94,9 @@ func masterEntry(k cluster.Snapshot, text string) Entry {
 	if why := cmp.Or(k.Health.Status.Refusing(), k.OperatorMinReplicasReason()); why != "" {
 		return Entry{Role: Master, Status: api.HealthWarning, Output: text + ": it refuses writes: " + why}
 	}
+	if why := k.Health.Status.RefusingClients(); why != "" {
+		text += "; " + why
+	}
 	return Entry{Role: Master, Status: api.HealthPassing, Output: text}
 }
 

@@ -18,6 +18,9 @@ func TestEntryOf(t *testing.T) {
 	refusing := func(k *cluster.Snapshot) {
 		k.Health.Status.Refusals = []redis.Refusal{{Code: redis.RefusalDisk, Text: "its disk is full", Now: true}}
 	}
+	crowded := func(k *cluster.Snapshot) {
+		k.Health.Status.Refusals = []redis.Refusal{{Code: redis.RefusalClients, Text: "it refuses new clients"}}
+	}
 	paused := func(k *cluster.Snapshot) { k.Paused = true }
 	commandRefused := func(k *cluster.Snapshot) { k.Refused = redis.MissingCommands{{Command: "REPLICAOF", ToLead: true}} }
 	const commandRefusedText = "redis refuses commands that resec needs: its ACL denies REPLICAOF to resec's user"
@@ -33,6 +36,8 @@ func TestEntryOf(t *testing.T) {
 	}{
 		{"a master that was promoted is passing, under its own term", clustertest.Leading(), 5, Master, "passing", "master, term 5",
 			"5"},
+		{"so is one that refuses new clients: the others can write", clustertest.Leading(crowded), 5, Master, "passing",
+			"master, term 5; it refuses new clients", "5"},
 		{"one whose lock was lost is so still, until it has it again",
 			clustertest.Leading(clustertest.LockFree, func(k *cluster.Snapshot) { k.HasLed = true }), 0, Master, "passing",
 			"master, term 5, without its lock", "5"},

@@ -111,12 +111,15 @@ func gauges(r agent.Report) metrics.Now {
 	if r.Why != "" {
 		return n
 	}
+	n.RefusesClients = r.Redis.RefusingClients() != ""
 	n.Role, n.Offset, n.Refusals = "replica", &r.Redis.Position.Offset, map[string]bool{}
 	for _, code := range redis.RefusalCodes {
 		n.Refusals[string(code)] = false
 	}
 	for _, refusal := range r.Redis.Refusals {
-		n.Refusals[string(refusal.Code)] = refusal.Now
+		if refusal.Now {
+			n.Refusals[string(refusal.Code)] = true
+		}
 	}
 	if r.Redis.Master {
 		n.Role = "master"

@@ -28,11 +28,12 @@ func TestMetrics_BeginWithZero(t *testing.T) {
 		"resec_consul_errors_total 0", "resec_fences_total 0", "resec_healthy 1", `resec_hook_failures_total{hook="fence"} 0`,
 		`resec_hook_failures_total{hook="promote"} 0`, `resec_hook_failures_total{hook="replicate"} 0`,
 		"resec_lease_left_seconds 1.5", "resec_parks_total 0", "resec_promotions_total 0", "resec_redis_errors_total 0",
-		"resec_replication_behind_bytes 41",
+		"resec_redis_refuses_clients 1", "resec_replication_behind_bytes 41",
 		"resec_replication_offset_bytes 41",
 		`resec_role{role="master"} 0`, `resec_role{role="replica"} 1`, `resec_role{role="unknown"} 0`, "resec_term 7",
 	}
-	got := scrape(New(), Now{Role: "replica", Healthy: true, Term: 7, Lease: 1500 * time.Millisecond, Offset: &n, Behind: &n})
+	got := scrape(New(), Now{Role: "replica", Healthy: true, Term: 7, Lease: 1500 * time.Millisecond, Offset: &n, Behind: &n,
+		RefusesClients: true})
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}

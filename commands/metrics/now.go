@@ -15,7 +15,8 @@ type Now struct {
 	Offset  *int64        // bytes; nil: unknown
 	Behind  *int64        // bytes that the master has and this Redis has not; nil: unknown
 
-	Refusals map[string]bool // by reason: whether Redis refuses writes for it, or would as the master; nil: unknown
+	Refusals       map[string]bool // by reason: whether Redis refuses writes for it, or would as the master; nil: unknown
+	RefusesClients bool            // because of maxclients
 }
 
 var (
@@ -26,7 +27,8 @@ var (
 	offset  = gauge("resec_replication_offset_bytes", "Replication offset of Redis.")
 	refuses = gauge("resec_redis_refuses_writes", "1 if Redis refuses writes for that reason, or would as the master, otherwise 0.",
 		"reason")
-	behind = gauge("resec_replication_behind_bytes", "Bytes that Redis is behind the master; absent if unknown.")
+	refusesClients = gauge("resec_redis_refuses_clients", "1 if Redis refuses new clients because of maxclients, otherwise 0.")
+	behind         = gauge("resec_replication_behind_bytes", "Bytes that Redis is behind the master; absent if unknown.")
 )
 
 func gauge(name, help string, labels ...string) *prometheus.Desc {
@@ -35,7 +37,7 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (Now) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{role, healthy, term, lease, offset, behind, refuses} {
+	for _, d := range []*prometheus.Desc{role, healthy, term, lease, offset, behind, refuses, refusesClients} {
 		out <- d
 	}
 }
@@ -62,6 +64,9 @@ func (n Now) Collect(out chan<- prometheus.Metric) {
 	}
 	for reason, is := range n.Refusals {
 		send(refuses, one(is), reason)
+	}
+	if known {
+		send(refusesClients, one(n.RefusesClients))
 	}
 }
 

@@ -147,9 +147,9 @@ func (o *Observer) readUntilAnswered(ctx context.Context, outage func(error)) {
 // watchRedis keeps the health of our Redis, and logs it when its kind changes.
 func (o *Observer) watchRedis(ctx context.Context) {
 	logged, first := "", true
-	var refusal lasting
+	var writes, clients lasting
 	o.Redis.Watch(ctx, o.Probe, o.ProbeNow, func(h redis.Health) {
-		o.logRefusal(h, &refusal)
+		o.logRefusals(h, &writes, &clients)
 		if kind := redis.Summary(cmp.Or(h.LocalErr, h.Err, h.AccessErr)); first || kind != logged {
 			o.logHealth(h)
 			logged, first = kind, false

@@ -32,11 +32,27 @@ func (l *lasting) changed(now string, at time.Time) bool {
 	return true
 }
 
-// logRefusal logs why our Redis refuses writes although it answers, and that it takes them again.
-func (o *Observer) logRefusal(h redis.Health, l *lasting) {
-	if h.Err != nil || !l.changed(h.Status.Refusing(), time.Now()) {
+// logRefusals logs why our Redis refuses writes or new clients although it answers, and that it takes them again.
+func (o *Observer) logRefusals(h redis.Health, writes, clients *lasting) {
+	if h.Err != nil {
 		return
 	}
+	if writes.changed(h.Status.Refusing(), time.Now()) {
+		o.logRefusal(h, writes)
+	}
+	if !clients.changed(h.Status.RefusingClients(), time.Now()) {
+		return
+	}
+	if clients.is == "" {
+		o.Log.Info("redis no longer refuses new clients", "event", "redis_accepts_clients", "redis", o.Redis.Addr())
+		return
+	}
+	o.Log.Warn("redis answers, and refuses new clients; no other member is made master for it", "event", "redis_refuses_clients",
+		"redis", o.Redis.Addr(), "why", clients.is)
+}
+
+// logRefusal logs why our Redis refuses writes, or that it takes them again.
+func (o *Observer) logRefusal(h redis.Health, l *lasting) {
 	switch why := l.is; {
 	case why == "":
 		o.Log.Info("redis no longer refuses writes", "event", "redis_accepts", "redis", o.Redis.Addr())

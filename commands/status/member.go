@@ -118,6 +118,8 @@ func problem(a MemberStatus, link string, s cluster.State) string {
 		return "refuses writes: " + st.Refusing()
 	case st.Refusing() != "":
 		return "as a master it would refuse writes: " + st.Refusing()
+	case st.RefusingClients() != "":
+		return st.RefusingClients()
 	case st.Loading:
 		return "loading its data"
 	case st.Syncing:

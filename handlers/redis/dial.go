@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"time"
 )
 
@@ -72,7 +73,7 @@ func (o Options) connect(ctx context.Context) (net.Conn, error) {
 // explainTimeout bounds how long explain waits for a server's first words.
 const explainTimeout = 50 * time.Millisecond
 
-// explain returns errProtected instead of err if the server is in protected mode: it says so and hangs up before it reads. What a
+// explain returns errProtected or errMaxClients instead of err if the server says that, and hangs up, before it reads. What a
 // client has sent by then makes the system drop the reply. So explain connects once more, and sends nothing.
 func (o Options) explain(ctx context.Context, err error) error {
 	if o.TLS != nil {
@@ -85,15 +86,24 @@ func (o Options) explain(ctx context.Context, err error) error {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	_ = conn.SetDeadline(time.Now().Add(explainTimeout))
-	words := make([]byte, len(deniedPrefix))
-	if _, readErr := io.ReadFull(conn, words); readErr != nil || string(words) != deniedPrefix {
-		return err
-	}
-	return errProtected
+	words, _ := io.ReadAll(io.LimitReader(conn, firstWords))
+	return cmp.Or(refusalOf(strings.TrimPrefix(string(words), "-")), err)
 }
 
-// deniedPrefix begins what a server in protected mode says to another host.
-const deniedPrefix = "-DENIED"
+// refusalOf returns errProtected or errMaxClients if a server's first words say that; nil: they say something else, or nothing.
+func refusalOf(words string) error {
+	switch words = strings.TrimPrefix(words, "ERR "); {
+	case strings.HasPrefix(words, "DENIED"):
+		return errProtected
+	case strings.HasPrefix(words, "max number of clients"):
+		return errMaxClients
+	}
+	return nil
+}
+
+// firstWords is what is read of a server's first words: the longest prefix that refusalOf knows, and less than the line, because
+// limitedConn takes no reply without a command.
+const firstWords = int64(len("-ERR max number of clients"))
 
 // handshake are the first commands on a connection that rueidis does not manage.
 func (o Options) handshake() (commands [][]string) {

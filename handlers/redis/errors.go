@@ -31,6 +31,9 @@ var errBadInfo = errors.New("its answer cannot be understood")
 var errProtected = errors.New("it is in protected mode and refuses connections from other hosts; set a password there, or " +
 	"`CONFIG SET protected-mode no`")
 
+// errMaxClients is returned for a server that has as many clients as its maxclients allows.
+var errMaxClients = errors.New("it refuses new clients: maxclients is reached")
+
 // errNotIdentified is returned for a server that is busy and has not sent its INFO yet.
 var errNotIdentified = errors.New("it is busy, and its INFO is not known yet")
 
@@ -39,7 +42,12 @@ func Replied(err error) bool {
 	if err == nil || replyText(err) != "" || tlsRejected(err) {
 		return true
 	}
-	return errors.Is(err, ErrLoading) || Unsupported(err) || errors.Is(err, errBadInfo) || errors.Is(err, errProtected)
+	return errors.Is(err, ErrLoading) || Unsupported(err) || errors.Is(err, errBadInfo) || refusesClients(err)
+}
+
+// refusesClients reports whether the server has refused the connection in words.
+func refusesClients(err error) bool {
+	return errors.Is(err, errProtected) || errors.Is(err, errMaxClients)
 }
 
 // replyText is the text of an error reply; it is empty for an error of any other kind.
@@ -119,6 +127,8 @@ func Summary(err error) string {
 		return "it does not answer"
 	case errors.Is(err, errProtected):
 		return errProtected.Error()
+	case errors.Is(err, errMaxClients):
+		return errMaxClients.Error()
 	case certificateExpired(err):
 		return "its certificate has expired or is not valid yet"
 	}

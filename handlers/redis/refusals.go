@@ -6,7 +6,7 @@ import (
 )
 
 // A Refusal is why a server that answers is a worse master than its role and its data say: it refuses its clients' writes, or
-// soon would. A fence, a guard and an operator's min-replicas-to-write are none: their state is known, see Status.Fenced and
+// soon would, or it refuses new clients. A fence, a guard and an operator's min-replicas-to-write are none: their state is known, see Status.Fenced and
 // Status.BelowMinReplicas.
 //
 // This file is the only place that says what makes a server refuse. Every view reads Status.Refusals through the methods below:
@@ -27,9 +27,10 @@ const (
 	RefusalMemory   RefusalCode = "memory"   // OOM: nothing may be evicted
 	RefusalShutdown RefusalCode = "shutdown" // it waits for its replicas before it ends
 	RefusalPaused   RefusalCode = "paused"   // somebody else holds its clients' writes back
+	RefusalClients  RefusalCode = "clients"  // it refuses new clients; those that are connected write
 )
 
-// RefusalCodes are all kinds of refusals.
+// RefusalCodes are all kinds of refusals of writes.
 var RefusalCodes = []RefusalCode{RefusalDisk, RefusalMemory, RefusalShutdown, RefusalPaused}
 
 // refuses reports whether the server has a refusal of that kind.
@@ -55,6 +56,17 @@ func (s Status) Refusing() string {
 func (s Status) RefusingUntilMoved() string {
 	for _, r := range s.Refusals {
 		if r.Now && !r.Wait {
+			return r.Text
+		}
+	}
+	return ""
+}
+
+// RefusingClients is why the server refuses new clients; empty: it takes them. A load balancer would close the connections that
+// still work if this made a server unhealthy, and the clients would fill the next one: it is a word to operators alone.
+func (s Status) RefusingClients() string {
+	for _, r := range s.Refusals {
+		if r.Code == RefusalClients {
 			return r.Text
 		}
 	}
@@ -93,7 +105,21 @@ func refusalsOf(info, settings map[string]string) (out []Refusal) {
 	if text := evictionText(info, settings); text != "" {
 		out = append(out, Refusal{Code: RefusalMemory, Text: text})
 	}
+	if text := clientsRefusal(info); text != "" {
+		out = append(out, Refusal{Code: RefusalClients, Text: text})
+	}
 	return out
+}
+
+// clientsRefusal says that a server has as many connections as it may have. INFO counts its replicas apart from its clients.
+// Source: acceptCommonHandler in https://github.com/redis/redis/blob/7.0/src/networking.c
+func clientsRefusal(info map[string]string) string {
+	limit := number(info, "maxclients")
+	connected := number(info, "connected_clients") + number(info, "connected_slaves") + number(info, "cluster_connections")
+	if limit <= 0 || connected < limit {
+		return ""
+	}
+	return "it refuses new clients: maxclients is " + info["maxclients"]
 }
 
 // diskRefusal says why a server answers writes with MISCONF.

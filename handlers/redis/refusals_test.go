@@ -20,6 +20,7 @@ func TestRefusals(t *testing.T) {
 		info, save   map[string]string
 		now, toMove  string // Refusing, RefusingUntilMoved
 		worseThanAny string // Drawback
+		clients      string // RefusingClients
 	}{
 		{name: "a healthy server", info: map[string]string{"rdb_last_bgsave_status": "ok", "aof_enabled": "1",
 			"aof_last_write_status": "ok", "master_failover_state": "no-failover", "paused_reason": "none", "maxmemory": "0"}},
@@ -59,6 +60,13 @@ func TestRefusals(t *testing.T) {
 		{name: "somebody's failover", info: map[string]string{"master_failover_state": "waiting-for-sync"},
 			now:          "the command FAILOVER holds its writes back (waiting-for-sync); `FAILOVER ABORT` ends that",
 			worseThanAny: "the command FAILOVER holds its writes back (waiting-for-sync); `FAILOVER ABORT` ends that"},
+		{name: "as many clients as it may have", info: map[string]string{"maxclients": "10", "connected_clients": "8", "connected_slaves": "2"},
+			worseThanAny: "it refuses new clients: maxclients is 10", clients: "it refuses new clients: maxclients is 10"},
+		{name: "one client less", info: map[string]string{"maxclients": "10", "connected_clients": "7", "connected_slaves": "2"}},
+		{name: "too many clients, and a full memory",
+			info: changed(changed(full, "maxclients", "10"), "connected_clients", "11"),
+			now:  "its memory is full " + memory + "(noeviction)", toMove: "its memory is full " + memory + "(noeviction)",
+			worseThanAny: "its memory is full " + memory + "(noeviction)", clients: "it refuses new clients: maxclients is 10"},
 		{name: "a pause and a full memory", info: changed(full, "paused_reason", "client_pause"),
 			now:          "the command CLIENT PAUSE holds its writes back; `CLIENT UNPAUSE` ends that",
 			toMove:       "its memory is full " + memory + "(noeviction)",
@@ -66,6 +74,9 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			st := Status{Refusals: refusalsOf(tt.info, tt.save)}
+			if st.RefusingClients() != tt.clients {
+				t.Errorf("refusing clients %q, want %q", st.RefusingClients(), tt.clients)
+			}
 			if st.Refusing() != tt.now || st.RefusingUntilMoved() != tt.toMove || st.Drawback() != tt.worseThanAny {
 				t.Errorf("refusing %q, until moved %q, drawback %q; want %q, %q, %q", st.Refusing(), st.RefusingUntilMoved(),
 					st.Drawback(), tt.now, tt.toMove, tt.worseThanAny)

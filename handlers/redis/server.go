@@ -7,6 +7,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -138,6 +139,7 @@ func (s *Server) do(ctx context.Context, commands ...[]string) ([]rueidis.RedisR
 	if Unreachable(err) && !isTimeout(err) && ctx.Err() == nil {
 		err = s.opt.explain(ctx, err)
 	}
+	err = cmp.Or(refusalOf(replyText(err)), err)
 	if err == nil {
 		return results, nil
 	}

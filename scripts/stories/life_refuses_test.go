@@ -115,6 +115,42 @@ func TestLife13_MemoryIsFull(t *testing.T) {
 	ok(t, errors.Join(answers(t, k, roomy, "/master", 200, ""), k.Stop()))
 }
 
+// A master that has as many clients as it may have keeps its place, and those that are connected write. Log, check, metric and
+// status name it; load balancers close nothing for it.
+func TestLife13_TooManyClients(t *testing.T) {
+	t.Parallel()
+	k := planned(t, lab.Plan{Members: 3, StartParked: true})
+	m := answeringAll(t, k)
+	healthy(t, k, 0, 1, 2)
+	before, err := stateOf(k)
+	ok(t, err)
+	const full = "it refuses new clients: maxclients is 1"
+	do(t, k.Redis[m], "CONFIG", "SET", "maxclients", "1")
+	lab.Eventually(t, patience, func() error {
+		status, output, err := check(k, m)
+		if err == nil && (status != "passing" || !strings.Contains(output, full)) {
+			err = fmt.Errorf("the check is %s, %q", status, output)
+		}
+		return err
+	})
+	ok(t, errors.Join(k.Agents[m].Said("event=redis_refuses_clients"), answers(t, k, m, "/master", 200, "")))
+	lab.Eventually(t, patience, func() error { return statusSays(k, 0, 1, "it refuses new clients: maxclients is reached") })
+	if n, err := metric(t, k, m, "resec_redis_refuses_clients"); err != nil || n != 1 {
+		t.Errorf("the metric is %v, %v", n, err)
+	}
+	throughout(t, 3*time.Second, seldom(func() error {
+		s, err := stateOf(k)
+		if err == nil && (s.Master.ID != before.Master.ID || s.Master.Term != before.Master.Term) {
+			err = fmt.Errorf("the master moved to %+v", s.Master)
+		}
+		return errors.Join(err, answers(t, k, m, "/master", 200, ""))
+	}))
+	do(t, k.Redis[m], "CONFIG", "SET", "maxclients", "10000")
+	lab.Eventually(t, patience, func() error { return k.Agents[m].Said("event=redis_accepts_clients") })
+	whole(t, k)
+	ok(t, k.Stop())
+}
+
 // A Redis that is told to stop, with a replica that hangs, holds its clients' writes back for up to ten seconds before it ends.
 // They are served by another master before that. If the stop is aborted, one master takes writes.
 func TestLife13_ShuttingDown(t *testing.T) {
