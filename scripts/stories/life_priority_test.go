@@ -51,6 +51,36 @@ func TestLife19_NeverPromoted(t *testing.T) {
 	}
 }
 
+// Of two replicas in sync the one with priority 0 has what the other lacks. The other leads, and catches up with it before.
+func TestLife19_NewestHasPriorityZero(t *testing.T) {
+	t.Parallel()
+	k := planned(t, lab.Plan{Members: 3, StartParked: true, RedisArgs: dropped})
+	m := started(t, k)
+	newest, other := others(k, m)[0], others(k, m)[1]
+	do(t, k.Redis[newest], "CONFIG", "SET", "replica-priority", "0")
+	whole(t, k)
+	k.Redis[other].Freeze()
+	k.Agents[other].Freeze()
+	much := overflow(t, k.Redis[m])
+	kill(k.Agents[m], k.Redis[m].Process)
+	k.Redis[other].Thaw()
+	k.Agents[other].Thaw()
+	lab.Eventually(t, patience, func() error { // meanwhile the newest is a fenced master
+		now, err := k.Master()
+		if err == nil && now != other {
+			err = fmt.Errorf("m%d is the master", now)
+		}
+		return err
+	})
+	published(t, k, other)
+	ok(t, errors.Join(much.on(k.Redis[other]), k.Agents[other].Said("event=catch_up")))
+	ok(t, k.Redis[m].Restart())
+	ok(t, k.Agent(m))
+	whole(t, k, much)
+	leads(t, k, other)
+	ok(t, k.Stop())
+}
+
 // A priority is a wish about promotions. A master keeps its term with a priority of 0, also when its agent is restarted or its session
 // is lost; it is handed over to another, and not back.
 func TestLife19_PriorityEndsNoTerm(t *testing.T) {
