@@ -73,7 +73,7 @@ func reportDropped(log *slog.Logger) func(lines int) []byte {
 	dropped, logged := 0, time.Time{}
 	return func(lines int) []byte {
 		if dropped += lines; time.Since(logged) >= droppedInterval {
-			log.Warn("lines that handlers or hooks printed were dropped because nobody read standard output",
+			log.Warn("lines that handlers or hooks printed were dropped: nobody reads standard output, or they print too much",
 				"event", "handler_lines_dropped", "lines", dropped)
 			dropped, logged = 0, time.Now()
 		}

@@ -71,9 +71,19 @@ func (q *Queue) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// drop counts p as dropped.
+func (q *Queue) drop(p []byte) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.dropped += linesOf(p)
+}
+
+// linesOf is how many lines a text counts as: one that does not end is one, too.
+func linesOf(p []byte) int { return max(1, bytes.Count(p, []byte{'\n'})) }
+
 // add queues a copy of p, and reports whether it did.
 func (q *Queue) add(p []byte) bool {
-	lines := max(1, bytes.Count(p, []byte{'\n'}))
+	lines := linesOf(p)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.idle = false

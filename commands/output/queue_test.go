@@ -24,6 +24,17 @@ func pipe(t *testing.T) (r, w *os.File) {
 	return r, w
 }
 
+// droppedIn is how many lines a text says were dropped.
+func droppedIn(text string) (dropped int) {
+	for line := range strings.Lines(text) {
+		n := 0
+		if _, err := fmt.Sscanf(line, "%d lines dropped\n", &n); err == nil {
+			dropped += n
+		}
+	}
+	return dropped
+}
+
 func counted(lines int) []byte { return fmt.Appendf(nil, "%d lines dropped\n", lines) }
 
 // stream is a stream that fails with an error as long as it has one.
@@ -101,10 +112,9 @@ func TestQueue_NobodyReads(t *testing.T) {
 	q.Close()
 	expect.OK(t, w.Close())
 	text := <-read
-	kept, dropped := strings.Count(text, line), 0
-	notice := text[kept*len(line):]
-	if _, err := fmt.Sscanf(notice, "%d lines dropped\n", &dropped); err != nil || kept+dropped != lines {
-		t.Errorf("%d lines, then %q: %v", kept, notice, err)
+	kept, dropped := strings.Count(text, line), droppedIn(text)
+	if kept+dropped != lines {
+		t.Errorf("%d lines, and %d dropped", kept, dropped)
 	}
 	if min := maxWaiting / len(line); kept < min {
 		t.Errorf("%d lines were kept, want %d or more", kept, min)
@@ -207,5 +217,32 @@ func TestPipe_NobodyReads(t *testing.T) {
 	<-q.done
 	if lines := 2_000_000 / len("y\n"); q.dropped < lines*9/10 || q.dropped > lines+10 { // the last of them may still be in the pipe
 		t.Errorf("%d lines were dropped, of %d that nobody read", q.dropped, lines)
+	}
+}
+
+// A child that prints without end does not fill the log's disk: what is above the limit is dropped and counted, once a second.
+func TestPipe_TooMuch(t *testing.T) {
+	t.Parallel()
+	s := &stream{}
+	q := NewQueue(s)
+	q.OnDropped(counted)
+	p, err := NewPipe(q)
+	expect.OK(t, err)
+	const printed = 12 << 20
+	began := time.Now()
+	cmd := exec.Command("/bin/sh", "-c", fmt.Sprintf("yes | head -c %d", printed))
+	cmd.Stdout = p.File
+	expect.OK(t, cmd.Run())
+	p.Close()
+	fmt.Fprintln(q, "last")
+	q.Close()
+	took := time.Since(began)
+	text, most := s.text.String(), childBurst+int(took.Seconds()+1)*childRate
+	kept, dropped := strings.Count(text, "y"), droppedIn(text)
+	if len(text) > most || kept < childBurst/len("y\n")/2 || dropped < printed/len("y\n")-most {
+		t.Errorf("%d bytes were kept in %s (limit %d), %d lines of y, %d lines dropped", len(text), took, most, kept, dropped)
+	}
+	if notices := strings.Count(text, "dropped"); notices > 5+3*int(took.Seconds()) {
+		t.Errorf("%d notices in %s", notices, took)
 	}
 }
