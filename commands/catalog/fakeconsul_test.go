@@ -130,7 +130,7 @@ func (f *fakeConsul) serve(w http.ResponseWriter, r *http.Request, call string) 
 		http.Error(w, "unknown service", http.StatusNotFound)
 	case call == "read":
 		_ = json.NewEncoder(w).Encode(&api.AgentService{Service: f.service.Name, Tags: f.service.Tags, Meta: f.service.Meta,
-			Address: f.service.Address})
+			Address: f.service.Address, Port: f.service.Port})
 	case call == "update":
 		f.updates = append(f.updates, time.Since(f.began))
 		decode(&f.check)

@@ -29,14 +29,30 @@ type listing struct {
 	checkIndex   uint64
 }
 
+// missing is the difference if nothing is listed.
+const missing = "the service is missing"
+
 // difference returns what is different in the servers' listing from the instance as it is registered. Empty: nothing is.
 //
 // The check's output is not compared. A Consul agent passes on a change of the output alone only minutes later.
 func (n Naming) difference(l listing, e Entry, host string, port int) string {
-	s := l.service
+	if diff := n.serviceDifference(l.service, e, host, port); diff != "" {
+		return diff
+	}
+	switch {
+	case l.check == nil:
+		return "the check is missing"
+	case l.check.Status != e.Status:
+		return fmt.Sprintf("the check is %s instead of %s", l.check.Status, e.Status)
+	}
+	return ""
+}
+
+// serviceDifference is difference without the check.
+func (n Naming) serviceDifference(s *api.AgentService, e Entry, host string, port int) string {
 	switch {
 	case s == nil:
-		return "the service is missing"
+		return missing
 	case s.Service != n.Name(e.Role):
 		return fmt.Sprintf("the service is %s instead of %s", s.Service, n.Name(e.Role))
 	case !sameTags(s.Tags, n.Tags(e.Role)):
@@ -45,10 +61,6 @@ func (n Naming) difference(l listing, e Entry, host string, port int) string {
 		return fmt.Sprintf("the address is %s:%d instead of %s:%d", s.Address, s.Port, host, port)
 	case !maps.Equal(s.Meta, e.Meta):
 		return fmt.Sprintf("the metadata are %v instead of %v", s.Meta, e.Meta)
-	case l.check == nil:
-		return "the check is missing"
-	case l.check.Status != e.Status:
-		return fmt.Sprintf("the check is %s instead of %s", l.check.Status, e.Status)
 	}
 	return ""
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -22,12 +20,16 @@ func (r *Registrar) publish(ctx context.Context, want Entry) error {
 	plan := r.known.plan(want, now)
 	registered, deadline := plan.registered, now.Add(r.known.callTimeout(now))
 	if plan.verifyFirst && !(plan.registered && len(r.inFlight.unanswered) > 0) {
-		matches, err := r.read(ctx, want, now.Add(plan.readTimeout))
+		diff, err := r.read(ctx, want, now.Add(plan.readTimeout))
+		matches := err == nil && diff == ""
 		late := plan.registered && errors.Is(err, errLate) // the check must not wait for an answer that tells little
 		if err != nil && !isAnswer(err) && !late {         // a frozen Consul would carry out later all that is written to it now
 			return fmt.Errorf("read service %s: %w", r.ID, err)
 		}
 		registered = matches || registered && err != nil // an answer with an error says nothing new: the update will tell
+		if plan.registered && diff != "" {
+			r.logChanged(diff)
+		}
 		if matches {
 			r.known.lastVerified = time.Now()
 		}
@@ -39,10 +41,23 @@ func (r *Registrar) publish(ctx context.Context, want Entry) error {
 		return r.registerAndUpdate(ctx, want)
 	}
 	err := r.update(ctx, want, deadline)
-	if isStatus(err, http.StatusNotFound) { // another client deregistered the service, or the Consul agent lost its data
+	if isStatus(err, http.StatusNotFound) {
+		if plan.registered {
+			r.logChanged(missing)
+		}
 		return r.registerAndUpdate(ctx, want)
 	}
 	return err
+}
+
+// logChanged logs that the Consul agent no longer has what was registered. A registration of ours that was carried out late, and
+// an outage that is logged already, are no reason.
+func (r *Registrar) logChanged(diff string) {
+	if r.known.lateWritesPossible(time.Now()) || !r.changed.worthALine(diff, time.Now()) {
+		return
+	}
+	r.Log.Warn("the consul agent does not have this member as it was registered: something else has changed that, or the consul "+
+		"agent has lost its data; the member is registered again", "event", "registration_corrected", "id", r.ID, "difference", diff)
 }
 
 // registerAndUpdate registers the service and updates its check.
@@ -81,8 +96,8 @@ func (r *Registrar) register(ctx context.Context, e Entry) error {
 	return nil
 }
 
-// read reports whether the Consul agent has the service as e says.
-func (r *Registrar) read(ctx context.Context, e Entry, deadline time.Time) (matches bool, err error) {
+// read returns what is different in the Consul agent's service from e; empty: nothing is.
+func (r *Registrar) read(ctx context.Context, e Entry, deadline time.Time) (diff string, err error) {
 	found := make(chan *api.AgentService, 1)
 	err = r.call(ctx, readCall, deadline, func(ctx context.Context) error {
 		s, _, err := r.Client.Agent().Service(r.ID, (&api.QueryOptions{}).WithContext(ctx))
@@ -90,12 +105,9 @@ func (r *Registrar) read(ctx context.Context, e Entry, deadline time.Time) (matc
 		return err
 	})
 	if err != nil {
-		return false, err
+		return "", err
 	}
-	s := <-found
-	samePlace := s.Address == r.hostOf(e)
-	sameRole := s.Service == r.Naming.Name(e.Role) && slices.Equal(s.Tags, r.Naming.Tags(e.Role))
-	return samePlace && sameRole && maps.Equal(s.Meta, e.Meta), nil
+	return r.Naming.serviceDifference(<-found, e, r.hostOf(e), r.Port), nil
 }
 
 // update updates the check. It returns errUnanswered if the answer may still come.

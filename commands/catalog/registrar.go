@@ -69,6 +69,7 @@ type Registrar struct {
 	published published    // from Run to its comparing goroutine
 	known     registration // Run's alone
 	failure   logonce.Once // Run's alone
+	changed   comparison   // Run's alone
 	inFlight  *calls       // Run's alone
 }
 

@@ -3,6 +3,8 @@ package catalog
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,11 +86,18 @@ func TestRun_RestoresWhatAnotherClientChanged(t *testing.T) {
 		name   string
 		change func(*fakeConsul)
 		want   []string
+		diff   string // that is logged
 	}{
-		{"deregistered", func(f *fakeConsul) { f.service = nil }, []string{"5s read", "5s update", "5s register", "5s update"}},
-		{"other metadata", func(f *fakeConsul) { f.service.Meta = nil }, []string{"5s read", "5s register", "5s update"}},
-		{"other tags", func(f *fakeConsul) { f.service.Tags = []string{"x"} }, []string{"5s read", "5s register", "5s update"}},
-		{"another name", func(f *fakeConsul) { f.service.Name = "x" }, []string{"5s read", "5s register", "5s update"}},
+		{"deregistered", func(f *fakeConsul) { f.service = nil }, []string{"5s read", "5s update", "5s register", "5s update"},
+			"the service is missing"},
+		{"other metadata", func(f *fakeConsul) { f.service.Meta = nil }, []string{"5s read", "5s register", "5s update"},
+			"the metadata are map[] instead of map[term:4]"},
+		{"other tags", func(f *fakeConsul) { f.service.Tags = []string{"x"} }, []string{"5s read", "5s register", "5s update"},
+			"the tags are [x] instead of []"},
+		{"another name", func(f *fakeConsul) { f.service.Name = "x" }, []string{"5s read", "5s register", "5s update"},
+			"the service is x instead of redis-slave"},
+		{"another port", func(f *fakeConsul) { f.service.Port++ }, []string{"5s read", "5s register", "5s update"},
+			"the address is 10.0.0.1:6380 instead of 10.0.0.1:6379"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, func(b *bench) {
@@ -96,7 +105,10 @@ func TestRun_RestoresWhatAnotherClientChanged(t *testing.T) {
 				b.at(time.Second, func() { b.change(tt.change) })
 				b.succeeds(b.runFor(6 * time.Second))
 				b.sees(append(append([]string{"0s register", "0s update"}, tt.want...), "6s deregister")...)
-				b.logged()
+				if log := b.logs.String(); strings.Count(log, "\n") != 1 ||
+					!strings.Contains(log, fmt.Sprintf("event=registration_corrected id=r-1 difference=%q", tt.diff)) {
+					t.Errorf("the log is %q", log)
+				}
 			})
 		})
 	}
