@@ -22,17 +22,18 @@ type controller struct {
 	a         *Agent
 	contender contend.Contender
 
-	lastMaster  handlers.Peer // the master that our Redis follows, as hooks were notified
-	followedRun string        // the instance of our Redis that followed a published master; empty: it has led since
-	promoted    logonce.Once  // by which clients our Redis was made a master, as it was logged
-	waiting     logonce.Once  // what it waits for, as it was logged
-	failing     logonce.Once  // the failure of a step that was logged last
-	readOnly    logonce.Once  // why replica-read-only could not be set
-	settings    logonce.Once  // why the operator's settings could not be restored
-	failures    int           // steps in a row that failed
-	failedTerm  uint64        // in which term
-	handovers   handovers     // because clients were not served
-	handedOff   bool          // the lock was transferred to another member, which may have held our clients back
+	lastMaster handlers.Peer    // the master that our Redis follows, as hooks were notified
+	followed   cluster.Followed // our Redis as it followed a published master
+	changed    logonce.Once     // what something else made of our Redis, and which clients may have, as it was logged
+	changedBy  string           // those clients, as they were seen last
+	waiting    logonce.Once     // what it waits for, as it was logged
+	failing    logonce.Once     // the failure of a step that was logged last
+	readOnly   logonce.Once     // why replica-read-only could not be set
+	settings   logonce.Once     // why the operator's settings could not be restored
+	failures   int              // steps in a row that failed
+	failedTerm uint64           // in which term
+	handovers  handovers        // because clients were not served
+	handedOff  bool             // the lock was transferred to another member, which may have held our clients back
 
 	background sync.WaitGroup // takeovers that still work on other members, and writes of the history
 }
@@ -61,7 +62,7 @@ func (c *controller) run(ctx context.Context) error {
 		c.a.announcer.Advertise(k, 0)
 		c.notifyFollowing(k)
 		c.reconcile(ctx, k)
-		c.notePromotedByOther(ctx, k)
+		c.noteChangedByOther(ctx, k)
 		c.begin(k, todo)
 		done := c.execute(ctx, k, todo, why)
 		c.count(todo, done)

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -99,24 +100,29 @@ func (c *controller) parkAndWait(ctx context.Context, k known.Snapshot, why stri
 	return err
 }
 
-// notePromotedByOther logs, once for the same clients, that something else has made our Redis a master while it followed the
-// published one: an operator, or a Sentinel that still monitors it and does so again and again.
-func (c *controller) notePromotedByOther(ctx context.Context, k known.Snapshot) {
-	if _, follows := cluster.FollowedMaster(k.Snapshot, c.a.Me.ID); follows {
-		c.followedRun = k.Health.Status.RunID
+// noteChangedByOther logs, once for the same change and the same clients, that something else has made our Redis a master, or
+// another server's replica, while it followed the published master: an operator, or a Sentinel that still monitors it and does so
+// again and again.
+func (c *controller) noteChangedByOther(ctx context.Context, k known.Snapshot) {
+	if m, follows := cluster.FollowedMaster(k.Snapshot, c.a.Me.ID); follows {
+		c.followed = cluster.Followed{RunID: k.Health.Status.RunID, Address: m.Address}
 	} else if cluster.IsServingMaster(k.Snapshot, c.a.Me.ID) {
-		c.followedRun = ""
+		c.followed = cluster.Followed{}
 	}
-	if !cluster.PromotedByOther(k.Snapshot, c.followedRun) {
+	made := cluster.ChangedByOther(k.Snapshot, c.followed)
+	if made == "" {
 		return
 	}
 	clients, err := c.a.local.Promoters(ctx)
-	if err != nil && ctx.Err() != nil || !c.promoted.Changed(strings.Join(clients, ", ")) {
+	if len(clients) > 0 { // one that has left is not listed
+		c.changedBy = strings.Join(clients, ", ")
+	}
+	if err != nil && ctx.Err() != nil || !c.changed.Changed(made+" by "+c.changedBy) {
 		return
 	}
-	c.a.Log.Warn("something else made redis a master while it followed the published one; it follows again. "+
-		"End what did so, such as a Sentinel that monitors it", "event", "promoted_by_other", "redis", c.a.local.Addr(),
-		"clients", strings.Join(clients, ", "))
+	c.a.Log.Warn("something else changed redis while it followed the published master; it follows again. "+
+		"End what did so, such as a Sentinel that monitors it", "event", "changed_by_other", "redis", c.a.local.Addr(),
+		"made", made, "clients", cmp.Or(c.changedBy, "none is connected any more"))
 }
 
 // reconcile puts right what was set on a replica by hand, and restores the operator's settings on one that is no longer a

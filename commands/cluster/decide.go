@@ -3,6 +3,7 @@ package cluster
 import (
 	"cmp"
 	"errors"
+	"slices"
 
 	"resec/handlers/redis"
 )
@@ -208,10 +209,25 @@ func UnelectedMaster(k Snapshot) bool {
 	return m != nil && st.Master && !st.Fenced() && st.RunID != m.RunID
 }
 
-// PromotedByOther reports whether something else has made our Redis a master: it followed the published master in this very run.
-// A Redis whose last leadership is over may be a master for a moment, so the caller forgets the run as that begins.
-func PromotedByOther(k Snapshot, followedRun string) bool {
-	return k.Probed && k.Health.Err == nil && !k.Paused && UnelectedMaster(k) && k.Health.Status.RunID == followedRun
+// Followed is an instance of our Redis that followed a published master, and at which address. The zero value: it has led since.
+type Followed struct{ RunID, Address string }
+
+// ChangedByOther returns what something else has made of our Redis, which followed the published master in this very run: a
+// master, or a replica of a server that is neither the master, nor the last one, nor the lock's holder. Empty: nothing. A Redis
+// whose last leadership is over may be a master for a moment, so the caller forgets what was followed as that begins.
+func ChangedByOther(k Snapshot, f Followed) string {
+	st, m := k.Health.Status, k.View.State.Master
+	if m == nil || !k.Probed || k.Health.Err != nil || k.Paused || f.RunID == "" || st.RunID != f.RunID {
+		return ""
+	}
+	if UnelectedMaster(k) {
+		return "a master"
+	}
+	ours := []string{redis.Sink, m.Address, f.Address, k.View.LiveAgents[k.View.Holder].Address}
+	if st.Master || slices.Contains(ours, st.MasterAddr) {
+		return ""
+	}
+	return "a replica of " + st.MasterAddr
 }
 
 const unelectedReason = "redis is a master that was not elected"

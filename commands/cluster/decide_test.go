@@ -115,27 +115,39 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-func TestPromotedByOther(t *testing.T) {
-	made := situation(promoted)
+func TestChangedByOther(t *testing.T) {
+	made, of := situation(promoted), func(addr string) Snapshot {
+		return situation(func(k *Snapshot) { k.Health.Status.MasterAddr = addr })
+	}
+	ours := situation().View.State.Master.Address
 	for _, tt := range []struct {
-		name     string
-		k        Snapshot
-		followed string
-		want     bool
+		name string
+		k    Snapshot
+		run  string // that has followed
+		want string
 	}{
-		{"a replica that is a master now", made, "run-me", true},
-		{"it has not followed in this run", made, "run-before", false},
-		{"it has led since", made, "", false},
-		{"it still follows", situation(), "run-me", false},
-		{"it is fenced, by a takeover", situation(promoted, fencedRedis), "run-me", false},
-		{"it is the published master", leading(), "run-me", false},
-		{"no master is published", situation(promoted, noState), "run-me", false},
-		{"in a pause an operator may do so", situation(promoted, pausedCluster), "run-me", false},
-		{"it does not answer", situation(promoted, redisUnusable), "run-me", false},
+		{"a replica that is a master now", made, "run-me", "a master"},
+		{"it has not followed in this run", made, "run-before", ""},
+		{"it has led since", made, "", ""},
+		{"it still follows", situation(), "run-me", ""},
+		{"it is fenced, by a takeover", situation(promoted, fencedRedis), "run-me", ""},
+		{"it is the published master", leading(), "run-me", ""},
+		{"no master is published", situation(promoted, noState), "run-me", ""},
+		{"in a pause an operator may do so", situation(promoted, pausedCluster), "run-me", ""},
+		{"it does not answer", situation(promoted, redisUnusable), "run-me", ""},
+		{"a replica of another server", of("10.0.0.9:6379"), "run-me", "a replica of 10.0.0.9:6379"},
+		{"one that another server has had before", of("10.0.0.9:6379"), "run-before", ""},
+		{"it still follows the last master", of("10.0.0.8:6379"), "run-me", ""},
+		{"the lock's holder makes it follow before it is published", situation(func(k *Snapshot) {
+			k.View.Holder, k.View.LiveAgents = "b", map[string]MemberKey{"b": {Address: "10.0.0.2:6379"}}
+			k.Health.Status.MasterAddr = "10.0.0.2:6379"
+		}), "run-me", ""},
+		{"it is parked", situation(parkedRedis), "run-me", ""},
+		{"it follows the master", of(ours), "run-me", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := PromotedByOther(tt.k, tt.followed); got != tt.want {
-				t.Errorf("got %v, want %v", got, tt.want)
+			if got := ChangedByOther(tt.k, Followed{RunID: tt.run, Address: "10.0.0.8:6379"}); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
 	}

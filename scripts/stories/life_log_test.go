@@ -48,7 +48,13 @@ func TestLife17_LogOfALastingFault(t *testing.T) {
 				_, err := k.Redis[(m+1)%2].Do("REPLICAOF", "NO", "ONE")
 				return err
 			})
-		}, "event=promoted_by_other"},
+		}, "event=changed_by_other"},
+		{"something else makes a replica another one's", lab.Plan{Members: 3}, func(t *testing.T, k *lab.Cluster, m int) {
+			again(t, 300*time.Millisecond, func() error {
+				_, err := k.Redis[(m+1)%3].Do("REPLICAOF", k.Redis[(m+2)%3].Host, "6379")
+				return err
+			})
+		}, "event=changed_by_other"},
 		{"the password is another", lab.Plan{Members: 2}, func(t *testing.T, k *lab.Cluster, _ int) {
 			for _, r := range k.Redis {
 				do(t, r, "ACL", "SETUSER", "lab", "on", "nopass", "~*", "&*", "+@all")
