@@ -138,6 +138,8 @@ func problem(a MemberStatus, link string, s cluster.State) string {
 		return cmp.Or(strings.TrimSpace(a.Output), "its check is "+a.Check)
 	case !st.Master && s.Master != nil:
 		return unrecorded(s.NotRecordedReason(a.ID, st.RunID))
+	case !st.Master:
+		return "replicates from " + st.MasterAddr + ", and no master was ever published"
 	}
 	return ""
 }

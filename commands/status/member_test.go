@@ -98,6 +98,15 @@ func TestNew_Holder(t *testing.T) {
 	}
 }
 
+// Before the first election a Redis that replicates from a server is named with that server: the master may be somebody else's.
+func TestNew_FollowsSomebodyElse(t *testing.T) {
+	never := view(free, func(v *cluster.View) { v.State.Master, v.State.Members = nil, nil })
+	got := New(never, []MemberStatus{replica("b", func(a *MemberStatus) { a.Status.MasterAddr = "x:7000" })}).Members[0].Note
+	if want := "replicates from x:7000, and no master was ever published"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // The reasons why a member may not follow or lead are those that its own agent gives.
 func TestNew_Refusal(t *testing.T) {
 	known := view(func(v *cluster.View) {
