@@ -89,6 +89,7 @@ func (t *leaderTerm) begin(k known.Snapshot, v cluster.View, began time.Time, ti
 			"term", t.term.Number, "took", t.term.Since.Sub(began).Round(time.Millisecond))
 	}
 	t.a.observer.Wrote(v)
+	t.a.setReason("")
 	t.a.known.Update(func(k *known.Snapshot) { k.HasLed = true })
 	t.a.local.ProbeSoon()
 }
@@ -106,6 +107,7 @@ func (t *leaderTerm) failed(ctx context.Context, done *takeover.Done, release fu
 		t.a.Log.Error("promotion failed; the lock is released", "event", "promotion_failed",
 			"redis", t.a.local.Addr(), "err", err)
 	}
+	t.a.setReason("promotion failed: " + err.Error())
 	release() // the master monitor has to park our Redis again, even if Consul hangs
 	t.a.release(ctx, lock.CallTimeout, t.session.ID, cluster.WhyFailed, err.Error())
 	t.a.local.ProbeSoon()

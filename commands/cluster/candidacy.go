@@ -24,6 +24,7 @@ const (
 type Candidacy struct {
 	Candidates     []Candidate
 	Unanswered     []string // members that may hold newer data and did not answer; a master that may refuse only this host
+	Unnamed        string   // address of the server that our Redis replicates from, if it answers and nothing names it; empty: none
 	Elsewhere      string   // a master that a live agent lists, and that is not under this lock; empty: none
 	State          State
 	ID             string // the member itself
@@ -87,8 +88,8 @@ func (c Candidacy) AcquireDelay() AcquireDecision {
 		why = "redis may not lead: " + why + c.wayOut(own, why)
 		return AcquireDecision{Wait: SurveyInterval, Ineligible: true, Retry: true, Why: why}
 	}
-	if i := slices.IndexFunc(c.Candidates, func(o Candidate) bool { return o.Unnamed }); i >= 0 {
-		why := "redis may not lead: " + UnnamedReason(c.Candidates[i].ID)
+	if c.Unnamed != "" {
+		why := "redis may not lead: " + UnnamedReason(c.Unnamed)
 		return AcquireDecision{Wait: SurveyInterval, Ineligible: true, Retry: true, Why: why}
 	}
 	if c.Elsewhere != "" {

@@ -23,7 +23,6 @@ func TestAcquireDelay(t *testing.T) {
 	agentDead := func(c *Candidate) { c.AgentAlive = false }
 	notInCatalog := func(c *Candidate) { c.InCatalog = false }
 	loadingRedis := func(c *Candidate) { c.Loading = true }
-	unnamed := func(c *Candidate) { c.Unnamed = true }
 	refusing := func(c *Candidate) { c.Refused = "its ACL denies REPLICAOF to resec's user" }
 	withoutKeys := func(c *Candidate) { c.Keys = 0 }
 	otherRun := func(c *Candidate) { c.RunID = "run-new" }
@@ -118,7 +117,7 @@ func TestAcquireDelay(t *testing.T) {
 			with(candidacy("b", gaveUp, candidate("a", incumbent), candidate("b")), func(c *Candidacy) { c.Unanswered = []string{"c"} }),
 			0, "a ranks first"},
 		{"a Redis that replicates from a server that nothing names is ineligible while that answers",
-			candidacy("b", State{}, candidate("b"), candidate("10.0.0.7:6379", incumbent, unnamed)), -1,
+			with(candidacy("b", State{}, candidate("b")), func(c *Candidacy) { c.Unnamed = "10.0.0.7:6379" }), -1,
 			"redis may not lead: redis replicates from 10.0.0.7:6379, which answers and is no member; start resec there, or end this " +
 				"with `REPLICAOF NO ONE`, or replace it with `resec failover -to ID -force`"},
 		{"while a live agent lists a master that is not under this lock, nobody leads",

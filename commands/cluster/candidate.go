@@ -12,7 +12,6 @@ type Candidate struct {
 	ID         string
 	AgentAlive bool   // its agent is alive, as far as Consul knows
 	InCatalog  bool   // the catalogue lists it
-	Unnamed    bool   // our Redis replicates from it, and nothing else names it: it is somebody else's
 	Refused    string // the commands that its agent lacks to make it master, as that agent reports; empty: none
 	Hidden     string // whose check, not its agent's, keeps clients from finding it; empty: none does
 

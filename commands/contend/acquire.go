@@ -45,7 +45,6 @@ func (c *Contender) Acquire(ctx context.Context, k known.Snapshot) (won *Won, ag
 		}
 		return nil, 0, err
 	}
-	c.SetReason("")
 	c.Log.Info("elected; taking over", "event", "elected", "key", c.Lock.Key, "term", max(c.HighestTerm, v.State.Term())+1)
 	c.Wrote(v)
 	return &Won{v.LockIndex, c.Leaderless.Since}, 0, nil
@@ -75,7 +74,7 @@ func (c *Contender) wait(ctx context.Context, k known.Snapshot) (time.Duration, 
 
 // candidacy is what this member knows when the lock is free.
 func (c *Contender) candidacy(k known.Snapshot, s survey.Result) cluster.Candidacy {
-	return cluster.Candidacy{ID: c.ID, Candidates: s.Candidates, Unanswered: s.Unanswered, Elsewhere: s.Elsewhere,
+	return cluster.Candidacy{ID: c.ID, Candidates: s.Candidates, Unanswered: s.Unanswered, Unnamed: s.Unnamed, Elsewhere: s.Elsewhere,
 		State:          k.View.State,
 		Eligibility:    c.eligibility(s.Candidates, k.View.State),
 		MasterReturned: cluster.AgentReturned(k.View),

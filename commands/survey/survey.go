@@ -52,6 +52,9 @@ type Result struct {
 	// Elsewhere is the id of a master that a live agent lists and that is not under this lock, while no master is published under
 	// it. Then one of the two has another lock key, or that agent has not written its member key yet. Empty: there is none.
 	Elsewhere string
+	// Unnamed is the address of the server that our Redis replicates from, if it answers, or denies access, and nothing of this
+	// cluster names it: it is somebody else's. Empty: there is none.
+	Unnamed string
 }
 
 // Survey probes every member's Redis at once, whether the catalogue lists it or not, and the server that ours
@@ -139,9 +142,13 @@ func (s *Result) addOwn(k cluster.Snapshot, is Answer) {
 func (s *Result) add(v cluster.View, is Answer) {
 	m := is.Member
 	s.Answers = append(s.Answers, is)
+	if m.Unnamed && (is.Err == nil || redis.AccessDenied(is.Err)) {
+		s.Unnamed = m.Address
+		return
+	}
 	if is.Err == nil {
 		c := cluster.Candidate{ID: m.ID, AgentAlive: m.AgentAlive(), InCatalog: m.InCatalog(), Refused: m.Refused, Hidden: m.Hidden,
-			Unnamed: m.Unnamed, WrongAddress: v.WrongAddressReason(m.ID) != "", Status: is.Status,
+			WrongAddress: v.WrongAddressReason(m.ID) != "", Status: is.Status,
 			StreamErrors: v.StreamErrors(m.ID, is.Status), LostData: v.LostData(m.ID, is.Status)}
 		s.Candidates = append(s.Candidates, c)
 		return

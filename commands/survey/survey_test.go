@@ -69,6 +69,15 @@ func TestResult_Add(t *testing.T) {
 			t.Errorf("%s: %+v", tt.name, r)
 		}
 	}
+	denies := Answer{Member: cluster.Member{ID: "x:7000", Address: "x:7000", Unnamed: true}, Err: redis.ErrTooOld}
+	for _, err := range []error{nil, redis.ErrTooOld, slow, refused} {
+		denies.Err = err
+		var r Result
+		r.add(known().View, denies)
+		if answers := err == nil || redis.AccessDenied(err); (r.Unnamed == "x:7000") != answers || len(r.Candidates) != 0 {
+			t.Errorf("a server that nothing names, %v: %+v", err, r)
+		}
+	}
 	var r Result
 	r.addOwn(cluster.Snapshot{}, Answer{Member: cluster.Member{ID: "me"}, Err: slow})
 	if len(r.Candidates) != 0 || len(r.Answers) != 1 {

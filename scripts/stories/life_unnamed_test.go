@@ -50,6 +50,32 @@ func TestLife11_SomebodyElsesMaster(t *testing.T) {
 	ok(t, k.Stop())
 }
 
+// That master has a password which the agent does not have. It is alive all the same, and left alone without an attempt.
+func TestLife11_SomebodyElsesMasterDeniesAccess(t *testing.T) {
+	t.Parallel()
+	k := planned(t, lab.Plan{Members: 2})
+	host, port, err := net.SplitHostPort(k.Redis[0].Addr)
+	ok(t, err)
+	do(t, k.Redis[0], "CONFIG", "SET", "requirepass", "theirs")
+	do(t, k.Redis[1], "CONFIG", "SET", "masterauth", "theirs")
+	do(t, k.Redis[1], "REPLICAOF", host, port)
+	lab.Eventually(t, patience, func() error { return k.Redis[1].Is("master_link_status", "up") })
+	ok(t, k.Agent(1))
+	const words = "which answers and is no member"
+	lab.Eventually(t, patience, func() error {
+		status, output, err := check(k, 1)
+		if err == nil && (status != "warning" || !strings.Contains(output, words)) {
+			err = errors.New("the check is " + status + ": " + output)
+		}
+		return errors.Join(err, statusSays(k, 1, 2, words))
+	})
+	throughout(t, 6*time.Second, func() error { return k.Redis[1].Is("master_link_status", "up") })
+	if k.Agents[1].Said("event=elected") == nil {
+		t.Error("it has tried to take over")
+	}
+	ok(t, k.Stop())
+}
+
 // The same under `resec elect`, which knows no members; and by force, which an operator may use, the member leads.
 func TestLife11_ElectAndForce(t *testing.T) {
 	t.Parallel()
