@@ -74,7 +74,8 @@ func (c *Contender) wait(ctx context.Context, k known.Snapshot) (time.Duration, 
 
 // candidacy is what this member knows when the lock is free.
 func (c *Contender) candidacy(k known.Snapshot, s survey.Result) cluster.Candidacy {
-	return cluster.Candidacy{ID: c.ID, Candidates: s.Candidates, Unanswered: s.Unanswered, Unnamed: s.Unnamed, Elsewhere: s.Elsewhere,
+	return cluster.Candidacy{ID: c.ID, Candidates: s.Candidates, Unanswered: s.Unanswered,
+		Unnamed: s.Unnamed, Elsewhere: s.Elsewhere,
 		State:          k.View.State,
 		Eligibility:    c.eligibility(s.Candidates, k.View.State),
 		MasterReturned: cluster.AgentReturned(k.View),

@@ -182,7 +182,8 @@ func mayBeServing(s cluster.State, ownRun, unresponsiveRun string, forced bool) 
 	return !s.MasterReportedGone(m.ID) && unresponsiveRun != m.RunID
 }
 
-// deniesAccess reports whether err comes from a server that is alive and denies access. One that hangs up without a word may do so.
+// deniesAccess reports whether err comes from a server that is alive and denies access. One that hangs up without a word may do
+// so.
 func deniesAccess(err error) bool { return redis.AccessDenied(err) || errors.Is(err, io.EOF) }
 
 // linkEnded reports whether a Redis has lost its link to a master that has one of these addresses, or never had one.

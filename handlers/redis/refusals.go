@@ -6,8 +6,8 @@ import (
 )
 
 // A Refusal is why a server that answers is a worse master than its role and its data say: it refuses its clients' writes, or
-// soon would, or it refuses new clients. A fence, a guard and an operator's min-replicas-to-write are none: their state is known, see Status.Fenced and
-// Status.BelowMinReplicas.
+// soon would, or it refuses new clients. A fence, a guard and an operator's min-replicas-to-write are none: their state is known,
+// see Status.Fenced and Status.BelowMinReplicas.
 //
 // This file is the only place that says what makes a server refuse. Every view reads Status.Refusals through the methods below:
 // the election, the check, HTTP, metrics, `resec status`, and both -dry-run.
