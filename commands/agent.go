@@ -54,20 +54,21 @@ func (p *program) agent() *cli.Command {
 			}
 			registrar := cfg.registrar(client, me, log)
 			a := agent.Agent{
-				Lock:          cfg.lock(client, me.ID),
-				Session:       lock.SessionOptions{Name: cfg.sessionName, TTL: cfg.lockTTL, Check: registrar.CheckID()},
-				Me:            me,
-				Registrar:     registrar,
-				Creds:         cfg.redis(me.ID),
-				Probe:         cfg.probe(),
-				Guard:         cfg.guardPolicy,
-				EarlyTakeover: cfg.early,
-				Metrics:       counters,
-				Hooks:         cfg.hooks,
-				DumpState:     dumpState,
-				NotifySocket:  os.Getenv("NOTIFY_SOCKET"),
-				Watchdog:      systemd.WatchdogInterval(os.Getpid()),
-				Log:           log,
+				Lock:            cfg.lock(client, me.ID),
+				Session:         lock.SessionOptions{Name: cfg.sessionName, TTL: cfg.lockTTL, Check: registrar.CheckID()},
+				Me:              me,
+				Registrar:       registrar,
+				Creds:           cfg.redis(me.ID),
+				Probe:           cfg.probe(),
+				Guard:           cfg.guardPolicy,
+				EarlyTakeover:   cfg.early,
+				BootstrapExpect: cfg.expect,
+				Metrics:         counters,
+				Hooks:           cfg.hooks,
+				DumpState:       dumpState,
+				NotifySocket:    os.Getenv("NOTIFY_SOCKET"),
+				Watchdog:        systemd.WatchdogInterval(os.Getpid()),
+				Log:             log,
 			}
 			if counters != nil {
 				a.Creds.Counters = counters

@@ -40,7 +40,7 @@ type controller struct {
 
 func newController(a *Agent) *controller {
 	return &controller{a: a, contender: contend.Contender{ID: a.Me.ID, Lock: a.Lock, Surveyor: a.surveyor, Known: a.known,
-		Probe: a.Probe, Interval: a.Registrar.Interval, SessionTTL: a.Session.TTL, EarlyTakeover: a.EarlyTakeover,
+		Probe: a.Probe, Interval: a.Registrar.Interval, SessionTTL: a.Session.TTL, EarlyTakeover: a.EarlyTakeover, BootstrapExpect: a.BootstrapExpect,
 		Verify: a.verifySession, Wrote: a.observer.Wrote, SetReason: a.setReason, ParkIfFollowing: a.local.ParkIfFollowing,
 		Log: a.Log}}
 }
