@@ -26,6 +26,7 @@ type controller struct {
 	followed   cluster.Followed // our Redis as it followed a published master
 	changed    logonce.Once     // what something else made of our Redis, and which clients may have, as it was logged
 	changedBy  string           // those clients, as they were seen last
+	changedAt  time.Time        // when that was seen last
 	waiting    logonce.Once     // what it waits for, as it was logged
 	failing    logonce.Once     // the failure of a step that was logged last
 	readOnly   logonce.Once     // why replica-read-only could not be set

@@ -99,9 +99,8 @@ func (p *run) checkMember(v cluster.View, id string, st redis.Status) error {
 	return v.CheckMemberForProof(id, st, cluster.Instance{ID: p.Self.Me.ID, RunID: p.ownRun})
 }
 
-// candidate is a member with that status, as it is ranked for its data. Refused is left out, other than in a survey: in an
-// election of recorded members cluster.Freshest would pass over the newer data of such a member. A member that could be parked
-// can be caught up from.
+// candidate is a member with that status, as it is ranked for its data. Refused is left out, other than in a survey: a member
+// that could be parked can be caught up from.
 func (p *run) candidate(v cluster.View, id string, st redis.Status) cluster.Candidate {
 	return cluster.Candidate{ID: id, AgentAlive: v.LiveAgents[id].Session != "", WrongAddress: v.WrongAddressReason(id) != "",
 		Status: st, StreamErrors: v.StreamErrors(id, st), LostData: v.LostData(id, st)}
@@ -162,7 +161,7 @@ func (p *run) yieldOrCatchUp(ctx context.Context, v cluster.View) (cluster.View,
 // mayBeSlow reports whether a member that could not be parked is worth waiting for: it may only be slow, and may hold newer
 // data.
 func mayBeSlow(v cluster.View, m *parkedPeer) bool {
-	return redis.OutOfReach(m.err) && !cluster.Down(m.err) && v.MayHoldNewerData(m.ID)
+	return cluster.MayAnswerLater(m.err) && v.MayHoldNewerData(m.ID)
 }
 
 // waitForSlowPeers waits, until WaitForSlowUntil, for members that were unreachable when they were to be parked. It is not
