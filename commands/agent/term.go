@@ -102,6 +102,9 @@ func (t *leaderTerm) failed(ctx context.Context, done *takeover.Done, release fu
 	case errors.Is(err, lock.ErrNotHolder):
 		return err
 	}
+	if source := (*takeover.SourceError)(nil); errors.As(err, &source) && ctx.Err() == nil {
+		t.c.failedSources[source.RunID]++
+	}
 	if ctx.Err() == nil && t.c.isNew("promote", err) {
 		t.a.Log.Error("promotion failed; the lock is released", "event", "promotion_failed",
 			"redis", t.a.local.Addr(), "err", err)

@@ -72,7 +72,8 @@ func (c Candidate) describe() string {
 //
 //   - Its Redis did not answer: leave the lock to the other members for MasterReclaimTime.
 //   - It is ineligible: ask the members again later.
-//   - It replicates from a server that answers, or denies access, and that nothing of this cluster names: that is somebody else's.
+//   - It replicates from a server that answers, or denies access, and that nothing of this cluster names: that is somebody
+//     else's.
 //   - A live agent lists a master that is not under this lock: one of the two has a wrong lock key.
 //   - Its Redis is empty and no master was ever published: wait for members with data.
 //   - A member that may hold newer data does not answer: wait for it, unless the incumbent answers.

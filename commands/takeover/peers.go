@@ -121,7 +121,7 @@ func (p *run) openPeer(ctx context.Context, m *parkedPeer) (err error) {
 func (p *run) freshestPeer(v cluster.View, own redis.Status) *parkedPeer {
 	byID, others := map[string]*parkedPeer{}, []cluster.Candidate(nil)
 	for _, m := range p.parked {
-		if m.err == nil {
+		if m.err == nil && !p.givenUp(v, m, own) {
 			byID[m.ID] = m
 			others = append(others, p.candidate(v, m.ID, m.status))
 		}
@@ -131,6 +131,35 @@ func (p *run) freshestPeer(v cluster.View, own redis.Status) *parkedPeer {
 		return nil
 	}
 	return byID[found.ID]
+}
+
+// maxFailedSources is how often our Redis may fail to catch up from a member that may never be promoted.
+const maxFailedSources = 2
+
+// givenUp reports whether a member is not to be caught up from, and logs that if it has newer data. That is so in an election of
+// members in sync, for a member that may never be promoted and that cannot serve a sync to our Redis: it must not keep those
+// that may lead from leading.
+func (p *run) givenUp(v cluster.View, m *parkedPeer, own redis.Status) bool {
+	if p.eligibility != cluster.RecordedOnly || m.status.Priority != 0 {
+		return false
+	}
+	why := ""
+	switch {
+	case m.status.RefusesReplicas():
+		why = "it would refuse our redis as a replica: " + m.status.Refusing()
+	case redis.CannotLoad(own.Version, m.status.Version) && !own.CanResync(m.status):
+		why = fmt.Sprintf("redis %s cannot read a full sync of redis %s", own.Version, m.status.Version)
+	case p.Peers.FailedSources[m.status.RunID] >= maxFailedSources:
+		why = "our redis could not get them"
+	default:
+		return false
+	}
+	if _, fresher := cluster.Freshest(p.candidate(v, p.Self.Me.ID, own), []cluster.Candidate{p.candidate(v, m.ID, m.status)},
+		v.State, p.eligibility); fresher {
+		p.Log.Warn("a member that may never be promoted has newer data; they are given up", "event", "newer_data_given_up",
+			"member", m.ID, "offset", m.status.Position.Offset, "own_offset", own.Position.Offset, "why", why)
+	}
+	return true
 }
 
 // yieldOrCatchUp makes sure that our Redis has all data that a parked member has. Otherwise it transfers the lock to that
@@ -145,7 +174,10 @@ func (p *run) yieldOrCatchUp(ctx context.Context, v cluster.View) (cluster.View,
 		return v, nil
 	}
 	if best.Session == "" || best.status.Priority == 0 || v.LiveAgents[best.ID].Refused != "" {
-		return p.catchUp(ctx, v, best)
+		if v, err = p.catchUp(ctx, v, best); err != nil {
+			err = &SourceError{RunID: best.status.RunID, Err: err}
+		}
+		return v, err
 	}
 	p.Log.Info("another member has newer data; transferring the lock to it", "event", "lock_yielded",
 		"member", best.ID, "offset", best.status.Position.Offset, "own_offset", own.Position.Offset)
