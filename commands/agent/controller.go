@@ -22,26 +22,30 @@ type controller struct {
 	a         *Agent
 	contender contend.Contender
 
-	lastMaster handlers.Peer    // the master that our Redis follows, as hooks were notified
-	followed   cluster.Followed // our Redis as it followed a published master
-	changed    logonce.Once     // what something else made of our Redis, and which clients may have, as it was logged
-	changedBy  string           // those clients, as they were seen last
-	waiting    logonce.Once     // what it waits for, as it was logged
-	failing    logonce.Once     // the failure of a step that was logged last
-	readOnly   logonce.Once     // why replica-read-only could not be set
-	settings   logonce.Once     // why the operator's settings could not be restored
-	failures   int              // steps in a row that failed
-	failedTerm uint64           // in which term
-	handovers  handovers        // because clients were not served
-	handedOff  bool             // the lock was transferred to another member, which may have held our clients back
+	lastMaster    handlers.Peer    // the master that our Redis follows, as hooks were notified
+	failedSources map[string]int   // by run_id: how often our Redis could not catch up from a member
+	followed      cluster.Followed // our Redis as it followed a published master
+	changed       logonce.Once     // what something else made of our Redis, and which clients may have, as it was logged
+	changedBy     string           // those clients, as they were seen last
+	changedAt     time.Time        // when that was seen last
+	waiting       logonce.Once     // what it waits for, as it was logged
+	failing       logonce.Once     // the failure of a step that was logged last
+	readOnly      logonce.Once     // why replica-read-only could not be set
+	settings      logonce.Once     // why the operator's settings could not be restored
+	failures      int              // steps in a row that failed
+	failedTerm    uint64           // in which term
+	handovers     handovers        // because clients were not served
+	handedOff     bool             // the lock was transferred to another member, which may have held our clients back
 
 	background sync.WaitGroup // takeovers that still work on other members, and writes of the history
 }
 
 func newController(a *Agent) *controller {
-	return &controller{a: a, contender: contend.Contender{ID: a.Me.ID, Lock: a.Lock, Surveyor: a.surveyor, Known: a.known,
-		Probe: a.Probe, Interval: a.Registrar.Interval, SessionTTL: a.Session.TTL, EarlyTakeover: a.EarlyTakeover, BootstrapExpect: a.BootstrapExpect,
-		Verify: a.verifySession, Wrote: a.observer.Wrote, SetReason: a.setReason, ParkIfFollowing: a.local.ParkIfFollowing,
+	return &controller{a: a, failedSources: map[string]int{}, contender: contend.Contender{
+		ID: a.Me.ID, Lock: a.Lock, Surveyor: a.surveyor, Known: a.known,
+		Probe: a.Probe, Interval: a.Registrar.Interval, SessionTTL: a.Session.TTL, EarlyTakeover: a.EarlyTakeover,
+		BootstrapExpect: a.BootstrapExpect,
+		Verify:          a.verifySession, Wrote: a.observer.Wrote, SetReason: a.setReason, ParkIfFollowing: a.local.ParkIfFollowing,
 		Log: a.Log}}
 }
 

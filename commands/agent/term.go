@@ -89,7 +89,6 @@ func (t *leaderTerm) begin(k known.Snapshot, v cluster.View, began time.Time, ti
 			"term", t.term.Number, "took", t.term.Since.Sub(began).Round(time.Millisecond))
 	}
 	t.a.observer.Wrote(v)
-	t.a.setReason("")
 	t.a.known.Update(func(k *known.Snapshot) { k.HasLed = true })
 	t.a.local.ProbeSoon()
 }
@@ -103,11 +102,13 @@ func (t *leaderTerm) failed(ctx context.Context, done *takeover.Done, release fu
 	case errors.Is(err, lock.ErrNotHolder):
 		return err
 	}
+	if source := (*takeover.SourceError)(nil); errors.As(err, &source) && ctx.Err() == nil {
+		t.c.failedSources[source.RunID]++
+	}
 	if ctx.Err() == nil && t.c.isNew("promote", err) {
 		t.a.Log.Error("promotion failed; the lock is released", "event", "promotion_failed",
 			"redis", t.a.local.Addr(), "err", err)
 	}
-	t.a.setReason("promotion failed: " + err.Error())
 	release() // the master monitor has to park our Redis again, even if Consul hangs
 	t.a.release(ctx, lock.CallTimeout, t.session.ID, cluster.WhyFailed, err.Error())
 	t.a.local.ProbeSoon()
@@ -117,6 +118,7 @@ func (t *leaderTerm) failed(ctx context.Context, done *takeover.Done, release fu
 // lead begins leadership: a context that ends when the lock is lost, and has ended if it was lost already. The function that
 // it returns ends leadership; it may be called more than once.
 func (t *leaderTerm) lead(ctx context.Context) (context.Context, func()) {
+	t.c.followed = cluster.Followed{} // our Redis may be a master for a moment after the end
 	t.a.local.BeginLeading(ctx)
 	ctx, cancel := context.WithCancelCause(ctx)
 	lost := func(k known.Snapshot) bool {

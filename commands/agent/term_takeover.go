@@ -81,7 +81,7 @@ func (t *leaderTerm) options(ctx context.Context, k known.Snapshot, won *contend
 			Guard: a.Guard, OperatorGuard: k.Operator.MinReplicas, HandedOff: t.c.handedOff,
 			OperatorKnown: k.Operator.RunID == k.Health.Status.RunID},
 		Peers: takeover.Peers{KeepMembers: true, Recorded: recordedPeers(k.View, a.Me.ID), ConfirmEligible: c.ConfirmEligible(k),
-			WaitForSlowUntil: won.LeaderlessSince.Add(c.SlowMemberGrace())},
+			WaitForSlowUntil: won.LeaderlessSince.Add(c.SlowMemberGrace()), FailedSources: t.c.failedSources},
 		Evidence: takeover.Evidence{Detached: c.Detached(), ReadCatalog: a.readCatalog},
 		Operator: operatorWish(k.View.Request, a.Me.ID)}
 	_, o.Self.UncountedReplicas = cluster.CountReplicas(k.Health.Status, k.View, a.Me.ID, a.links.streams, a.Guard)

@@ -68,7 +68,7 @@ func (n Naming) serviceDifference(s *api.AgentService, e Entry, host string, por
 // sameTags compares tags; no tags may be nil or empty.
 func sameTags(a, b []string) bool { return len(a) == 0 && len(b) == 0 || slices.Equal(a, b) }
 
-// comparison is what the comparing goroutine remembers.
+// comparison is what one goroutine remembers of its comparisons: with Consul's servers, or with the Consul agent.
 type comparison struct {
 	logged   string    // what was logged last
 	loggedAt time.Time // zero: nothing was logged

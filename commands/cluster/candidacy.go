@@ -74,7 +74,8 @@ func (c Candidate) describe() string {
 //
 //   - Its Redis did not answer: leave the lock to the other members for MasterReclaimTime.
 //   - It is ineligible: ask the members again later.
-//   - It replicates from a server that answers and that nothing of this cluster names: that is somebody else's.
+//   - It replicates from a server that answers, or denies access, and that nothing of this cluster names: that is somebody
+//     else's.
 //   - A live agent lists a master that is not under this lock: one of the two has a wrong lock key.
 //   - No master was ever published: wait for as many members as are expected, if that is set.
 //   - Otherwise, if its Redis is empty then: wait for members with data.

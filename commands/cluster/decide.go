@@ -212,12 +212,13 @@ func UnelectedMaster(k Snapshot) bool {
 // Followed is an instance of our Redis that followed a published master, and at which address. The zero value: it has led since.
 type Followed struct{ RunID, Address string }
 
-// ChangedByOther returns what something else has made of our Redis, which followed the published master in this very run: a
-// master, or a replica of a server that is neither the master, nor the last one, nor the lock's holder. Empty: nothing. A Redis
-// whose last leadership is over may be a master for a moment, so the caller forgets what was followed as that begins.
+// ChangedByOther returns what something else has made of our Redis, which followed the published master in this very run. That is
+// a master, or a replica of a server that is none of these: the master, the last one, the lock's holder. Empty: nothing. The
+// caller forgets what was followed as a takeover of ours begins, and makes sure that the view is not late.
 func ChangedByOther(k Snapshot, f Followed) string {
 	st, m := k.Health.Status, k.View.State.Master
-	if m == nil || !k.Probed || k.Health.Err != nil || k.Paused || f.RunID == "" || st.RunID != f.RunID {
+	unsure := m == nil || !k.Probed || k.Health.Err != nil || !k.Fresh || k.ConsulDown
+	if unsure || k.Paused || f.RunID == "" || st.RunID != f.RunID {
 		return ""
 	}
 	if UnelectedMaster(k) {

@@ -15,6 +15,12 @@ var ErrOtherInstance = errors.New("another redis answers at its address")
 // listens at its address, or another Redis answers there.
 func Down(err error) bool { return redis.Refused(err) || errors.Is(err, ErrOtherInstance) }
 
+// MayAnswerLater reports whether a server that did not answer may do so soon: it is slow or out of reach, or has as many clients
+// as it may have.
+func MayAnswerLater(err error) bool {
+	return (redis.OutOfReach(err) || redis.RefusesClients(err)) && !Down(err)
+}
+
 // DetachTracker knows since when each member has not replicated from an unreachable master. It uses the clock of this process
 // alone: the clock of another machine may jump. Several goroutines may use it.
 type DetachTracker struct {

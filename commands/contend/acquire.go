@@ -45,6 +45,7 @@ func (c *Contender) Acquire(ctx context.Context, k known.Snapshot) (won *Won, ag
 		}
 		return nil, 0, err
 	}
+	c.SetReason("")
 	c.Log.Info("elected; taking over", "event", "elected", "key", c.Lock.Key, "term", max(c.HighestTerm, v.State.Term())+1)
 	c.Wrote(v)
 	return &Won{v.LockIndex, c.Leaderless.Since}, 0, nil

@@ -173,7 +173,8 @@ func TestAcquire(t *testing.T) {
 	k.View, k.Fresh, k.Health.Status, k.SessionID = v, true, own.now(t), s.ID
 	k = knowntest.Leased(k, time.Hour)
 	var wrote cluster.View
-	c.Wrote = func(v cluster.View) { wrote = v }
+	reason := "it waits"
+	c.Wrote, c.SetReason = func(v cluster.View) { wrote = v }, func(why string) { reason = why }
 	c.Advance(k, cluster.Contend)
 	c.delay = electionDelay{k, time.Now()} // it is our turn
 	won, again, err := c.Acquire(t.Context(), k)
@@ -185,6 +186,7 @@ func TestAcquire(t *testing.T) {
 	expect.Equal(t, "holder", v.Holder, "me")
 	expect.Equal(t, "won", *won, Won{v.LockIndex, c.Leaderless.Since})
 	expect.Equal(t, "the view is taken", wrote.LockIndex, v.LockIndex)
+	expect.Equal(t, "reason", reason, "")
 	verify := make(chan struct{}, 1)
 	c.Verify = verify
 	k.View.Request = &cluster.Request{To: "me", Session: "operator's"} // which needs no turn

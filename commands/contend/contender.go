@@ -35,7 +35,7 @@ type Contender struct {
 
 	Verify    chan<- struct{}    // wakes the session keeper: our session may be lost
 	Wrote     func(cluster.View) // takes the view that a write of ours returned
-	SetReason func(why string)   // notes why our Redis is not made to lead
+	SetReason func(why string)   // notes why our Redis is not made to lead; empty: it is
 
 	// ParkIfFollowing parks our Redis if it follows that address and no term of ours is under way, and reports whether it
 	// parked.

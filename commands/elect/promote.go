@@ -66,7 +66,7 @@ func (e *Election) unnamedReason(ctx context.Context, k snapshot) string {
 	if !unnamed {
 		return ""
 	}
-	if _, err := handlers.Probe(ctx, e.Creds.At(addr)); err != nil && !redis.AccessDenied(err) {
+	if _, err := handlers.Probe(ctx, e.Creds.At(addr)); !redis.Replied(err) {
 		return ""
 	}
 	return cluster.UnnamedReason(addr)

@@ -26,7 +26,7 @@ const _ = uint(childBurst - chunk)
 
 // Pipe passes what child processes print on to a queue. A child has the pipe itself: it may keep it for longer than it is waited
 // for, as a background process does. A child that prints faster than the queue's stream takes it, or more than childBurst and
-// childRate allow, loses lines, but does not wait.
+// childRate allow, loses lines. Nobody has to read for it to continue, but it prints no more than a chunk in each fullPause then.
 type Pipe struct {
 	File *os.File // for children to write to
 

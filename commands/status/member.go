@@ -141,7 +141,7 @@ func problem(a MemberStatus, link string, s cluster.State) string {
 	case !st.Master && s.Master != nil:
 		return unrecorded(s.NotRecordedReason(a.ID, st.RunID))
 	case !st.Master:
-		return "replicates from " + st.MasterAddr + ", and no master was ever published"
+		return "replicates from " + st.MasterAddr + ", and no master is published"
 	}
 	return ""
 }

@@ -102,7 +102,7 @@ func TestNew_Holder(t *testing.T) {
 func TestNew_FollowsSomebodyElse(t *testing.T) {
 	never := view(free, func(v *cluster.View) { v.State.Master, v.State.Members = nil, nil })
 	got := New(never, []MemberStatus{replica("b", func(a *MemberStatus) { a.Status.MasterAddr = "x:7000" })}).Members[0].Note
-	if want := "replicates from x:7000, and no master was ever published"; got != want {
+	if want := "replicates from x:7000, and no master is published"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -142,7 +142,7 @@ func (s *Result) addOwn(k cluster.Snapshot, is Answer) {
 func (s *Result) add(v cluster.View, is Answer) {
 	m := is.Member
 	s.Answers = append(s.Answers, is)
-	if m.Unnamed && (is.Err == nil || redis.AccessDenied(is.Err)) {
+	if m.Unnamed && redis.Replied(is.Err) {
 		s.Unnamed = m.Address
 		return
 	}
@@ -154,7 +154,7 @@ func (s *Result) add(v cluster.View, is Answer) {
 		return
 	}
 	rejected := redis.Refused(is.Err) && cluster.NetworkMayReject(v, m)
-	slow := redis.OutOfReach(is.Err) && !cluster.Down(is.Err) && v.MayHoldNewerData(m.ID)
+	slow := cluster.MayAnswerLater(is.Err) && v.MayHoldNewerData(m.ID)
 	if rejected || slow {
 		s.Unanswered = append(s.Unanswered, m.ID)
 	}

@@ -70,11 +70,11 @@ func TestResult_Add(t *testing.T) {
 		}
 	}
 	denies := Answer{Member: cluster.Member{ID: "x:7000", Address: "x:7000", Unnamed: true}, Err: redis.ErrTooOld}
-	for _, err := range []error{nil, redis.ErrTooOld, slow, refused} {
+	for err, answers := range map[error]bool{nil: true, redis.ErrTooOld: true, redis.ErrLoading: true, slow: false, refused: false} {
 		denies.Err = err
 		var r Result
 		r.add(known().View, denies)
-		if answers := err == nil || redis.AccessDenied(err); (r.Unnamed == "x:7000") != answers || len(r.Candidates) != 0 {
+		if (r.Unnamed == "x:7000") != answers || len(r.Candidates) != 0 {
 			t.Errorf("a server that nothing names, %v: %+v", err, r)
 		}
 	}

@@ -67,7 +67,20 @@ type Peers struct {
 	// WaitForSlowUntil bounds the wait for members whose Redis is unreachable while their agent is alive: they may only be
 	// slow, and may hold the newest data.
 	WaitForSlowUntil time.Time
+
+	// FailedSources counts, by run_id, how often our Redis could not catch up from a member: see SourceError.
+	FailedSources map[string]int
 }
+
+// SourceError is returned if our Redis could not catch up from a member that has newer data and cannot lead.
+type SourceError struct {
+	RunID string // of the member's Redis
+	Err   error
+}
+
+func (e *SourceError) Error() string { return e.Err.Error() }
+
+func (e *SourceError) Unwrap() error { return e.Err }
 
 // RecordedPeer is a member that the state records.
 type RecordedPeer struct {

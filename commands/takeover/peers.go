@@ -99,9 +99,8 @@ func (p *run) checkMember(v cluster.View, id string, st redis.Status) error {
 	return v.CheckMemberForProof(id, st, cluster.Instance{ID: p.Self.Me.ID, RunID: p.ownRun})
 }
 
-// candidate is a member with that status, as it is ranked for its data. Refused is left out, other than in a survey: in an
-// election of recorded members cluster.Freshest would pass over the newer data of such a member. A member that could be parked
-// can be caught up from.
+// candidate is a member with that status, as it is ranked for its data. Refused is left out, other than in a survey: a member
+// that could be parked can be caught up from.
 func (p *run) candidate(v cluster.View, id string, st redis.Status) cluster.Candidate {
 	return cluster.Candidate{ID: id, AgentAlive: v.LiveAgents[id].Session != "", WrongAddress: v.WrongAddressReason(id) != "",
 		Status: st, StreamErrors: v.StreamErrors(id, st), LostData: v.LostData(id, st)}
@@ -122,7 +121,7 @@ func (p *run) openPeer(ctx context.Context, m *parkedPeer) (err error) {
 func (p *run) freshestPeer(v cluster.View, own redis.Status) *parkedPeer {
 	byID, others := map[string]*parkedPeer{}, []cluster.Candidate(nil)
 	for _, m := range p.parked {
-		if m.err == nil {
+		if m.err == nil && !p.givenUp(v, m, own) {
 			byID[m.ID] = m
 			others = append(others, p.candidate(v, m.ID, m.status))
 		}
@@ -132,6 +131,35 @@ func (p *run) freshestPeer(v cluster.View, own redis.Status) *parkedPeer {
 		return nil
 	}
 	return byID[found.ID]
+}
+
+// maxFailedSources is how often our Redis may fail to catch up from a member that may never be promoted.
+const maxFailedSources = 2
+
+// givenUp reports whether a member is not to be caught up from, and logs that if it has newer data. That is so in an election of
+// members in sync, for a member that may never be promoted and that cannot serve a sync to our Redis: it must not keep those
+// that may lead from leading.
+func (p *run) givenUp(v cluster.View, m *parkedPeer, own redis.Status) bool {
+	if p.eligibility != cluster.RecordedOnly || m.status.Priority != 0 {
+		return false
+	}
+	why := ""
+	switch {
+	case m.status.RefusesReplicas():
+		why = "it would refuse our redis as a replica: " + m.status.Refusing()
+	case redis.CannotLoad(own.Version, m.status.Version) && !own.CanResync(m.status):
+		why = fmt.Sprintf("redis %s cannot read a full sync of redis %s", own.Version, m.status.Version)
+	case p.Peers.FailedSources[m.status.RunID] >= maxFailedSources:
+		why = "our redis could not get them"
+	default:
+		return false
+	}
+	if _, fresher := cluster.Freshest(p.candidate(v, p.Self.Me.ID, own), []cluster.Candidate{p.candidate(v, m.ID, m.status)},
+		v.State, p.eligibility); fresher {
+		p.Log.Warn("a member that may never be promoted has newer data; they are given up", "event", "newer_data_given_up",
+			"member", m.ID, "offset", m.status.Position.Offset, "own_offset", own.Position.Offset, "why", why)
+	}
+	return true
 }
 
 // yieldOrCatchUp makes sure that our Redis has all data that a parked member has. Otherwise it transfers the lock to that
@@ -146,7 +174,10 @@ func (p *run) yieldOrCatchUp(ctx context.Context, v cluster.View) (cluster.View,
 		return v, nil
 	}
 	if best.Session == "" || best.status.Priority == 0 || v.LiveAgents[best.ID].Refused != "" {
-		return p.catchUp(ctx, v, best)
+		if v, err = p.catchUp(ctx, v, best); err != nil {
+			err = &SourceError{RunID: best.status.RunID, Err: err}
+		}
+		return v, err
 	}
 	p.Log.Info("another member has newer data; transferring the lock to it", "event", "lock_yielded",
 		"member", best.ID, "offset", best.status.Position.Offset, "own_offset", own.Position.Offset)
@@ -162,7 +193,7 @@ func (p *run) yieldOrCatchUp(ctx context.Context, v cluster.View) (cluster.View,
 // mayBeSlow reports whether a member that could not be parked is worth waiting for: it may only be slow, and may hold newer
 // data.
 func mayBeSlow(v cluster.View, m *parkedPeer) bool {
-	return redis.OutOfReach(m.err) && !cluster.Down(m.err) && v.MayHoldNewerData(m.ID)
+	return cluster.MayAnswerLater(m.err) && v.MayHoldNewerData(m.ID)
 }
 
 // waitForSlowPeers waits, until WaitForSlowUntil, for members that were unreachable when they were to be parked. It is not

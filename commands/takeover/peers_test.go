@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"resec/commands/cluster"
 	"resec/handlers/redis"
 )
 
@@ -200,6 +201,40 @@ func TestAttachToOld(t *testing.T) {
 		host, port, _ := strings.Cut(old.addr, ":")
 		if got := slices.Contains(s.log.list(), "me: REPLICAOF "+host+" "+port); got != tt.attach {
 			t.Errorf("%s: attached %t", tt.name, got)
+		}
+	}
+}
+
+// A member that may never be promoted, and that our Redis cannot catch up from, keeps nobody that is in sync from leading.
+func TestGivenUp(t *testing.T) {
+	full := []redis.Refusal{{Code: redis.RefusalDisk, Text: "its disk is full", Now: true}}
+	for _, tt := range []struct {
+		name     string
+		e        cluster.Eligibility
+		priority int
+		change   func(*redis.Status)
+		failed   int
+		want     bool
+	}{
+		{"it can be caught up from", cluster.RecordedOnly, 0, func(*redis.Status) {}, 0, false},
+		{"one try has failed", cluster.RecordedOnly, 0, func(*redis.Status) {}, 1, false},
+		{"two tries have failed", cluster.RecordedOnly, 0, func(*redis.Status) {}, 2, true},
+		{"it refuses replicas", cluster.RecordedOnly, 0, func(st *redis.Status) { st.Refusals = full }, 0, true},
+		{"its full sync cannot be read", cluster.RecordedOnly, 0,
+			func(st *redis.Status) { st.Version, st.Position.ReplID = "8.0.2", "another" }, 0, true},
+		{"it may lead itself", cluster.RecordedOnly, 100, func(*redis.Status) {}, 2, false},
+		{"nobody is in sync but it", cluster.AnyMember, 0, func(*redis.Status) {}, 2, false},
+	} {
+		s := newScene(t)
+		p := s.newRun()
+		p.eligibility, p.Peers.FailedSources = tt.e, map[string]int{"run-b": tt.failed}
+		own := redis.Status{RunID: "run-me", Version: "7.0.15", Keys: 1, Position: redis.Position{ReplID: "h", Offset: 100}}
+		st := own
+		st.RunID, st.Priority, st.Position.Offset = "run-b", tt.priority, 110
+		tt.change(&st)
+		m := &parkedPeer{RecordedPeer: RecordedPeer{ID: "b"}, status: st}
+		if got := p.givenUp(s.view, m, own); got != tt.want {
+			t.Errorf("%s: given up %t", tt.name, got)
 		}
 	}
 }

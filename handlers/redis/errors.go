@@ -42,11 +42,14 @@ func Replied(err error) bool {
 	if err == nil || replyText(err) != "" || tlsRejected(err) {
 		return true
 	}
-	return errors.Is(err, ErrLoading) || Unsupported(err) || errors.Is(err, errBadInfo) || refusesClients(err)
+	return errors.Is(err, ErrLoading) || Unsupported(err) || errors.Is(err, errBadInfo) || rejectedInWords(err)
 }
 
-// refusesClients reports whether the server has refused the connection in words.
-func refusesClients(err error) bool {
+// RefusesClients reports whether the server has as many clients as its maxclients allows. It may take the next connection.
+func RefusesClients(err error) bool { return errors.Is(err, errMaxClients) }
+
+// rejectedInWords reports whether the server has said why it takes no connection of ours.
+func rejectedInWords(err error) bool {
 	return errors.Is(err, errProtected) || errors.Is(err, errMaxClients)
 }
 
@@ -87,9 +90,10 @@ func AccessDenied(err error) bool {
 	return !errors.Is(err, ErrLoading) && !hasReplyCode(err, "LOADING")
 }
 
-// loginRejected reports whether a live server rejects our credentials: its password, its ACL or a certificate was changed.
-func loginRejected(err error) bool {
-	return tlsRejected(err) || hasReplyCode(err, "NOAUTH", "WRONGPASS", "NOPERM")
+// accessRejected reports whether a live server rejects our credentials, because its password, its ACL or a certificate was
+// changed, or our connection, because it has too many. The clients that it has may still be served.
+func accessRejected(err error) bool {
+	return tlsRejected(err) || hasReplyCode(err, "NOAUTH", "WRONGPASS", "NOPERM") || rejectedInWords(err)
 }
 
 // busy reports whether err is a reply of a usable server that cannot execute this command now.

@@ -62,11 +62,12 @@ func TestErrors_Kind(t *testing.T) {
 		{"BUSY", replyError(t, "BUSY Redis is busy running a script"), kind{Replied: true, Busy: true}},
 		{"MISCONF", replyError(t, "MISCONF Redis is configured to save RDB snapshots"), kind{Replied: true, Busy: true}},
 		{"LOADING", replyError(t, "LOADING Redis is loading the dataset in memory"), kind{Replied: true}},
-		{"any other reply", replyError(t, "ERR max number of clients reached"), kind{Replied: true, AccessDenied: true}},
+		{"maxclients", replyError(t, "ERR max number of clients reached"), denied},
+		{"any other reply", replyError(t, "ERR value is not an integer"), kind{Replied: true, AccessDenied: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := kind{Replied(tt.err), Refused(tt.err), Unreachable(tt.err), AccessDenied(tt.err),
-				loginRejected(tt.err), busy(tt.err), isTimeout(tt.err)}
+				accessRejected(tt.err), busy(tt.err), isTimeout(tt.err)}
 			if d := cmp.Diff(tt.want, got); d != "" {
 				t.Error(d)
 			}

@@ -65,7 +65,7 @@ func TestWatcher_Rejected(t *testing.T) {
 	}
 	p.fail("INFO", "-WRONGPASS no")
 	began := time.Now()
-	if _, err := w.look(t.Context()); !loginRejected(err) || time.Since(began) > 30*time.Second {
+	if _, err := w.look(t.Context()); !accessRejected(err) || time.Since(began) > 30*time.Second {
 		t.Errorf("got %v after %s", err, time.Since(began))
 	}
 	w.health = Health{Status: Status{RunID: "a", Master: true}}

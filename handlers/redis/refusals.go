@@ -62,8 +62,8 @@ func (s Status) RefusingUntilMoved() string {
 	return ""
 }
 
-// RefusingClients is why the server refuses new clients; empty: it takes them. A load balancer would close the connections that
-// still work if this made a server unhealthy, and the clients would fill the next one: it is a word to operators alone.
+// RefusingClients is why the server refuses new clients; empty: it takes them. It makes no server unhealthy: a load balancer
+// would close the connections that still work, and the clients would fill the next server.
 func (s Status) RefusingClients() string {
 	for _, r := range s.Refusals {
 		if r.Code == RefusalClients {

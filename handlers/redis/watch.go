@@ -90,8 +90,8 @@ func (w *watcher) look(ctx context.Context) (Status, error) {
 	return w.server.check(ctx, timeout)
 }
 
-// rejected reports whether the server rejected our login at the last probe.
-func (w *watcher) rejected() bool { return w.health.AccessErr != nil || loginRejected(w.health.Err) }
+// rejected reports whether the server rejected us at the last probe.
+func (w *watcher) rejected() bool { return w.health.AccessErr != nil || accessRejected(w.health.Err) }
 
 // conclusive reports whether a probe decides about the health: it does not while a server has left fewer probes unanswered than
 // Probe.Failures.
@@ -118,7 +118,7 @@ func (w *watcher) unasked(err error) Health {
 func (w *watcher) learn(st Status, err error, began time.Time) {
 	known := w.health.Status.RunID != ""
 	w.health.AccessErr, w.health.LocalErr = nil, nil
-	if loginRejected(err) && known { // clients with a login of their own may still be served
+	if accessRejected(err) && known { // clients with a login of their own may still be served
 		w.health.AccessErr, err = err, nil
 	}
 	if st.RunID != "" {
@@ -194,14 +194,14 @@ func sleep(ctx context.Context, d time.Duration) bool {
 }
 
 // check probes the server and returns its status, or why it is unusable. A server that replies -BUSY or -MISCONF is usable;
-// then the status is zero. An ended connection and a rejected login are retried until the timeout: the first is no reply, and
-// an operator may change an ACL user in two steps.
+// then the status is zero. An ended connection and a rejection are retried until the timeout: the first is no reply, and
+// an operator may change an ACL user in two steps, or a client may leave.
 func (s *Server) check(ctx context.Context, timeout time.Duration) (Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	st, err := s.Status(ctx)
 	for delay := reconnectDelayMin; waitToRetry(ctx, err, delay); delay = min(2*delay, maxReconnectDelay) {
-		rejected := loginRejected(err)
+		rejected := accessRejected(err)
 		previous := err
 		st, err = s.Status(ctx)
 		if isTimeout(err) && rejected { // the timeout ended the retries; the rejection is the reply
@@ -211,7 +211,7 @@ func (s *Server) check(ctx context.Context, timeout time.Duration) (Status, erro
 	return verdict(st, err)
 }
 
-// checkOnce is check of a server that has rejected our login before. It is asked once, because each try is a new connection.
+// checkOnce is check of a server that has rejected us before. It is asked once, because each try is a new connection.
 func (s *Server) checkOnce(ctx context.Context, timeout time.Duration) (Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -231,7 +231,7 @@ func verdict(st Status, err error) (Status, error) {
 
 // waitToRetry waits before a retry, and reports whether the error is worth one and time is left.
 func waitToRetry(ctx context.Context, err error, reconnectDelay time.Duration) bool {
-	if loginRejected(err) {
+	if accessRejected(err) {
 		return sleep(ctx, retryMin)
 	}
 	return Unreachable(err) && !isTimeout(err) && sleep(ctx, reconnectDelay)

@@ -18,7 +18,7 @@ func TestWatch_AServerThatDeniesAccess(t *testing.T) {
 	w.until(t, "usable", func(h Health) bool { return h.Err == nil })
 	p.fail("INFO", "-NOPERM no")
 	h := w.until(t, "access denied", func(h Health) bool { return h.AccessErr != nil })
-	if h.Err != nil || h.Status.RunID != id40("a") || !loginRejected(h.AccessErr) {
+	if h.Err != nil || h.Status.RunID != id40("a") || !accessRejected(h.AccessErr) {
 		t.Errorf("known: got %+v, want a usable server with the last known status", h)
 	}
 	p.succeed("INFO")

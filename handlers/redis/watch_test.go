@@ -181,7 +181,7 @@ func TestCheck_KeepsTheRejectionAfterATimeout(t *testing.T) {
 		return "", true // no reply
 	}
 	_, err := p.open(t, Options{}).check(t.Context(), 3*retryMin)
-	if !loginRejected(err) || infos.Load() != 2 {
+	if !accessRejected(err) || infos.Load() != 2 {
 		t.Errorf("got %v after %d probes, want NOPERM after 2", err, infos.Load())
 	}
 }

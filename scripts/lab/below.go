@@ -100,10 +100,13 @@ func (k *Cluster) Rejoin() error {
 	return errors.Join(err, unread)
 }
 
-// RestartAbsent restarts the Consul clients that a server does not call alive, as an operator does if joining does not help: one
-// that was killed while it left can stay "left" in Serf although it gossips.
+// RestartAbsent restarts the Consul clients that a server does not call alive, as an operator does if joining does not help. One
+// that was killed while it left can stay "left" in Serf although it gossips. It restarts none if a server cannot be read.
 func (k *Cluster) RestartAbsent() error {
 	alive, err := k.alive()
+	if err != nil {
+		return err
+	}
 	for _, c := range k.Clients {
 		here := net.JoinHostPort(c.Host, serfPort)
 		if !slices.ContainsFunc(alive, func(seen map[string]bool) bool { return !seen[here] }) {

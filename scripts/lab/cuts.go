@@ -49,8 +49,11 @@ func (n *Network) Heal(a, b *NetHost) error {
 	})
 }
 
-// HealAll makes every link of the hosts whole; without hosts every link there is.
+// HealAll makes every link of the hosts whole; without hosts every link there is. The nil Network, of a plan without one, has none.
 func (n *Network) HealAll(of ...*NetHost) error {
+	if n == nil {
+		return nil
+	}
 	return n.change(func() {
 		maps.DeleteFunc(n.cuts, func(l link, _ Cut) bool {
 			return len(of) == 0 || slices.ContainsFunc(of, func(h *NetHost) bool { return h.Addr == l.from || h.Addr == l.to })

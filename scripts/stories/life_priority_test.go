@@ -3,6 +3,7 @@ package stories_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"testing"
 
 	"resec/scripts/lab"
@@ -78,6 +79,38 @@ func TestLife19_NewestHasPriorityZero(t *testing.T) {
 	ok(t, k.Agent(m))
 	whole(t, k, much)
 	leads(t, k, other)
+	ok(t, k.Stop())
+}
+
+// That one's disk is full, so that nobody can catch up from it. The other leads all the same, without what only that one has.
+func TestLife19_NewestHasPriorityZeroAndNoDisk(t *testing.T) {
+	t.Parallel()
+	k := planned(t, lab.Plan{Members: 3, StartParked: true, RedisArgs: dropped})
+	m := started(t, k)
+	newest, other := others(k, m)[0], others(k, m)[1]
+	do(t, k.Redis[newest], "CONFIG", "SET", "replica-priority", "0")
+	whole(t, k)
+	k.Redis[other].Freeze()
+	k.Agents[other].Freeze()
+	overflow(t, k.Redis[m])
+	ok(t, os.RemoveAll(k.Redis[newest].Dir))
+	do(t, k.Redis[newest], "CONFIG", "SET", "save", "1 1")
+	lab.Eventually(t, patience, func() error {
+		_, _ = k.Redis[newest].Do("BGSAVE")
+		return k.Redis[newest].Is("rdb_last_bgsave_status", "err")
+	})
+	kill(k.Agents[m], k.Redis[m].Process)
+	k.Redis[other].Thaw()
+	k.Agents[other].Thaw()
+	lab.Eventually(t, patience, func() error {
+		now, err := k.Master()
+		if err == nil && now != other {
+			err = fmt.Errorf("m%d is the master", now)
+		}
+		return err
+	})
+	published(t, k, other)
+	ok(t, k.Agents[other].Said("event=newer_data_given_up"))
 	ok(t, k.Stop())
 }
 

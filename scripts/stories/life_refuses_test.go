@@ -145,6 +145,19 @@ func TestLife13_TooManyClients(t *testing.T) {
 		}
 		return errors.Join(err, answers(t, k, m, "/master", 200, ""))
 	}))
+	do(t, k.Redis[m], "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes") // the agents' connections, too
+	lab.Eventually(t, patience, func() error { return k.Agents[m].Said("event=redis_access_denied") })
+	throughout(t, 6*time.Second, seldom(func() error { // longer than its session
+		s, err := stateOf(k)
+		if err == nil && (s.Master.ID != before.Master.ID || s.Master.Term != before.Master.Term) {
+			err = fmt.Errorf("the master moved to %+v", s.Master)
+		}
+		status, output, unread := check(k, m)
+		if unread == nil && status != "passing" {
+			unread = fmt.Errorf("the check is %s, %q", status, output)
+		}
+		return errors.Join(err, unread)
+	}))
 	do(t, k.Redis[m], "CONFIG", "SET", "maxclients", "10000")
 	lab.Eventually(t, patience, func() error { return k.Agents[m].Said("event=redis_accepts_clients") })
 	whole(t, k)

@@ -38,7 +38,7 @@ var ofRedis = []option{
 
 // ofAgent are variables of an agent.
 var ofAgent = []option{
-	{"HEALTHCHECK_INTERVAL", []string{"", "500ms", "2s"}},
+	{"HEALTHCHECK_INTERVAL", []string{"", "700ms", "2s"}},
 	{"HEALTHCHECK_TIMEOUT", []string{"", "300ms", "450ms"}},
 	{"HEALTHCHECK_FAILURES", []string{"", "2"}},
 	{"LOG_FORMAT", []string{"", "json"}},
