@@ -18,6 +18,7 @@ import (
 	"resec/commands/failover"
 	"resec/commands/lock"
 	"resec/commands/status"
+	"resec/handlers"
 )
 
 // failoverOptions are the flags of failover alone.
@@ -184,11 +185,14 @@ func failoverDone(v cluster.View, to string, term uint64) (bool, error) {
 // survey reads the lock, the state and the catalogue, then asks every known Redis at once. It returns an error if Consul does not
 // answer.
 func (c *config) survey(ctx context.Context, client *api.Client) (cluster.View, []status.MemberStatus, error) {
-	view, err := lock.Lock{Client: client, Key: c.lockKey}.Read(ctx)
-	if err != nil {
-		return view, nil, err
-	}
-	entries, err := c.naming.Instances(ctx, client)
+	var view cluster.View
+	var entries []handlers.Entry
+	err := whileConsulRefuses(ctx, func() (err error) {
+		if view, err = (lock.Lock{Client: client, Key: c.lockKey}).Read(ctx); err == nil {
+			entries, err = c.naming.Instances(ctx, client)
+		}
+		return err
+	})
 	if err != nil {
 		return view, nil, err
 	}

@@ -20,7 +20,9 @@ func (p *program) history() *cli.Command {
 			if err != nil {
 				return err
 			}
-			changes, err := lock.Lock{Client: client, Key: cfg.lockKey}.History(c.Context)
+			var changes []cluster.Change
+			l := lock.Lock{Client: client, Key: cfg.lockKey}
+			err = whileConsulRefuses(c.Context, func() (err error) { changes, err = l.History(c.Context); return err })
 			if err != nil {
 				return err
 			}

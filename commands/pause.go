@@ -74,7 +74,8 @@ func (c *config) cluster(ctx context.Context) (l lock.Lock, v cluster.View, err 
 		return l, v, err
 	}
 	l = lock.Lock{Client: client, Key: c.lockKey}
-	if v, err = l.Read(ctx); err == nil {
+	err = whileConsulRefuses(ctx, func() (err error) { v, err = l.Read(ctx); return err })
+	if err == nil {
 		err = v.CheckService(c.naming.Name(catalog.Master))
 	}
 	return l, v, err

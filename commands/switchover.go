@@ -47,7 +47,8 @@ func (p *program) switchover() *cli.Command {
 // the request is refused, and with exitTimeout if it fails or takes too long.
 func (p *program) runSwitchover(ctx context.Context, cfg *config, l lock.Lock, r cluster.Request, timeout time.Duration,
 	asJSON bool) error {
-	before, err := l.Read(ctx)
+	var before cluster.View
+	err := whileConsulRefuses(ctx, func() (err error) { before, err = l.Read(ctx); return err })
 	if err == nil {
 		err = before.Err
 	}
