@@ -75,11 +75,12 @@ func waitHealthy(ctx context.Context, limit time.Duration, report func() (status
 	for end := time.Now().Add(limit); ; {
 		r, err := report()
 		left := time.Until(end)
-		if err == nil && r.Code == status.Healthy || left <= 0 || ctx.Err() != nil {
+		if err == nil && r.Code == status.Healthy || left <= 0 {
 			return r, err
 		}
 		select {
 		case <-ctx.Done():
+			return r, err
 		case <-time.After(min(statusPause, left)):
 		}
 	}

@@ -154,10 +154,7 @@ func (c Candidacy) firstElectionDelay(own Candidate) AcquireDecision {
 		return AcquireDecision{}
 	}
 	d := c.bootstrapDelay(own)
-	if c.BootstrapExpect > 0 {
-		if d.Retry { // a member is loading
-			return d
-		}
+	if c.BootstrapExpect > 0 && !d.Retry { // no member is loading
 		d = c.expectDelay()
 	}
 	d.First = d.Wait > 0
