@@ -135,6 +135,7 @@ func (p *program) printSwitchover(ctx context.Context, l lock.Lock, m cluster.Ma
 	case asJSON:
 		return p.doneJSON(map[string]any{"to": m.ID, "term": m.Term})
 	case known:
+		fmt.Fprintln(p.stdout, "steps of the takeover:") // an error of stdout shows at the end
 		printSteps(p.stdout, c.Steps)
 		p.done("%s is master, term %d: writes were held back for %s", m.ID, m.Term, milliseconds(c.Outage))
 	default:
