@@ -26,7 +26,7 @@ func (p *program) agent() *cli.Command {
 		"run health checks, registration, election and replication for one Redis, in one process",
 		agentGroups, nil,
 		func(c *cli.Context, cfg *config, log *slog.Logger) error {
-			dumpState := make(chan os.Signal, 1) // registered first, because an unhandled SIGUSR1 ends the process
+			dumpState := make(chan os.Signal, 1) // registered first, so that none is missed
 			signal.Notify(dumpState, syscall.SIGUSR1)
 			defer signal.Stop(dumpState)
 			client, err := cfg.client()

@@ -13,7 +13,7 @@ import (
 	"resec/commands/output"
 )
 
-// Exit codes, as the README lists them. `status` and `switchover` have codes of their own.
+// Exit codes, as README.md of this folder lists them. `status` and `switchover` have codes of their own.
 const (
 	exitOK      = 0
 	exitUsage   = 1 // bad usage, or the command could not start

@@ -98,7 +98,8 @@ func printFishCompletion(w io.Writer, commands []*cli.Command) error {
 			if s.bare {
 				takes = ""
 			}
-			fmt.Fprintf(&out, "complete -c resec -n '__fish_seen_subcommand_from %s'%s -o %s -d %s\n", c.Name, takes, s.name, quoted(s.usage))
+			fmt.Fprintf(&out, "complete -c resec -n '__fish_seen_subcommand_from %s'%s -o %s -d %s\n", c.Name, takes, s.name,
+				quoted(s.usage))
 		}
 	}
 	_, err := io.WriteString(w, out.String())

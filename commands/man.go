@@ -32,7 +32,8 @@ func printManual(w io.Writer, app *cli.App) error {
 	line(".TH RESEC 1 \"\" %q", "resec "+build().Version)
 	line(".SH NAME\nresec \\- %s", roff(app.Usage))
 	line(".SH SYNOPSIS\n.B resec\n.I COMMAND\n[flags] [arguments]")
-	line(".SH DESCRIPTION\n%s", roff("One agent runs beside each Redis server. The agents elect one master through a lock in Consul, make the "+
+	line(".SH DESCRIPTION\n%s", roff("One agent runs beside each Redis server. "+
+		"The agents elect one master through a lock in Consul, make the "+
 		"other servers replicate from it, and publish master and replicas as Consul services."))
 	for _, group := range commandGroups {
 		line(".SH %s", roff(strings.ToUpper(group)))

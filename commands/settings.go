@@ -100,12 +100,13 @@ func (c *config) redisAddrSettings() []setting {
 // guardSettings are those of the agent's election, beside the lock.
 func (c *config) guardSettings() []setting {
 	return []setting{
-		{name: "guard", env: "GUARD", def: "auto", takes: "auto, off or a whole number from 1", set: c.setGuard, group: forAgent,
-			usage: "min-replicas-to-write of the master: a number from 1, auto (half of the other members) or off"},
+		{name: "guard", env: "GUARD", def: "auto", takes: "auto, off or a whole number from 1 to 100", set: c.setGuard, group: forAgent,
+			usage: "min-replicas-to-write of the master: a number from 1 to 100, auto (half of the other members) or off"},
 		{name: "guard-max-lag", env: "GUARD_MAX_LAG", def: "5s", takes: "a duration of whole seconds, from 1s",
 			set:   c.setGuardMaxLag,
 			group: forAgent, usage: "min-replicas-max-lag of the master, in whole seconds"},
-		{name: "bootstrap-expect", env: "BOOTSTRAP_EXPECT", takes: "a whole number from 1 to 100", set: orNone(c.setExpect), group: forAgent,
+		{name: "bootstrap-expect", env: "BOOTSTRAP_EXPECT", takes: "a whole number from 1 to 100", set: orNone(c.setExpect),
+			group: forAgent,
 			usage: "number of members with which the first master is elected, at once, and never with fewer"},
 		{name: "early-takeover", env: "EARLY_TAKEOVER", def: "true", takes: trueFalse, set: boolean(&c.early), bare: true,
 			group: forAgent,

@@ -35,7 +35,8 @@ func (p *program) status() *cli.Command {
 		toggle(&o.json, "json", "false", "print JSON"),
 		toggle(&o.watch, "watch", "false", "print again every second until interrupted, then exit 0; with -json one document a line"),
 		toggle(&o.wide, "wide", "false", "show all columns"),
-		{name: "wait", usage: "wait so long for a healthy cluster before the status is printed", takes: duration, set: orNone(positive(&o.wait))},
+		{name: "wait", usage: "wait so long for a healthy cluster before the status is printed", takes: duration,
+			set: orNone(positive(&o.wait))},
 	}
 	return p.command("status", "",
 		"show the members and a verdict",
@@ -121,7 +122,8 @@ func (p *program) watchStatus(ctx context.Context, cfg *config, o statusOptions)
 			return nil
 		}
 		if err != nil {
-			report = status.Report{Code: exitUnknown, Verdict: "unknown: cannot read the cluster from consul: " + err.Error()}
+			report = status.Report{Code: exitUnknown, Members: []status.Member{},
+				Verdict: "unknown: cannot read the cluster from consul: " + err.Error()}
 		}
 		out := bytes.NewBufferString(separator) // written in one piece, so that a screen does not flicker
 		if err := encodeStatus(out, report, o, coloured(p.stdout)); err != nil {
@@ -199,6 +201,8 @@ func memberTable(members []status.Member) *table {
 }
 
 // colours are the ANSI sequences for a verdict, by its code: green, yellow, red.
-var colours = map[int]string{status.Healthy: "\x1b[32m", status.Degraded: "\x1b[33m", status.NoMaster: "\x1b[31m", exitUnknown: "\x1b[31m"}
+var colours = map[int]string{
+	status.Healthy: "\x1b[32m", status.Degraded: "\x1b[33m", status.NoMaster: "\x1b[31m", exitUnknown: "\x1b[31m",
+}
 
 const noColour = "\x1b[0m"

@@ -35,7 +35,7 @@ type Candidacy struct {
 	LeaderlessFor   time.Duration // how long the lock has been free
 	SlowMemberGrace time.Duration // how long a member that does not answer, and whose agent is alive, is waited for
 	BootstrapDelay  time.Duration // how long an empty Redis waits before it founds a cluster
-	BootstrapExpect int           // with how many members a cluster is founded, and never with fewer; 0: any number, after BootstrapDelay
+	BootstrapExpect int           // with how many members a cluster is founded, never with fewer; 0: with any number
 }
 
 // AcquireDecision is how long a member waits before it acquires a free lock.
