@@ -154,7 +154,8 @@ func (c Candidacy) firstElectionDelay(own Candidate) AcquireDecision {
 		return AcquireDecision{}
 	}
 	d := c.bootstrapDelay(own)
-	if c.BootstrapExpect > 0 && !d.Retry { // no member is loading
+	found := own.Incumbent(c.State) // a master that serves replicas: Consul has lost its data
+	if c.BootstrapExpect > 0 && !d.Retry && !found {
 		d = c.expectDelay()
 	}
 	d.First = d.Wait > 0

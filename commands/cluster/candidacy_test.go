@@ -209,6 +209,7 @@ func TestAcquireDelay_BootstrapExpect(t *testing.T) {
 	loading := func(c *Candidate) { c.Loading = true }
 	noAgent := func(c *Candidate) { c.AgentAlive = false }
 	empty := func(c *Candidate) { c.Keys = 0 }
+	serving := func(c *Candidate) { c.Master, c.Replicas = true, []redis.Replica{{Addr: "c:6379", Online: true}} }
 	led := State{Master: &Master{Peer: handlers.Peer{ID: "a", RunID: "run-a"}}, Members: map[string]MemberRecord{"b": {RunID: "run-b"}}}
 	for _, tt := range []struct {
 		name   string
@@ -226,6 +227,7 @@ func TestAcquireDelay_BootstrapExpect(t *testing.T) {
 		{"all are there", 2, State{}, []Candidate{candidate("b", empty), candidate("c", empty)}, ""},
 		{"one still loads its data", 2, State{}, []Candidate{candidate("b", empty), candidate("c", loading)},
 			"our redis is empty and c is still loading its data"},
+		{"our redis serves replicas: consul has lost the state", 3, State{}, []Candidate{candidate("b", serving)}, ""},
 		{"a master was published before", 3, led, []Candidate{candidate("b")}, ""},
 		{"not set: an empty redis waits for a time", 0, State{}, []Candidate{candidate("b", empty)},
 			"our redis is empty; waiting for members with data that may still be starting"},
