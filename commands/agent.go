@@ -26,7 +26,7 @@ func (p *program) agent() *cli.Command {
 		"run health checks, registration, election and replication for one Redis, in one process",
 		agentGroups, nil,
 		func(c *cli.Context, cfg *config, log *slog.Logger) error {
-			dumpState := make(chan os.Signal, 1) // registered first, because an unhandled SIGUSR1 ends the process
+			dumpState := make(chan os.Signal, 1) // registered first, so that none is missed
 			signal.Notify(dumpState, syscall.SIGUSR1)
 			defer signal.Stop(dumpState)
 			client, err := cfg.client()
@@ -54,20 +54,21 @@ func (p *program) agent() *cli.Command {
 			}
 			registrar := cfg.registrar(client, me, log)
 			a := agent.Agent{
-				Lock:          cfg.lock(client, me.ID),
-				Session:       lock.SessionOptions{Name: cfg.sessionName, TTL: cfg.lockTTL, Check: registrar.CheckID()},
-				Me:            me,
-				Registrar:     registrar,
-				Creds:         cfg.redis(me.ID),
-				Probe:         cfg.probe(),
-				Guard:         cfg.guardPolicy,
-				EarlyTakeover: cfg.early,
-				Metrics:       counters,
-				Hooks:         cfg.hooks,
-				DumpState:     dumpState,
-				NotifySocket:  os.Getenv("NOTIFY_SOCKET"),
-				Watchdog:      systemd.WatchdogInterval(os.Getpid()),
-				Log:           log,
+				Lock:            cfg.lock(client, me.ID),
+				Session:         lock.SessionOptions{Name: cfg.sessionName, TTL: cfg.lockTTL, Check: registrar.CheckID()},
+				Me:              me,
+				Registrar:       registrar,
+				Creds:           cfg.redis(me.ID),
+				Probe:           cfg.probe(),
+				Guard:           cfg.guardPolicy,
+				EarlyTakeover:   cfg.early,
+				BootstrapExpect: cfg.expect,
+				Metrics:         counters,
+				Hooks:           cfg.hooks,
+				DumpState:       dumpState,
+				NotifySocket:    os.Getenv("NOTIFY_SOCKET"),
+				Watchdog:        systemd.WatchdogInterval(os.Getpid()),
+				Log:             log,
 			}
 			if counters != nil {
 				a.Creds.Counters = counters

@@ -18,7 +18,7 @@ func TestAgent_UnderACLs(t *testing.T) {
 	c, err := lab.ForTest(t).StartConsul("own", lab.Deny)
 	expect.OK(t, err)
 	k := clusterOn(t, c, 2)
-	policy := strings.NewReplacer(`"resec/`, `"`+k.Name+`/`, `"redis-`, `"`+k.Name+`-`).Replace(lab.Readme(t, "hcl policy"))
+	policy := strings.NewReplacer(`"resec/`, `"`+k.Name+`/`, `"redis-`, `"`+k.Name+`-`).Replace(lab.Block(t, lab.SecurityPage, "hcl policy"))
 	token := func(name, rules string) string {
 		_, _, err := c.Client.ACL().PolicyCreate(&api.ACLPolicy{Name: name, Rules: rules}, nil)
 		expect.OK(t, err)

@@ -13,7 +13,7 @@ import (
 	"resec/commands/output"
 )
 
-// Exit codes, as the README lists them. `status` and `switchover` have codes of their own.
+// Exit codes, as README.md of this folder lists them. `status` and `switchover` have codes of their own.
 const (
 	exitOK      = 0
 	exitUsage   = 1 // bad usage, or the command could not start
@@ -70,29 +70,23 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return exitUsage
 }
 
-// done prints the result of what a subcommand has changed. What stdout does not take is printed to stderr, and is no error: the
-// exit code says whether the change was made.
-func (p *program) done(format string, args ...any) {
-	result := fmt.Sprintf(format, args...)
-	if _, err := fmt.Fprintln(p.stdout, result); err != nil {
-		fmt.Fprintf(p.log, "resec: %s (stdout: %v)\n", result, err)
-	}
-}
-
 func (p *program) app() *cli.App {
-	cli.FlagStringer = describe // the only way to make the library show single dashes
+	cli.HelpPrinter = printHelp // the library has no other place for it
 	bare := p.agent()
 	return &cli.App{
-		Name:  "resec",
-		Usage: "highly available Redis through a Consul lock; without a subcommand it runs the agent",
-		Commands: []*cli.Command{
-			p.elect(), p.follow(), p.agent(), p.promote(), p.replicate(), p.fence(), p.status(), p.history(),
-			p.switchover(), p.failover(), p.pause(), p.resume(), p.forget(), p.version(),
-		},
-		Flags: bare.Flags,
+		Name:     "resec",
+		Usage:    "automatic failover for Redis, by a lock in Consul",
+		Commands: p.commands(),
+		Flags:    bare.Flags,
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return fmt.Errorf("unknown subcommand %q: see resec -help", c.Args().First())
+				return unknownCommand(c.App.Commands, c.Args().First())
+			}
+			if p.typedAlone(c) {
+				if err := cli.ShowAppHelp(c); err != nil {
+					return err
+				}
+				return errors.New("to start the agent: resec agent")
 			}
 			return bare.Action(c)
 		},
@@ -104,7 +98,24 @@ func (p *program) app() *cli.App {
 	}
 }
 
-func usageError(_ *cli.Context, err error, _ bool) error { return err }
+// commands are the subcommands, in the order of the help.
+func (p *program) commands() (all []*cli.Command) {
+	for _, g := range []struct {
+		group    string
+		commands []*cli.Command
+	}{
+		{groupRun, []*cli.Command{p.agent(), p.elect(), p.follow()}},
+		{groupOperate, []*cli.Command{p.status(), p.history(), p.switchover(), p.failover(), p.pause(), p.resume(), p.forget()}},
+		{groupHandlers, []*cli.Command{p.promote(), p.replicate(), p.fence()}},
+		{groupMore, []*cli.Command{p.completion(), p.manual(), p.version()}},
+	} {
+		for _, c := range g.commands {
+			c.Category, c.Description = g.group, examples[c.Name]
+			all = append(all, c)
+		}
+	}
+	return all
+}
 
 // action is what a subcommand does once its settings are read and checked.
 type action func(*cli.Context, *config, *slog.Logger) error

@@ -16,7 +16,7 @@ import (
 func TestCompose_ShellScriptSurvivesTheMastersDeath(t *testing.T) {
 	t.Parallel()
 	k := cluster(t, 3)
-	script := lab.Readme(t, "sh compose")
+	script := lab.Block(t, lab.HandlersPage, "sh compose")
 	for i := range k.Redis {
 		p, err := k.Script(fmt.Sprintf("compose%d", i), i, script)
 		expect.OK(t, err)

@@ -29,6 +29,7 @@ type config struct {
 	deregister   time.Duration
 	interval     time.Duration
 	timeout      time.Duration
+	expect       int // members with which a cluster is founded; 0: any number
 	failures     int
 	guardPolicy  cluster.GuardPolicy
 	early        bool

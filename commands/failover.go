@@ -25,6 +25,7 @@ import (
 type failoverOptions struct {
 	to            string
 	force, dryRun bool
+	json          bool
 	timeout       time.Duration
 }
 
@@ -35,6 +36,7 @@ func (p *program) failover() *cli.Command {
 		toggle(&o.force, "force", "false",
 			"promote the member whatever data it has; every other member is overwritten by its data, once"),
 		toggle(&o.dryRun, "dry-run", "false", "show the ranking of the members, and with -to what is lost; change nothing"),
+		jsonFlag(&o.json),
 		{name: "timeout", def: "30s", usage: "time to wait until the member is master", takes: duration,
 			set: positive(&o.timeout)},
 	}
@@ -67,22 +69,71 @@ func (p *program) runFailover(ctx context.Context, cfg *config, o failoverOption
 		return fmt.Errorf("the cluster is %s: resume it first", view.Pause)
 	}
 	rows := failover.Rows(view, answers)
-	if err := printRanking(p.stdout, rows); err != nil || o.to == "" {
-		return err
+	report := ranking(rows)
+	if !o.json {
+		if err := printRanking(p.stdout, rows); err != nil {
+			return err
+		}
+	}
+	if o.to == "" {
+		return p.finishPreview(report, o.json)
 	}
 	at := slices.IndexFunc(rows, func(r failover.Row) bool { return r.ID == o.to || r.Address == o.to })
 	if at < 0 {
-		return fmt.Errorf("invalid value %q for -to: takes one of the members above", o.to)
+		return fmt.Errorf("invalid value %q for -to: takes the id or the address of a member, see resec status", o.to)
 	}
 	target := rows[at]
-	fmt.Fprintf(p.stdout, "with %s as master:\n  %s\n", target.ID, strings.Join(failover.DataLoss(rows, target.ID), "\n  "))
+	report.To, report.Losses = target.ID, failover.DataLoss(rows, target.ID)
+	if !o.json {
+		fmt.Fprintf(p.stdout, "with %s as master:\n  %s\n", target.ID, strings.Join(report.Losses, "\n  "))
+	}
 	if o.dryRun {
-		return nil
+		return p.finishPreview(report, o.json)
 	}
 	if why := failover.IneligibleReason(target, view); why != "" {
 		return fmt.Errorf("%s cannot be made master: %s", target.ID, why)
 	}
-	return p.force(ctx, lock.Lock{Client: client, Key: cfg.lockKey}, view.State.Term(), forcedRequest(rows, target.ID), o.timeout)
+	l := lock.Lock{Client: client, Key: cfg.lockKey}
+	return p.force(ctx, l, view, forcedRequest(rows, target.ID), o, report)
+}
+
+// finishPreview prints the report, if as JSON.
+func (p *program) finishPreview(report failoverReport, asJSON bool) error {
+	if !asJSON {
+		return nil
+	}
+	return printJSON(p.stdout, report)
+}
+
+// failoverReport is what failover -json prints.
+type failoverReport struct {
+	Ranking []rankedMember `json:"ranking"`
+	To      string         `json:"to,omitempty"`     // the member of -to
+	Losses  []string       `json:"losses,omitempty"` // what each other member loses when it replicates from that one
+	Term    uint64         `json:"term,omitempty"`   // of the new master; absent with -dry-run
+	Took    time.Duration  `json:"took_ns,omitempty"`
+}
+
+// rankedMember is one row of the ranking.
+type rankedMember struct {
+	ID      string `json:"id"`
+	Address string `json:"address"`
+	Rank    int    `json:"rank,omitempty"` // from 1; absent: it may not lead
+	Keys    int64  `json:"keys"`
+	Bytes   int64  `json:"bytes"`
+	ReplID  string `json:"replid"`
+	Offset  int64  `json:"offset"`
+	Why     string `json:"why,omitempty"`
+}
+
+func ranking(rows []failover.Row) failoverReport {
+	r := failoverReport{Ranking: []rankedMember{}}
+	for _, row := range rows {
+		st := row.Status
+		r.Ranking = append(r.Ranking, rankedMember{ID: row.ID, Address: row.Address, Rank: row.Rank, Keys: st.Keys, Bytes: st.Dataset,
+			ReplID: st.Position.ReplID, Offset: st.Position.Offset, Why: row.Why})
+	}
+	return r
 }
 
 // forcedRequest asks for a member as master, and for all others to replicate from it whatever that overwrites.
@@ -96,16 +147,22 @@ func forcedRequest(rows []failover.Row, to string) cluster.Request {
 	return r
 }
 
-// force makes the request, waits until it is carried out, and prints the result. term is that of the present master.
-func (p *program) force(ctx context.Context, l lock.Lock, term uint64, r cluster.Request, timeout time.Duration) error {
+// force makes the request, waits until it is carried out, and prints each step and the result. before is the present view.
+func (p *program) force(ctx context.Context, l lock.Lock, before cluster.View, r cluster.Request, o failoverOptions,
+	report failoverReport) error {
 	began := time.Now()
-	return submit(ctx, l, r, timeout, func(v cluster.View) (bool, error) {
-		done, err := failoverDone(v, r.To, term)
+	steps := p.progress(before, o.json)
+	return submit(ctx, l, r, o.timeout, func(v cluster.View) (bool, error) {
+		steps.show(v)
+		done, err := failoverDone(v, r.To, before.State.Term())
 		if !done {
 			return false, coded(exitTimeout, err)
 		}
-		took := time.Since(began).Round(time.Millisecond)
-		p.done("%s is master, term %d, after %s", r.To, v.State.Term(), took)
+		report.Term, report.Took = v.State.Term(), time.Since(began)
+		if o.json {
+			return true, p.doneJSON(report)
+		}
+		p.done("%s is master, term %d, after %s", r.To, report.Term, report.Took.Round(time.Millisecond))
 		return true, nil
 	})
 }

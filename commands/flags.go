@@ -19,6 +19,7 @@ type setting struct {
 	bare           bool               // boolean: the flag without a value means true
 	free           bool               // text for a shell or for people: it may have quotes, blanks and line breaks anywhere
 	group          group
+	topic          string // under which the help lists it; empty: it is of one subcommand alone
 
 	bad error // of the flag's first bad value; nil: it has none
 }
@@ -87,27 +88,6 @@ func resolve(c *cli.Context, settings []setting) error {
 
 // withoutLogin is a value without what is before its last @: that may be a password.
 func withoutLogin(v string) string { return v[strings.LastIndex(v, "@")+1:] }
-
-// describe is how the help shows a flag: with a single dash, as the consul command does.
-func describe(f cli.Flag) string {
-	g, ok := f.(*cli.GenericFlag)
-	if !ok {
-		return "-" + strings.Join(f.Names(), ", -") + "\tshow help"
-	}
-	s := g.Value.(*flagValue).setting
-	text := "-" + s.name
-	if !s.bare {
-		text += " value"
-	}
-	text += "\t" + s.usage
-	if s.def != "" {
-		text += " (default: " + s.def + ")"
-	}
-	if s.env != "" {
-		text += " [$" + s.env + "]"
-	}
-	return text
-}
 
 // text takes any value.
 func text(p *string) func(string) error { return func(v string) error { *p = v; return nil } }

@@ -21,20 +21,29 @@ import (
 
 func (p *program) forget() *cli.Command {
 	var timeout time.Duration
-	extra := []setting{{name: "timeout", def: "10s", takes: duration, set: positive(&timeout),
+	var asJSON bool
+	extra := []setting{jsonFlag(&asJSON), {name: "timeout", def: "10s", takes: duration, set: positive(&timeout),
 		usage: "time to wait until the master's agent has removed the member from the state"}}
 	return p.command("forget", "ID", "remove a member that will not come back from the state and the catalogue",
 		forConsul|forRedis|forCluster, extra, func(c *cli.Context, cfg *config, _ *slog.Logger) error {
 			if c.NArg() != 1 {
 				return errors.New("forget takes one ID: see resec status")
 			}
-			return p.runForget(c.Context, cfg, c.Args().First(), timeout)
+			id := c.Args().First()
+			if err := runForget(c.Context, cfg, id, timeout); err != nil {
+				return err
+			}
+			if asJSON {
+				return p.doneJSON(map[string]string{"removed": id})
+			}
+			p.done("%s is removed", id)
+			return nil
 		})
 }
 
 // runForget removes a member, and waits until it is removed. It returns an error if the member is alive, unknown, or not removed
 // in time.
-func (p *program) runForget(ctx context.Context, cfg *config, id string, timeout time.Duration) error {
+func runForget(ctx context.Context, cfg *config, id string, timeout time.Duration) error {
 	client, err := cfg.client()
 	if err != nil {
 		return err
@@ -58,7 +67,6 @@ func (p *program) runForget(ctx context.Context, cfg *config, id string, timeout
 	for {
 		done, err := cfg.forgotten(ctx, client, l, id)
 		if done {
-			p.done("%s is removed", id)
 			return nil
 		}
 		select {

@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"encoding/json"
 	"log/slog"
 	"strconv"
 	"time"
@@ -28,9 +27,7 @@ func (p *program) history() *cli.Command {
 				return err
 			}
 			if asJSON {
-				enc := json.NewEncoder(p.stdout)
-				enc.SetIndent("", "  ")
-				return enc.Encode(append([]cluster.Change{}, changes...)) // an empty history is [], not null
+				return printJSON(p.stdout, append([]cluster.Change{}, changes...)) // an empty history is [], not null
 			}
 			t := newTable("WHEN", "FROM", "TO", "TERM", "OUTAGE", "CAUSE")
 			for _, c := range changes {

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"errors"
+	"math"
 	"net"
 	"strconv"
 	"strings"
@@ -125,12 +126,17 @@ func name(p *string, optional bool) func(string) error {
 	}
 }
 
-func (c *config) setFailures(v string) error {
+func (c *config) setFailures(v string) error { return setNumber(&c.failures, v, math.MaxInt) }
+
+func (c *config) setExpect(v string) error { return setNumber(&c.expect, v, guardMax) }
+
+// setNumber takes a whole number from 1 up to a limit.
+func setNumber(p *int, v string, limit int) error {
 	n, err := strconv.Atoi(v)
-	if err != nil || n < 1 {
+	if err != nil || n < 1 || n > limit {
 		return errBad
 	}
-	c.failures = n
+	*p = n
 	return nil
 }
 

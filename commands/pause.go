@@ -17,7 +17,9 @@ import (
 func (p *program) pause() *cli.Command {
 	var pause cluster.Pause
 	var lasts time.Duration
+	var asJSON bool
 	extra := []setting{
+		jsonFlag(&asJSON),
 		{name: "for", def: "1h", usage: "time after which the pause ends by itself", takes: duration, set: positive(&lasts)},
 		{name: "reason", usage: "text that status and the agents' logs show", takes: "a text", free: true, set: text(&pause.Reason)},
 	}
@@ -35,14 +37,18 @@ func (p *program) pause() *cli.Command {
 			if err := l.Pause(c.Context, pause); err != nil {
 				return err
 			}
+			if asJSON {
+				return p.doneJSON(pause)
+			}
 			p.done("%s", &pause)
 			return nil
 		})
 }
 
 func (p *program) resume() *cli.Command {
+	var asJSON bool
 	return p.command("resume", "", "end a pause; the agents then react to everything that happened meanwhile",
-		forConsul|forCluster, nil, func(c *cli.Context, cfg *config, _ *slog.Logger) error {
+		forConsul|forCluster, []setting{jsonFlag(&asJSON)}, func(c *cli.Context, cfg *config, _ *slog.Logger) error {
 			l, v, err := cfg.cluster(c.Context)
 			if err != nil {
 				return err
@@ -52,6 +58,9 @@ func (p *program) resume() *cli.Command {
 			}
 			if err := l.Resume(c.Context); err != nil {
 				return err
+			}
+			if asJSON {
+				return p.doneJSON(map[string]bool{"resumed": true})
 			}
 			p.done("resumed")
 			return nil

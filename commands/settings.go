@@ -1,20 +1,40 @@
 package commands
 
-import "resec/handlers"
+import (
+	"slices"
 
-// settings are the settings of the given groups, in the order of the README's table of variables.
+	"resec/handlers"
+)
+
+// The topics under which the help and the pages list the settings.
+const (
+	topicRedis     = "Redis"
+	topicConsul    = "Consul"
+	topicElection  = "Election and guard"
+	topicService   = "Service"
+	topicOperation = "Operation"
+	topicLogging   = "Logging"
+)
+
+// settings are the settings of the given groups, by topic, in the order of the help and of the reference.
 func (c *config) settings(want group) []setting {
-	var all []setting
-	for _, part := range [][]setting{
-		c.nameSettings(), c.lockSettings(), c.healthSettings(), c.agentSettings(),
-		c.redisSettings(), c.logSettings(), c.consulSettings(),
-	} {
-		all = append(all, part...)
-	}
 	var out []setting
-	for _, s := range all {
-		if s.group&want != 0 {
-			out = append(out, s)
+	for _, part := range []struct {
+		topic    string
+		settings [][]setting
+	}{
+		{topicRedis, [][]setting{c.redisAddrSettings(), c.probeSettings(), c.redisSettings()}},
+		{topicConsul, [][]setting{c.consulSettings()}},
+		{topicElection, [][]setting{c.lockSettings(), c.guardSettings()}},
+		{topicService, [][]setting{c.nameSettings()}},
+		{topicOperation, [][]setting{c.operationSettings()}},
+		{topicLogging, [][]setting{c.logSettings()}},
+	} {
+		for _, s := range slices.Concat(part.settings...) {
+			if s.group&want != 0 {
+				s.topic = part.topic
+				out = append(out, s)
+			}
 		}
 	}
 	return out
@@ -38,6 +58,8 @@ func (c *config) nameSettings() []setting {
 			set: list(&c.naming.MasterTags), group: forCluster, usage: "tags of the master, comma-separated"},
 		{name: "consul-slave-tags", env: "SLAVE_TAGS", takes: "unquoted tags, comma-separated",
 			set: list(&c.naming.ReplicaTags), group: forCluster, usage: "tags of a replica, comma-separated"},
+		{name: "consul-deregister-service-after", env: "CONSUL_DEREGISTER_SERVICE_AFTER", def: "72h", takes: duration,
+			set: positive(&c.deregister), group: forService, usage: "Consul removes a service whose check is critical for this long"},
 	}
 }
 
@@ -55,11 +77,9 @@ func (c *config) lockSettings() []setting {
 	}
 }
 
-// healthSettings describe the service's check and the probe of Redis.
-func (c *config) healthSettings() []setting {
+// probeSettings describe the probe of Redis.
+func (c *config) probeSettings() []setting {
 	return []setting{
-		{name: "consul-deregister-service-after", env: "CONSUL_DEREGISTER_SERVICE_AFTER", def: "72h", takes: duration,
-			set: positive(&c.deregister), group: forService, usage: "Consul removes a service whose check is critical for this long"},
 		{name: "healthcheck-interval", env: "HEALTHCHECK_INTERVAL", def: "5s", takes: duration, set: positive(&c.interval),
 			group: forService, usage: "time between two probes of Redis; the check's TTL in Consul is twice this"},
 		{name: "healthcheck-timeout", env: "HEALTHCHECK_TIMEOUT", def: "2s", takes: duration, set: positive(&c.timeout),
@@ -69,17 +89,34 @@ func (c *config) healthSettings() []setting {
 	}
 }
 
-// agentSettings are settings of the agent alone, and the address of its Redis.
-func (c *config) agentSettings() []setting {
+// redisAddrSettings are the address of this member's Redis.
+func (c *config) redisAddrSettings() []setting {
 	return []setting{
-		{name: "guard", env: "GUARD", def: "auto", takes: "auto, off or a whole number from 1", set: c.setGuard, group: forAgent,
-			usage: "min-replicas-to-write of the master: a number from 1, auto (half of the other members) or off"},
+		{name: "redis-addr", env: "REDIS_ADDR", def: "127.0.0.1:6379", takes: hostPort, set: c.setRedis, group: forRedis,
+			usage: "address of the Redis server as host:port"},
+	}
+}
+
+// guardSettings are those of the agent's election, beside the lock.
+func (c *config) guardSettings() []setting {
+	return []setting{
+		{name: "guard", env: "GUARD", def: "auto", takes: "auto, off or a whole number from 1 to 100", set: c.setGuard, group: forAgent,
+			usage: "min-replicas-to-write of the master: a number from 1 to 100, auto (half of the other members) or off"},
 		{name: "guard-max-lag", env: "GUARD_MAX_LAG", def: "5s", takes: "a duration of whole seconds, from 1s",
 			set:   c.setGuardMaxLag,
 			group: forAgent, usage: "min-replicas-max-lag of the master, in whole seconds"},
+		{name: "bootstrap-expect", env: "BOOTSTRAP_EXPECT", takes: "a whole number from 1 to 100", set: orNone(c.setExpect),
+			group: forAgent,
+			usage: "number of members with which the first master is elected, at once, and never with fewer"},
 		{name: "early-takeover", env: "EARLY_TAKEOVER", def: "true", takes: trueFalse, set: boolean(&c.early), bare: true,
 			group: forAgent,
 			usage: "destroy the session of a lock holder that is proven down, instead of waiting for its TTL"},
+	}
+}
+
+// operationSettings are what the agent offers to operators.
+func (c *config) operationSettings() []setting {
+	return []setting{
 		{name: "listen-addr", env: "LISTEN_ADDR", takes: listenAddr, set: orNone(c.setListen), group: forAgent,
 			usage: "serve /health, /master, /replica, /status and /metrics by HTTP on this address; off if empty"},
 		{name: "on-promote", env: "ON_PROMOTE", takes: "a command", free: true, set: c.hook(handlers.TypePromote), group: forAgent,
@@ -89,8 +126,6 @@ func (c *config) agentSettings() []setting {
 			usage: "command to run after Redis was pointed at another master; may be repeated"},
 		{name: "on-fence", env: "ON_FENCE", takes: "a command", free: true, set: c.hook(handlers.TypeFence), group: forAgent,
 			usage: "command to run after Redis was fenced; may be repeated"},
-		{name: "redis-addr", env: "REDIS_ADDR", def: "127.0.0.1:6379", takes: hostPort, set: c.setRedis, group: forRedis,
-			usage: "address of the Redis server as host:port"},
 	}
 }
 

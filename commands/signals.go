@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// longRunning are the subcommands that SIGHUP does not end: `systemctl reload`, logrotate or a terminal that is closed sends it.
+// longRunning are the subcommands that SIGHUP does not end: logrotate, `kill -HUP` or a terminal that is closed sends it.
 var longRunning = []string{"agent", "elect", "follow"}
 
 // readOnly are the subcommands that may end at any moment, as most programs do when their terminal or their reader is gone.
@@ -39,7 +39,7 @@ func catchSignals(ctx context.Context, subcommand string, log *slog.Logger) (con
 			case <-ended:
 				return
 			case <-hangups:
-				log.Info("SIGHUP changes nothing: files of passwords and certificates are read again at each new connection",
+				log.Info("SIGHUP changes nothing: Redis passwords, certificates and the Consul token are read again by themselves",
 					"event", "hangup_ignored")
 			}
 		}

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strconv"
 	"time"
 
@@ -23,42 +23,68 @@ const exitUnknown = 3
 // statusTimeout bounds the probe of each member's Redis.
 const statusTimeout = time.Second
 
+// statusOptions are the flags of status alone.
+type statusOptions struct {
+	json, watch, wide bool
+	wait              time.Duration // 0: not at all
+}
+
 func (p *program) status() *cli.Command {
-	var asJSON, watch bool
+	var o statusOptions
 	extra := []setting{
-		toggle(&asJSON, "json", "false", "print JSON"),
-		toggle(&watch, "watch", "false", "print again every second until interrupted, then exit 0; with -json one document a line"),
+		toggle(&o.json, "json", "false", "print JSON"),
+		toggle(&o.watch, "watch", "false", "print again every second until interrupted, then exit 0; with -json one document a line"),
+		toggle(&o.wide, "wide", "false", "show all columns"),
+		{name: "wait", usage: "wait so long for a healthy cluster before the status is printed", takes: duration,
+			set: orNone(positive(&o.wait))},
 	}
 	return p.command("status", "",
-		"show the members and a verdict; exit 0: healthy, 1: degraded, 2: no master, 3: Consul does not answer",
+		"show the members and a verdict",
 		forConsul|forRedis|forCluster, extra, func(c *cli.Context, cfg *config, _ *slog.Logger) error {
-			if watch {
-				return p.watchStatus(c.Context, cfg, asJSON)
+			if o.watch && o.wait > 0 {
+				return errors.New("status takes -watch or -wait, not both")
 			}
-			return p.runStatus(c, cfg, asJSON)
+			if o.watch {
+				return p.watchStatus(c.Context, cfg, o)
+			}
+			return p.runStatus(c.Context, cfg, o)
 		})
 }
 
-func (p *program) runStatus(c *cli.Context, cfg *config, asJSON bool) error {
+func (p *program) runStatus(ctx context.Context, cfg *config, o statusOptions) error {
 	client, err := cfg.client()
 	if err != nil {
 		return err
 	}
-	report, err := cfg.report(c.Context, client)
+	report, err := waitHealthy(ctx, o.wait, func() (status.Report, error) { return cfg.report(ctx, client) })
 	if err != nil {
 		return coded(exitUnknown, err)
 	}
-	if asJSON {
-		enc := json.NewEncoder(p.stdout)
-		enc.SetIndent("", "  ")
-		err = enc.Encode(report)
+	if o.json {
+		err = printJSON(p.stdout, report)
 	} else {
-		err = printStatus(p.stdout, report)
+		err = printStatus(p.stdout, report, o.wide)
 	}
 	if err == nil && report.Code != 0 {
 		err = codeError{code: report.Code}
 	}
 	return err
+}
+
+// waitHealthy returns the first report of a healthy cluster, or the last one after the time or the end of the context.
+func waitHealthy(ctx context.Context, limit time.Duration, report func() (status.Report, error)) (status.Report, error) {
+	for end := time.Now().Add(limit); ; {
+		r, err := report()
+		left := time.Until(end)
+		if err == nil && r.Code == status.Healthy || left <= 0 {
+			return r, err
+		}
+		select {
+		case <-ctx.Done():
+			return r, err
+		case <-time.After(min(statusPause, left)):
+		}
+	}
 }
 
 // report asks Consul and every Redis for the state of the cluster. It returns an error if Consul does not answer.
@@ -70,15 +96,15 @@ func (c *config) report(ctx context.Context, client *api.Client) (status.Report,
 	return status.New(view, answers), nil
 }
 
-// watchPause is the pause between two reports of status -watch.
-const watchPause = time.Second
+// statusPause is the pause between two reports of status -wait, watchPause of status -watch.
+const statusPause, watchPause = 200 * time.Millisecond, time.Second
 
 // clearScreen moves the cursor of a terminal to its first line and clears the screen.
 const clearScreen = "\x1b[H\x1b[2J"
 
 // watchStatus prints the cluster until the context ends, also while Consul does not answer. It returns an error if it cannot
 // write.
-func (p *program) watchStatus(ctx context.Context, cfg *config, asJSON bool) error {
+func (p *program) watchStatus(ctx context.Context, cfg *config, o statusOptions) error {
 	client, err := cfg.client()
 	if err != nil {
 		return err
@@ -87,7 +113,7 @@ func (p *program) watchStatus(ctx context.Context, cfg *config, asJSON bool) err
 	if isTerminal(p.stdout) {
 		first, between = clearScreen, clearScreen
 	}
-	if asJSON {
+	if o.json {
 		first, between = "", ""
 	}
 	for separator := first; ; separator = between {
@@ -96,10 +122,11 @@ func (p *program) watchStatus(ctx context.Context, cfg *config, asJSON bool) err
 			return nil
 		}
 		if err != nil {
-			report = status.Report{Code: exitUnknown, Verdict: "unknown: cannot read the cluster from consul: " + err.Error()}
+			report = status.Report{Code: exitUnknown, Members: []status.Member{},
+				Verdict: "unknown: cannot read the cluster from consul: " + err.Error()}
 		}
 		out := bytes.NewBufferString(separator) // written in one piece, so that a screen does not flicker
-		if err := encodeStatus(out, report, asJSON); err != nil {
+		if err := encodeStatus(out, report, o, coloured(p.stdout)); err != nil {
 			return err
 		}
 		if _, err := out.WriteTo(p.stdout); err != nil {
@@ -114,22 +141,48 @@ func (p *program) watchStatus(ctx context.Context, cfg *config, asJSON bool) err
 }
 
 // encodeStatus writes one document or one screen of status -watch.
-func encodeStatus(w io.Writer, r status.Report, asJSON bool) error {
-	if asJSON {
+func encodeStatus(w io.Writer, r status.Report, o statusOptions, colour bool) error {
+	if o.json {
 		return json.NewEncoder(w).Encode(r)
 	}
 	if r.Code == exitUnknown {
 		_, err := fmt.Fprintln(w, printable(r.Verdict))
 		return err
 	}
-	return printStatus(w, r)
+	return writeStatus(w, r, o.wide, colour)
 }
 
-// printStatus writes the table of members and the verdict.
-func printStatus(w io.Writer, r status.Report) error {
+// printStatus writes the table of members and the verdict to stdout, with colour if that is a terminal.
+func printStatus(w io.Writer, r status.Report, wide bool) error {
+	return writeStatus(w, r, wide, coloured(w))
+}
+
+// writeStatus writes the table of members, warnings and the verdict. The columns that are seldom needed are there if wide is set.
+func writeStatus(w io.Writer, r status.Report, wide, colour bool) error {
+	t := memberTable(r.Members)
+	if !wide {
+		t.without("TERM", "OFFSET", "REDIS", "FROM")
+	}
+	if err := t.write(w); err != nil {
+		return err
+	}
+	for _, warning := range r.Warnings {
+		if _, err := fmt.Fprintln(w, "warning: "+printable(warning)); err != nil {
+			return err
+		}
+	}
+	verdict := printable(r.Verdict)
+	if colour {
+		verdict = colours[r.Code] + verdict + noColour
+	}
+	_, err := fmt.Fprintln(w, verdict)
+	return err
+}
+
+func memberTable(members []status.Member) *table {
 	t := newTable("ID", "ADDRESS", "ROLE", "LOCK", "TERM", "LINK", "OFFSET", "BEHIND", "GUARD", "CHECK", "REDIS",
 		"FROM", "NOTE")
-	for _, m := range r.Members {
+	for _, m := range members {
 		held, behind := "", ""
 		if m.Holder {
 			held = "held"
@@ -144,24 +197,12 @@ func printStatus(w io.Writer, r status.Report) error {
 		t.row(m.ID, m.Address, m.Role, held, strconv.FormatUint(m.Term, 10), m.Link, strconv.FormatInt(m.Offset, 10), behind,
 			m.Guard, m.Check, m.Version, from, m.Note)
 	}
-	if err := t.write(w); err != nil {
-		return err
-	}
-	for _, warning := range r.Warnings {
-		if _, err := fmt.Fprintln(w, "warning: "+printable(warning)); err != nil {
-			return err
-		}
-	}
-	_, err := fmt.Fprintln(w, printable(r.Verdict))
-	return err
+	return t
 }
 
-// isTerminal reports whether w is a character device: a terminal, or /dev/null, to which nothing matters.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	st, err := f.Stat()
-	return err == nil && st.Mode()&os.ModeCharDevice != 0
+// colours are the ANSI sequences for a verdict, by its code: green, yellow, red.
+var colours = map[int]string{
+	status.Healthy: "\x1b[32m", status.Degraded: "\x1b[33m", status.NoMaster: "\x1b[31m", exitUnknown: "\x1b[31m",
 }
+
+const noColour = "\x1b[0m"

@@ -23,27 +23,30 @@ const exitRefused = 2
 func (p *program) switchover() *cli.Command {
 	var r cluster.Request
 	var timeout time.Duration
+	var asJSON bool
 	extra := []setting{
+		jsonFlag(&asJSON),
 		{name: "to", takes: "an id or host:port", set: text(&r.To),
 			usage: "member to promote: its id or its address; without it the replica with the most recent data"},
 		{name: "timeout", def: "10s", usage: "time to wait until the member is master", takes: duration, set: positive(&timeout)},
 		toggle(&r.DryRun, "dry-run", "false", "show which member would be promoted, or why none is; change nothing"),
 	}
 	return p.command("switchover", "",
-		"make another member the master without losing a write; exit 0: done, 2: refused, 4: failed or not in time",
+		"make another member the master without losing a write",
 		forConsul|forCluster, extra, func(c *cli.Context, cfg *config, _ *slog.Logger) error {
 			client, err := cfg.client()
 			if err != nil {
 				return err
 			}
 			r.Planned = true
-			return p.runSwitchover(c.Context, cfg, lock.Lock{Client: client, Key: cfg.lockKey}, r, timeout)
+			return p.runSwitchover(c.Context, cfg, lock.Lock{Client: client, Key: cfg.lockKey}, r, timeout, asJSON)
 		})
 }
 
 // runSwitchover makes the request, waits until it is carried out, and prints the steps. It returns an error with exitRefused if
 // the request is refused, and with exitTimeout if it fails or takes too long.
-func (p *program) runSwitchover(ctx context.Context, cfg *config, l lock.Lock, r cluster.Request, timeout time.Duration) error {
+func (p *program) runSwitchover(ctx context.Context, cfg *config, l lock.Lock, r cluster.Request, timeout time.Duration,
+	asJSON bool) error {
 	var before cluster.View
 	err := whileConsulRefuses(ctx, func() (err error) { before, err = l.Read(ctx); return err })
 	if err == nil {
@@ -62,17 +65,21 @@ func (p *program) runSwitchover(ctx context.Context, cfg *config, l lock.Lock, r
 		return coded(exitRefused, errors.New("refused: there is no master whose agent could hand over"))
 	}
 	s := switchover{Request: r, old: *before.State.Master}
+	steps := p.progress(before, asJSON || r.DryRun)
 	err = submit(ctx, l, r, timeout, func(v cluster.View) (bool, error) {
+		steps.show(v)
 		done, err := s.next(v)
 		if !done || err != nil {
 			return done, err
 		}
 		if r.DryRun {
+			if asJSON {
+				return true, printJSON(p.stdout, map[string]string{"answer": v.Answered.Answer})
+			}
 			_, err = fmt.Fprintln(p.stdout, v.Answered.Answer)
 			return true, err
 		}
-		p.printSwitchover(ctx, l, *v.State.Master)
-		return true, nil
+		return true, p.printSwitchover(ctx, l, *v.State.Master, asJSON)
 	})
 	if errors.Is(err, lock.ErrRequestPending) {
 		return coded(exitRefused, err)
@@ -119,21 +126,36 @@ func (s *switchover) wanted(m cluster.Master) bool {
 	return s.To == "" || s.To == m.ID || s.To == m.Address
 }
 
-// printSwitchover prints the steps. The new master's agent writes them to the history right after the last step.
-func (p *program) printSwitchover(ctx context.Context, l lock.Lock, m cluster.Master) {
+// printSwitchover prints the steps and the result. The new master's agent writes them to the history right after the last step.
+func (p *program) printSwitchover(ctx context.Context, l lock.Lock, m cluster.Master, asJSON bool) error {
+	c, known := changeOf(ctx, l, m.Term)
+	switch {
+	case asJSON && known:
+		return p.doneJSON(c)
+	case asJSON:
+		return p.doneJSON(map[string]any{"to": m.ID, "term": m.Term})
+	case known:
+		fmt.Fprintln(p.stdout, "steps of the takeover:") // an error of stdout shows at the end
+		printSteps(p.stdout, c.Steps)
+		p.done("%s is master, term %d: writes were held back for %s", m.ID, m.Term, milliseconds(c.Outage))
+	default:
+		p.done("%s is master, term %d; for how long writes were held back is unknown", m.ID, m.Term)
+	}
+	return nil
+}
+
+// changeOf is the change in the history that began a term. It is unknown if the history does not have it in time.
+func changeOf(ctx context.Context, l lock.Lock, term uint64) (c cluster.Change, known bool) {
 	ctx, cancel := context.WithTimeout(ctx, lock.CallTimeout)
 	defer cancel()
 	for {
 		changes, _ := l.History(ctx) // after an error it is read again
-		if at := slices.IndexFunc(changes, func(c cluster.Change) bool { return c.Term == m.Term }); at >= 0 {
-			printSteps(p.stdout, changes[at].Steps)
-			p.done("%s is master, term %d: writes were held back for %s", m.ID, m.Term, milliseconds(changes[at].Outage))
-			return
+		if at := slices.IndexFunc(changes, func(c cluster.Change) bool { return c.Term == term }); at >= 0 {
+			return changes[at], true
 		}
 		select {
 		case <-ctx.Done():
-			p.done("%s is master, term %d; for how long writes were held back is unknown", m.ID, m.Term)
-			return
+			return c, false
 		case <-time.After(requestPoll):
 		}
 	}

@@ -3,6 +3,7 @@ package commands
 import (
 	"cmp"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"unicode"
@@ -14,6 +15,20 @@ type table struct{ rows [][]string }
 func newTable(header ...string) *table { return &table{rows: [][]string{header}} }
 
 func (t *table) row(cells ...string) { t.rows = append(t.rows, cells) }
+
+// without removes columns.
+func (t *table) without(columns ...string) {
+	header := t.rows[0]
+	for i, row := range t.rows {
+		var kept []string
+		for j, cell := range row {
+			if !slices.Contains(columns, header[j]) {
+				kept = append(kept, cell)
+			}
+		}
+		t.rows[i] = kept
+	}
+}
 
 // write prints the table with two blanks between its columns. It returns an error of w.
 func (t *table) write(w io.Writer) error {

@@ -10,29 +10,48 @@ import (
 )
 
 func (p *program) version() *cli.Command {
-	return p.command("version", "", "show version, commit and Go", 0, nil, func(*cli.Context, *config, *slog.Logger) error {
-		_, err := fmt.Fprintln(p.stdout, buildVersion())
-		return err
-	})
+	var asJSON bool
+	return p.command("version", "", "show version, commit and Go", 0, []setting{jsonFlag(&asJSON)},
+		func(*cli.Context, *config, *slog.Logger) error {
+			if asJSON {
+				return printJSON(p.stdout, build())
+			}
+			_, err := fmt.Fprintln(p.stdout, build())
+			return err
+		})
 }
 
 // release is the version that scripts/release builds; empty otherwise: then it is what the Go tool makes of the tags.
 var release string
 
-// buildVersion reads what the Go tool recorded when it built this program.
-func buildVersion() string {
+// buildInfo is what this program was built from.
+type buildInfo struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit"` // with +changes if it was built from changed files
+	Go      string `json:"go"`
+}
+
+func (b buildInfo) String() string {
+	return fmt.Sprintf("resec %s, commit %s, %s", b.Version, b.Commit, b.Go)
+}
+
+// build reads what the Go tool recorded when it built this program.
+func build() buildInfo {
+	b := buildInfo{Version: "unknown", Commit: "unknown", Go: "unknown"}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "resec unknown"
+		return b
 	}
-	commit, dirty := "unknown", ""
+	b.Version, b.Go = cmp.Or(release, info.Main.Version), info.GoVersion
+	dirty := ""
 	for _, s := range info.Settings {
 		switch {
 		case s.Key == "vcs.revision":
-			commit = s.Value[:min(12, len(s.Value))]
+			b.Commit = s.Value[:min(12, len(s.Value))]
 		case s.Key == "vcs.modified" && s.Value == "true":
 			dirty = "+changes"
 		}
 	}
-	return fmt.Sprintf("resec %s, commit %s%s, %s", cmp.Or(release, info.Main.Version), commit, dirty, info.GoVersion)
+	b.Commit += dirty
+	return b
 }

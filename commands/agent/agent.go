@@ -44,9 +44,11 @@ type Agent struct {
 	Creds         redis.Options // of our Redis; with another address, of the other members' servers
 	Probe         redis.Probe
 	Guard         cluster.GuardPolicy
-	EarlyTakeover bool             // end the session of a holder that is proven down, before Consul does
-	Metrics       *metrics.Metrics // nil: nothing is counted
-	Log           *slog.Logger
+	EarlyTakeover bool // end the session of a holder that is proven down, before Consul does
+	// BootstrapExpect is with how many members a cluster is founded; 0: any number, after a wait.
+	BootstrapExpect int
+	Metrics         *metrics.Metrics // nil: nothing is counted
+	Log             *slog.Logger
 
 	Hooks        []hooks.Hook
 	DumpState    <-chan os.Signal // each signal makes the agent log its state

@@ -44,7 +44,8 @@ func newController(a *Agent) *controller {
 	return &controller{a: a, failedSources: map[string]int{}, contender: contend.Contender{
 		ID: a.Me.ID, Lock: a.Lock, Surveyor: a.surveyor, Known: a.known,
 		Probe: a.Probe, Interval: a.Registrar.Interval, SessionTTL: a.Session.TTL, EarlyTakeover: a.EarlyTakeover,
-		Verify: a.verifySession, Wrote: a.observer.Wrote, SetReason: a.setReason, ParkIfFollowing: a.local.ParkIfFollowing,
+		BootstrapExpect: a.BootstrapExpect,
+		Verify:          a.verifySession, Wrote: a.observer.Wrote, SetReason: a.setReason, ParkIfFollowing: a.local.ParkIfFollowing,
 		Log: a.Log}}
 }
 

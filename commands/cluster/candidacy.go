@@ -35,6 +35,7 @@ type Candidacy struct {
 	LeaderlessFor   time.Duration // how long the lock has been free
 	SlowMemberGrace time.Duration // how long a member that does not answer, and whose agent is alive, is waited for
 	BootstrapDelay  time.Duration // how long an empty Redis waits before it founds a cluster
+	BootstrapExpect int           // with how many members a cluster is founded, never with fewer; 0: with any number
 }
 
 // AcquireDecision is how long a member waits before it acquires a free lock.
@@ -43,6 +44,7 @@ type AcquireDecision struct {
 	Ineligible bool   // it may not acquire the lock with these candidates
 	Retry      bool   // it has to ask the members again after the wait
 	Why        string // why it waits; empty: it does not
+	First      bool   // it waits before the first election, with or without Retry
 }
 
 // String lists the candidates with their data, the best first, then the ineligible ones with the reason.
@@ -75,7 +77,8 @@ func (c Candidate) describe() string {
 //   - It replicates from a server that answers, or denies access, and that nothing of this cluster names: that is somebody
 //     else's.
 //   - A live agent lists a master that is not under this lock: one of the two has a wrong lock key.
-//   - Its Redis is empty and no master was ever published: wait for members with data.
+//   - No master was ever published: wait for as many members as are expected, if that is set.
+//   - Otherwise, if its Redis is empty then: wait for members with data.
 //   - A member that may hold newer data does not answer: wait for it, unless the incumbent answers.
 //   - It ranks first: do not wait.
 //   - The incumbent answers and may reacquire its lock: wait for it.
@@ -98,7 +101,7 @@ func (c Candidacy) AcquireDelay() AcquireDecision {
 			"the members of one cluster have the same CONSUL_LOCK_KEY, and two clusters need two service names"
 		return AcquireDecision{Wait: SurveyInterval, Ineligible: true, Retry: true, Why: why}
 	}
-	if d := c.bootstrapDelay(own); d.Wait > 0 {
+	if d := c.firstElectionDelay(own); d.Wait > 0 {
 		return d
 	}
 	ranked := Rank(c.Candidates, c.State, c.Eligibility)
@@ -145,10 +148,40 @@ func find(candidates []Candidate, id string) (Candidate, bool) {
 	return Candidate{}, false
 }
 
+// firstElectionDelay returns how long the first election waits; 0 if there was a master.
+func (c Candidacy) firstElectionDelay(own Candidate) AcquireDecision {
+	if c.State.Master != nil {
+		return AcquireDecision{}
+	}
+	d := c.bootstrapDelay(own)
+	found := own.Incumbent(c.State) // a master that serves replicas: Consul has lost its data
+	if c.BootstrapExpect > 0 && !d.Retry && !found {
+		d = c.expectDelay()
+	}
+	d.First = d.Wait > 0
+	return d
+}
+
+// expectDelay waits for as many members as are expected: a Redis that answers, and whose agent is alive.
+func (c Candidacy) expectDelay() AcquireDecision {
+	var there []string
+	for _, o := range c.Candidates {
+		if o.AgentAlive {
+			there = append(there, o.ID)
+		}
+	}
+	if len(there) >= c.BootstrapExpect {
+		return AcquireDecision{}
+	}
+	slices.Sort(there)
+	return AcquireDecision{Wait: SurveyInterval, Retry: true, Why: fmt.Sprintf("the first election waits for %d members "+
+		"(BOOTSTRAP_EXPECT); %d answer: %s", c.BootstrapExpect, len(there), strings.Join(there, ", "))}
+}
+
 // bootstrapDelay returns how long an empty Redis waits for members with data before it founds a cluster. It waits until no
 // candidate is loading, and for BootstrapDelay, because an agent that was started at the same time may not be ready yet.
 func (c Candidacy) bootstrapDelay(own Candidate) AcquireDecision {
-	if c.State.Master != nil || own.Keys > 0 {
+	if own.Keys > 0 {
 		return AcquireDecision{}
 	}
 	for _, o := range c.Candidates {

@@ -203,3 +203,43 @@ func TestAgentReturned(t *testing.T) {
 		}
 	}
 }
+
+// With BOOTSTRAP_EXPECT the first election begins as soon as so many members are there, and never with fewer.
+func TestAcquireDelay_BootstrapExpect(t *testing.T) {
+	loading := func(c *Candidate) { c.Loading = true }
+	noAgent := func(c *Candidate) { c.AgentAlive = false }
+	empty := func(c *Candidate) { c.Keys = 0 }
+	serving := func(c *Candidate) { c.Master, c.Replicas = true, []redis.Replica{{Addr: "c:6379", Online: true}} }
+	led := State{Master: &Master{Peer: handlers.Peer{ID: "a", RunID: "run-a"}}, Members: map[string]MemberRecord{"b": {RunID: "run-b"}}}
+	for _, tt := range []struct {
+		name   string
+		expect int
+		s      State
+		cs     []Candidate
+		why    string // empty: it does not wait
+	}{
+		{"too few", 3, State{}, []Candidate{candidate("b", empty), candidate("c", empty)},
+			"the first election waits for 3 members (BOOTSTRAP_EXPECT); 2 answer: b, c"},
+		{"too few, with data", 2, State{}, []Candidate{candidate("b")},
+			"the first election waits for 2 members (BOOTSTRAP_EXPECT); 1 answer: b"},
+		{"one without an agent does not count", 2, State{}, []Candidate{candidate("b", empty), candidate("c", empty, noAgent)},
+			"the first election waits for 2 members (BOOTSTRAP_EXPECT); 1 answer: b"},
+		{"all are there", 2, State{}, []Candidate{candidate("b", empty), candidate("c", empty)}, ""},
+		{"one still loads its data", 2, State{}, []Candidate{candidate("b", empty), candidate("c", loading)},
+			"our redis is empty and c is still loading its data"},
+		{"our redis serves replicas: consul has lost the state", 3, State{}, []Candidate{candidate("b", serving)}, ""},
+		{"a master was published before", 3, led, []Candidate{candidate("b")}, ""},
+		{"not set: an empty redis waits for a time", 0, State{}, []Candidate{candidate("b", empty)},
+			"our redis is empty; waiting for members with data that may still be starting"},
+	} {
+		e := AnyMember
+		if tt.s.Master != nil {
+			e = RecordedOnly
+		}
+		d := Candidacy{Candidates: tt.cs, State: tt.s, ID: "b", Eligibility: e, BootstrapDelay: time.Second, BootstrapExpect: tt.expect}.
+			AcquireDelay()
+		if d.Why != tt.why || d.First != (tt.why != "") || (d.Wait > 0) != (tt.why != "") {
+			t.Errorf("%s: got %+v, want %q", tt.name, d, tt.why)
+		}
+	}
+}

@@ -62,8 +62,11 @@ func (c *Contender) wait(ctx context.Context, k known.Snapshot) (time.Duration, 
 		d := claim.AcquireDelay()
 		c.Log.Debug("candidates are ranked", "event", "candidates_ranked",
 			"candidates", claim.String(), "wait", d.Wait, "why", d.Why)
-		if d.Ineligible {
+		switch {
+		case d.Ineligible, d.First && d.Retry:
 			c.SetReason(d.Why)
+		case d.First:
+			c.SetReason(d.Why + ", until " + time.Now().Add(d.Wait).UTC().Format(time.TimeOnly) + " UTC")
 		}
 		if d.Retry {
 			return d.Wait, nil
@@ -81,7 +84,8 @@ func (c *Contender) candidacy(k known.Snapshot, s survey.Result) cluster.Candida
 		Eligibility:    c.eligibility(s.Candidates, k.View.State),
 		MasterReturned: cluster.AgentReturned(k.View),
 		ConsulSettling: k.ConsulDown || time.Since(k.ConsulUpSince) < cluster.MasterReclaimTime,
-		LeaderlessFor:  time.Since(c.Leaderless.Since), SlowMemberGrace: c.SlowMemberGrace(), BootstrapDelay: c.bootstrapDelay()}
+		LeaderlessFor:  time.Since(c.Leaderless.Since), SlowMemberGrace: c.SlowMemberGrace(), BootstrapDelay: c.bootstrapDelay(),
+		BootstrapExpect: c.BootstrapExpect}
 }
 
 // bootstrapDelay is how long an empty Redis waits before it founds a cluster, so that an agent started at the same time

@@ -30,6 +30,8 @@ type Contender struct {
 	Interval      time.Duration // between two updates of a member's entry in the catalogue
 	SessionTTL    time.Duration
 	EarlyTakeover bool // a holder that is proven down may lose its session before Consul ends it
+	// BootstrapExpect is with how many members a cluster is founded; 0: see cluster.Candidacy.
+	BootstrapExpect int
 
 	Verify    chan<- struct{}    // wakes the session keeper: our session may be lost
 	Wrote     func(cluster.View) // takes the view that a write of ours returned

@@ -134,6 +134,8 @@ func problem(a MemberStatus, link string, s cluster.State) string {
 		return "clients cannot find it: " + a.Hidden
 	case a.Check == cluster.NotInCatalog:
 		return "not in the catalogue"
+	case a.Check != handlers.CheckPassing && s.Master != nil && st.Streaming() && st.MasterAddr == s.Master.Address:
+		return "its check in Consul is still " + a.Check // and says why not: Redis has answered since
 	case a.Check != handlers.CheckPassing:
 		return cmp.Or(strings.TrimSpace(a.Output), "its check is "+a.Check)
 	case !st.Master && s.Master != nil:

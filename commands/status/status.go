@@ -104,7 +104,7 @@ func Candidates(answers []MemberStatus) (cs []cluster.Candidate) {
 
 // New makes the report from the lock and the answers of the members.
 func New(v cluster.View, answers []MemberStatus) Report {
-	r := Report{Holder: v.Holder, Term: v.State.Term()}
+	r := Report{Holder: v.Holder, Term: v.State.Term(), Members: []Member{}} // none is [] in JSON, not null
 	if v.Free() {
 		r.Holder = ""
 	}

@@ -57,7 +57,7 @@ job "redis" {
 
       config {
         command = "/usr/bin/redis-server"
-        # Anybody who reaches this port may do anything: give it the ACL of the README's "Redis ACLs and TLS", where that is not only you.
+        # Anybody who reaches this port may do anything: unless that is only you, give it the ACL of security.md.
         # Born parked: read-only until it is elected, or follows; it can wipe nobody.
         args = [
           "--port", "${NOMAD_PORT_redis}", "--dir", "${NOMAD_ALLOC_DIR}/data", "--protected-mode", "no", "--maxmemory", "700mb",

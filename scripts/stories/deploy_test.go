@@ -313,12 +313,12 @@ func TestDeploy05_Alerts(t *testing.T) {
 	}
 }
 
-// The policy in the examples is that of the README, which TestAgent_UnderACLs uses.
+// The policy in the examples is that of the page on security, which TestAgent_UnderACLs uses.
 func TestDeploy06_Policy(t *testing.T) {
 	t.Parallel()
 	policy, err := os.ReadFile(deploy("consul-policy.hcl"))
 	ok(t, err)
-	if string(policy) != lab.Readme(t, "hcl policy") {
+	if string(policy) != lab.Block(t, lab.SecurityPage, "hcl policy") {
 		t.Errorf("scripts/deploy/consul-policy.hcl is\n%s", policy)
 	}
 }

@@ -19,7 +19,7 @@ const labsPassword, agentsPassword, linksPassword = "lab-s3cret", "agent-s3cret"
 func leastACL(t *testing.T) []string {
 	t.Helper()
 	args := []string{"--requirepass", labsPassword}
-	acl := strings.NewReplacer("AGENTS-PASSWORD", agentsPassword, "REPLICAS-PASSWORD", linksPassword).Replace(lab.Readme(t, "redis acl"))
+	acl := strings.NewReplacer("AGENTS-PASSWORD", agentsPassword, "REPLICAS-PASSWORD", linksPassword).Replace(lab.Block(t, lab.SecurityPage, "redis acl"))
 	for _, user := range nonEmpty(acl) {
 		args = append(args, append([]string{"--user"}, strings.Fields(strings.TrimPrefix(user, "user "))...)...)
 	}

@@ -17,7 +17,7 @@ import (
 // allowed is a token with the README's policy, for a cluster's own names.
 func allowed(t *testing.T, k *lab.Cluster) string {
 	t.Helper()
-	ok(t, k.Policy(strings.NewReplacer(`"resec/`, `"`+k.Name+`/`, `"redis-`, `"`+k.Name+`-`).Replace(lab.Readme(t, "hcl policy"))))
+	ok(t, k.Policy(strings.NewReplacer(`"resec/`, `"`+k.Name+`/`, `"redis-`, `"`+k.Name+`-`).Replace(lab.Block(t, lab.SecurityPage, "hcl policy"))))
 	return renewed(t, k)
 }
 

@@ -7,7 +7,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// What the invariants of design.md, §5, let pass.
+// What the invariants of scripts/README.md let pass.
 const (
 	firstPass  = 50 * time.Millisecond  // of a Redis that was thawed
 	comesBack  = time.Second            // in which a Consul agent that is back may list an old master

@@ -10,7 +10,7 @@ import (
 	"resec/scripts/lab"
 )
 
-// Violations are those of the invariants of design.md, §5, that a round has shown.
+// Violations are those of the invariants of scripts/README.md that a round has shown.
 func (s Sight) Violations() (bad []error) {
 	say := func(invariant, format string, args ...any) {
 		bad = append(bad, fmt.Errorf(invariant+": "+format, args...))

@@ -1,5 +1,5 @@
 // Command walk leads real clusters through random faults, two at once at times, and looks whether the invariants of
-// design.md, §5, hold all the while. A seed draws the same faults and pauses again.
+// scripts/README.md hold all the while. A seed draws the same faults and pauses again.
 package main
 
 import (

@@ -31,7 +31,7 @@ func settingOf(seed uint64, members int) setting {
 	if s.Brief {
 		s.Env = append(s.Env, "GUARD_MAX_LAG=2s")
 	}
-	if s.Rejects { // as the README wants it
+	if s.Rejects { // as the page on guarantees wants it
 		s.Env = append(s.Env, "EARLY_TAKEOVER=false")
 	}
 	return s
