@@ -263,3 +263,15 @@ func TestResults_AreJSON(t *testing.T) {
 	expect.OK(t, json.Unmarshal([]byte(out.String()), &b))
 	expect.Equal(t, "build", b, build())
 }
+
+// The JSON contract has each code of a reason, and no other.
+func TestPages_Reasons(t *testing.T) {
+	_, section, is := strings.Cut(page(t, referencePage), "\n### Reasons\n")
+	if !is {
+		t.Fatal("there is no section")
+	}
+	section, _, _ = strings.Cut(section, "\n### ")
+	if d := cmp.Diff(slices.Sorted(slices.Values(status.ReasonCodes)), found(section, "(?m)^\\| `([a-z_]+)` \\|")); d != "" {
+		t.Errorf("the table of reasons (-program +page):\n%s", d)
+	}
+}

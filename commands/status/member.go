@@ -24,7 +24,8 @@ type Member struct {
 	Guard   string `json:"guard,omitempty"`  // of a master: "needed of attached" replicas, none or off; of any server: fence
 	Check   string `json:"check"`            // passing, warning, critical; none if it is not registered
 	Version string `json:"version,omitempty"`
-	Note    string `json:"note,omitempty"` // why it is not healthy
+	Note    string `json:"note,omitempty"`   // why it is not healthy
+	Reason  string `json:"reason,omitempty"` // the code of the note: see reasons.go
 
 	Source   string   `json:"source"`                // of this row: redis, agent or consul
 	Age      *float64 `json:"age_seconds,omitempty"` // of the answer of its Redis
@@ -41,16 +42,15 @@ type election struct {
 func newMember(a MemberStatus, holder string, s cluster.State, master *redis.Status, e *election) Member {
 	m := Member{ID: a.ID, Address: a.Address, Role: "unknown", Holder: holder != "" &&
 		a.ID == holder, Term: a.Term, Check: a.Check, Restarts: a.Restarts.Recent(time.Now())}
+	same := note{}
+	if a.Also != "" {
+		same = note{sameID, "another live agent, of the redis at " + a.Also + ", has its MEMBER_ID"}
+	}
 	if a.Err != nil {
-		m.Note = a.Err.Error()
+		m.Reason, m.Note = noAnswer, a.Err.Error()
 		if a.Why != "" {
 			m.Note += "; its agent says: " + a.Why
 		}
-	}
-	if a.Also != "" {
-		m.Note = cmp.Or(m.Note, "another live agent, of the redis at "+a.Also+", has its MEMBER_ID")
-	}
-	if a.Err != nil {
 		return m
 	}
 	st := a.Status
@@ -60,8 +60,9 @@ func newMember(a MemberStatus, holder string, s cluster.State, master *redis.Sta
 	}
 	m.Behind = behind(st, master)
 	m.Guard = guard(st, s)
-	m.Note = cmp.Or(m.Note, a.Why, refusal(a, s, e), problem(a, m.Link, s), a.WrongAddress,
-		unsteady(m.Restarts))
+	why := first(same, noted(agentWaits, a.Why), refusal(a, s, e), problem(a, m.Link, s), noted(wrongAddress, a.WrongAddress),
+		noted(restartedOften, unsteady(m.Restarts)))
+	m.Reason, m.Note = why.code, why.text
 	return m
 }
 
@@ -84,66 +85,66 @@ func behind(st redis.Status, master *redis.Status) *int64 {
 
 // refusal says why a member may not follow or, without a master, not lead. Its agent writes the same into its check, but
 // anti-entropy may bring that to Consul's servers minutes later.
-func refusal(a MemberStatus, s cluster.State, e *election) string {
+func refusal(a MemberStatus, s cluster.State, e *election) note {
 	if s.Master == nil || a.Status.Master && !a.Status.Fenced() {
-		return ""
+		return note{}
 	}
 	if why := s.RefuseFollowReason(a.ID, a.Status); why != "" && a.Status.MasterAddr != s.Master.Address {
-		return why
+		return note{mayNotFollow, why}
 	}
 	if e == nil {
-		return ""
+		return note{}
 	}
 	why := cmp.Or(a.Candidate().IneligibleReason(s, e.eligibility), cluster.HeldUpReason(a.ID, e.candidates, s, e.eligibility))
 	if why == "" {
-		return ""
+		return note{}
 	}
-	return "may not lead: " + why
+	return note{mayNotLead, "may not lead: " + why}
 }
 
 // problem says why a member whose Redis answers is not healthy; nothing if it is. What Redis has just said counts first, then
 // what its agent says: the output of its check may be minutes old on Consul's servers.
-func problem(a MemberStatus, link string, s cluster.State) string {
+func problem(a MemberStatus, link string, s cluster.State) note {
 	st := a.Status
 	switch {
 	case st.Master && st.Fenced():
-		return "fenced: refuses writes"
+		return note{fencedCode, "fenced: refuses writes"}
 	case st.BelowMinReplicas():
-		return "refuses writes: fewer replicas than its guard, or its operator's min-replicas-to-write, needs"
+		return note{tooFewReplicas, "refuses writes: fewer replicas than its guard, or its operator's min-replicas-to-write, needs"}
 	case st.Master && (s.Master == nil || st.RunID != s.Master.RunID):
-		return "a master, but not the published one" + a.elsewhere()
+		return note{notPublished, "a master, but not the published one" + a.elsewhere()}
 	case a.StreamErrors > 0:
-		return cluster.StreamErrorsReason(a.StreamErrors)
+		return note{streamErrors, cluster.StreamErrorsReason(a.StreamErrors)}
 	case st.Refusing() != "" && st.Master:
-		return "refuses writes: " + st.Refusing()
+		return note{refusesWrites, "refuses writes: " + st.Refusing()}
 	case st.Refusing() != "":
-		return "as a master it would refuse writes: " + st.Refusing()
+		return note{wouldRefuse, "as a master it would refuse writes: " + st.Refusing()}
 	case st.RefusingClients() != "":
-		return st.RefusingClients()
+		return note{refusesClients, st.RefusingClients()}
 	case st.Loading:
-		return "loading its data"
+		return note{loadingCode, "loading its data"}
 	case st.Syncing:
-		return "in a full sync from " + st.MasterAddr
+		return note{syncingCode, "in a full sync from " + st.MasterAddr}
 	case !st.Master && !st.Parked() && s.Master != nil && st.MasterAddr != s.Master.Address:
-		return "replicates from " + st.MasterAddr
+		return note{otherMaster, "replicates from " + st.MasterAddr}
 	case link == "down":
-		return "replicates from " + st.MasterAddr + ", and the link is down"
+		return note{linkDown, "replicates from " + st.MasterAddr + ", and the link is down"}
 	case st.Parked():
-		return parkedNote(a)
+		return note{parkedCode, parkedNote(a)}
 	case a.Hidden != "":
-		return "clients cannot find it: " + a.Hidden
+		return note{hiddenCode, "clients cannot find it: " + a.Hidden}
 	case a.Check == cluster.NotInCatalog:
-		return "not in the catalogue"
+		return note{notInCatalog, "not in the catalogue"}
 	case a.Check != handlers.CheckPassing && s.Master != nil && st.Streaming() && st.MasterAddr == s.Master.Address:
-		return "its check in Consul is still " + a.Check // and says why not: Redis has answered since
+		return note{checkLate, "its check in Consul is still " + a.Check} // and says why not: Redis has answered since
 	case a.Check != handlers.CheckPassing:
-		return cmp.Or(strings.TrimSpace(a.Output), "its check is "+a.Check)
+		return note{checkFails, cmp.Or(strings.TrimSpace(a.Output), "its check is "+a.Check)}
 	case !st.Master && s.Master != nil:
-		return unrecorded(s.NotRecordedReason(a.ID, st.RunID))
+		return noted(notInSync, unrecorded(s.NotRecordedReason(a.ID, st.RunID)))
 	case !st.Master:
-		return "replicates from " + st.MasterAddr + ", and no master is published"
+		return note{otherMaster, "replicates from " + st.MasterAddr + ", and no master is published"}
 	}
-	return ""
+	return note{}
 }
 
 // elsewhere says why a live agent may have another master: it is not under this lock.

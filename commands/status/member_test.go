@@ -71,8 +71,14 @@ func TestNew_Members(t *testing.T) {
 			a := Member{ID: "a", Address: "a:6379", Role: "master", Holder: true, Term: 4, Offset: 100, Guard: "none",
 				Check:   "passing",
 				Version: "7.0.15", Source: "redis"}
-			want := []Member{a, tt.want}
-			if d := cmp.Diff(want, New(view(), []MemberStatus{master(), tt.answer}).Members); d != "" {
+			want, got := []Member{a, tt.want}, New(view(), []MemberStatus{master(), tt.answer}).Members
+			for i, m := range got {
+				if (m.Reason == "") != (m.Note == "") {
+					t.Errorf("the reason %q of %q", m.Reason, m.Note)
+				}
+				want[i].Reason = m.Reason // TestNew_Reasons
+			}
+			if d := cmp.Diff(want, got); d != "" {
 				t.Error(d)
 			}
 		})
@@ -169,6 +175,38 @@ func TestNew_Guard(t *testing.T) {
 	} {
 		if got := New(tt.view, []MemberStatus{tt.a}).Members[0].Guard; got != tt.want {
 			t.Errorf("got %q, want %q", got, tt.want)
+		}
+	}
+}
+
+// Programs go by codes, which stay the same, and not by words.
+func TestNew_Reasons(t *testing.T) {
+	full := func(a *MemberStatus) {
+		a.Status.Refusals = []redis.Refusal{{Code: redis.RefusalClients, Text: "it refuses new clients"}}
+	}
+	for _, tt := range []struct {
+		name    string
+		view    cluster.View
+		answers []MemberStatus
+		want    []string
+	}{
+		{"healthy", view(), []MemberStatus{master(), replica("b")}, nil},
+		{"a link is down", view(), []MemberStatus{master(), replica("b", down)}, []string{linkDown}},
+		{"twice the same", view(), []MemberStatus{master(), replica("b", down), replica("c", down)}, []string{linkDown}},
+		{"the lock is free, and a member does not answer", view(free), []MemberStatus{master(), replica("b", unreachable)},
+			[]string{lockFree, noAnswer}},
+		{"a full master", view(), []MemberStatus{master(full), replica("b")}, []string{refusesClients}},
+		{"a replica that would refuse writes", view(), []MemberStatus{master(), replica("b", refusing)}, []string{wouldRefuse}},
+		{"a check that is late", view(), []MemberStatus{master(), replica("b", check("warning", "parked; waits for a master"))},
+			[]string{checkLate}},
+		{"a fenced master", view(), []MemberStatus{master(fenced)}, []string{fencedCode}},
+		{"the master does not answer", view(), []MemberStatus{master(unreachable), replica("b", down)},
+			[]string{masterNoAnswer, noAnswer, linkDown}},
+		{"before the first election", view(free, func(v *cluster.View) { v.State.Master = nil }), []MemberStatus{replica("b", parked)},
+			[]string{noMasterYet, lockFree, parkedCode}},
+	} {
+		if d := cmp.Diff(tt.want, New(tt.view, tt.answers).Reasons); d != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, d)
 		}
 	}
 }

@@ -50,14 +50,15 @@ func source(a MemberStatus, v cluster.View, now time.Time) (from string, age *fl
 
 // goneMembers are the members of which only their key is left: their agents died, and Consul has removed their services. An agent
 // that is stopped removes its key, and so does `resec forget`.
-func goneMembers(v cluster.View, answers []MemberStatus) (gone []Member) {
+func goneMembers(v cluster.View, answers []MemberStatus) (left []Member) {
 	for _, id := range slices.Sorted(maps.Keys(v.LiveAgents)) {
 		key := v.LiveAgents[id]
 		known := slices.ContainsFunc(answers, func(a MemberStatus) bool { return a.ID == id })
 		if key.Session == "" && !known {
-			gone = append(gone, Member{ID: id, Address: key.Address, Role: "unknown", Check: cluster.NotInCatalog, Source: fromConsul,
+			left = append(left, Member{ID: id, Address: key.Address, Role: "unknown", Check: cluster.NotInCatalog,
+				Source: fromConsul, Reason: gone,
 				Note: "it is gone; `resec forget " + id + "` if it will not come back"})
 		}
 	}
-	return gone
+	return left
 }

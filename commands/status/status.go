@@ -27,7 +27,8 @@ const (
 type Report struct {
 	Code    int      `json:"code"`
 	Verdict string   `json:"verdict"`
-	Holder  string   `json:"holder,omitempty"` // of the lock
+	Reasons []string `json:"reasons,omitempty"` // codes of what the verdict says, each once: of the cluster, then of members
+	Holder  string   `json:"holder,omitempty"`  // of the lock
 	Term    uint64   `json:"term"`
 	Paused  string   `json:"paused,omitempty"` // until when, and why
 	Members []Member `json:"members"`
@@ -130,7 +131,7 @@ func New(v cluster.View, answers []MemberStatus) Report {
 	r.Left = slices.DeleteFunc(slices.Clone(v.State.FormerMembers), func(id string) bool {
 		return slices.ContainsFunc(r.Members, func(m Member) bool { return m.ID == id })
 	})
-	r.Code, r.Verdict = verdict(v, r.Members, master, errorOf(v.State.Master, answers), vouched)
+	r.Code, r.Verdict, r.Reasons = verdict(v, r.Members, master, errorOf(v.State.Master, answers), vouched)
 	if v.Pause.Active(time.Now()) {
 		r.Paused = v.Pause.String()
 		r.Verdict = r.Paused + "; " + r.Verdict
@@ -161,50 +162,73 @@ func errorOf(m *cluster.Master, answers []MemberStatus) error {
 	return nil
 }
 
-// verdict is the code of a report, and one line that says why. masterErr is why the published master did not answer. vouched: see
-// agentVouches.
-func verdict(v cluster.View, members []Member, master *redis.Status, masterErr error, vouched bool) (int, string) {
-	if why := noMaster(v, master, masterErr); why != "" && (!vouched || v.Err != nil) {
-		return NoMaster, "no master: " + why
-	}
-	var problems []string
-	switch {
-	case v.Free():
-		problems = append(problems, "the lock is free")
-	case v.Holder != v.State.Master.ID:
-		problems = append(problems, "the lock is held by "+v.Holder)
-	}
-	replicas := 0
+// verdict is the code of a report, one line that says why, and the codes of what that line says. masterErr is why the published
+// master did not answer. vouched: see agentVouches.
+func verdict(v cluster.View, members []Member, master *redis.Status, masterErr error, vouched bool) (
+	code int, text string, reasons []string) {
+	problems, replicas := clusterNotes(v), 0
 	for _, m := range members {
 		if m.Note != "" {
-			problems = append(problems, m.ID+": "+m.Note)
+			problems = append(problems, note{m.Reason, m.ID + ": " + m.Note})
 		} else if m.Role == "replica" {
 			replicas++
 		}
 	}
+	if why := noMaster(v, master, masterErr); why.text != "" && (!vouched || v.Err != nil) {
+		_, reasons = joined(slices.Insert(problems, 0, why))
+		return NoMaster, "no master: " + why.text, reasons
+	}
 	summary := fmt.Sprintf("master %s, term %d, %d streaming replicas", v.State.Master.ID, v.State.Term(), replicas)
 	if len(problems) > 0 {
-		return Degraded, "degraded: " + summary + "; " + strings.Join(problems, "; ")
+		text, reasons = joined(problems)
+		return Degraded, "degraded: " + summary + "; " + text, reasons
 	}
-	return Healthy, "healthy: " + summary
+	return Healthy, "healthy: " + summary, nil
+}
+
+// clusterNotes say what is wrong with the lock.
+func clusterNotes(v cluster.View) []note {
+	switch m := v.State.Master; {
+	case v.Free():
+		return []note{{lockFree, "the lock is free"}}
+	case m != nil && v.Holder != m.ID:
+		return []note{{lockElsewhere, "the lock is held by " + v.Holder}}
+	}
+	return nil
+}
+
+// joined are the texts of notes in one line, and their codes, each once.
+func joined(notes []note) (text string, codes []string) {
+	var texts []string
+	for _, n := range notes {
+		texts = append(texts, n.text)
+		if n.code != "" && !slices.Contains(codes, n.code) {
+			codes = append(codes, n.code)
+		}
+	}
+	return strings.Join(texts, "; "), codes
 }
 
 // noMaster says why the cluster has no master that accepts writes; nothing if it has one. masterErr is why the published master
 // did not answer.
-func noMaster(v cluster.View, master *redis.Status, masterErr error) string {
+func noMaster(v cluster.View, master *redis.Status, masterErr error) note {
+	published := ""
+	if m := v.State.Master; m != nil {
+		published = "the published master " + m.ID
+	}
 	switch {
 	case v.Err != nil:
-		return v.Err.Error()
+		return note{stateUnread, v.Err.Error()}
 	case master == nil && v.State.Master == nil:
-		return "none was ever published under this lock key"
+		return note{noMasterYet, "none was ever published under this lock key"}
 	case errors.Is(masterErr, cluster.ErrWrongAddress):
-		return "the published master " + v.State.Master.ID + " is not to be found: " + masterErr.Error()
+		return note{wrongAddress, published + " is not to be found: " + masterErr.Error()}
 	case master == nil:
-		return "the published master " + v.State.Master.ID + " is down, unreachable, restarted or a replica"
+		return note{masterNoAnswer, published + " is down, unreachable, restarted or a replica"}
 	case master.Fenced():
-		return "the published master " + v.State.Master.ID + " is fenced: it refuses writes"
+		return note{fencedCode, published + " is fenced: it refuses writes"}
 	case master.BelowMinReplicas():
-		return "the published master " + v.State.Master.ID + " refuses writes: it has too few replicas"
+		return note{tooFewReplicas, published + " refuses writes: it has too few replicas"}
 	}
-	return ""
+	return note{}
 }
