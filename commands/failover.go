@@ -18,7 +18,6 @@ import (
 	"resec/commands/failover"
 	"resec/commands/lock"
 	"resec/commands/status"
-	"resec/handlers"
 )
 
 // failoverOptions are the flags of failover alone.
@@ -54,7 +53,7 @@ func (p *program) runFailover(ctx context.Context, cfg *config, o failoverOption
 		return fmt.Errorf("failover -to %s takes -force: it promotes that member whatever data it has; -dry-run shows what is lost",
 			o.to)
 	}
-	client, err := cfg.client()
+	client, err := cfg.operatorClient()
 	if err != nil {
 		return err
 	}
@@ -185,14 +184,11 @@ func failoverDone(v cluster.View, to string, term uint64) (bool, error) {
 // survey reads the lock, the state and the catalogue, then asks every known Redis at once. It returns an error if Consul does not
 // answer.
 func (c *config) survey(ctx context.Context, client *api.Client) (cluster.View, []status.MemberStatus, error) {
-	var view cluster.View
-	var entries []handlers.Entry
-	err := whileConsulRefuses(ctx, func() (err error) {
-		if view, err = (lock.Lock{Client: client, Key: c.lockKey}).Read(ctx); err == nil {
-			entries, err = c.naming.Instances(ctx, client)
-		}
-		return err
-	})
+	view, err := lock.Lock{Client: client, Key: c.lockKey}.Read(ctx)
+	if err != nil {
+		return view, nil, err
+	}
+	entries, err := c.naming.Instances(ctx, client)
 	if err != nil {
 		return view, nil, err
 	}

@@ -44,7 +44,7 @@ func (p *program) forget() *cli.Command {
 // runForget removes a member, and waits until it is removed. It returns an error if the member is alive, unknown, or not removed
 // in time.
 func runForget(ctx context.Context, cfg *config, id string, timeout time.Duration) error {
-	client, err := cfg.client()
+	client, err := cfg.operatorClient()
 	if err != nil {
 		return err
 	}

@@ -16,13 +16,11 @@ func (p *program) history() *cli.Command {
 	extra := []setting{toggle(&asJSON, "json", "false", "print JSON, with the steps of each takeover")}
 	return p.command("history", "", "show the last 20 changes of master, the newest last",
 		forConsul|forCluster, extra, func(c *cli.Context, cfg *config, _ *slog.Logger) error {
-			client, err := cfg.client()
+			client, err := cfg.operatorClient()
 			if err != nil {
 				return err
 			}
-			var changes []cluster.Change
-			l := lock.Lock{Client: client, Key: cfg.lockKey}
-			err = whileConsulRefuses(c.Context, func() (err error) { changes, err = l.History(c.Context); return err })
+			changes, err := lock.Lock{Client: client, Key: cfg.lockKey}.History(c.Context)
 			if err != nil {
 				return err
 			}

@@ -69,13 +69,12 @@ func (p *program) resume() *cli.Command {
 
 // cluster reads the lock and the state. It returns an error if they belong to a cluster with another service name.
 func (c *config) cluster(ctx context.Context) (l lock.Lock, v cluster.View, err error) {
-	client, err := c.client()
+	client, err := c.operatorClient()
 	if err != nil {
 		return l, v, err
 	}
 	l = lock.Lock{Client: client, Key: c.lockKey}
-	err = whileConsulRefuses(ctx, func() (err error) { v, err = l.Read(ctx); return err })
-	if err == nil {
+	if v, err = l.Read(ctx); err == nil {
 		err = v.CheckService(c.naming.Name(catalog.Master))
 	}
 	return l, v, err

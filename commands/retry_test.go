@@ -1,38 +1,54 @@
 package commands
 
 import (
-	"errors"
-	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
-	"github.com/hashicorp/consul/api"
+	"resec/commands/expect"
 )
 
-func TestWhileConsulRefuses(t *testing.T) {
+// What Consul refuses is sent again, with its body; what it may have carried out is not.
+func TestPatientTransport(t *testing.T) {
 	for _, tt := range []struct {
-		name string
-		errs []error // of the reads, one after the other; then nil
-		want int     // reads
-		fail bool
+		name, method string
+		codes        []int // of the answers, one after the other; then 200
+		want         int   // requests
+		code         int
 	}{
-		{"it answers", nil, 1, false},
-		{"its rate is limited", []error{api.StatusError{Code: 429}}, 2, false},
-		{"it has no leader for a moment", []error{fmt.Errorf("read: %w", api.StatusError{Code: 500})}, 2, false},
-		{"it denies access", []error{api.StatusError{Code: 403}}, 1, true},
-		{"it does not answer", []error{errors.New("connection refused")}, 1, true},
-		{"it refuses again and again", []error{api.StatusError{Code: 429}, api.StatusError{Code: 429}, api.StatusError{Code: 429},
-			api.StatusError{Code: 429}, api.StatusError{Code: 429}}, refusedTries, true},
+		{"it answers", "GET", nil, 1, 200},
+		{"its rate is limited", "GET", []int{429}, 2, 200},
+		{"it has no leader for a moment", "GET", []int{500, 503}, 3, 200},
+		{"a write is refused", "PUT", []int{429}, 2, 200},
+		{"a write that may have been carried out", "PUT", []int{500}, 1, 500},
+		{"it denies access", "GET", []int{403}, 1, 403},
+		{"it is not there", "GET", []int{404}, 1, 404},
+		{"it refuses again and again", "GET", []int{429, 429, 429, 429, 429, 429}, refusedTries, 429},
 	} {
-		reads := 0
-		err := whileConsulRefuses(t.Context(), func() error {
-			reads++
-			if reads <= len(tt.errs) {
-				return tt.errs[reads-1]
+		requests := 0
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			if requests++; r.Method == "PUT" && string(body) != "text" {
+				t.Errorf("%s: the body is %q", tt.name, body)
 			}
-			return nil
-		})
-		if reads != tt.want || (err != nil) != tt.fail {
-			t.Errorf("%s: %d reads, %v", tt.name, reads, err)
+			if requests <= len(tt.codes) {
+				w.WriteHeader(tt.codes[requests-1])
+			}
+		}))
+		var body io.Reader
+		if tt.method == "PUT" {
+			body = strings.NewReader("text")
+		}
+		r, err := http.NewRequestWithContext(t.Context(), tt.method, server.URL, body)
+		expect.OK(t, err)
+		res, err := patientTransport{http.DefaultTransport}.RoundTrip(r)
+		expect.OK(t, err)
+		_ = res.Body.Close()
+		server.Close()
+		if requests != tt.want || res.StatusCode != tt.code {
+			t.Errorf("%s: %d requests, %d", tt.name, requests, res.StatusCode)
 		}
 	}
 }

@@ -52,7 +52,7 @@ func (p *program) status() *cli.Command {
 }
 
 func (p *program) runStatus(ctx context.Context, cfg *config, o statusOptions) error {
-	client, err := cfg.client()
+	client, err := cfg.operatorClient()
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ const clearScreen = "\x1b[H\x1b[2J"
 // watchStatus prints the cluster until the context ends, also while Consul does not answer. It returns an error if it cannot
 // write.
 func (p *program) watchStatus(ctx context.Context, cfg *config, o statusOptions) error {
-	client, err := cfg.client()
+	client, err := cfg.operatorClient()
 	if err != nil {
 		return err
 	}

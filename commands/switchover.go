@@ -34,7 +34,7 @@ func (p *program) switchover() *cli.Command {
 	return p.command("switchover", "",
 		"make another member the master without losing a write",
 		forConsul|forCluster, extra, func(c *cli.Context, cfg *config, _ *slog.Logger) error {
-			client, err := cfg.client()
+			client, err := cfg.operatorClient()
 			if err != nil {
 				return err
 			}
@@ -47,8 +47,7 @@ func (p *program) switchover() *cli.Command {
 // the request is refused, and with exitTimeout if it fails or takes too long.
 func (p *program) runSwitchover(ctx context.Context, cfg *config, l lock.Lock, r cluster.Request, timeout time.Duration,
 	asJSON bool) error {
-	var before cluster.View
-	err := whileConsulRefuses(ctx, func() (err error) { before, err = l.Read(ctx); return err })
+	before, err := l.Read(ctx)
 	if err == nil {
 		err = before.Err
 	}

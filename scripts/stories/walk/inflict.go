@@ -137,8 +137,8 @@ func (r *round) undo(h *Harm) error {
 		return awake(r.k.Agents[h.Member])
 	case ClientKilled, ClientLeft:
 		return revive(r.k.Clients[h.Member].Process)
-	case Maintained:
-		return r.k.Maintain(h.Member, "")
+	case Maintained: // Consul may be away
+		return lab.Until(context.Background(), 20*time.Second, func() error { return r.k.Maintain(h.Member, "") })
 	case Paused:
 		return lab.Until(context.Background(), 20*time.Second, func() error { return r.said("resume") }) // Consul may be away
 	case ConsulLink, MemberLink, Isolated:
