@@ -80,7 +80,7 @@ func (p *program) app() *cli.App {
 		Flags:    bare.Flags,
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return unknownCommand(c.App.Commands, c.Args().First())
+				return p.otherwise(c)
 			}
 			if p.typedAlone(c) {
 				if err := cli.ShowAppHelp(c); err != nil {
@@ -95,6 +95,21 @@ func (p *program) app() *cli.App {
 		ExitErrHandler:            func(*cli.Context, error) {}, // only main exits
 		OnUsageError:              usageError,
 		DisableSliceFlagSeparator: true,
+	}
+}
+
+// otherwise does what is typed by habit although it is no subcommand: `resec help` and `resec help COMMAND`.
+func (p *program) otherwise(c *cli.Context) error {
+	switch name := c.Args().Get(1); {
+	case c.Args().First() != "help":
+		return unknownCommand(c.App.Commands, c.Args().First())
+	case name == "":
+		return cli.ShowAppHelp(c)
+	case c.App.Command(name) == nil:
+		return unknownCommand(c.App.Commands, name)
+	default:
+		printCommandHelp(p.stdout, c.App.Command(name))
+		return nil
 	}
 }
 

@@ -22,12 +22,14 @@ var examples = map[string]string{
 
 // exitCodes are those of a subcommand that are not only 0, done, and 1, bad usage or not started.
 var exitCodes = map[string]string{
-	"elect":      "0 released or stopped, 1 not started, 2 the handler failed, 3 the lock was lost, 4 -timeout has passed",
-	"status":     "0 healthy, 1 degraded, 2 no master, 3 Consul does not answer",
-	"switchover": "0 done, 1 not started, 2 refused: the old master is still the master, 4 failed or not done in time",
-	"failover":   "0 done, 1 not started, 4 not done in time",
-	"forget":     "0 done, 1 not started, 4 not done in time",
-	"promote":    "0 done, 1 not started, 2 the handler failed",
-	"replicate":  "0 done, 1 not started, 2 the handler failed",
-	"fence":      "0 done, 1 not started, 2 the handler failed",
+	"elect": "0 released or stopped, 1 bad usage or not possible, 2 the handler failed, 3 the lock was lost, " +
+		"4 -timeout has passed",
+	"status": "0 healthy, 1 degraded or bad usage, 2 no master, 3 Consul does not answer",
+	"switchover": "0 done, 1 bad usage or not possible, 2 refused: the old master is still the master, " +
+		"4 failed or not done in time",
+	"failover":  "0 done, 1 bad usage or not possible, 4 not done in time",
+	"forget":    "0 done, 1 bad usage or not possible, 4 not done in time",
+	"promote":   "0 done, 1 bad usage or not possible, 2 the handler failed",
+	"replicate": "0 done, 1 bad usage or not possible, 2 the handler failed",
+	"fence":     "0 done, 1 bad usage or not possible, 2 the handler failed",
 }

@@ -46,8 +46,6 @@ func stage(before, now cluster.View) string {
 		return "the lock is held by " + now.Holder
 	case now.Request != nil && now.Request.Accepted:
 		return before.Holder + " hands over to " + now.Request.To
-	case now.Request != nil:
-		return "the request is in Consul"
 	}
 	return ""
 }

@@ -1,7 +1,10 @@
 package commands
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -29,6 +32,9 @@ func usageError(c *cli.Context, err error, _ bool) error {
 		return err
 	}
 	help := "see resec -help"
+	if c.Command.Name == "resec" && slices.ContainsFunc(c.App.Commands, func(sub *cli.Command) bool { return hasFlag(sub, name) }) {
+		return errors.New("flags come after the subcommand: resec COMMAND [flags]")
+	}
 	var flags []string
 	for _, s := range settingsOf(c.Command) {
 		flags = append(flags, s.name)
@@ -42,6 +48,15 @@ func usageError(c *cli.Context, err error, _ bool) error {
 	return fmt.Errorf("unknown flag -%s: %s", name, help)
 }
 
+// hasFlag reports whether a subcommand has a flag.
+func hasFlag(c *cli.Command, name string) bool {
+	return slices.ContainsFunc(settingsOf(c), func(s *setting) bool { return s.name == name })
+}
+
+// meant are subcommands by what other programs call them.
+var meant = map[string]string{"start": "agent", "run": "agent", "members": "status", "list": "status", "maint": "pause",
+	"force-leave": "forget", "log": "history", "watch": "follow", "lock": "elect"}
+
 // unknownCommand is the error of a subcommand that does not exist. It names the one that is most like it.
 func unknownCommand(commands []*cli.Command, name string) error {
 	var names []string
@@ -49,7 +64,7 @@ func unknownCommand(commands []*cli.Command, name string) error {
 		names = append(names, c.Name)
 	}
 	help := "see resec -help"
-	if like := closest(name, names); like != "" {
+	if like := cmp.Or(meant[name], closest(name, names)); like != "" {
 		help = fmt.Sprintf("did you mean %s?", like)
 	}
 	return fmt.Errorf("unknown subcommand %q: %s", name, help)

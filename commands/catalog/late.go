@@ -95,9 +95,12 @@ func (r *Registrar) call(ctx context.Context, kind callKind, deadline time.Time,
 	}
 }
 
-// takeLate takes the late answers that have come, and reports whether one shows that Consul is slow.
-func (r *Registrar) takeLate(now time.Time) (slow bool) {
-	cs, gone := r.inFlight, false
+// takeLate takes the late answers that have come, and reports whether one is news: Consul has carried out a write, or is slow
+// and was not known to be. The answer to a read is none from a Consul that is known to be slow. If it ended the next read, that
+// one's answer would end the one after it, and so on: the check would never be updated.
+func (r *Registrar) takeLate(now time.Time) (news bool) {
+	cs, slow, gone := r.inFlight, false, false
+	known := r.known.slow(now)
 	cs.unanswered = slices.DeleteFunc(cs.unanswered, func(c call) bool {
 		select {
 		case err := <-c.answer:
@@ -105,6 +108,7 @@ func (r *Registrar) takeLate(now time.Time) (slow bool) {
 				r.updated(c.sent)
 			}
 			slow = slow || err == nil && c.kind != confirmCall
+			news = news || err == nil && (c.kind == registerCall || c.kind == updateCall)
 			gone = gone || c.kind == updateCall && isStatus(err, http.StatusNotFound)
 			if err != nil && c.kind == registerCall { // it was rejected, or its connection was lost
 				r.known.sent = nil
@@ -120,7 +124,7 @@ func (r *Registrar) takeLate(now time.Time) (slow bool) {
 	if slow {
 		r.known = r.known.answeredLate(cs.count(registerCall) == 0, now)
 	}
-	return slow
+	return news || slow && !known
 }
 
 // count counts the unanswered calls of a kind.

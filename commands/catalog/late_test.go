@@ -142,3 +142,32 @@ func TestAnsweredLate(t *testing.T) {
 		})
 	}
 }
+
+// A Consul that is always somewhat late is frozen for longer than the check's TTL, and continues. The check is updated soon after,
+// although the late answer to each read comes while the next one waits.
+func TestRun_FrozenAndAlwaysLate(t *testing.T) {
+	for _, late := range []time.Duration{20 * time.Millisecond, 149 * time.Millisecond, 240 * time.Millisecond, 320 * time.Millisecond} {
+		t.Run(late.String(), func(t *testing.T) {
+			inBubble(t, func(b *bench) {
+				const thawed = 9 * time.Second
+				b.Interval = time.Second
+				b.fate = func(int, string) fate {
+					if now := time.Since(b.began); now > 3*time.Second && now < thawed {
+						return fate{delay: thawed - now + late}
+					}
+					return fate{late: late}
+				}
+				b.begin(entry(Master, passing, "m"))
+				b.at(3100*time.Millisecond, func() { b.Set(entry(Replica, passing, "r")) })
+				b.succeeds(b.runFor(40 * time.Second))
+				last := thawed + time.Second
+				for _, at := range append(slices.Clone(b.updates), 40*time.Second) {
+					if at > last && at-last > b.TTL() {
+						t.Errorf("the check was not updated from %s to %s", last, at)
+					}
+					last = max(last, at)
+				}
+			})
+		})
+	}
+}

@@ -14,7 +14,7 @@ import (
 )
 
 // The README's quick start, on a network of its own with the ports that it names: a cluster, a failover, and a member that comes back.
-func TestDeploy_Quickstart(t *testing.T) {
+func TestDeploy10_Quickstart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	ok(t, os.WriteFile(filepath.Join(dir, "quickstart.sh"), []byte(lab.Block(t, lab.ReadmePage, "sh quickstart")), 0o600))
