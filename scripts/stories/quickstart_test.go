@@ -27,7 +27,7 @@ func TestDeploy10_Quickstart(t *testing.T) {
 	cmd := exec.CommandContext(ctx, "unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "bash", "-c",
 		"ip link set lo up && . ./quickstart.sh")
 	cmd.Dir, cmd.WaitDelay = dir, time.Second
-	cmd.Env = append(os.Environ(), "PATH="+strings.Join([]string{filepath.Dir(resec), filepath.Dir(consul), os.Getenv("PATH")}, ":"))
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir, "PATH="+strings.Join([]string{filepath.Dir(resec), filepath.Dir(consul), os.Getenv("PATH")}, ":"))
 	out, err := cmd.CombinedOutput()
 	want := regexp.MustCompile(`(?s)healthy: master (redis-\d+), term 1, 2 streaming replicas\n.*  (redis-\d+) +(redis-\d+) +2 .*` +
 		`healthy: master (redis-\d+), term 2, 2 streaming replicas\n`).FindStringSubmatch(string(out))
