@@ -148,16 +148,19 @@ const (
 	TakeLockBack        // our Redis is the published master: write the state back, and take the lock, whoever holds it
 	ReturnLock          // our session holds the lock: write the state back, and give the lock to the published master
 	WriteBack           // neither: write the state back after RepairGrace, and leave the lock alone
+	Believe             // after RepairGrace, believe the state of the same term: the master's agent remembers no newer one
 )
 
 // String returns what a repair does, for logs.
 func (r Repair) String() string {
-	return [...]string{"nothing", "take the lock back", "return the lock to the master", "write the state back"}[r]
+	return [...]string{"nothing", "take the lock back", "return the lock to the master", "write the state back",
+		"believe it"}[r]
 }
 
 // RepairOf returns how an agent repairs a Consul that went back in time. The published master keeps its place as long as its
 // Redis serves: its agent takes the lock, and its term continues. With a free lock the member that acquires it writes the state,
-// and so does the holder that takes over from a master that has failed. The master's agent repairs a state of its own term.
+// and so does the holder that takes over from a master that has failed. The master's agent repairs a state of its own term. If it
+// does not, it was restarted, and what it has written since is right.
 func RepairOf(k Snapshot, id string) Repair {
 	v := k.View
 	switch {
@@ -170,6 +173,9 @@ func RepairOf(k Snapshot, id string) Repair {
 	case k.HoldsLock() && !v.State.isMaster(id):
 		return ReturnLock
 	case v.ConsulTerm == v.State.Term(): // what the master's agent wrote last may have been written under a lower index
+		if v.Holder == v.State.Master.ID {
+			return Believe
+		}
 		return NoRepair
 	}
 	return WriteBack

@@ -119,7 +119,9 @@ func TestRepairOf(t *testing.T) {
 		{"another replica", situation(wentBack), WriteBack},
 		{"another replica, and the lock is free", situation(wentBack, lockFree), NoRepair},
 		{"another replica, and the state is of the same term",
-			situation(wentBack, func(k *Snapshot) { k.View.ConsulTerm = k.View.State.Term() }), NoRepair},
+			situation(wentBack, func(k *Snapshot) { k.View.ConsulTerm = k.View.State.Term() }), Believe},
+		{"the same, and another member holds the lock",
+			situation(wentBack, func(k *Snapshot) { k.View.ConsulTerm, k.View.Holder = k.View.State.Term(), "b" }), NoRepair},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := RepairOf(tt.k, "me"); got != tt.want {

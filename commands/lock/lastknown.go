@@ -1,6 +1,7 @@
 package lock
 
 import (
+	"context"
 	"sync"
 
 	"github.com/hashicorp/consul/api"
@@ -62,6 +63,24 @@ func (m *LastKnownState) wrote(v cluster.View) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.see(m.seen.Wrote(v))
+}
+
+// Believe takes in the state that Consul shows instead of the newer one that was seen, and returns the view with it. It returns
+// ErrChanged unless that state is of the same term and run as in the view before, and the lock is held by its master.
+func (l Lock) Believe(ctx context.Context, before cluster.View) (cluster.View, error) {
+	raw := l
+	raw.LastKnown = nil
+	v, err := raw.Read(ctx)
+	if err != nil {
+		return v, err
+	}
+	was, is := before.State.Master, v.State.Master
+	same := v.Err == nil && was != nil && is != nil && was.Term == is.Term && was.RunID == is.RunID
+	if !same || v.Free() || v.Holder != is.ID {
+		return v, ErrChanged
+	}
+	l.LastKnown.wrote(v)
+	return v, nil
 }
 
 // readHistory takes in the history of masters, among the keys that were read.

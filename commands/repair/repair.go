@@ -74,10 +74,17 @@ func (r *Repairer) step(ctx context.Context, k known.Snapshot, lasted time.Durat
 	if todo == cluster.NoRepair {
 		return 0
 	}
-	if todo == cluster.WriteBack && lasted < Grace {
+	patient := todo == cluster.WriteBack || todo == cluster.Believe
+	if patient && lasted < Grace {
 		return Grace - lasted
 	}
 	v, err := r.carryOut(ctx, k, todo)
+	if err == nil && todo == cluster.Believe {
+		r.Wrote(v)
+		r.Log.Warn("the master's agent was restarted and remembers no newer state; what consul shows of this term is believed",
+			"event", "consul_term_believed", "key", r.Lock.Key, "term", v.State.Term(), "holder", v.Holder)
+		return 0
+	}
 	if err == nil {
 		r.Wrote(v)
 		r.Log.Warn("what consul had lost is written back", "event", "consul_repaired", "key", r.Lock.Key,
@@ -105,6 +112,9 @@ func (r *Repairer) carryOut(ctx context.Context, k known.Snapshot, todo cluster.
 			return v, err
 		}
 		return r.Lock.Repair(ctx, k.View, &lock.Holder{}) // its session, as Consul shows it, has ended: it takes a free lock
+	}
+	if todo == cluster.Believe {
+		return r.Lock.Believe(ctx, k.View)
 	}
 	return r.Lock.Repair(ctx, k.View, nil)
 }

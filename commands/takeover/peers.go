@@ -175,7 +175,7 @@ func (p *run) yieldOrCatchUp(ctx context.Context, v cluster.View) (cluster.View,
 	}
 	if best.Session == "" || best.status.Priority == 0 || v.LiveAgents[best.ID].Refused != "" {
 		if v, err = p.catchUp(ctx, v, best); err != nil {
-			err = &SourceError{RunID: best.status.RunID, Err: err}
+			err = &SourceError{RunID: best.status.RunID, Err: fmt.Errorf("%w; %s", err, cluster.LacksDataReason(p.Self.Me.ID, best.ID))}
 		}
 		return v, err
 	}
