@@ -221,8 +221,8 @@ func (a *Agent) newObserver() *observe.Observer {
 
 // newRepairer returns what writes back what Consul has lost.
 func (a *Agent) newRepairer() *repair.Repairer {
-	return &repair.Repairer{ID: a.Me.ID, Lock: a.Lock, Known: a.known, Wrote: a.observer.Wrote, Verify: a.verifySession,
-		Done: a.Registrar.Compare, Log: a.Log}
+	return &repair.Repairer{ID: a.Me.ID, Lock: a.Lock, Known: a.known, TTL: a.Session.TTL, Wrote: a.observer.Wrote,
+		Verify: a.verifySession, Done: a.Registrar.Compare, Log: a.Log}
 }
 
 // newFencer returns what fences our Redis while it may no longer be the only master.

@@ -89,6 +89,7 @@ func (t *leaderTerm) begin(k known.Snapshot, v cluster.View, began time.Time, ti
 			"term", t.term.Number, "took", t.term.Since.Sub(began).Round(time.Millisecond))
 	}
 	t.a.observer.Wrote(v)
+	clear(t.c.failedSources)
 	t.a.known.Update(func(k *known.Snapshot) { k.HasLed = true })
 	t.a.local.ProbeSoon()
 }

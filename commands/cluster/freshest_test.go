@@ -162,6 +162,9 @@ func TestHeldUpReason(t *testing.T) {
 	}{
 		{"it denies a command", replica("b", refused), AnyMember, held},
 		{"one with priority 0 can be caught up from", replica("b", priority(0)), AnyMember, ""},
+		{"it would refuse a replica", replica("b", priority(0), func(c *Candidate) {
+			c.Refusals = []redis.Refusal{{Code: redis.RefusalDisk, Text: "its disk is full", Now: true}}
+		}), AnyMember, held},
 		{"so can one whose agent is dead", replica("b", agentDead), AnyMember, ""},
 		{"in an election of recorded members nobody waits for it", replica("b", refused), RecordedOnly, ""},
 	} {

@@ -148,7 +148,7 @@ const (
 	TakeLockBack        // our Redis is the published master: write the state back, and take the lock, whoever holds it
 	ReturnLock          // our session holds the lock: write the state back, and give the lock to the published master
 	WriteBack           // neither: write the state back after RepairGrace, and leave the lock alone
-	Believe             // after RepairGrace, believe the state of the same term: the master's agent remembers no newer one
+	Believe             // later still, believe the state of the same term: the master's agent remembers no newer one
 )
 
 // String returns what a repair does, for logs.

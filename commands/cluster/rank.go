@@ -112,23 +112,23 @@ func LacksKept(id string, candidates []Candidate, s State) string {
 	return ""
 }
 
-// HeldUpReason returns why an eligible candidate does not lead although no other member can. It lacks the data of a member whose
-// Redis denies its own promotion, so that no member can catch up from it. Empty: nothing holds the candidate up.
+// HeldUpReason returns why an eligible candidate does not lead although no other member can. It lacks the data of a member that
+// cannot lead and that no member can catch up from. Empty: nothing holds the candidate up.
 func HeldUpReason(id string, candidates []Candidate, s State, e Eligibility) string {
 	if e == RecordedOnly {
 		return ""
 	}
-	denying := slices.DeleteFunc(slices.Clone(candidates), func(c Candidate) bool { return c.ID != id && !c.deniesPromotion() })
+	denying := slices.DeleteFunc(slices.Clone(candidates), func(c Candidate) bool { return c.ID != id && !c.servesNoSync() })
 	if keeper := LacksKept(id, denying, s); keeper != "" {
 		return LacksDataReason(id, keeper)
 	}
 	return ""
 }
 
-// deniesPromotion reports whether the candidate's Redis denies a command without which it can neither be parked nor promoted. To
-// catch up from it needs no other.
-func (c Candidate) deniesPromotion() bool {
-	return strings.Contains(c.Refused, "REPLICAOF") || strings.Contains(c.Refused, "CONFIG SET")
+// servesNoSync reports whether no member can catch up from the candidate: its Redis denies a command without which it can neither
+// be parked nor promoted, or it would refuse a replica.
+func (c Candidate) servesNoSync() bool {
+	return strings.Contains(c.Refused, "REPLICAOF") || strings.Contains(c.Refused, "CONFIG SET") || c.RefusesReplicas()
 }
 
 // LacksDataReason says that a member which cannot lead holds data that the candidate lacks, and the command that ends the wait.

@@ -91,7 +91,7 @@ func IneligibleReason(r Row, v cluster.View) string {
 		return "its agent is dead, and only that can promote it"
 	}
 	if refused := v.LiveAgents[r.ID].Refused; refused != "" {
-		return "it cannot be made master: " + refused
+		return refused
 	}
 	return cluster.Candidate{ID: r.ID, Status: r.Status}.UnusableReason()
 }

@@ -11,24 +11,19 @@ const refusalLogPause = 5 * time.Minute
 
 // lasting is a condition that was logged. It belongs to the goroutine of the probes.
 type lasting struct {
-	is   string // the condition as it is logged now; empty: there is none
-	last string // the last one that was logged
-	at   time.Time
+	is    string    // the condition as it is logged now; empty: there is none
+	ended time.Time // when its end was logged last
 }
 
-// changed reports whether the condition is to be logged: it is another one, or the same again after refusalLogPause.
+// changed reports whether the condition, or its end, is to be logged. After an end the next one is logged only after
+// refusalLogPause: of a condition that comes and goes the last line says that it is there.
 func (l *lasting) changed(now string, at time.Time) bool {
-	if now == l.is {
+	if now == l.is || now == "" && at.Sub(l.ended) < refusalLogPause {
 		return false
 	}
-	if now == "" {
-		l.is = ""
-		return true
+	if l.is = now; now == "" {
+		l.ended = at
 	}
-	if now == l.last && at.Sub(l.at) < refusalLogPause {
-		return false
-	}
-	l.is, l.last, l.at = now, now, at
 	return true
 }
 

@@ -13,8 +13,8 @@ func TestLasting_Changed(t *testing.T) {
 		minute int
 		want   bool
 	}{
-		{"", 0, false}, {"full", 0, true}, {"full", 1, false}, {"", 2, true}, {"full", 3, false}, {"", 4, false},
-		{"full", 5, true}, {"disk", 6, true}, {"", 7, true}, {"", 8, false},
+		{"", 0, false}, {"full", 0, true}, {"full", 1, false}, {"", 2, true}, {"full", 3, true}, {"", 4, false},
+		{"full", 5, false}, {"disk", 6, true}, {"", 6, false}, {"", 7, true}, {"", 8, false},
 	} {
 		if got := l.changed(tt.now, at(tt.minute)); got != tt.want {
 			t.Errorf("%d: %q: got %t", i, tt.now, got)

@@ -31,6 +31,7 @@ type Repairer struct {
 	ID     string // of this member
 	Lock   lock.Lock
 	Known  *known.Value
+	TTL    time.Duration      // of the session that holds the lock
 	Wrote  func(cluster.View) // takes the view that a write of ours returned
 	Verify chan<- struct{}    // wakes the session keeper: our session may be lost
 	Done   func()             // Consul shows the newest keys again; what the catalogue shows of us may be as old as they were
@@ -74,9 +75,8 @@ func (r *Repairer) step(ctx context.Context, k known.Snapshot, lasted time.Durat
 	if todo == cluster.NoRepair {
 		return 0
 	}
-	patient := todo == cluster.WriteBack || todo == cluster.Believe
-	if patient && lasted < Grace {
-		return Grace - lasted
+	if grace := r.grace(todo); lasted < grace {
+		return grace - lasted
 	}
 	v, err := r.carryOut(ctx, k, todo)
 	if err == nil && todo == cluster.Believe {
@@ -98,6 +98,20 @@ func (r *Repairer) step(ctx context.Context, k known.Snapshot, lasted time.Durat
 			"err", err)
 	}
 	return retry
+}
+
+// grace is how long Consul has to show older keys before a repair. What the master's agent does not repair is believed once
+// Consul has ended a session that nobody renews, which takes twice its TTL: the lock that is still held then is held by an
+// agent that reaches Consul and knows nothing newer. Otherwise that agent may be cut off, with a lower guard than the older
+// state has.
+func (r *Repairer) grace(todo cluster.Repair) time.Duration {
+	switch todo {
+	case cluster.WriteBack:
+		return Grace
+	case cluster.Believe:
+		return Grace + 2*r.TTL
+	}
+	return 0
 }
 
 // carryOut makes one repair, and returns the view after it.

@@ -135,7 +135,7 @@ func problem(a MemberStatus, link string, s cluster.State) note {
 		return note{hiddenCode, "clients cannot find it: " + a.Hidden}
 	case a.Check == cluster.NotInCatalog:
 		return note{notInCatalog, "not in the catalogue"}
-	case a.Check != handlers.CheckPassing && s.Master != nil && st.Streaming() && st.MasterAddr == s.Master.Address:
+	case a.Check == handlers.CheckWarning && s.Master != nil && st.Streaming() && st.MasterAddr == s.Master.Address:
 		return note{checkLate, "its check in Consul is still " + a.Check} // and says why not: Redis has answered since
 	case a.Check != handlers.CheckPassing:
 		return note{checkFails, cmp.Or(strings.TrimSpace(a.Output), "its check is "+a.Check)}

@@ -27,7 +27,7 @@ const (
 type Report struct {
 	Code    int      `json:"code"`
 	Verdict string   `json:"verdict"`
-	Reasons []string `json:"reasons,omitempty"` // codes of what the verdict says, each once: of the cluster, then of members
+	Reasons []string `json:"reasons,omitempty"` // codes of the verdict and of the notes, each once: of the cluster, then of members
 	Holder  string   `json:"holder,omitempty"`  // of the lock
 	Term    uint64   `json:"term"`
 	Paused  string   `json:"paused,omitempty"` // until when, and why
@@ -162,8 +162,8 @@ func errorOf(m *cluster.Master, answers []MemberStatus) error {
 	return nil
 }
 
-// verdict is the code of a report, one line that says why, and the codes of what that line says. masterErr is why the published
-// master did not answer. vouched: see agentVouches.
+// verdict is the code of a report, one line that says why, and the codes of that line and of the members' notes. masterErr
+// is why the published master did not answer. vouched: see agentVouches.
 func verdict(v cluster.View, members []Member, master *redis.Status, masterErr error, vouched bool) (
 	code int, text string, reasons []string) {
 	problems, replicas := clusterNotes(v), 0

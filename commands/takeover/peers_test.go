@@ -223,7 +223,7 @@ func TestGivenUp(t *testing.T) {
 		{"its full sync cannot be read", cluster.RecordedOnly, 0,
 			func(st *redis.Status) { st.Version, st.Position.ReplID = "8.0.2", "another" }, 0, true},
 		{"it may lead itself", cluster.RecordedOnly, 100, func(*redis.Status) {}, 2, false},
-		{"nobody is in sync but it", cluster.AnyMember, 0, func(*redis.Status) {}, 2, false},
+		{"no other member is in sync", cluster.AnyMember, 0, func(*redis.Status) {}, 2, false},
 	} {
 		s := newScene(t)
 		p := s.newRun()

@@ -52,21 +52,27 @@ func TestLife19_NeverPromoted(t *testing.T) {
 	}
 }
 
-// Of two replicas in sync the one with priority 0 has what the other lacks. The other leads, and catches up with it before.
-func TestLife19_NewestHasPriorityZero(t *testing.T) {
-	t.Parallel()
-	k := planned(t, lab.Plan{Members: 3, StartParked: true, RedisArgs: dropped})
-	m := started(t, k)
-	newest, other := others(k, m)[0], others(k, m)[1]
+// zeroIsNewest is a cluster of two replicas in sync of which the one with priority 0 has what the other lacks. The other is frozen,
+// with its agent.
+func zeroIsNewest(t *testing.T) (k *lab.Cluster, m, newest, other int, much keys) {
+	t.Helper()
+	k = planned(t, lab.Plan{Members: 3, StartParked: true, RedisArgs: dropped})
+	m = started(t, k)
+	newest, other = others(k, m)[0], others(k, m)[1]
 	do(t, k.Redis[newest], "CONFIG", "SET", "replica-priority", "0")
 	whole(t, k)
 	k.Redis[other].Freeze()
 	k.Agents[other].Freeze()
-	much := overflow(t, k.Redis[m])
+	return k, m, newest, other, overflow(t, k.Redis[m])
+}
+
+// otherLeads kills the master, resumes the other replica, and waits until that one leads.
+func otherLeads(t *testing.T, k *lab.Cluster, m, other int) {
+	t.Helper()
 	kill(k.Agents[m], k.Redis[m].Process)
 	k.Redis[other].Thaw()
 	k.Agents[other].Thaw()
-	lab.Eventually(t, patience, func() error { // meanwhile the newest is a fenced master
+	lab.Eventually(t, patience, func() error { // meanwhile the newest may be a fenced master
 		now, err := k.Master()
 		if err == nil && now != other {
 			err = fmt.Errorf("m%d is the master", now)
@@ -74,6 +80,13 @@ func TestLife19_NewestHasPriorityZero(t *testing.T) {
 		return err
 	})
 	published(t, k, other)
+}
+
+// The other leads, and catches up with the newest before.
+func TestLife19_NewestHasPriorityZero(t *testing.T) {
+	t.Parallel()
+	k, m, _, other, much := zeroIsNewest(t)
+	otherLeads(t, k, m, other)
 	ok(t, errors.Join(much.on(k.Redis[other]), k.Agents[other].Said("event=catch_up")))
 	ok(t, k.Redis[m].Restart())
 	ok(t, k.Agent(m))
@@ -82,34 +95,17 @@ func TestLife19_NewestHasPriorityZero(t *testing.T) {
 	ok(t, k.Stop())
 }
 
-// That one's disk is full, so that nobody can catch up from it. The other leads all the same, without what only that one has.
+// The newest one's disk is full, so that no member can catch up from it. The other leads without what only that one has.
 func TestLife19_NewestHasPriorityZeroAndNoDisk(t *testing.T) {
 	t.Parallel()
-	k := planned(t, lab.Plan{Members: 3, StartParked: true, RedisArgs: dropped})
-	m := started(t, k)
-	newest, other := others(k, m)[0], others(k, m)[1]
-	do(t, k.Redis[newest], "CONFIG", "SET", "replica-priority", "0")
-	whole(t, k)
-	k.Redis[other].Freeze()
-	k.Agents[other].Freeze()
-	overflow(t, k.Redis[m])
+	k, m, newest, other, _ := zeroIsNewest(t)
 	ok(t, os.RemoveAll(k.Redis[newest].Dir))
 	do(t, k.Redis[newest], "CONFIG", "SET", "save", "1 1")
 	lab.Eventually(t, patience, func() error {
 		_, _ = k.Redis[newest].Do("BGSAVE")
 		return k.Redis[newest].Is("rdb_last_bgsave_status", "err")
 	})
-	kill(k.Agents[m], k.Redis[m].Process)
-	k.Redis[other].Thaw()
-	k.Agents[other].Thaw()
-	lab.Eventually(t, patience, func() error {
-		now, err := k.Master()
-		if err == nil && now != other {
-			err = fmt.Errorf("m%d is the master", now)
-		}
-		return err
-	})
-	published(t, k, other)
+	otherLeads(t, k, m, other)
 	ok(t, k.Agents[other].Said("event=newer_data_given_up"))
 	ok(t, k.Stop())
 }
