@@ -106,8 +106,8 @@ func (c *controller) count(todo cluster.Action, done outcome) {
 	}
 }
 
-// waitForNext waits for a change, or until done.again has passed. After an error it waits for a change in Consul, or for
-// minStepRetry; that pause doubles. It returns false if the context has ended.
+// waitForNext waits for a change, or until done.again has passed. After an error it waits for a change that may let the step
+// succeed, or for minStepRetry; that pause doubles. It returns false if the context has ended.
 func (c *controller) waitForNext(ctx context.Context, was known.Snapshot, changed <-chan struct{}, done outcome) bool {
 	again := done.again
 	if done.err != nil {
@@ -126,11 +126,23 @@ func (c *controller) waitForNext(ctx context.Context, was known.Snapshot, change
 		case <-changed:
 			var k known.Snapshot
 			c.a.decided.beat()
-			if k, changed = c.a.known.Watch(); done.err == nil || !k.SameLock(was) || k.Session != was.Session {
+			if k, changed = c.a.known.Watch(); done.endsPause(was, k) {
 				return true
 			}
 		}
 	}
+}
+
+// endsPause reports whether a change of the snapshot ends the pause before the next step. After a takeover that failed, the
+// attempts of other members do not: each of them would otherwise try again whenever another one has failed.
+func (done outcome) endsPause(was, now known.Snapshot) bool {
+	if done.err == nil || now.Session != was.Session {
+		return true
+	}
+	if done.ranTerm && now.Fresh == was.Fresh && !now.HoldsLock() {
+		return !now.View.OnlyHolderChanged(was.View)
+	}
+	return !now.SameLock(was)
 }
 
 // now is a pause that is over at once: the next step follows without a change of the snapshot.

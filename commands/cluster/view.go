@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"reflect"
 )
 
 var (
@@ -39,6 +40,18 @@ func (v View) Free() bool { return v.Session == "" }
 func (v View) SameLock(o View) bool {
 	unchanged := v.LockIndex == o.LockIndex && v.StateIndex == o.StateIndex && v.Session == o.Session
 	return unchanged && (v.Index == 0) == (o.Index == 0)
+}
+
+// OnlyHolderChanged reports whether nothing that an election depends on has changed since an earlier view but the lock's holder,
+// and that is not the published master. Members that try to take over one after the other, and fail, change no more than that.
+func (v View) OnlyHolderChanged(before View) bool {
+	if v.Index == 0 || before.Index == 0 || v.Err != nil || before.Err != nil || v.WentBack != before.WentBack {
+		return false
+	}
+	if v.Holder != "" && v.State.isMaster(v.Holder) {
+		return false
+	}
+	return reflect.DeepEqual(v.State, before.State) && reflect.DeepEqual(v.Request, before.Request)
 }
 
 // CheckService returns ErrOtherCluster if the state belongs to a cluster with another master service, and ErrNewerVersion if

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"resec/commands/expect"
+	"resec/handlers"
 	"resec/handlers/redis"
 )
 
@@ -31,6 +33,34 @@ func TestView_SameLock(t *testing.T) {
 	}
 	if !(View{}).SameLock(View{}) {
 		t.Error("two empty views differ")
+	}
+}
+
+func TestView_OnlyHolderChanged(t *testing.T) {
+	before := View{Index: 9, LockIndex: 5, StateIndex: 7, Session: "s", Holder: "b",
+		State: State{Why: WhyDead, Master: &Master{Peer: handlers.Peer{ID: "a"}}}}
+	for _, tt := range []struct {
+		name   string
+		change func(*View)
+		want   bool
+	}{
+		{"nothing", func(*View) {}, true},
+		{"it was released", func(v *View) { v.Index, v.LockIndex, v.StateIndex, v.Session, v.Holder = 12, 6, 8, "", "" }, true},
+		{"another member has it", func(v *View) { v.Session, v.Holder = "c's", "c" }, true},
+		{"the published master has it", func(v *View) { v.Session, v.Holder = "a's", "a" }, false},
+		{"another master is published", func(v *View) { v.State.Master = &Master{Peer: handlers.Peer{ID: "c"}} }, false},
+		{"the state says why", func(v *View) { v.State.Why = WhyLeaving }, false},
+		{"an operator asks", func(v *View) { v.Request = &Request{To: "b"} }, false},
+		{"it went back in time", func(v *View) { v.WentBack = true }, false},
+		{"the state cannot be read", func(v *View) { v.Err = ErrNewerVersion }, false},
+		{"there is no view", func(v *View) { v.Index = 0 }, false},
+	} {
+		now := before
+		tt.change(&now)
+		expect.Equal(t, tt.name, now.OnlyHolderChanged(before), tt.want)
+		if tt.name != "the published master has it" {
+			expect.Equal(t, tt.name+", the other way", before.OnlyHolderChanged(now), tt.want)
+		}
 	}
 }
 
