@@ -18,6 +18,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/expect"
+	"resec/commands/httpapi"
 	"resec/commands/metrics"
 	"resec/commands/status"
 	"resec/handlers"
@@ -104,6 +105,21 @@ func TestPages_Metrics(t *testing.T) {
 		for _, metric := range found(page(t, name), "`(resec_[a-z_]+)") {
 			if !slices.Contains(real, metric) {
 				t.Errorf("%s names %s, which the program does not have", name, metric)
+			}
+		}
+	}
+}
+
+// The reference lists each path that an agent answers by HTTP, and no other; no page names another one.
+func TestPages_HTTPPaths(t *testing.T) {
+	real := httpapi.Paths()
+	if d := cmp.Diff(real, found(page(t, referencePage), "(?m)^\\| `(/[a-z]+)[`,]")); d != "" {
+		t.Errorf("the table of %s (-program +page):\n%s", referencePage, d)
+	}
+	for _, name := range pages(t) {
+		for _, path := range found(page(t, name), "`(?:GET )?(/[a-z]+)(?:\\?[a-z_]+=[^`]*)?` (?:answers|is 503|is 200|says)") {
+			if !slices.Contains(real, path) {
+				t.Errorf("%s names %s, which no agent answers", name, path)
 			}
 		}
 	}

@@ -9,13 +9,14 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/expect"
+	"resec/commands/report"
 	"resec/handlers"
 	"resec/handlers/redis"
 	"resec/scripts/lab"
 )
 
 // report is what the agent says of itself.
-func (m *groupMember) report() Report { return m.Report(context.Background(), true) }
+func (m *groupMember) report() report.Report { return m.Report(context.Background(), true) }
 
 // said returns nil once the agent has logged the event.
 func (m *groupMember) said(event string) error {

@@ -21,25 +21,25 @@ type handovers struct {
 func (t *leaderTerm) keepServed(notBefore time.Time) func(context.Context) {
 	return func(ctx context.Context) {
 		var logged, waiting logonce.Once
-		pace := handoverPace{notBefore: notBefore, due: notBefore, pause: cluster.SurveyInterval}
+		pace := cluster.NewHandoverPace(notBefore)
 		for ctx.Err() == nil {
 			k, changed := t.a.known.Watch()
 			why := cluster.HandoverReason(k.Snapshot, time.Now())
-			pace.observe(why != "", time.Now())
+			pace.Observe(why != "", time.Now())
 			var again <-chan time.Time
 			switch {
 			case why != "":
-				if !time.Now().Before(pace.due) && k.Fresh && k.View.Index >= t.term.Index && !k.View.Request.Active() {
+				if !time.Now().Before(pace.Due) && k.Fresh && k.View.Index >= t.term.Index && !k.View.Request.Active() {
 					if to := t.findServing(ctx, k, why, &logged); to != "" {
 						t.unserved <- cluster.EndReason{Text: why, KeepLock: true, HandOverTo: to}
 						return
 					}
-					pace.tried(time.Now(), t.a.Registrar.Interval)
-				} else if pace.held(time.Now()) && waiting.Changed(why) {
+					pace.Tried(time.Now(), t.a.Registrar.Interval)
+				} else if pace.Held(time.Now()) && waiting.Changed(why) {
 					t.a.Log.Warn("clients are not served by the master; it hands over later, because the last handover was a moment ago",
-						"event", "handover_waits", "redis", t.a.local.Addr(), "why", why, "in", time.Until(pace.due).Round(time.Second))
+						"event", "handover_waits", "redis", t.a.local.Addr(), "why", why, "in", time.Until(pace.Due).Round(time.Second))
 				}
-				again = time.After(max(time.Until(pace.due), cluster.SurveyInterval))
+				again = time.After(max(time.Until(pace.Due), cluster.SurveyInterval))
 			case k.Hidden.By != "": // it may become a reason without a change
 				again = time.After(cluster.SurveyInterval)
 				fallthrough
@@ -55,32 +55,6 @@ func (t *leaderTerm) keepServed(notBefore time.Time) func(context.Context) {
 		}
 	}
 }
-
-// handoverPace is when the members are asked which one would serve clients instead of our Redis. One keeper owns it.
-type handoverPace struct {
-	notBefore time.Time     // the end of the pause after the last handover
-	due       time.Time     // of the next survey
-	pause     time.Duration // after it
-	served    time.Time     // since when clients are served; zero: they are not
-}
-
-// observe takes in whether there is a reason to hand over now.
-func (p *handoverPace) observe(reason bool, now time.Time) {
-	switch {
-	case !reason && p.served.IsZero():
-		p.served, p.pause = now, cluster.SurveyInterval
-	case reason && !p.served.IsZero():
-		p.due, p.served = cluster.HandoverDue(p.notBefore, p.served, now), time.Time{}
-	}
-}
-
-// tried notes that no member would serve clients.
-func (p *handoverPace) tried(now time.Time, maxPause time.Duration) {
-	p.due, p.pause = now.Add(p.pause), min(2*p.pause, maxPause)
-}
-
-// held reports whether only the pause after the last handover is waited for.
-func (p *handoverPace) held(now time.Time) bool { return now.Before(p.due) && p.due.Equal(p.notBefore) }
 
 // findServing returns the member that would serve clients instead of our Redis. If there is none, it logs that once.
 func (t *leaderTerm) findServing(ctx context.Context, k known.Snapshot, why string, logged *logonce.Once) (to string) {

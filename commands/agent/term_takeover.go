@@ -83,7 +83,7 @@ func (t *leaderTerm) options(ctx context.Context, k known.Snapshot, won *contend
 		Peers: takeover.Peers{KeepMembers: true, Recorded: recordedPeers(k.View, a.Me.ID), ConfirmEligible: c.ConfirmEligible(k),
 			WaitForSlowUntil: won.LeaderlessSince.Add(c.SlowMemberGrace()), FailedSources: t.c.failedSources},
 		Evidence: takeover.Evidence{Detached: c.Detached(), ReadCatalog: a.readCatalog},
-		Operator: operatorWish(k.View.Request, a.Me.ID)}
+		Operator: takeover.OperatorWish(k.View.Request, a.Me.ID)}
 	_, o.Self.UncountedReplicas = cluster.CountReplicas(k.Health.Status, k.View, a.Me.ID, a.links.streams, a.Guard)
 	if master != nil {
 		o.Evidence.StallAllowance, o.Evidence.MasterCheckPassing = c.StallAllowance(master), c.MasterCheckPassing(master.RunID)
@@ -111,17 +111,6 @@ func (t *leaderTerm) options(ctx context.Context, k known.Snapshot, won *contend
 
 func (a *Agent) readCatalog(ctx context.Context) ([]handlers.Entry, error) {
 	return a.Registrar.Naming.Instances(ctx, a.Lock.Client)
-}
-
-// operatorWish is what an operator wants of the member.
-func operatorWish(r *cluster.Request, id string) takeover.Operator {
-	switch {
-	case !r.Active() || r.To != id:
-		return takeover.Operator{}
-	case r.Planned:
-		return takeover.Operator{Switchover: r}
-	}
-	return takeover.Operator{ForcedFailover: r}
 }
 
 // catalogMaster is another member that the catalogue calls the master; nil: there is none. It returns an error if that member's
@@ -157,7 +146,7 @@ func (t *leaderTerm) recordTakeover(ctx context.Context, before known.Snapshot, 
 			since = before.Failure.Since // long before the lock was free, if its agent died, too
 		}
 	}
-	if c, moved := mastershipChange(before, after, since, began, steps); moved {
+	if c, moved := takeover.MastershipChange(before.Snapshot, after, since, began, steps); moved {
 		t.c.background.Go(func() { t.appendHistory(ctx, c) })
 	}
 }
@@ -169,40 +158,6 @@ func (t *leaderTerm) appendHistory(ctx context.Context, c cluster.Change) {
 	if err := t.a.Lock.AppendHistory(ctx, c); err != nil {
 		t.a.Log.Warn("cannot write the history of masters; this change is missing from it", "event", "history_failed", "err", err)
 	}
-}
-
-// mastershipChange is what a takeover, done just now, has changed. It reports moved as false if our Redis was the master before.
-// The argument since is when the cluster became leaderless. It is zero if the lock was transferred, or lost while the master went
-// on.
-func mastershipChange(before known.Snapshot, after cluster.View, since, began time.Time, steps []cluster.Step) (
-	c cluster.Change, moved bool) {
-	old, now := before.View.State.Master, after.State.Master
-	c = cluster.Change{At: time.Now().UTC().Truncate(time.Millisecond), To: now.ID, Term: now.Term,
-		Cause: causeOf(before), Steps: steps}
-	if old == nil {
-		return c, true
-	}
-	if since.IsZero() || since.After(began) {
-		since = began
-	}
-	c.From, c.Outage = old.ID, takeover.Outage(steps, began.Sub(since))
-	return c, old.RunID != now.RunID
-}
-
-// causeOf is the cause of a takeover, as far as its winner knows.
-func causeOf(k known.Snapshot) string {
-	r, s := k.View.Request, k.View.State
-	switch {
-	case r.Active() && r.Planned:
-		return "switchover"
-	case r.Active():
-		return "failover by force"
-	case s.Master == nil:
-		return "the first master"
-	case s.Why == "":
-		return "the lock was lost"
-	}
-	return s.Why
 }
 
 // recordedPeers are the recorded members that a takeover parks.

@@ -12,46 +12,9 @@ import (
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
 	"resec/commands/expect"
-	"resec/commands/known"
 	"resec/commands/takeover"
 	"resec/handlers"
 )
-
-func TestMastershipChange(t *testing.T) {
-	began := time.Now()
-	steps := []cluster.Step{{Name: "peers_parked", At: time.Millisecond}, {Name: "writes_enabled", At: 5 * time.Millisecond}}
-	drained := []cluster.Step{{Name: "paused", At: 2 * time.Millisecond}, {Name: "writes_enabled", At: 9 * time.Millisecond}}
-	after := leading().View
-	for _, tt := range []struct {
-		name   string
-		before known.Snapshot
-		since  time.Time
-		steps  []cluster.Step
-		moved  bool
-		cause  string
-		outage time.Duration
-	}{
-		{"since the lock is free", situation(func(k *cluster.Snapshot) { k.View.State.Why = cluster.WhyDead }), began.Add(-time.Second),
-			steps, true, "dead", time.Second + 5*time.Millisecond},
-		{"since it was transferred", situation(func(k *cluster.Snapshot) { k.View.State.Why = cluster.WhyLeaving }), time.Time{},
-			drained, true, "leaving", 7 * time.Millisecond},
-		{"while the old master continues", situation(), began.Add(-time.Second), drained, true, "the lock was lost",
-			7 * time.Millisecond},
-		{"by a switchover", situation(clustertest.Requested("me"),
-			func(k *cluster.Snapshot) { k.View.Request.Planned, k.View.Request.Accepted = true, true }), time.Time{}, drained, true,
-			"switchover", 7 * time.Millisecond},
-		{"by force", situation(clustertest.Requested("me")), time.Time{}, drained, true, "failover by force", 7 * time.Millisecond},
-		{"without a master before", situation(clustertest.NoState), began, steps, true, "the first master", 0},
-		{"from itself", leading(), began, steps, false, "the lock was lost", 5 * time.Millisecond},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			c, moved := mastershipChange(tt.before, after, tt.since, began, tt.steps)
-			if moved != tt.moved || c.Cause != tt.cause || c.Outage != tt.outage || c.To != "me" || c.Term != 5 {
-				t.Errorf("got %+v, %t", c, moved)
-			}
-		})
-	}
-}
 
 func TestFailingSince(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -64,17 +27,6 @@ func TestFailingSince(t *testing.T) {
 		expect.Equal(t, "it works", failingSince(situation(of("run-a", time.Time{}))), time.Now())
 		expect.Equal(t, "there is none", failingSince(situation(clustertest.NoState, of("", since))), time.Now())
 	})
-}
-
-func TestOperatorWish(t *testing.T) {
-	planned, forced := &cluster.Request{To: "me", Session: "o", Planned: true, Accepted: true},
-		&cluster.Request{To: "me", Session: "o"}
-	expect.Equal(t, "none", operatorWish(nil, "me"), takeover.Operator{})
-	expect.Equal(t, "another member", operatorWish(forced, "b"), takeover.Operator{})
-	expect.Equal(t, "a switchover", operatorWish(planned, "me"), takeover.Operator{Switchover: planned})
-	expect.Equal(t, "one that is not accepted", operatorWish(&cluster.Request{To: "me", Session: "o", Planned: true}, "me"),
-		takeover.Operator{})
-	expect.Equal(t, "by force", operatorWish(forced, "me"), takeover.Operator{ForcedFailover: forced})
 }
 
 // entry is a member's entry in the catalogue.

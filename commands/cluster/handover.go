@@ -75,27 +75,3 @@ func sharesNeed(own, c Candidate) bool {
 	soonFull := func(r redis.Refusal) bool { return r.Code == redis.RefusalMemory }
 	return slices.ContainsFunc(own.Refusals, full) && slices.ContainsFunc(c.Refusals, soonFull)
 }
-
-// The pause after a handover because clients were not served, until this member makes another one. It doubles while they follow
-// each other: a successor may fail, or have a fault that shows when it is the master.
-const (
-	MinHandoverPause = 5 * time.Second
-	MaxHandoverPause = 5 * time.Minute
-)
-
-// HandoverDue returns from when on a master may hand over for a reason that arises now. The pause after the last handover counts
-// no longer once clients were served for MinHandoverPause: then the reason is another one.
-func HandoverDue(notBefore, servedSince, now time.Time) time.Time {
-	if now.Sub(servedSince) >= MinHandoverPause {
-		return now
-	}
-	return notBefore
-}
-
-// NextHandoverPause returns the pause after a handover, given the pause after the last one and the time since then.
-func NextHandoverPause(last, since time.Duration) time.Duration {
-	if last == 0 || since > MaxHandoverPause {
-		return MinHandoverPause
-	}
-	return min(2*last, MaxHandoverPause)
-}

@@ -94,17 +94,6 @@ func TestHandedOver(t *testing.T) {
 	}
 }
 
-func TestNextHandoverPause(t *testing.T) {
-	for _, tt := range []struct{ last, since, want time.Duration }{
-		{0, time.Hour, 5 * time.Second}, {5 * time.Second, 6 * time.Second, 10 * time.Second},
-		{4 * time.Minute, 4 * time.Minute, 5 * time.Minute}, {5 * time.Minute, 6 * time.Minute, 5 * time.Second},
-	} {
-		if got := NextHandoverPause(tt.last, tt.since); got != tt.want {
-			t.Errorf("after %s and %s: %s, want %s", tt.last, tt.since, got, tt.want)
-		}
-	}
-}
-
 func TestHidden_Observe(t *testing.T) {
 	at := func(s int) time.Time { return time.Date(2030, 1, 1, 0, 0, s, 0, time.UTC) }
 	h := Hidden{}
@@ -123,23 +112,6 @@ func TestHidden_Observe(t *testing.T) {
 	} {
 		if h = h.Observe(tt.by, tt.serf, at(i)); h != tt.want {
 			t.Errorf("%d: got %+v, want %+v", i, h, tt.want)
-		}
-	}
-}
-
-func TestHandoverDue(t *testing.T) {
-	now := time.Unix(100, 0)
-	later := now.Add(time.Minute)
-	for _, tt := range []struct {
-		name   string
-		served time.Duration
-		want   time.Time
-	}{
-		{"served for a moment only", MinHandoverPause - 1, later},
-		{"served for long enough", MinHandoverPause, now},
-	} {
-		if got := HandoverDue(later, now.Add(-tt.served), now); got != tt.want {
-			t.Errorf("%s: due at %s", tt.name, got)
 		}
 	}
 }

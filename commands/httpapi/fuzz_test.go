@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"testing"
 
-	"resec/commands/agent"
 	"resec/commands/metrics"
+	"resec/commands/report"
 )
 
 // Every request gets one of the known statuses, and /replica never answers 200 for a replica that is too far behind.
@@ -23,7 +23,7 @@ func FuzzPaths(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(s.Close)
-	s.SetReporter(func(context.Context, bool) agent.Report { return linked() })
+	s.SetReporter(func(context.Context, bool) report.Report { return linked() })
 	f.Fuzz(func(t *testing.T, method, path, query string) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Method, r.URL.Path, r.URL.RawQuery = method, path, query

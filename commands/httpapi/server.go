@@ -9,9 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -22,8 +24,8 @@ import (
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/sys/unix"
 
-	"resec/commands/agent"
 	"resec/commands/metrics"
+	"resec/commands/report"
 )
 
 const (
@@ -58,7 +60,7 @@ type Server struct {
 	log      *slog.Logger
 	addr     string // that it listens on
 	http     *http.Server
-	reporter atomic.Pointer[func(context.Context, bool) agent.Report] // nil: not set yet
+	reporter atomic.Pointer[func(context.Context, bool) report.Report] // nil: not set yet
 
 	reports  *semaphore.Weighted
 	statuses singleflight.Group // requests for /status at the same time share one status
@@ -104,9 +106,9 @@ func Listen(ctx context.Context, addr string, m *metrics.Metrics, status func(co
 
 // SetReporter sets the function that reports what the member is. If its second argument is true it also asks the master how far
 // this Redis is behind.
-func (s *Server) SetReporter(report func(context.Context, bool) agent.Report) {
+func (s *Server) SetReporter(ask func(context.Context, bool) report.Report) {
 	if s != nil {
-		s.reporter.Store(&report)
+		s.reporter.Store(&ask)
 	}
 }
 
@@ -130,20 +132,29 @@ func (s *Server) shutdown() error {
 	return s.http.Shutdown(ctx)
 }
 
-// routes returns the handler of all paths. Each takes GET and HEAD.
+// Paths returns the paths that a server answers, sorted. Each takes GET and HEAD.
+func Paths() []string { return slices.Sorted(maps.Keys(new(Server).endpoints())) }
+
+// endpoints are what a server answers, by path.
+func (s *Server) endpoints() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		"/health":  func(w http.ResponseWriter, r *http.Request) { respond(w, health(s.report(r, true))) },
+		"/master":  func(w http.ResponseWriter, r *http.Request) { respond(w, master(s.report(r, false))) },
+		"/replica": s.replica,
+		"/status":  s.serveStatus,
+		"/metrics": func(w http.ResponseWriter, r *http.Request) { s.metrics.Serve(w, r, gauges(s.report(r, true))) },
+	}
+}
+
+// routes returns the handler of all paths.
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	get := func(path string, h http.HandlerFunc) {
+	for path, answer := range s.endpoints() {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Cache-Control", "no-store")
-			h(w, r)
+			answer(w, r)
 		})
 	}
-	get("/health", func(w http.ResponseWriter, r *http.Request) { respond(w, health(s.report(r, true))) })
-	get("/master", func(w http.ResponseWriter, r *http.Request) { respond(w, master(s.report(r, false))) })
-	get("/replica", s.replica)
-	get("/status", s.serveStatus)
-	get("/metrics", func(w http.ResponseWriter, r *http.Request) { s.metrics.Serve(w, r, gauges(s.report(r, true))) })
 	return mux
 }
 
@@ -176,7 +187,7 @@ func maxLagBytes(query string) (int64, error) {
 
 // serveStatus answers with what `resec status -json` prints.
 func (s *Server) serveStatus(w http.ResponseWriter, _ *http.Request) {
-	report, err, _ := s.statuses.Do("status", func() (any, error) {
+	answer, err, _ := s.statuses.Do("status", func() (any, error) {
 		ctx, cancel := context.WithTimeout(s.ctx, statusTimeout)
 		defer cancel()
 		return s.status(ctx)
@@ -189,22 +200,22 @@ func (s *Server) serveStatus(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	_ = enc.Encode(report) // fails if the client has disconnected
+	_ = enc.Encode(answer) // fails if the client has disconnected
 }
 
 // report returns what the member is. If askMaster is true it says how far Redis is behind the master, too.
-func (s *Server) report(r *http.Request, askMaster bool) agent.Report {
-	report := s.reporter.Load()
-	if report == nil {
-		return agent.Report{Why: "the agent is starting"}
+func (s *Server) report(r *http.Request, askMaster bool) report.Report {
+	ask := s.reporter.Load()
+	if ask == nil {
+		return report.Report{Why: "the agent is starting"}
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), reportTimeout)
 	defer cancel()
 	if s.reports.Acquire(ctx, 1) != nil {
-		return agent.Report{Why: "too many requests at once"}
+		return report.Report{Why: "too many requests at once"}
 	}
 	defer s.reports.Release(1)
-	return (*report)(ctx, askMaster)
+	return (*ask)(ctx, askMaster)
 }
 
 // respond answers with one line, under 200 or 503.

@@ -13,8 +13,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"resec/commands/agent"
 	"resec/commands/metrics"
+	"resec/commands/report"
 )
 
 // serve starts a server on a free port, and returns it with its URL.
@@ -56,8 +56,8 @@ func TestServer_Paths(t *testing.T) {
 	if code != 503 || body != "the agent is starting" {
 		t.Errorf("before SetReporter: %d %s", code, body)
 	}
-	s.SetReporter(func(_ context.Context, askMaster bool) agent.Report {
-		return linked(func(r *agent.Report) {
+	s.SetReporter(func(_ context.Context, askMaster bool) report.Report {
+		return linked(func(r *report.Report) {
 			if !askMaster {
 				r.Behind = nil
 			}
@@ -112,10 +112,10 @@ func TestServer_Close(t *testing.T) {
 	leaks := goleak.IgnoreCurrent()
 	s, url := serve(t, nil)
 	started := make(chan struct{})
-	s.SetReporter(func(ctx context.Context, _ bool) agent.Report {
+	s.SetReporter(func(ctx context.Context, _ bool) report.Report {
 		close(started)
 		<-ctx.Done()
-		return agent.Report{Why: "ended"}
+		return report.Report{Why: "ended"}
 	})
 	conn, err := net.Dial("tcp", s.addr)
 	if err != nil {

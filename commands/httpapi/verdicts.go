@@ -3,8 +3,8 @@ package httpapi
 import (
 	"fmt"
 
-	"resec/commands/agent"
 	"resec/commands/metrics"
+	"resec/commands/report"
 	"resec/handlers/redis"
 )
 
@@ -19,7 +19,7 @@ func unavailable(format string, args ...any) verdict {
 }
 
 // master reports whether clients may write to this Redis.
-func master(r agent.Report) verdict {
+func master(r report.Report) verdict {
 	switch {
 	case r.Why != "":
 		return unavailable("%s", r.Why)
@@ -43,7 +43,7 @@ func master(r agent.Report) verdict {
 const noLimit = -1
 
 // replica reports whether clients may read from this Redis, which is at most maxLag bytes behind the master.
-func replica(r agent.Report, maxLag int64) verdict {
+func replica(r report.Report, maxLag int64) verdict {
 	v := streaming(r)
 	if !v.ok || maxLag == noLimit {
 		return v
@@ -58,7 +58,7 @@ func replica(r agent.Report, maxLag int64) verdict {
 }
 
 // streaming reports whether this Redis replicates from the published master.
-func streaming(r agent.Report) verdict {
+func streaming(r report.Report) verdict {
 	switch {
 	case r.Why != "":
 		return unavailable("%s", r.Why)
@@ -87,7 +87,7 @@ func streaming(r agent.Report) verdict {
 // health reports whether a rolling update may go on with the next member. It may not while this member has not caught up, or
 // while the master does not answer: what this member does not have yet would be lost with the next one. It may not if this member
 // would refuse writes, because the next one may be the master.
-func health(r agent.Report) verdict {
+func health(r report.Report) verdict {
 	if r.Why == "" && r.Redis.Master {
 		return master(r)
 	}
@@ -106,7 +106,7 @@ func health(r agent.Report) verdict {
 }
 
 // gauges returns the report as gauges of /metrics.
-func gauges(r agent.Report) metrics.Now {
+func gauges(r report.Report) metrics.Now {
 	n := metrics.Now{Healthy: health(r).ok, Term: r.Term, Lease: r.Lease, Behind: r.Behind}
 	if r.Why != "" {
 		return n

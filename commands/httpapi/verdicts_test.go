@@ -4,14 +4,14 @@ import (
 	"math"
 	"testing"
 
-	"resec/commands/agent"
+	"resec/commands/report"
 	"resec/handlers/redis"
 )
 
 // linked returns the report of a healthy replica that is 100 bytes behind, changed.
-func linked(change ...func(*agent.Report)) agent.Report {
+func linked(change ...func(*report.Report)) report.Report {
 	behind := int64(100)
-	r := agent.Report{Term: 4, Master: "a", Follows: true, Behind: &behind}
+	r := report.Report{Term: 4, Master: "a", Follows: true, Behind: &behind}
 	r.Redis = redis.Status{RunID: "run-me", MasterAddr: "10.0.0.1:6379", LinkUp: true}
 	for _, f := range change {
 		f(&r)
@@ -20,8 +20,8 @@ func linked(change ...func(*agent.Report)) agent.Report {
 }
 
 // leader returns the report of a healthy master, changed.
-func leader(change ...func(*agent.Report)) agent.Report {
-	r := agent.Report{Term: 4, Master: "me", Holds: true, Published: true, Redis: redis.Status{RunID: "run-me", Master: true}}
+func leader(change ...func(*report.Report)) report.Report {
+	r := report.Report{Term: 4, Master: "me", Holds: true, Published: true, Redis: redis.Status{RunID: "run-me", Master: true}}
 	for _, f := range change {
 		f(&r)
 	}
@@ -32,10 +32,10 @@ var diskFull = []redis.Refusal{{Code: redis.RefusalDisk, Text: "its disk is full
 
 func TestVerdicts(t *testing.T) {
 	const is = "redis is a replica of 10.0.0.1:6379"
-	type r = agent.Report
+	type r = report.Report
 	for _, tt := range []struct {
 		name                    string
-		r                       agent.Report
+		r                       report.Report
 		health, master, replica string // "200", or the text of a 503; "same": as health
 	}{
 		{"a master", leader(), "200", "200", "redis is a master"},
@@ -96,17 +96,17 @@ func TestVerdicts(t *testing.T) {
 func TestReplica_MaxLagBytes(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		r      agent.Report
+		r      report.Report
 		maxLag int64
 		want   verdict
 	}{
 		{"at the limit", linked(), 100, verdict{true, "replica of a, 100 bytes behind"}},
 		{"behind the limit", linked(), 99, unavailable("redis is 100 bytes behind the master")},
 		{"a limit of 0", linked(), 0, unavailable("redis is 100 bytes behind the master")},
-		{"in sync", linked(func(r *agent.Report) { r.Behind = new(int64) }), 0, verdict{true, "replica of a, 0 bytes behind"}},
-		{"unknown", linked(func(r *agent.Report) { r.Behind = nil }), 1 << 40,
+		{"in sync", linked(func(r *report.Report) { r.Behind = new(int64) }), 0, verdict{true, "replica of a, 0 bytes behind"}},
+		{"unknown", linked(func(r *report.Report) { r.Behind = nil }), 1 << 40,
 			unavailable("the replication lag is unknown: the master a did not answer")},
-		{"unknown, and no limit", linked(func(r *agent.Report) { r.Behind = nil }), noLimit, verdict{true, "replica of a"}},
+		{"unknown, and no limit", linked(func(r *report.Report) { r.Behind = nil }), noLimit, verdict{true, "replica of a"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := replica(tt.r, tt.maxLag); got != tt.want {

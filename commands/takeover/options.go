@@ -108,6 +108,17 @@ type Operator struct {
 	Switchover     *cluster.Request // a promotion by the protocol
 }
 
+// OperatorWish returns what an operator has asked of the member with that id.
+func OperatorWish(r *cluster.Request, id string) Operator {
+	switch {
+	case !r.Active() || r.To != id:
+		return Operator{}
+	case r.Planned:
+		return Operator{Switchover: r}
+	}
+	return Operator{ForcedFailover: r}
+}
+
 // forced reports whether an operator overrides the protocol.
 func (o Operator) forced() bool { return o.ForcedFailover != nil }
 
