@@ -9,7 +9,7 @@ import (
 
 // infoFields returns the fields of a text of INFO.
 func infoFields(text string) map[string]string {
-	f := map[string]string{}
+	f := make(map[string]string, strings.Count(text, "\n"))
 	for line := range strings.Lines(text) {
 		if name, value, ok := strings.Cut(strings.TrimRight(line, "\r\n"), ":"); ok {
 			f[name] = value
@@ -77,7 +77,10 @@ func parseReplica(text string) Replica {
 func countKeys(f map[string]string, name string) int64 {
 	var sum int64
 	for db, value := range f {
-		if _, err := strconv.Atoi(strings.TrimPrefix(db, "db")); err != nil || !strings.HasPrefix(value, "keys=") {
+		if !strings.HasPrefix(value, "keys=") { // first: a field that is no number costs an allocation
+			continue
+		}
+		if _, err := strconv.Atoi(strings.TrimPrefix(db, "db")); err != nil {
 			continue
 		}
 		for field := range strings.SplitSeq(value, ",") {
