@@ -2,10 +2,13 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -89,6 +92,15 @@ func dialConsul(ctx context.Context, network, addr string) (net.Conn, error) {
 		_ = tcp.SetLinger(0)
 	}
 	return conn, err
+}
+
+// consulHint says what to do if no Consul agent listens at the address that was asked; otherwise it is empty.
+func consulHint(err error) string {
+	var call *url.Error // of an HTTP call, and only Consul is asked by HTTP
+	if errors.As(err, &call) && (errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT)) {
+		return "; start the Consul agent of this host, or set CONSUL_HTTP_ADDR to the address of one"
+	}
+	return ""
 }
 
 // close ends the idle connections to Consul, and logs what the limiter of the log holds back.

@@ -149,14 +149,14 @@ func TestStatus(t *testing.T) {
 			}
 		}
 	}
-	status(2, "no master: none was ever published")
+	status(2, "no master: none was published yet")
 	expect.OK(t, k.Go())
 	m, err := k.Master()
 	expect.OK(t, err)
 	status(0, "healthy: master m"+string(rune('0'+m))+", term 1, 1 streaming replicas", "held", "up", "passing")
 	k.Agents[1-m].Kill()
 	k.Redis[1-m].Kill()
-	status(1, "degraded: ", "unknown", "connection refused")
+	status(1, "degraded: ", "unknown", "redis is unusable: it refuses connections")
 	k.Agents[m].Kill()
 	k.Redis[m].Kill()
 	status(2, "no master: the published master m"+string(rune('0'+m))+" is down, unreachable, restarted or a replica")
@@ -171,7 +171,7 @@ func TestStatus(t *testing.T) {
 	}
 	expect.OK(t, err)
 	if _, stderr, code, err := k.Run(0, "", "status", "-http-addr", lab.Host()+":8500"); err != nil || code != 3 ||
-		!strings.Contains(stderr, "connection refused") {
+		!strings.Contains(stderr, "connection refused; start the Consul agent of this host, or set CONSUL_HTTP_ADDR") {
 		t.Errorf("without consul: exit %d: %v\n%s", code, err, stderr)
 	}
 }

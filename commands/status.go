@@ -163,8 +163,10 @@ func writeStatus(w io.Writer, r status.Report, wide, colour bool) error {
 	if !wide {
 		t.without("TERM", "OFFSET", "REDIS", "FROM")
 	}
-	if err := t.write(w); err != nil {
-		return err
+	if len(r.Members) > 0 {
+		if err := t.write(w); err != nil {
+			return err
+		}
 	}
 	for _, warning := range r.Warnings {
 		if _, err := fmt.Fprintln(w, "warning: "+printable(warning)); err != nil {

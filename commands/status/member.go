@@ -2,7 +2,10 @@ package status
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -47,7 +50,7 @@ func newMember(a MemberStatus, holder string, s cluster.State, master *redis.Sta
 		same = note{sameID, "another live agent, of the redis at " + a.Also + ", has its MEMBER_ID"}
 	}
 	if a.Err != nil {
-		m.Reason, m.Note = noAnswer, a.Err.Error()
+		m.Reason, m.Note = noAnswer, unusable(a.Err)
 		if a.Why != "" {
 			m.Note += "; its agent says: " + a.Why
 		}
@@ -64,6 +67,14 @@ func newMember(a MemberStatus, holder string, s cluster.State, master *redis.Sta
 		noted(restartedOften, unsteady(m.Restarts)))
 	m.Reason, m.Note = why.code, why.text
 	return m
+}
+
+// unusable says why a Redis cannot be asked: in short if it refuses connections or is silent, because the row has its address.
+func unusable(err error) string {
+	if redis.Refused(err) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return "redis is unusable: " + redis.Summary(err)
+	}
+	return err.Error()
 }
 
 // unsteady says that a Redis was restarted often.

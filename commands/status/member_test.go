@@ -1,6 +1,8 @@
 package status
 
 import (
+	"context"
+	"syscall"
 	"testing"
 	"time"
 
@@ -60,6 +62,12 @@ func TestNew_Members(t *testing.T) {
 		{"an unreachable one has an unknown role", replica("b", unreachable),
 			Member{ID: "b", Address: "b:6379", Role: "unknown", Term: 4, Check: "passing", Note: "no answer",
 				Source: "consul"}},
+		{"one that refuses connections", replica("b", unreachable, func(a *MemberStatus) { a.Err = syscall.ECONNREFUSED }),
+			Member{ID: "b", Address: "b:6379", Role: "unknown", Term: 4, Check: "passing", Source: "consul",
+				Note: "redis is unusable: it refuses connections"}},
+		{"one that is silent", replica("b", unreachable, func(a *MemberStatus) { a.Err = context.DeadlineExceeded }),
+			Member{ID: "b", Address: "b:6379", Role: "unknown", Term: 4, Check: "passing", Source: "consul",
+				Note: "redis is unusable: it does not answer"}},
 		{"the reason of an agent that waits", replica("b", unreachable, func(a *MemberStatus) { a.Why = "not started yet: NOAUTH" }),
 			Member{ID: "b", Address: "b:6379", Role: "unknown", Term: 4, Check: "passing", Source: "consul",
 				Note: "no answer; its agent says: not started yet: NOAUTH"}},

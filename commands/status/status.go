@@ -174,7 +174,7 @@ func verdict(v cluster.View, members []Member, master *redis.Status, masterErr e
 			replicas++
 		}
 	}
-	if why := noMaster(v, master, masterErr); why.text != "" && (!vouched || v.Err != nil) {
+	if why := noMaster(v, members, master, masterErr); why.text != "" && (!vouched || v.Err != nil) {
 		_, reasons = joined(slices.Insert(problems, 0, why))
 		return NoMaster, "no master: " + why.text, reasons
 	}
@@ -211,7 +211,7 @@ func joined(notes []note) (text string, codes []string) {
 
 // noMaster says why the cluster has no master that accepts writes; nothing if it has one. masterErr is why the published master
 // did not answer.
-func noMaster(v cluster.View, master *redis.Status, masterErr error) note {
+func noMaster(v cluster.View, members []Member, master *redis.Status, masterErr error) note {
 	published := ""
 	if m := v.State.Master; m != nil {
 		published = "the published master " + m.ID
@@ -220,7 +220,7 @@ func noMaster(v cluster.View, master *redis.Status, masterErr error) note {
 	case v.Err != nil:
 		return note{stateUnread, v.Err.Error()}
 	case master == nil && v.State.Master == nil:
-		return note{noMasterYet, "none was ever published under this lock key"}
+		return note{noMasterYet, "none was published yet under this lock key" + noMembers(members)}
 	case errors.Is(masterErr, cluster.ErrWrongAddress):
 		return note{wrongAddress, published + " is not to be found: " + masterErr.Error()}
 	case master == nil:
@@ -231,4 +231,12 @@ func noMaster(v cluster.View, master *redis.Status, masterErr error) note {
 		return note{tooFewReplicas, published + " refuses writes: it has too few replicas"}
 	}
 	return note{}
+}
+
+// noMembers says what to do if no member is known.
+func noMembers(members []Member) string {
+	if len(members) > 0 {
+		return ""
+	}
+	return ", and no agent is registered: start one, or correct CONSUL_LOCK_KEY and CONSUL_SERVICE_PREFIX"
 }

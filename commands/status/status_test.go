@@ -129,7 +129,9 @@ func TestNew_Verdict(t *testing.T) {
 			Healthy,
 			"healthy: master a, term 4, 1 streaming replicas"},
 		{"no master was ever published", cluster.View{Index: 9}, []MemberStatus{replica("b")}, NoMaster,
-			"no master: none was ever published under this lock key"},
+			"no master: none was published yet under this lock key"},
+		{"nothing is there", cluster.View{Index: 9}, nil, NoMaster, "no master: none was published yet under this lock key, " +
+			"and no agent is registered: start one, or correct CONSUL_LOCK_KEY and CONSUL_SERVICE_PREFIX"},
 		{"a lock that cannot be read is reported first", view(func(v *cluster.View) { v.Err = cluster.ErrConflict }),
 			[]MemberStatus{master()},
 			NoMaster, "no master: " + cluster.ErrConflict.Error()},
