@@ -67,8 +67,16 @@ func (k *Cluster) Resec(name string, i int, args ...string) (*Process, error) {
 	return p, p.Start()
 }
 
+// program is the path of the resec that this cluster runs.
+func (k *Cluster) program() (string, error) {
+	if k.Plan.Program != "" {
+		return k.Plan.Program, nil
+	}
+	return Resec()
+}
+
 func (k *Cluster) resec(name string, i int, args ...string) (*Process, error) {
-	bin, err := Resec()
+	bin, err := k.program()
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +130,7 @@ func (k *Cluster) Stop() error {
 
 // Run runs the program on the host of the i-th Redis until it ends, and returns its output and exit code.
 func (k *Cluster) Run(i int, stdin string, args ...string) (stdout, stderr string, code int, err error) {
-	bin, err := Resec()
+	bin, err := k.program()
 	if err != nil {
 		return "", "", 0, err
 	}
@@ -143,7 +151,7 @@ func (k *Cluster) Run(i int, stdin string, args ...string) (stdout, stderr strin
 
 // Script starts a shell on the host of the i-th Redis, with resec and consul on its PATH.
 func (k *Cluster) Script(name string, i int, script string) (*Process, error) {
-	bin, err := Resec()
+	bin, err := k.program()
 	if err != nil {
 		return nil, err
 	}

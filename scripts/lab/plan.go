@@ -31,6 +31,7 @@ type Plan struct {
 	ConfigFile  bool // StartParked is in a configuration file of each Redis, which CONFIG REWRITE changes
 	Persist     Persist
 	RedisArgs   []string // of redis-server
+	Program     string   // the resec that is run; empty: that of Resec
 	Env         []string // of every resec process
 	Each        []Member // what is special about the first members
 }

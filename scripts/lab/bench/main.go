@@ -9,7 +9,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -25,6 +27,8 @@ func main() {
 	of := flag.String("systems", ".", "")
 	json := flag.String("json", "", "")
 	svg := flag.String("svg", "", "")
+	against := flag.String("against", "", "")
+	trace := flag.Bool("trace", false, "")
 	footprint := flag.Bool("footprint", false, "")
 	clusters := flag.String("clusters", "", "")
 	flag.Parse()
@@ -42,6 +46,10 @@ func main() {
 			return growth(ctx, l, sizes, cmp.Or(*runs, 3))
 		}
 		p, err := choose(*quick, *runs, *only, *of)
+		if err == nil {
+			err = p.compare(*against)
+		}
+		p.traced = *trace
 		if err != nil {
 			return err
 		}
@@ -87,6 +95,8 @@ type program struct {
 	scenarios []scenario
 	systems   []system
 	runs      int
+	traced    bool // the agents' log lines of each fault are printed
+	inTurns   bool // each run of one system is followed by one of the next; otherwise all runs of one come first
 }
 
 // choose: a quick run takes what is worth most in minutes.
@@ -131,16 +141,34 @@ type outcome struct {
 	Failed   []string  `json:"failed,omitempty"`
 }
 
-// run measures one after the other.
+// compare measures another resec in turns with this one, if its path is not empty.
+func (p *program) compare(path string) error {
+	if path == "" {
+		return nil
+	}
+	path, err := filepath.Abs(path)
+	if err == nil {
+		_, err = exec.LookPath(path)
+	}
+	if err != nil {
+		return fmt.Errorf("-against takes the path of a resec program: %w", err)
+	}
+	p.systems, p.inTurns = []system{systems[0], {name: "the other resec", program: path}}, true
+	return nil
+}
+
+// run measures each scenario with each system.
 func (p program) run(ctx context.Context, l *lab.Lab) (all []*outcome, err error) {
 	for _, sc := range p.scenarios {
+		var series []*series
 		for _, sys := range p.systems {
-			if sc.alone && !sys.ours() {
-				continue
+			if !sc.alone || sys.ours() {
+				series = append(series, newSeries(l, sc, sys, p.traced && sys.ours()))
 			}
-			o := &outcome{Scenario: sc.name, Says: sc.says, System: sys.name}
-			all = append(all, o)
-			o.runAll(ctx, l, sc, sys, p.runs)
+		}
+		p.runAll(ctx, series)
+		for _, s := range series {
+			all = append(all, &s.outcome)
 		}
 		if ctx.Err() != nil {
 			return all, ctx.Err()
@@ -154,37 +182,71 @@ func (p program) run(ctx context.Context, l *lab.Lab) (all []*outcome, err error
 	return all, err
 }
 
-// runAll runs a scenario n times, on one cluster, or on a new one if the last did not recover.
-func (o *outcome) runAll(ctx context.Context, parent *lab.Lab, sc scenario, sys system, runs int) {
-	var s *subject
-	var l *lab.Lab
-	closed := func() {
-		if l != nil {
-			l.Close()
-			l, s = nil, nil
+// runAll makes all runs of one scenario.
+func (p program) runAll(ctx context.Context, all []*series) {
+	if !p.inTurns {
+		for _, s := range all {
+			s.run(ctx, p.runs)
+			s.close()
+		}
+		return
+	}
+	for range p.runs {
+		for _, s := range all {
+			s.run(ctx, 1)
 		}
 	}
-	defer closed()
+	for _, s := range all {
+		s.close()
+	}
+}
+
+// series is all runs of one scenario with one system, on one cluster, or on a new one if the last did not recover.
+type series struct {
+	outcome
+	parent, lab *lab.Lab
+	scenario    scenario
+	system      system
+	traced      bool
+	subject     *subject // nil: a new one is needed
+}
+
+func newSeries(parent *lab.Lab, sc scenario, sys system, traced bool) *series {
+	return &series{outcome: outcome{Scenario: sc.name, Says: sc.says, System: sys.name}, parent: parent, scenario: sc, system: sys,
+		traced: traced}
+}
+
+// close ends the cluster.
+func (s *series) close() {
+	if s.lab != nil {
+		s.lab.Close()
+		s.lab, s.subject = nil, nil
+	}
+}
+
+// run makes so many runs.
+func (s *series) run(ctx context.Context, runs int) {
 	for range runs {
 		if ctx.Err() != nil {
 			return
 		}
 		var err error
-		if s == nil {
-			l, s, err = fresh(parent, sys, sc.network)
+		if s.subject == nil {
+			s.lab, s.subject, err = fresh(s.parent, s.system, s.scenario.network)
 		}
 		var f figures
 		if err == nil {
-			f, err = measure(ctx, s, sc)
+			s.subject.traced = s.traced
+			f, err = measure(ctx, s.subject, s.scenario)
 		}
 		if err != nil {
-			o.Failed = append(o.Failed, err.Error())
-			closed()
+			s.Failed = append(s.Failed, err.Error())
+			s.close()
 			continue
 		}
-		fmt.Fprintf(os.Stderr, "%-11s %-14s outage %8.0f ms, found after %8.0f, lost %d of %d, two %.0f ms, noise %.0f\n",
-			sc.name, sys.name, f.Outage, f.Discovery, f.Lost, f.Acked, f.Two, f.Noise)
-		o.Runs = append(o.Runs, f)
+		fmt.Fprintf(os.Stderr, "%-11s %-15s outage %8.0f ms, found after %8.0f, lost %d of %d, two %.0f ms, noise %.0f\n",
+			s.scenario.name, s.system.name, f.Outage, f.Discovery, f.Lost, f.Acked, f.Two, f.Noise)
+		s.Runs = append(s.Runs, f)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"resec/scripts/lab"
@@ -70,6 +71,9 @@ func measure(ctx context.Context, s *subject, sc scenario) (f figures, err error
 	f.Unlisted, f.Discovery = seen.since(at, old)
 	for _, o := range prober.Overlaps() {
 		f.Two += max(1, ms(o.Lasted())) // an instant is one, too
+	}
+	if s.traced {
+		s.trace(os.Stderr, at, time.Duration(f.Outage)*time.Millisecond)
 	}
 	now, err := s.Master()
 	if err != nil {

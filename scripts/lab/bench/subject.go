@@ -15,13 +15,14 @@ import (
 type system struct {
 	name      string
 	downAfter time.Duration // of Sentinel; 0: it is resec
+	program   string        // another resec; empty: that of this checkout
 }
 
 var systems = []system{
-	{"resec", 0},
-	{"sentinel 1000", time.Second},
-	{"sentinel 5000", 5 * time.Second},
-	{"sentinel 30000", 30 * time.Second}, // as Redis ships it
+	{name: "resec"},
+	{name: "sentinel 1000", downAfter: time.Second},
+	{name: "sentinel 5000", downAfter: 5 * time.Second},
+	{name: "sentinel 30000", downAfter: 30 * time.Second}, // as Redis ships it
 }
 
 func (s system) ours() bool { return s.downAfter == 0 }
@@ -35,6 +36,7 @@ type subject struct {
 	system
 	sentinels []*lab.Sentinel
 	asked     atomic.Uint32 // which Sentinel answered last
+	traced    bool          // the agents' log lines of each fault are printed
 }
 
 var subjects atomic.Int64
@@ -42,7 +44,8 @@ var subjects atomic.Int64
 // prepare starts a cluster, and waits until it is whole. With a network each member is a host of its own, with a Consul
 // client agent.
 func prepare(l *lab.Lab, consul *lab.Consul, sys system, network bool) (*subject, error) {
-	p := lab.Plan{Name: fmt.Sprint("bench", subjects.Add(1)), Members: 3, Consul: consul, Env: defaults, StartParked: sys.ours(), Sourced: !sys.ours()}
+	p := lab.Plan{Name: fmt.Sprint("bench", subjects.Add(1)), Members: 3, Consul: consul, Env: defaults, StartParked: sys.ours(), Program: sys.program,
+		Sourced: !sys.ours()}
 	if network {
 		p.Consul, p.Servers, p.Network, p.Clients = nil, 1, true, sys.ours()
 	}
