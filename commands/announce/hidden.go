@@ -7,17 +7,19 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/known"
+	"resec/commands/logonce"
 	"resec/commands/watch"
 	"resec/handlers"
 )
 
 // WatchHidden notes whether a check that is not ours keeps clients from finding this member: maintenance of its node or service,
-// or what somebody else checks there. It asks Consul's servers, as clients do. In an outage of Consul the last answer counts.
+// or what somebody else checks there. It asks Consul's servers, as clients do. In an outage of Consul the last answer counts. It
+// also logs that another program has set our own check critical.
 func (a *Announcer) WatchHidden(ctx context.Context) {
 	if a.Me.Node == "" {
 		return
 	}
-	logged := ""
+	logged, foreign := "", foreignCheck{}
 	watch.Query(ctx, func(opt *api.QueryOptions) (*api.QueryMeta, error) {
 		found, meta, err := a.Lock.Client.Health().Node(a.Known.Load().Announced(a.Me).Node, opt)
 		if err != nil {
@@ -25,6 +27,7 @@ func (a *Announcer) WatchHidden(ctx context.Context) {
 		}
 		by, serf := handlers.HiddenBy(checksOf(found), a.Me.ServiceID)
 		a.noteHidden(by, serf, &logged)
+		foreign.log(a, found)
 		return meta, nil
 	}, watch.Log(a.Log, "checks of node "+a.Me.Node))
 }
@@ -53,4 +56,23 @@ func (a *Announcer) noteHidden(by string, serf bool, logged *string) {
 			"why", by)
 	}
 	*logged = by
+}
+
+// foreignCheck is whether another program has made our check critical, as it was logged. The goroutine of WatchHidden owns it.
+type foreignCheck struct {
+	confirmed bool // Consul's servers have shown the check as this process wrote it; what they show before may be a predecessor's
+	logged    logonce.Once
+}
+
+func (f *foreignCheck) log(a *Announcer, shown api.HealthChecks) {
+	output, seen := a.Registrar.ForeignCheck(shown)
+	switch {
+	case !seen:
+	case output == "":
+		f.confirmed = f.confirmed || a.Known.Load().Registered
+		f.logged.Reset()
+	case f.confirmed && f.logged.Changed(output):
+		a.Log.Warn("another program has set this member's check critical, so consul ends its session; the check is updated again, "+
+			"and a new session follows", "event", "check_set_by_other", "check", a.Registrar.CheckID(), "output", output)
+	}
 }

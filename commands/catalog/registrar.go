@@ -67,6 +67,7 @@ type Registrar struct {
 
 	wanted    handover     // from Set to Run
 	published published    // from Run to its comparing goroutine
+	criticals criticals    // from Run to ForeignCheck
 	known     registration // Run's alone
 	failure   logonce.Once // Run's alone
 	changed   comparison   // Run's alone

@@ -1,0 +1,59 @@
+package catalog
+
+import (
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/consul/api"
+)
+
+// ttlExpired begins the output of a check that Consul itself has called critical, because it was not updated within its TTL.
+const ttlExpired = "TTL expired"
+
+// ForeignCheck returns what another program has written into the instance's TTL check, if that made it critical: Consul ends each
+// session that depends on it. It is empty if the check is not critical, or Run or the end of its TTL has made it so. seen: the
+// instance's check is among those given. Any goroutine may call it.
+func (r *Registrar) ForeignCheck(shown api.HealthChecks) (output string, seen bool) {
+	i := slices.IndexFunc(shown, func(c *api.HealthCheck) bool { return c.CheckID == r.CheckID() })
+	if i < 0 {
+		return "", false
+	}
+	is := shown[i]
+	if is.Status != api.HealthCritical || strings.HasPrefix(is.Output, ttlExpired) || r.criticals.has(is.Output) {
+		return "", true
+	}
+	if strings.TrimSpace(is.Output) == "" {
+		return "no output", true
+	}
+	return is.Output, true
+}
+
+// criticals are the last outputs with which Run has made the check critical: Consul's servers may show one of them later.
+type criticals struct {
+	mu   sync.Mutex
+	last []string
+}
+
+// keptCriticals is more than Run writes while an answer of Consul's servers is under way.
+const keptCriticals = 16
+
+func (c *criticals) add(e Entry) {
+	if e.Status != api.HealthCritical {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, output := range []string{"", e.Output} { // a registration leaves the output empty
+		if !slices.Contains(c.last, output) {
+			c.last = append(c.last, output)
+		}
+	}
+	c.last = c.last[max(0, len(c.last)-keptCriticals):]
+}
+
+func (c *criticals) has(output string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Contains(c.last, output)
+}
