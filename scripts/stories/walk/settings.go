@@ -85,7 +85,7 @@ func (s *setting) draw(seed uint64) (err error) {
 		m, f := lab.Member{Env: variables(r, ofAgent)}, newFront(r)
 		for _, o := range ofRedis {
 			if v := o.draw(r); v != "" {
-				m.RedisArgs = append(m.RedisArgs, o.name, v)
+				m.RedisArgs = append(append(m.RedisArgs, o.name), strings.Split(v, " ")...) // "KEYS ": its new name is empty
 			}
 		}
 		if i == never {
