@@ -26,7 +26,7 @@ func TestAgents_ConsulIsDown(t *testing.T) {
 	expect.OK(t, master.said("guard_left_behind"))
 	expect.Equal(t, "guard", master.status().MinReplicas, 1)
 	master.link.mend()
-	master.log.reset()
+	master.log.Reset()
 	master.start()
 	master.saying("session_adopted")
 	if m, _ := g.settled(); m != master {

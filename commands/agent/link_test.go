@@ -1,36 +1,16 @@
 package agent
 
 import (
-	"bytes"
 	"context"
 	"net"
 	"sync"
 	"syscall"
+
+	"resec/commands/expect"
 )
 
 // logBuffer is a log that may be read while it is written.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
-func (b *logBuffer) reset() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.buf.Reset()
-}
+type logBuffer = expect.Log
 
 // link is an agent's network to Consul, which can be cut.
 type link struct {

@@ -131,7 +131,7 @@ func TestLeaderTerm_Begin(t *testing.T) {
 	a.Log = slog.New(slog.NewTextHandler(&log, nil))
 	before := a.publish(t, session(t, a), "me")
 	for _, tt := range []struct{ published, resumed, promoted int }{{1, 1, 0}, {2, 0, 1}} {
-		log.reset()
+		log.Reset()
 		a.known.Update(func(k *known.Snapshot) { k.HasLed = false })
 		term := newLeaderTerm(newController(a), before)
 		v := before.View

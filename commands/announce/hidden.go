@@ -12,6 +12,10 @@ import (
 	"resec/handlers"
 )
 
+// hiddenRest is how long the checks of the node are not read after a change of them. A failover changes several within some
+// milliseconds, and reading them each time would slow it down.
+const hiddenRest = 500 * time.Millisecond
+
 // WatchHidden notes whether a check that is not ours keeps clients from finding this member: maintenance of its node or service,
 // or what somebody else checks there. It asks Consul's servers, as clients do. In an outage of Consul the last answer counts. It
 // also logs that another program has set our own check critical.
@@ -20,7 +24,7 @@ func (a *Announcer) WatchHidden(ctx context.Context) {
 		return
 	}
 	logged, foreign := "", foreignCheck{}
-	watch.Query(ctx, func(opt *api.QueryOptions) (*api.QueryMeta, error) {
+	watch.Query(ctx, hiddenRest, func(opt *api.QueryOptions) (*api.QueryMeta, error) {
 		found, meta, err := a.Lock.Client.Health().Node(a.Known.Load().Announced(a.Me).Node, opt)
 		if err != nil {
 			return nil, err

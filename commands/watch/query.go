@@ -8,9 +8,10 @@ import (
 )
 
 // Query runs a blocking query again and again until the context ends: one for which there is no watch of `consul watch`. The
-// query is called with the options of one call; it takes the answer. The callback onOutage is that of Run.
+// query is called with the options of one call; it takes the answer. A pause follows each answer, so that a burst of changes
+// costs two calls. The callback onOutage is that of Run.
 // Source: https://developer.hashicorp.com/consul/api-docs/features/blocking
-func Query(ctx context.Context, query func(*api.QueryOptions) (*api.QueryMeta, error), onOutage func(error)) {
+func Query(ctx context.Context, rest time.Duration, query func(*api.QueryOptions) (*api.QueryMeta, error), onOutage func(error)) {
 	var index uint64
 	for failures := 0; ctx.Err() == nil; {
 		meta, err := query((&api.QueryOptions{WaitIndex: index}).WithContext(ctx))
@@ -22,6 +23,7 @@ func Query(ctx context.Context, query func(*api.QueryOptions) (*api.QueryMeta, e
 				onOutage(nil)
 			}
 			failures, index = 0, nextIndex(index, meta.LastIndex)
+			pause(ctx, rest)
 			continue
 		}
 		if failures == 0 {
@@ -29,10 +31,15 @@ func Query(ctx context.Context, query func(*api.QueryOptions) (*api.QueryMeta, e
 		}
 		failures++
 		index = 0 // after an outage the query does not block
-		select {
-		case <-ctx.Done():
-		case <-time.After(backoff(failures)):
-		}
+		pause(ctx, backoff(failures))
+	}
+}
+
+// pause returns after d, or when the context ends.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
 	}
 }
 

@@ -16,7 +16,7 @@ func TestQuery_Indexes(t *testing.T) {
 	answers := []uint64{7, 9, 3, 4, 0, 5} // 0: an error
 	var asked []uint64
 	var outages []bool
-	Query(ctx, func(opt *api.QueryOptions) (*api.QueryMeta, error) {
+	Query(ctx, 0, func(opt *api.QueryOptions) (*api.QueryMeta, error) {
 		asked = append(asked, opt.WaitIndex)
 		now := answers[len(asked)-1]
 		if len(asked) == len(answers) {
