@@ -15,29 +15,39 @@ import (
 	"resec/scripts/lab"
 )
 
+// size is what so many clusters on one Consul server have shown, for the chart that scripts/pictures draws.
+type size struct {
+	Clusters int     `json:"clusters"`
+	One      float64 `json:"one_ms"` // median outage when one cluster fails
+	All      float64 `json:"all_ms"` // when all fail at once
+}
+
 // growth prints what one Consul server carries: what failovers cost when it has so many clusters of three.
-func growth(ctx context.Context, l *lab.Lab, sizes []int, runs int) error {
+func growth(ctx context.Context, l *lab.Lab, sizes []int, runs int, mediansFile string) error {
+	var medians []size
 	t := tabwriter.NewWriter(os.Stdout, 0, 0, 1, ' ', 0)
 	fmt.Fprintln(t, "| clusters\t| Consul, % of a core, idle\t| HTTP requests a second, idle\t| writes a second, idle\t| outage when one fails, ms\t| when all fail at once, ms\t| Consul, % of a core, meanwhile\t|")
 	fmt.Fprintln(t, "|---\t|---\t|---\t|---\t|---\t|---\t|---\t|")
 	for _, n := range sizes {
-		if err := grow(ctx, t, l, n, runs); err != nil {
+		m, err := grow(ctx, t, l, n, runs)
+		if err != nil {
 			return errors.Join(t.Flush(), fmt.Errorf("%d clusters: %w", n, err))
 		}
+		medians = append(medians, m)
 	}
-	return t.Flush()
+	return errors.Join(t.Flush(), writeJSON(mediansFile, medians))
 }
 
-func grow(ctx context.Context, t *tabwriter.Writer, parent *lab.Lab, n, runs int) error {
+func grow(ctx context.Context, t *tabwriter.Writer, parent *lab.Lab, n, runs int) (m size, err error) {
 	dir, err := os.MkdirTemp(parent.Dir, "grow-")
 	if err != nil {
-		return err
+		return m, err
 	}
 	l := lab.New(dir)
 	defer l.Close()
 	consul, err := l.StartConsul("consul", nil)
 	if err != nil {
-		return err
+		return m, err
 	}
 	all := make([]*subject, n)
 	var some errgroup.Group
@@ -46,22 +56,22 @@ func grow(ctx context.Context, t *tabwriter.Writer, parent *lab.Lab, n, runs int
 		some.Go(func() (err error) { all[i], err = prepare(l, consul, systems[0], false); return err })
 	}
 	if err := some.Wait(); err != nil {
-		return err
+		return m, err
 	}
 	pause(ctx, settleFor)
 	idle, err := load(ctx, consul, idleFor/2)
 	if err != nil {
-		return err
+		return m, err
 	}
 	requests, err := httpRequests(consul)
 	if err != nil {
-		return err
+		return m, err
 	}
 	var one, every []float64
 	for range runs {
 		f, _, err := fail(ctx, consul, all[:1])
 		if err != nil {
-			return err
+			return m, err
 		}
 		one = append(one, f...)
 	}
@@ -69,13 +79,13 @@ func grow(ctx context.Context, t *tabwriter.Writer, parent *lab.Lab, n, runs int
 	for range runs {
 		f, cpu, err := fail(ctx, consul, all)
 		if err != nil {
-			return err
+			return m, err
 		}
 		every, busy = append(every, f...), max(busy, cpu)
 	}
 	id := func(f float64) float64 { return f }
 	fmt.Fprintf(t, "| %d\t| %.1f\t| %.0f\t| %.1f\t| %s\t| %s\t| %.0f\t|\n", n, idle.cpu, requests, idle.writes, spreadOf(one, id), spreadOf(every, id), busy)
-	return t.Flush()
+	return size{n, spreadOf(one, id).median, spreadOf(every, id).median}, t.Flush()
 }
 
 // cost is what Consul does in some time.

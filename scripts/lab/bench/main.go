@@ -26,7 +26,7 @@ func main() {
 	only := flag.String("only", ".", "")
 	of := flag.String("systems", ".", "")
 	json := flag.String("json", "", "")
-	svg := flag.String("svg", "", "")
+	medians := flag.String("medians", "", "")
 	against := flag.String("against", "", "")
 	trace := flag.Bool("trace", false, "")
 	footprint := flag.Bool("footprint", false, "")
@@ -43,7 +43,7 @@ func main() {
 			if err != nil {
 				return err
 			}
-			return growth(ctx, l, sizes, cmp.Or(*runs, 3))
+			return growth(ctx, l, sizes, cmp.Or(*runs, 3), *medians)
 		}
 		p, err := choose(*quick, *runs, *only, *of)
 		if err == nil {
@@ -54,7 +54,7 @@ func main() {
 			return err
 		}
 		all, err := p.run(ctx, l)
-		return errors.Join(err, report(all, *json, *svg))
+		return errors.Join(err, report(all, *json, *medians))
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -37,27 +37,37 @@ func (s spread) String() string {
 
 func outages(o *outcome) spread { return spreadOf(o.Runs, func(f figures) float64 { return f.Outage }) }
 
+// median is the median outage of a scenario with one system, for the chart that scripts/pictures draws.
+type median struct {
+	Says   string  `json:"says"`
+	System string  `json:"system"`
+	Ms     float64 `json:"median_ms"`
+	Runs   int     `json:"runs"`
+	Failed int     `json:"failed,omitempty"`
+}
+
 // report prints the table, in Markdown, and writes what is asked for.
-func report(all []*outcome, jsonFile, svgFile string) error {
+func report(all []*outcome, jsonFile, mediansFile string) error {
 	table(os.Stdout, all)
-	if jsonFile != "" {
-		data, err := json.MarshalIndent(all, "", " ")
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(jsonFile, append(data, '\n'), 0o644); err != nil {
-			return err
+	var medians []median
+	for _, o := range all {
+		if len(o.Runs) > 0 {
+			medians = append(medians, median{o.Says, o.System, outages(o).median, len(o.Runs), len(o.Failed)})
 		}
 	}
-	if svgFile == "" {
+	return errors.Join(writeJSON(jsonFile, all), writeJSON(mediansFile, medians))
+}
+
+// writeJSON writes figures to a file; without its name it does nothing.
+func writeJSON(file string, figures any) error {
+	if file == "" {
 		return nil
 	}
-	f, err := os.Create(svgFile)
+	data, err := json.MarshalIndent(figures, "", " ")
 	if err != nil {
 		return err
 	}
-	draw(f, all)
-	return f.Close()
+	return os.WriteFile(file, append(data, '\n'), 0o644)
 }
 
 // table: times in ms, least / median / greatest. The ratio is that of the median outage to that of resec.
@@ -78,24 +88,4 @@ func table(out io.Writer, all []*outcome) {
 			by(func(f figures) float64 { return f.Whole }).median, by(func(f figures) float64 { return f.Noise }).max)
 	}
 	_ = t.Flush()
-}
-
-// scenariosOf are the scenarios in their order, and the systems in theirs.
-func scenariosOf(all []*outcome) (scs, syss []string, by map[[2]string]*outcome) {
-	by = map[[2]string]*outcome{}
-	for _, o := range all {
-		by[[2]string{o.Scenario, o.System}] = o
-		if !slices.Contains(scs, o.Scenario) {
-			scs = append(scs, o.Scenario)
-		}
-		if !slices.Contains(syss, o.System) {
-			syss = append(syss, o.System)
-		}
-	}
-	slices.SortStableFunc(syss, func(a, b string) int { return cmp.Compare(rank(a), rank(b)) })
-	return scs, syss, by
-}
-
-func rank(name string) int {
-	return slices.IndexFunc(systems, func(s system) bool { return s.name == name })
 }

@@ -64,7 +64,7 @@ var scenarios = []scenario{
 		undo: func(s *subject, _ int) error { return s.Consul.Restart() }},
 	{name: "empty", says: "Redis is killed, and restarted at once without data", stays: true,
 		do: func(_ context.Context, s *subject, m int) error { return s.Redis[m].RestartEmpty() }},
-	{name: "stale", says: "Redis is killed while one replica has been hanging for 2 s, and goes on then",
+	{name: "stale", says: "Redis is killed while one replica has been hanging for 2 s, and the replica resumes then",
 		before: func(s *subject, m int) error { s.Redis[(m+1)%3].Freeze(); return nil },
 		do: func(_ context.Context, s *subject, m int) error {
 			s.Redis[m].Kill()
