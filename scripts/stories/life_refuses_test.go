@@ -164,6 +164,37 @@ func TestLife13_TooManyClients(t *testing.T) {
 	ok(t, k.Stop())
 }
 
+// A master that is full and whose agent is dead cannot be stopped, so nobody can take over from it. The members try one after the
+// other, and each waits longer after each failure. Once there is room one of them takes over.
+func TestLife13_FullMasterWithoutItsAgent(t *testing.T) {
+	t.Parallel()
+	k := planned(t, lab.Plan{Members: 3, StartParked: true})
+	m := started(t, k)
+	elections := func() uint64 { // Consul counts how often the lock was acquired
+		lock, _, err := k.Consul.Client.KV().Get(k.Name+"/.lock", nil)
+		ok(t, err)
+		return lock.LockIndex
+	}
+	do(t, k.Redis[m], "CONFIG", "SET", "maxclients", "1")
+	k.Agents[m].Kill()
+	lab.Eventually(t, patience, func() error {
+		if n := elections(); n < 3 {
+			return fmt.Errorf("%d elections, the master's among them", n)
+		}
+		return nil
+	})
+	before := elections()
+	throughout(t, 10*time.Second, func() error { return nil })
+	// The pauses of one member are 0.5, 1, 2, 4 and then 5 s. If each failure woke the other member there would be some 50.
+	n := elections() - before
+	if t.Logf("%d elections in 10 s", n); n > 12 {
+		t.Error("that is too often")
+	}
+	do(t, k.Redis[m], "CONFIG", "SET", "maxclients", "10000")
+	lab.Eventually(t, patience, func() error { return k.Settled(0) })
+	ok(t, k.Stop())
+}
+
 // A Redis that is told to stop, with a replica that hangs, holds its clients' writes back for up to ten seconds before it ends.
 // They are served by another master before that. If the stop is aborted, one master takes writes.
 func TestLife13_ShuttingDown(t *testing.T) {
