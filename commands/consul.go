@@ -27,9 +27,12 @@ const waitTime = 10 * time.Second
 // https://developer.hashicorp.com/consul/api-docs/features/blocking
 const responseTimeout = waitTime*17/16 + 2*time.Second
 
-// client prepares a client of Consul; it does not connect yet. A flag wins over the environment variable of the consul command.
-// It returns an error if an address, a certificate, the token file or a variable of Consul's API is invalid.
-func (c *config) client() (*api.Client, error) {
+// client is patientClient for agent, elect and follow.
+func (c *config) client() (*api.Client, error) { return c.patientClient(agentPatience) }
+
+// patientClient prepares a client of Consul; it does not connect yet. A flag wins over the environment variable of the consul
+// command. It returns an error if an address, a certificate, the token file or a variable of Consul's API is invalid.
+func (c *config) patientClient(p patience) (*api.Client, error) {
 	if err := checkConsulEnvironment(); err != nil {
 		return nil, err
 	}
@@ -65,6 +68,7 @@ func (c *config) client() (*api.Client, error) {
 	if token != nil {
 		c.consul.HttpClient.Transport = tokenTransport{c.consul.HttpClient.Transport, token}
 	}
+	c.consul.HttpClient.Transport = patientTransport{c.consul.HttpClient.Transport, p}
 	return client, nil
 }
 

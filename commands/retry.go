@@ -9,26 +9,34 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// refusedTries is how often an operator's command sends a request that Consul refuses, refusedPause the pause between two tries.
-const refusedTries, refusedPause = 5, 200 * time.Millisecond
-
-// operatorClient is client for a command that an operator waits for: a request that Consul refuses is sent again.
-func (c *config) operatorClient() (*api.Client, error) {
-	client, err := c.client()
-	if err == nil {
-		c.consul.HttpClient.Transport = patientTransport{c.consul.HttpClient.Transport}
-	}
-	return client, err
+// patience is how a client of Consul treats a request that Consul refuses.
+type patience struct {
+	tries  int           // so often a request is sent
+	pause  time.Duration // between two tries
+	failed bool          // a read that failed otherwise (5xx) is sent again, too: Consul has no leader for a moment
 }
 
-// patientTransport sends a request again while Consul refuses it: its rate is limited (429), or, of a read, it has no leader for
-// a moment (5xx). It returns the last answer.
-type patientTransport struct{ http.RoundTripper }
+var (
+	// agentPatience is that of agent, elect and follow. An election makes some ten calls, and each that Consul's rate limit refuses
+	// would otherwise end it. All tries together are shorter than each deadline of a call. They have their own answer to an outage.
+	agentPatience = patience{tries: 4, pause: 50 * time.Millisecond}
+	// operatorPatience is that of a command that an operator waits for.
+	operatorPatience = patience{tries: 5, pause: 200 * time.Millisecond, failed: true}
+)
+
+// operatorClient is client for a command that an operator waits for.
+func (c *config) operatorClient() (*api.Client, error) { return c.patientClient(operatorPatience) }
+
+// patientTransport sends a request again while Consul refuses it. It returns the last answer.
+type patientTransport struct {
+	http.RoundTripper
+	patience
+}
 
 func (t patientTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	for try := 1; ; try++ {
 		res, err := t.RoundTripper.RoundTrip(r)
-		if err != nil || try == refusedTries || !mayRepeat(r, res.StatusCode) {
+		if err != nil || try == t.tries || !t.mayRepeat(r, res.StatusCode) {
 			return res, err
 		}
 		again := r.Clone(r.Context())
@@ -37,7 +45,7 @@ func (t patientTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 				return res, nil
 			}
 		}
-		if !paused(r.Context(), refusedPause) {
+		if !paused(r.Context(), t.pause) {
 			return res, nil
 		}
 		_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 1<<10)) // so that the connection is used again
@@ -47,10 +55,10 @@ func (t patientTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // mayRepeat reports whether a request was refused, and may be sent again: what it asked for was not carried out.
-func mayRepeat(r *http.Request, code int) bool {
+func (p patience) mayRepeat(r *http.Request, code int) bool {
 	limited, failed := code == http.StatusTooManyRequests, code >= http.StatusInternalServerError
 	replayable := r.Body == nil || r.Body == http.NoBody || r.GetBody != nil
-	return replayable && (limited || failed && r.Method == http.MethodGet)
+	return replayable && (limited || p.failed && failed && r.Method == http.MethodGet)
 }
 
 // paused reports whether d passed before the context ended.

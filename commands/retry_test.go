@@ -6,26 +6,33 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"resec/commands/expect"
 )
 
 // What Consul refuses is sent again, with its body; what it may have carried out is not.
 func TestPatientTransport(t *testing.T) {
+	operator, agent := operatorPatience, agentPatience
+	operator.pause, agent.pause = time.Millisecond, time.Millisecond
 	for _, tt := range []struct {
 		name, method string
+		by           patience
 		codes        []int // of the answers, one after the other; then 200
 		want         int   // requests
 		code         int
 	}{
-		{"it answers", "GET", nil, 1, 200},
-		{"its rate is limited", "GET", []int{429}, 2, 200},
-		{"it has no leader for a moment", "GET", []int{500, 503}, 3, 200},
-		{"a write is refused", "PUT", []int{429}, 2, 200},
-		{"a write that may have been carried out", "PUT", []int{500}, 1, 500},
-		{"it denies access", "GET", []int{403}, 1, 403},
-		{"it is not there", "GET", []int{404}, 1, 404},
-		{"it refuses again and again", "GET", []int{429, 429, 429, 429, 429, 429}, refusedTries, 429},
+		{"it answers", "GET", operator, nil, 1, 200},
+		{"its rate is limited", "GET", operator, []int{429}, 2, 200},
+		{"it has no leader for a moment", "GET", operator, []int{500, 503}, 3, 200},
+		{"a write is refused", "PUT", operator, []int{429}, 2, 200},
+		{"a write that may have been carried out", "PUT", operator, []int{500}, 1, 500},
+		{"it denies access", "GET", operator, []int{403}, 1, 403},
+		{"it is not there", "GET", operator, []int{404}, 1, 404},
+		{"it refuses again and again", "GET", operator, []int{429, 429, 429, 429, 429, 429}, operator.tries, 429},
+		{"its rate is limited, and an agent asks", "GET", agent, []int{429, 429}, 3, 200},
+		{"it has no leader for a moment, and an agent asks", "GET", agent, []int{500}, 1, 500},
+		{"it refuses an agent's write again and again", "PUT", agent, []int{429, 429, 429, 429, 429}, agent.tries, 429},
 	} {
 		requests := 0
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -43,7 +50,7 @@ func TestPatientTransport(t *testing.T) {
 		}
 		r, err := http.NewRequestWithContext(t.Context(), tt.method, server.URL, body)
 		expect.OK(t, err)
-		res, err := patientTransport{http.DefaultTransport}.RoundTrip(r)
+		res, err := patientTransport{http.DefaultTransport, tt.by}.RoundTrip(r)
 		expect.OK(t, err)
 		_ = res.Body.Close()
 		server.Close()
