@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -95,12 +96,15 @@ func (c *controller) begin(k known.Snapshot, todo cluster.Action) {
 	}
 }
 
+// triesOnly are the steps that are no success by themselves: those that wait, and those that may win the lock.
+var triesOnly = []cluster.Action{cluster.Wait, cluster.Ineligible, cluster.Contend, cluster.Preempt}
+
 // count counts steps in a row that failed. To have won the lock is not yet a success.
 func (c *controller) count(todo cluster.Action, done outcome) {
 	switch {
 	case done.err != nil:
 		c.failures++
-	case done.ranTerm, todo != cluster.Wait && todo != cluster.Ineligible && todo != cluster.Contend:
+	case done.ranTerm, !slices.Contains(triesOnly, todo):
 		c.failures = 0
 		c.failing.Reset()
 	}
@@ -126,23 +130,11 @@ func (c *controller) waitForNext(ctx context.Context, was known.Snapshot, change
 		case <-changed:
 			var k known.Snapshot
 			c.a.decided.beat()
-			if k, changed = c.a.known.Watch(); done.endsPause(was, k) {
+			if k, changed = c.a.known.Watch(); done.err == nil || k.EndsRetryPause(was, done.ranTerm) {
 				return true
 			}
 		}
 	}
-}
-
-// endsPause reports whether a change of the snapshot ends the pause before the next step. After a takeover that failed, the
-// attempts of other members do not: each of them would otherwise try again whenever another one has failed.
-func (done outcome) endsPause(was, now known.Snapshot) bool {
-	if done.err == nil || now.Session != was.Session {
-		return true
-	}
-	if done.ranTerm && now.Fresh == was.Fresh && !now.HoldsLock() {
-		return !now.View.OnlyHolderChanged(was.View)
-	}
-	return !now.SameLock(was)
 }
 
 // now is a pause that is over at once: the next step follows without a change of the snapshot.

@@ -24,7 +24,7 @@ func TestController_Count(t *testing.T) {
 	}{
 		{cluster.Follow, failed, 3}, {cluster.Contend, failed, 3}, {cluster.Follow, nil, 0}, {cluster.Lead, nil, 0},
 		{cluster.Park, nil, 0},
-		{cluster.Wait, nil, 2}, {cluster.Ineligible, nil, 2}, {cluster.Contend, nil, 2},
+		{cluster.Wait, nil, 2}, {cluster.Ineligible, nil, 2}, {cluster.Contend, nil, 2}, {cluster.Preempt, nil, 2}, {cluster.Preempt, failed, 3},
 	} {
 		c := &controller{failures: 2}
 		c.count(tt.todo, outcome{err: tt.err})
@@ -115,31 +115,6 @@ func TestController_WaitForNextAfterAnError(t *testing.T) {
 	c := newController(bareAgent())
 	k, changed := c.a.known.Watch()
 	expect.Equal(t, "a step after the end", c.waitForNext(ended, k, changed, outcome{}), false)
-}
-
-// Members that fail one after the other do not wake each other: each keeps to its own pause, which doubles.
-func TestOutcome_EndsPauseAfterAFailedTakeover(t *testing.T) {
-	failed := outcome{ranTerm: true, err: errors.New("failed")}
-	was := situation(clustertest.LockFree)
-	for name, tt := range map[string]struct {
-		change func(*known.Snapshot)
-		want   bool
-	}{
-		"another member tries":          {func(k *known.Snapshot) { k.View.LockIndex++; k.View.Session, k.View.Holder = "b's", "b" }, false},
-		"another member has failed":     {func(k *known.Snapshot) { k.View.LockIndex += 2; k.View.StateIndex += 2 }, false},
-		"another member is published":   {func(k *known.Snapshot) { k.View.State.Master = master("b", "run-b", 5) }, true},
-		"the master is back":            {func(k *known.Snapshot) { k.View.Session, k.View.Holder = "a's", "a" }, true},
-		"the lock is transferred to us": {func(k *known.Snapshot) { k.View.Session, k.View.Holder = k.SessionID, "me" }, true},
-		"our session is new":            {func(k *known.Snapshot) { k.Session = &lock.Session{ID: "new"} }, true},
-		"consul is back":                {func(k *known.Snapshot) { k.Fresh = !k.Fresh }, true},
-	} {
-		now := was
-		tt.change(&now)
-		expect.Equal(t, name, failed.endsPause(was, now), tt.want)
-	}
-	now := was
-	now.View.LockIndex++
-	expect.Equal(t, "after another step", outcome{err: errors.New("failed")}.endsPause(was, now), true)
 }
 
 func TestController_IsNew(t *testing.T) {

@@ -2,7 +2,8 @@ package cluster
 
 import "time"
 
-// HandoverPace is when the members are asked which one would serve clients instead of our Redis. One keeper owns it.
+// HandoverPace says when the members are asked which of them would serve clients instead of our Redis. Its fields belong to the
+// goroutine of one keeper.
 type HandoverPace struct {
 	notBefore time.Time     // the end of the pause after the last handover
 	Due       time.Time     // of the next survey
@@ -10,7 +11,8 @@ type HandoverPace struct {
 	served    time.Time     // since when clients are served; zero: they are not
 }
 
-// NewHandoverPace returns the pace of a term in which a handover may not begin before the given time.
+// NewHandoverPace returns the pace of a term. Before notBefore no handover begins, unless clients were served for
+// MinHandoverPause meanwhile.
 func NewHandoverPace(notBefore time.Time) *HandoverPace {
 	return &HandoverPace{notBefore: notBefore, Due: notBefore, pause: SurveyInterval}
 }

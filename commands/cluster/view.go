@@ -42,8 +42,9 @@ func (v View) SameLock(o View) bool {
 	return unchanged && (v.Index == 0) == (o.Index == 0)
 }
 
-// OnlyHolderChanged reports whether nothing that an election depends on has changed since an earlier view but the lock's holder,
-// and that is not the published master. Members that try to take over one after the other, and fail, change no more than that.
+// OnlyHolderChanged reports whether the state is as in an earlier view, no operator asks anew, and the lock is free or held by
+// another member than the published master. It is false if either view is missing or cannot be used. Members that try to take
+// over one after the other, and fail, change no more than the holder.
 func (v View) OnlyHolderChanged(before View) bool {
 	if v.Index == 0 || before.Index == 0 || v.Err != nil || before.Err != nil || v.WentBack != before.WentBack {
 		return false
@@ -51,7 +52,8 @@ func (v View) OnlyHolderChanged(before View) bool {
 	if v.Holder != "" && v.State.isMaster(v.Holder) {
 		return false
 	}
-	return reflect.DeepEqual(v.State, before.State) && reflect.DeepEqual(v.Request, before.Request)
+	asked := v.Request != nil && !reflect.DeepEqual(v.Request, before.Request) // otherwise it was answered, or is as it was
+	return reflect.DeepEqual(v.State, before.State) && !asked
 }
 
 // CheckService returns ErrOtherCluster if the state belongs to a cluster with another master service, and ErrNewerVersion if

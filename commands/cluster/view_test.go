@@ -58,10 +58,16 @@ func TestView_OnlyHolderChanged(t *testing.T) {
 		now := before
 		tt.change(&now)
 		expect.Equal(t, tt.name, now.OnlyHolderChanged(before), tt.want)
-		if tt.name != "the published master has it" {
+		if tt.name != "the published master has it" && tt.name != "an operator asks" {
 			expect.Equal(t, tt.name+", the other way", before.OnlyHolderChanged(now), tt.want)
 		}
 	}
+}
+
+func TestView_OnlyHolderChangedByAnAnswer(t *testing.T) {
+	now := View{Index: 12, StateIndex: 7}
+	before := View{Index: 9, StateIndex: 7, Request: &Request{To: "b"}}
+	expect.Equal(t, "a request was answered", now.OnlyHolderChanged(before), true)
 }
 
 func TestView_CheckService(t *testing.T) {

@@ -37,6 +37,20 @@ func (k Snapshot) LeaseLeft(now time.Time) time.Duration {
 	return k.Session.Lease.Left(now)
 }
 
+// EndsRetryPause reports whether a change of the snapshot ends the pause after a step that failed. After a takeover that failed,
+// the attempts of other members do not: each of them would otherwise try again whenever another one has failed.
+func (k Snapshot) EndsRetryPause(was Snapshot, failedTakeover bool) bool {
+	switch {
+	case k.Session != was.Session:
+		return true
+	case k.SameLock(was):
+		return false
+	case !failedTakeover, k.Fresh != was.Fresh, k.HoldsLock():
+		return true
+	}
+	return !k.View.OnlyHolderChanged(was.View)
+}
+
 // SameLock reports whether the lock and the state are as they were. After an outage of Consul nothing is known to be as it was.
 func (k Snapshot) SameLock(was Snapshot) bool {
 	return k.Fresh == was.Fresh && k.View.SameLock(was.View)
