@@ -13,7 +13,7 @@ import (
 )
 
 // hiddenRest is how long the checks of the node are not read after a change of them. A failover changes several within some
-// milliseconds, and reading them each time would slow it down.
+// milliseconds, and reading them each time would slow it down. What begins and ends meanwhile is not seen.
 const hiddenRest = 500 * time.Millisecond
 
 // WatchHidden notes whether a check that is not ours keeps clients from finding this member: maintenance of its node or service,
@@ -27,6 +27,7 @@ func (a *Announcer) WatchHidden(ctx context.Context) {
 	watch.Query(ctx, hiddenRest, func(opt *api.QueryOptions) (*api.QueryMeta, error) {
 		found, meta, err := a.Lock.Client.Health().Node(a.Known.Load().Announced(a.Me).Node, opt)
 		if err != nil {
+			foreign.confirmed = false
 			return nil, err
 		}
 		by, serf := handlers.HiddenBy(checksOf(found), a.Me.ServiceID)
@@ -64,7 +65,9 @@ func (a *Announcer) noteHidden(by string, serf bool, logged *string) {
 
 // foreignCheck is whether another program has made our check critical, as it was logged. The goroutine of WatchHidden owns it.
 type foreignCheck struct {
-	confirmed bool // Consul's servers have shown the check as this process wrote it; what they show before may be a predecessor's
+	// Consul's servers have shown the check as this process wrote it since Consul failed last. What they show before may be older:
+	// a predecessor's, or what a Consul agent has restored after its own restart.
+	confirmed bool
 	logged    logonce.Once
 }
 

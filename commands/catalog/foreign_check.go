@@ -11,9 +11,9 @@ import (
 // ttlExpired begins the output of a check that Consul itself has called critical, because it was not updated within its TTL.
 const ttlExpired = "TTL expired"
 
-// ForeignCheck returns what another program has written into the instance's TTL check, if that made it critical: Consul ends each
-// session that depends on it. It is empty if the check is not critical, or Run or the end of its TTL has made it so. seen: the
-// instance's check is among those given. Any goroutine may call it.
+// ForeignCheck returns the output of the instance's TTL check if another program has made that check critical; otherwise it
+// returns an empty text. A check that Set has wanted critical, or whose TTL has ended, is not another program's. seen reports
+// whether the check is among those given. Any goroutine may call it.
 func (r *Registrar) ForeignCheck(shown api.HealthChecks) (output string, seen bool) {
 	i := slices.IndexFunc(shown, func(c *api.HealthCheck) bool { return c.CheckID == r.CheckID() })
 	if i < 0 {
@@ -29,13 +29,13 @@ func (r *Registrar) ForeignCheck(shown api.HealthChecks) (output string, seen bo
 	return is.Output, true
 }
 
-// criticals are the last outputs with which Run has made the check critical: Consul's servers may show one of them later.
+// criticals are the last outputs with which Set has wanted the check critical: Consul's servers may show one of them later.
 type criticals struct {
 	mu   sync.Mutex
 	last []string
 }
 
-// keptCriticals is more than Run writes while an answer of Consul's servers is under way.
+// keptCriticals is more than Set gets while an answer of Consul's servers is under way.
 const keptCriticals = 16
 
 func (c *criticals) add(e Entry) {
@@ -44,10 +44,9 @@ func (c *criticals) add(e Entry) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, output := range []string{"", e.Output} { // a registration leaves the output empty
-		if !slices.Contains(c.last, output) {
-			c.last = append(c.last, output)
-		}
+	for _, output := range []string{e.Output, ""} { // a registration leaves the output empty
+		c.last = slices.DeleteFunc(c.last, func(o string) bool { return o == output })
+		c.last = append(c.last, output)
 	}
 	c.last = c.last[max(0, len(c.last)-keptCriticals):]
 }

@@ -36,6 +36,8 @@ func TestForeignCheck(t *testing.T) {
 	expects("ours, as it was registered", shown(api.HealthCritical, ""), "", true)
 	for i := range keptCriticals {
 		r.criticals.add(Entry{Status: api.HealthCritical, Output: fmt.Sprint(i)})
+		expects("ours, a moment ago", shown(api.HealthCritical, fmt.Sprint(i)), "", true)
+		expects("ours, as it was registered", shown(api.HealthCritical, ""), "", true)
 	}
 	expects("ours, long ago", shown(api.HealthCritical, "redis is down"), "redis is down", true)
 	expect.Equal(t, "kept", len(r.criticals.last), keptCriticals)

@@ -77,7 +77,6 @@ func (r *Registrar) register(ctx context.Context, e Entry) error {
 		return ctx.Err()
 	}
 	r.known.sent = &e
-	r.criticals.add(e)
 	deadline := time.Now().Add(r.known.callTimeout(time.Now()))
 	err := r.call(context.WithoutCancel(ctx), registerCall, deadline, func(ctx context.Context) error {
 		return r.Client.Agent().ServiceRegisterOpts(&api.AgentServiceRegistration{
@@ -121,7 +120,6 @@ func (r *Registrar) update(ctx context.Context, e Entry, deadline time.Time) err
 		}
 		return fmt.Errorf("update check %s: %w", r.CheckID(), errLate)
 	}
-	r.criticals.add(e)
 	err := r.call(ctx, updateCall, deadline, func(ctx context.Context) error {
 		return r.Client.Agent().UpdateTTLOpts(r.CheckID(), e.Output, e.Status, (&api.QueryOptions{}).WithContext(ctx))
 	})

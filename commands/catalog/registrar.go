@@ -67,7 +67,7 @@ type Registrar struct {
 
 	wanted    handover     // from Set to Run
 	published published    // from Run to its comparing goroutine
-	criticals criticals    // from Run to ForeignCheck
+	criticals criticals    // from Set to ForeignCheck
 	known     registration // Run's alone
 	failure   logonce.Once // Run's alone
 	changed   comparison   // Run's alone
@@ -87,7 +87,10 @@ func (r *Registrar) CheckID() string { return handlers.AgentCheckID(r.ID) }
 func (r *Registrar) TTL() time.Duration { return registration{interval: r.Interval}.ttl() }
 
 // Set hands over what Run publishes from now on. It does not block.
-func (r *Registrar) Set(e Entry) { r.wanted.set(e) }
+func (r *Registrar) Set(e Entry) {
+	r.criticals.add(e)
+	r.wanted.set(e)
+}
 
 // Forget forgets what Set handed over, so that Run publishes nothing before the next Set. It must not be called during Run.
 func (r *Registrar) Forget() { r.wanted.forget() }

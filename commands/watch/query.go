@@ -8,8 +8,8 @@ import (
 )
 
 // Query runs a blocking query again and again until the context ends: one for which there is no watch of `consul watch`. The
-// query is called with the options of one call; it takes the answer. A pause follows each answer, so that a burst of changes
-// costs two calls. The callback onOutage is that of Run.
+// query is called with the options of one call; it takes the answer. After each answer Query waits for rest, so that a burst of
+// changes within that time costs two calls. What begins and ends within it is not seen. The callback onOutage is that of Run.
 // Source: https://developer.hashicorp.com/consul/api-docs/features/blocking
 func Query(ctx context.Context, rest time.Duration, query func(*api.QueryOptions) (*api.QueryMeta, error), onOutage func(error)) {
 	var index uint64
