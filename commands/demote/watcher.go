@@ -39,7 +39,8 @@ const (
 // its node may send the old entry again when it syncs. A dead resec does not correct it.
 func (w *Watcher) Run(ctx context.Context) {
 	var elsewhere logonce.Once
-	params := map[string]any{"type": "service", "service": w.Naming.Name(catalog.Master), "passingonly": true}
+	params := w.Naming.Watch()
+	params["passingonly"] = true
 	err := watch.Run(ctx, w.Lock.Client, params, func(_ uint64, answer any) {
 		entries, err := catalog.Entries(answer)
 		if err != nil {
@@ -63,34 +64,35 @@ func (w *Watcher) warnOfOtherLock(entries []handlers.Entry, logged *logonce.Once
 	if len(ids) == 0 {
 		logged.Reset()
 	} else if logged.Changed(strings.Join(ids, ", ")) {
-		w.Log.Error("another master is listed by an agent that is not under this lock, so two accept writes; the members of one "+
-			"cluster have the same CONSUL_LOCK_KEY, and two clusters have two service names", "event", "master_elsewhere",
+		w.Log.Error("a second master is listed by an agent under another lock; members of one cluster need one CONSUL_LOCK_KEY, and "+
+			"two clusters need two service names", "event", "master_elsewhere",
 			"members", strings.Join(ids, ", "), "key", w.Lock.Key)
 	}
 }
 
-// demoteUntilDone demotes stale entries, again and again until Consul has done it or denies it.
+// demoteUntilDone demotes stale entries, again and again until Consul has demoted each, or denies it.
 func (w *Watcher) demoteUntilDone(ctx context.Context, entries []handlers.Entry) {
 	for logged := false; ctx.Err() == nil; {
 		if w.Known.Load().View.WentBack { // Consul shows the lock as another session's until it is taken back
 			sleep(ctx, backRetry)
 			continue
 		}
-		err := w.demoteStale(ctx, entries)
-		if err == nil || errors.Is(err, lock.ErrDenied) && logged || ctx.Err() != nil {
-			return
-		}
-		if !logged {
+		denied, failed := w.demoteStale(ctx, entries)
+		if err := errors.Join(denied, failed); err != nil && !logged && ctx.Err() == nil {
 			logged = true
 			w.Log.Warn("cannot demote a stale master entry in the catalogue, retrying", "event", "stale_master_failed",
 				"err", err)
+		}
+		if failed == nil {
+			return
 		}
 		sleep(ctx, failedRetry)
 	}
 }
 
-// demoteStale demotes those of the cluster's members that are listed as the master of an earlier term.
-func (w *Watcher) demoteStale(ctx context.Context, entries []handlers.Entry) (err error) {
+// demoteStale demotes those of the cluster's members that are listed as the master of an earlier term. It returns the errors of
+// those that Consul denies, and of those that may be tried again.
+func (w *Watcher) demoteStale(ctx context.Context, entries []handlers.Entry) (denied, failed error) {
 	k := w.Known.Load()
 	v, me := k.View, k.Announced(w.Me)
 	stale := slices.DeleteFunc(slices.Clone(entries), func(e handlers.Entry) bool {
@@ -99,17 +101,18 @@ func (w *Watcher) demoteStale(ctx context.Context, entries []handlers.Entry) (er
 		return e.Term() >= w.Term.Number || !recorded && !alive
 	})
 	for _, op := range w.Naming.DemoteOps(stale, me.Node, me.ServiceID) {
-		e := w.Lock.TxnIfHeld(ctx, w.Term.Session, op)
-		if errors.Is(e, lock.ErrChanged) { // the lock has changed, or the entry: then another answer of the watch follows
-			continue
-		}
-		if e == nil {
+		switch err := w.Lock.TxnIfHeld(ctx, w.Term.Session, op); {
+		case err == nil:
 			w.Log.Warn("a previous master was listed again; its catalogue entry is demoted", "event", "stale_master_demoted",
 				"node", op.Service.Node, "service", op.Service.Service.ID)
+		case errors.Is(err, lock.ErrChanged): // the lock has changed, or the entry: then another answer of the watch follows
+		case errors.Is(err, lock.ErrDenied):
+			denied = errors.Join(denied, err)
+		default:
+			failed = errors.Join(failed, err)
 		}
-		err = errors.Join(err, e)
 	}
-	return err
+	return denied, failed
 }
 
 // sleep returns after d, or when the context ends.
