@@ -101,7 +101,9 @@ func dialConsul(ctx context.Context, network, addr string) (net.Conn, error) {
 // consulHint says what to do if no Consul agent listens at the address that was asked; otherwise it is empty.
 func consulHint(err error) string {
 	var call *url.Error // of an HTTP call, and only Consul is asked by HTTP
-	if errors.As(err, &call) && (errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT)) {
+	var dial *net.OpError
+	nobody := errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT)
+	if errors.As(err, &call) && errors.As(err, &dial) && dial.Op == "dial" && nobody { // a proxy's is another
 		return "; start the Consul agent of this host, or set CONSUL_HTTP_ADDR to the address of one"
 	}
 	return ""

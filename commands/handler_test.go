@@ -156,7 +156,7 @@ func TestStatus(t *testing.T) {
 	status(0, "healthy: master m"+string(rune('0'+m))+", term 1, 1 streaming replicas", "held", "up", "passing")
 	k.Agents[1-m].Kill()
 	k.Redis[1-m].Kill()
-	status(1, "degraded: ", "unknown", "redis is unusable: it refuses connections")
+	status(1, "degraded: ", "unknown", "redis refuses connections from here")
 	k.Agents[m].Kill()
 	k.Redis[m].Kill()
 	status(2, "no master: the published master m"+string(rune('0'+m))+" is down, unreachable, restarted or a replica")

@@ -85,8 +85,8 @@ func splitAddr(v string) (string, int, error) {
 	return host, n, nil
 }
 
-// maxName bounds the id of a member and a service name, in bytes: Consul takes no more than 512 in a service's Meta, which has
-// the id, and an id is by default a node's name and a service's.
+// maxName bounds the id of a member and a service name, in bytes. Consul takes no more than 512 in a service's Meta, which has
+// the id. By default an id is a node's name and a service's.
 const maxName = 255
 
 // setMember takes what CLIENT SETNAME takes: printable ASCII without blanks.

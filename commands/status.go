@@ -123,7 +123,7 @@ func (p *program) watchStatus(ctx context.Context, cfg *config, o statusOptions)
 		}
 		if err != nil {
 			report = status.Report{Code: exitUnknown, Members: []status.Member{},
-				Verdict: "unknown: cannot read the cluster from consul: " + err.Error()}
+				Verdict: "unknown: cannot read the cluster from consul: " + err.Error() + consulHint(err)}
 		}
 		out := bytes.NewBufferString(separator) // written in one piece, so that a screen does not flicker
 		if err := encodeStatus(out, report, o, coloured(p.stdout)); err != nil {

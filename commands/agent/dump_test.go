@@ -15,7 +15,7 @@ import (
 func TestDumpOnSignal(t *testing.T) {
 	t.Parallel()
 	a := onConsul(t)
-	var log logBuffer
+	var log expect.Log
 	a.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))
 	signals, ended := make(chan os.Signal), make(chan struct{})
 	a.DumpState = signals

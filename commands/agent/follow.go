@@ -100,8 +100,8 @@ func (c *controller) parkAndWait(ctx context.Context, k known.Snapshot, why stri
 }
 
 // noteChangedByOther logs that something else has made our Redis a master, or another server's replica, while it followed the
-// published master: an operator, or a Sentinel that still monitors it and does so again and again. It logs the same change by the
-// same clients once, and again if it comes back after changedLogPause.
+// published master. That may be an operator, or a Sentinel that still monitors it and does so again and again. The same change by
+// the same clients is logged once, and again if it comes back after changedLogPause.
 func (c *controller) noteChangedByOther(ctx context.Context, k known.Snapshot) {
 	if m, follows := cluster.FollowedMaster(k.Snapshot, c.a.Me.ID); follows {
 		c.followed = cluster.Followed{RunID: k.Health.Status.RunID, Address: m.Address}

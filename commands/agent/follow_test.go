@@ -159,7 +159,7 @@ func TestReconcile_CannotRestoreSettings(t *testing.T) {
 	expect.OK(t, err)
 	a.local = localredis.New(s, a.Creds, slog.New(slog.DiscardHandler))
 	t.Cleanup(a.local.Close)
-	var log logBuffer
+	var log expect.Log
 	a.Log = slog.New(slog.NewTextHandler(&log, nil))
 	c := newController(a)
 	reconcile := func(logged int) {

@@ -42,7 +42,7 @@ type groupMember struct {
 	g     *group
 	id    string
 	redis *lab.Redis
-	log   logBuffer
+	log   expect.Log
 	link  link // to Consul
 
 	*Agent // nil: it does not run

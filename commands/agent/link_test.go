@@ -5,12 +5,7 @@ import (
 	"net"
 	"sync"
 	"syscall"
-
-	"resec/commands/expect"
 )
-
-// logBuffer is a log that may be read while it is written.
-type logBuffer = expect.Log
 
 // link is an agent's network to Consul, which can be cut.
 type link struct {

@@ -146,7 +146,7 @@ func (t *leaderTerm) recordTakeover(ctx context.Context, before known.Snapshot, 
 			since = before.Failure.Since // long before the lock was free, if its agent died, too
 		}
 	}
-	if c, moved := takeover.MastershipChange(before.Snapshot, after, since, began, steps); moved {
+	if c, moved := takeover.MastershipChange(before.Snapshot, after, since, began, time.Now(), steps); moved {
 		t.c.background.Go(func() { t.appendHistory(ctx, c) })
 	}
 }

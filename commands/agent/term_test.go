@@ -94,7 +94,7 @@ func TestSendEmergencyFence(t *testing.T) {
 func TestFailed(t *testing.T) {
 	t.Parallel()
 	a, _ := onServers(t)
-	var log logBuffer
+	var log expect.Log
 	a.Log = slog.New(slog.NewTextHandler(&log, nil))
 	s := session(t, a)
 	k := a.publish(t, s, "me")
@@ -127,7 +127,7 @@ func TestFailed(t *testing.T) {
 func TestLeaderTerm_Begin(t *testing.T) {
 	t.Parallel()
 	a, _ := onServers(t)
-	var log logBuffer
+	var log expect.Log
 	a.Log = slog.New(slog.NewTextHandler(&log, nil))
 	before := a.publish(t, session(t, a), "me")
 	for _, tt := range []struct{ published, resumed, promoted int }{{1, 1, 0}, {2, 0, 1}} {

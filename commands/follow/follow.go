@@ -1,8 +1,8 @@
 // Package follow is `resec follow`: a handler is invoked whenever the master service changes.
 //
-// A Follower owns its snapshot. Follower.Run starts a watch of the master service, an observer, the loop that alone invokes the
-// handler, the goroutine that believes an older state at last, and the one that warns of a lock that cannot be read. It joins all
-// of them.
+// A Follower owns its snapshot. Follower.Run starts a watch of the master service, an observer, and the loop that alone invokes
+// the handler. It also starts the goroutine that believes an older state at last, and the one that warns of a lock that cannot be
+// read. It joins all of them.
 package follow
 
 import (

@@ -120,7 +120,7 @@ func (o *Observer) setOutage(down bool) {
 }
 
 // readUntilAnswered takes a consistent read of the lock, after the watch showed a lower index than the view's, or older keys than
-// those that were seen: that answer is late, or Consul has lost what it showed before. As long as Consul does not answer the
+// those that were seen. That answer is late, or Consul has lost what it showed before. As long as Consul does not answer the
 // read, that is an outage.
 func (o *Observer) readUntilAnswered(ctx context.Context, outage func(error)) {
 	for down := false; ctx.Err() == nil; {

@@ -100,9 +100,9 @@ func (r *Repairer) step(ctx context.Context, k known.Snapshot, lasted time.Durat
 	return retry
 }
 
-// grace is how long Consul has to show older keys before a repair. What the master's agent does not repair is believed once
-// Consul has ended a session that nobody renews, which takes twice its TTL: the lock that is still held then is held by an
-// agent that reaches Consul and knows nothing newer. Otherwise that agent may be cut off, with a lower guard than the older
+// grace is how long Consul has to show older keys before a repair. What the master's agent does not repair is believed later:
+// after the time in which Consul ends a session that nobody renews, twice its TTL. A lock that is still held then is held by an
+// agent that reaches Consul and knows nothing newer. Before that, the agent may be cut off, with a lower guard than the older
 // state has.
 func (r *Repairer) grace(todo cluster.Repair) time.Duration {
 	switch todo {

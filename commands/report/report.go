@@ -1,5 +1,5 @@
-// Package report says what a member is, by one snapshot of its agent: for those that ask by HTTP, and for the log. It asks no
-// server and has no goroutine.
+// Package report makes one report of a member from a snapshot of its agent, and from what servers have just answered: for those
+// that ask by HTTP, and for the log. It asks no server itself and has no goroutine.
 package report
 
 import (

@@ -50,7 +50,7 @@ func newMember(a MemberStatus, holder string, s cluster.State, master *redis.Sta
 		same = note{sameID, "another live agent, of the redis at " + a.Also + ", has its MEMBER_ID"}
 	}
 	if a.Err != nil {
-		m.Reason, m.Note = noAnswer, unusable(a.Err)
+		m.Reason, m.Note = noAnswer, noAnswerText(a.Err)
 		if a.Why != "" {
 			m.Note += "; its agent says: " + a.Why
 		}
@@ -69,10 +69,14 @@ func newMember(a MemberStatus, holder string, s cluster.State, master *redis.Sta
 	return m
 }
 
-// unusable says why a Redis cannot be asked: in short if it refuses connections or is silent, because the row has its address.
-func unusable(err error) string {
-	if redis.Refused(err) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
-		return "redis is unusable: " + redis.Summary(err)
+// noAnswerText returns why a Redis did not answer this command. It is short if Redis refuses connections or is silent, because
+// the row has its address.
+func noAnswerText(err error) string {
+	switch {
+	case redis.Refused(err):
+		return "redis refuses connections from here"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return "redis does not answer here"
 	}
 	return err.Error()
 }

@@ -38,7 +38,7 @@ const (
 	lockFree       = "lock_free"        // no agent holds the lock
 	lockElsewhere  = "lock_elsewhere"   // another member than the published master holds it
 	stateUnread    = "state_unreadable" // the state cannot be used
-	noMasterYet    = "no_master_yet"    // none was published yet under this lock key
+	noMasterYet    = "no_master_yet"    // no master was published yet under this lock key
 	masterNoAnswer = "master_no_answer" // the published master is down, unreachable, restarted or a replica
 )
 

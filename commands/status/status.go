@@ -238,5 +238,6 @@ func noMembers(members []Member) string {
 	if len(members) > 0 {
 		return ""
 	}
-	return ", and no agent is registered: start one, or correct CONSUL_LOCK_KEY and CONSUL_SERVICE_PREFIX"
+	return ", and no agent is registered: start one, or correct CONSUL_LOCK_KEY and the service name " +
+		"(CONSUL_SERVICE_PREFIX or CONSUL_SERVICE_NAME)"
 }

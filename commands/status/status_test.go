@@ -131,7 +131,8 @@ func TestNew_Verdict(t *testing.T) {
 		{"no master was ever published", cluster.View{Index: 9}, []MemberStatus{replica("b")}, NoMaster,
 			"no master: none was published yet under this lock key"},
 		{"nothing is there", cluster.View{Index: 9}, nil, NoMaster, "no master: none was published yet under this lock key, " +
-			"and no agent is registered: start one, or correct CONSUL_LOCK_KEY and CONSUL_SERVICE_PREFIX"},
+			"and no agent is registered: start one, or correct CONSUL_LOCK_KEY and the service name " +
+			"(CONSUL_SERVICE_PREFIX or CONSUL_SERVICE_NAME)"},
 		{"a lock that cannot be read is reported first", view(func(v *cluster.View) { v.Err = cluster.ErrConflict }),
 			[]MemberStatus{master()},
 			NoMaster, "no master: " + cluster.ErrConflict.Error()},

@@ -6,13 +6,13 @@ import (
 	"resec/commands/cluster"
 )
 
-// MastershipChange returns what a takeover, done just now, has changed. It reports moved as false if our Redis was the master
-// before. The argument since is when the cluster became leaderless. It is zero if the lock was transferred, or lost while the
-// master continued.
-func MastershipChange(before cluster.Snapshot, after cluster.View, since, began time.Time, steps []cluster.Step) (
+// MastershipChange returns what a takeover has changed, which was done at the time at. It reports moved as false if our Redis was
+// the master before. The argument since is when the cluster became leaderless. It is zero if the lock was transferred, or lost
+// while the master continued.
+func MastershipChange(before cluster.Snapshot, after cluster.View, since, began, at time.Time, steps []cluster.Step) (
 	c cluster.Change, moved bool) {
 	old, now := before.View.State.Master, after.State.Master
-	c = cluster.Change{At: time.Now().UTC().Truncate(time.Millisecond), To: now.ID, Term: now.Term,
+	c = cluster.Change{At: at.UTC().Truncate(time.Millisecond), To: now.ID, Term: now.Term,
 		Cause: causeOf(before), Steps: steps}
 	if old == nil {
 		return c, true
@@ -20,7 +20,7 @@ func MastershipChange(before cluster.Snapshot, after cluster.View, since, began 
 	if since.IsZero() || since.After(began) {
 		since = began
 	}
-	c.From, c.Outage = old.ID, Outage(steps, began.Sub(since))
+	c.From, c.Outage = old.ID, outage(steps, began.Sub(since))
 	return c, old.RunID != now.RunID
 }
 

@@ -37,8 +37,9 @@ func TestMastershipChange(t *testing.T) {
 		{"from itself", clustertest.Leading(), began, steps, false, "the lock was lost", 5 * time.Millisecond},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c, moved := MastershipChange(tt.before, after, tt.since, began, tt.steps)
-			if moved != tt.moved || c.Cause != tt.cause || c.Outage != tt.outage || c.To != "me" || c.Term != 5 {
+			c, moved := MastershipChange(tt.before, after, tt.since, began, began.Add(time.Second), tt.steps)
+			if moved != tt.moved || c.Cause != tt.cause || c.Outage != tt.outage || c.To != "me" || c.Term != 5 ||
+				c.At.Sub(began.Add(time.Second)).Abs() > time.Millisecond {
 				t.Errorf("got %+v, %t", c, moved)
 			}
 		})

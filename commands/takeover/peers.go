@@ -137,8 +137,8 @@ func (p *run) freshestPeer(v cluster.View, own redis.Status) *parkedPeer {
 const maxFailedSources = 2
 
 // givenUp reports whether a member is not to be caught up from, and logs that if it has newer data. That is so in an election of
-// members in sync, for a member that may never be promoted and that cannot serve a sync to our Redis: it must not keep those
-// that may lead from leading.
+// members in sync, for a member that may never be promoted and cannot serve a sync to our Redis. It must not keep those that may
+// lead from leading.
 func (p *run) givenUp(v cluster.View, m *parkedPeer, own redis.Status) bool {
 	if p.eligibility != cluster.RecordedOnly || m.status.Priority != 0 {
 		return false

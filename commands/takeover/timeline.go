@@ -71,9 +71,9 @@ func (t *Timeline) Steps() []cluster.Step {
 	return append([]cluster.Step(nil), t.steps...)
 }
 
-// Outage returns for how long no master accepted writes. If the old master answered, it begins when writes were paused.
+// outage returns for how long no master accepted writes. If the old master answered, it begins when writes were paused.
 // Otherwise it begins when the fault was noticed, which was the given time before the takeover began.
-func Outage(steps []cluster.Step, before time.Duration) time.Duration {
+func outage(steps []cluster.Step, before time.Duration) time.Duration {
 	at := map[string]time.Duration{}
 	for _, s := range steps {
 		at[presentStepName(s.Name)] = s.At

@@ -21,7 +21,7 @@ func TestOutage(t *testing.T) {
 		{"written by an older version", []cluster.Step{step("sealed", 1), step("paused", 2), step("lifted", 9)}, 7},
 		{"written by an older version, it did not answer", []cluster.Step{step("silent", 2), step("lifted", 9)}, 1009},
 	} {
-		if got := Outage(tt.steps, time.Second); got != tt.want*time.Millisecond {
+		if got := outage(tt.steps, time.Second); got != tt.want*time.Millisecond {
 			t.Errorf("%s: got %s", tt.name, got)
 		}
 	}

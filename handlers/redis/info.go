@@ -77,7 +77,7 @@ func parseReplica(text string) Replica {
 func countKeys(f map[string]string, name string) int64 {
 	var sum int64
 	for db, value := range f {
-		if !strings.HasPrefix(value, "keys=") { // first: a field that is no number costs an allocation
+		if !strings.HasPrefix(value, "keys=") { // this comes first, because Atoi allocates an error for a name that is not a number
 			continue
 		}
 		if _, err := strconv.Atoi(strings.TrimPrefix(db, "db")); err != nil {

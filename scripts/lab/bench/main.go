@@ -36,6 +36,8 @@ func main() {
 	defer stop()
 	err := inLab(func(l *lab.Lab) error {
 		switch {
+		case *against != "" && (*of != "." || *footprint || *clusters != ""):
+			return errors.New("-against measures resec only: leave out -systems, --footprint and --clusters")
 		case *footprint:
 			return footprints(ctx, l)
 		case *clusters != "":

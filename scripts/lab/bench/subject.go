@@ -44,8 +44,8 @@ var subjects atomic.Int64
 // prepare starts a cluster, and waits until it is whole. With a network each member is a host of its own, with a Consul
 // client agent.
 func prepare(l *lab.Lab, consul *lab.Consul, sys system, network bool) (*subject, error) {
-	p := lab.Plan{Name: fmt.Sprint("bench", subjects.Add(1)), Members: 3, Consul: consul, Env: defaults, StartParked: sys.ours(), Program: sys.program,
-		Sourced: !sys.ours()}
+	p := lab.Plan{Name: fmt.Sprint("bench", subjects.Add(1)), Members: 3, Consul: consul, Env: defaults, StartParked: sys.ours(),
+		Program: sys.program, Sourced: !sys.ours()}
 	if network {
 		p.Consul, p.Servers, p.Network, p.Clients = nil, 1, true, sys.ours()
 	}
