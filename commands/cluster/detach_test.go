@@ -33,6 +33,7 @@ func TestDetachTracker(t *testing.T) {
 		{"it never had a link", []observation{{0, parked("a", 0), nil}, {900 * ms, parked("a", 0), nil}}, 900 * ms},
 		{"it had a link in between", []observation{{0, parked("a", 5), nil}, {900 * ms, parked("a", 0), nil}, {100 * ms,
 			parked("a", 0), nil}}, 100 * ms},
+		{"observed just in time", []observation{{0, parked("a", 5), nil}, {MaxObservationGap, parked("a", 6), nil}}, MaxObservationGap},
 		{"observed too late", []observation{{0, parked("a", 5), nil}, {1600 * ms, parked("a", 6), nil}}, 0},
 		{"restarted", []observation{{0, parked("a", 0), nil}, {100 * ms, parked("b", 0), nil}}, 0},
 		{"it follows a master", []observation{{0, parked("a", 1), nil}, {100 * ms, redis.Status{RunID: "a",

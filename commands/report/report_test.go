@@ -22,6 +22,8 @@ func inSync(k *cluster.Snapshot) {
 		"me": {RunID: "run-me", InSyncTerm: 4}}
 }
 
+func streamErrors(k *cluster.Snapshot) { k.StreamErrors.Count = 2 }
+
 func TestReport(t *testing.T) {
 	five := int64(5)
 	theirs := func(change ...func(*redis.Status)) *redis.Status {
@@ -74,6 +76,10 @@ func TestReport(t *testing.T) {
 		{"a master that was restarted", knowntest.Situation(inSync, clustertest.HoldingLock, clustertest.Promoted, clustertest.PublishedOwn,
 			clustertest.RestartedRedis), nil, nil,
 			with(master, func(r *Report) { r.Published, r.Lacks = false, "it was restarted since it was recorded" })},
+		{"a replica that answered its stream with errors", knowntest.Situation(inSync, streamErrors), nil, theirs(),
+			with(replica, func(r *Report) { r.Differs = cluster.StreamErrorsReason(2) })},
+		{"a master that once did", knowntest.Situation(inSync, streamErrors, clustertest.HoldingLock, clustertest.Promoted,
+			clustertest.PublishedOwn), nil, nil, with(master, func(r *Report) { r.Lacks = unseen })},
 		{"a redis that is down", knowntest.Situation(inSync), fmt.Errorf("dial: %w", syscall.ECONNREFUSED), theirs(),
 			with(replica, func(r *Report) { r.Why = "redis is unusable: it refuses connections" })},
 		{"one that says nothing", knowntest.Situation(inSync), errors.New("timeout"), theirs(),
