@@ -64,8 +64,8 @@ func (w *Watcher) warnOfOtherLock(entries []handlers.Entry, logged *logonce.Once
 	if len(ids) == 0 {
 		logged.Reset()
 	} else if logged.Changed(strings.Join(ids, ", ")) {
-		w.Log.Error("a second master is listed by an agent under another lock; members of one cluster need one CONSUL_LOCK_KEY, and "+
-			"two clusters need two service names", "event", "master_elsewhere",
+		w.Log.Error("a second master is listed by an agent under another lock; members of one cluster need the same "+
+			"CONSUL_LOCK_KEY, and two clusters need two service names", "event", "master_elsewhere",
 			"members", strings.Join(ids, ", "), "key", w.Lock.Key)
 	}
 }
