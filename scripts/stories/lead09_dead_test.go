@@ -1,6 +1,7 @@
 package stories_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -195,6 +196,7 @@ func TestLead09_ForceIsUsedUp(t *testing.T) {
 	leads(t, k, target)
 	away := others(k, target)[1]
 	lab.Eventually(t, patience, func() error { return guarded(k, target, 1) }) // so that the flush is not refused
+	lab.Eventually(t, patience, func() error { return unforced(k) })
 	kill(k.Redis[away].Process, k.Agents[away])
 	do(t, k.Redis[target], "FLUSHALL")
 	ok(t, k.Redis[away].Restart())
@@ -202,4 +204,21 @@ func TestLead09_ForceIsUsedUp(t *testing.T) {
 	ok(t, k.Agent(away))
 	saysWhy(t, k, away, "it is empty, and would wipe")
 	ok(t, k.Stop())
+}
+
+// unforced returns nil once no member is forced to follow: each was recorded as in sync.
+func unforced(k *lab.Cluster) error {
+	pair, _, err := k.Consul.Client.KV().Get(lockKey(k)+"/state", nil)
+	if err != nil || pair == nil {
+		return fmt.Errorf("the state: %w", err)
+	}
+	var s struct {
+		Master struct {
+			Forced []string `json:"overrule"`
+		}
+	}
+	if err := json.Unmarshal(pair.Value, &s); err != nil || len(s.Master.Forced) > 0 {
+		return fmt.Errorf("%v are forced to follow, %w", s.Master.Forced, err)
+	}
+	return nil
 }
