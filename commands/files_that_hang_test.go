@@ -84,7 +84,7 @@ func TestFilesThatHang(t *testing.T) {
 			if took := time.Since(began); took > 20*reloadTimeout {
 				t.Errorf("20 rounds took %s, although a hang costs %s once", took, reloadTimeout)
 			}
-			text, n := log.text.String(), 0
+			text, n := log.String(), 0
 			for line := range strings.Lines(text) {
 				if strings.Contains(line, "reload_failed") && strings.Contains(line, hanging.name) {
 					n++

@@ -49,7 +49,7 @@ func TestRedisAccess_ReloadsCertificates(t *testing.T) {
 			t.Error("without a key the last configuration is not in use")
 		}
 	}
-	if n := strings.Count(log.text.String(), "reload_failed"); n != 1 {
-		t.Errorf("logged %d times, want once:\n%s", n, log.text.String())
+	if n := strings.Count(log.String(), "reload_failed"); n != 1 {
+		t.Errorf("logged %d times, want once:\n%s", n, log.String())
 	}
 }

@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"bytes"
 	"errors"
 	"log/slog"
 	"slices"
@@ -11,27 +10,18 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"resec/commands/expect"
 )
 
-// logged is a log that can be read while it is written.
-type logged struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
+// logged is a log with its events.
+type logged struct{ expect.Log }
 
 func (l *logged) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
 // events are the events of the lines so far.
 func (l *logged) events() (events []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, field := range strings.Fields(l.text.String()) {
+	for _, field := range strings.Fields(l.String()) {
 		if event, ok := strings.CutPrefix(field, "event="); ok {
 			events = append(events, event)
 		}
@@ -145,7 +135,7 @@ func TestReloading_LogsChanges(t *testing.T) {
 	if !slices.Equal(log.events(), want) {
 		t.Errorf("logged %q, want %q", log.events(), want)
 	}
-	if text := log.text.String(); !strings.Contains(text, "variable=NAME") || !strings.Contains(text, "err=two") {
+	if text := log.String(); !strings.Contains(text, "variable=NAME") || !strings.Contains(text, "err=two") {
 		t.Errorf("the log lacks the variable or the error:\n%s", text)
 	}
 }

@@ -1,12 +1,13 @@
 package commands
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"time"
 
 	"github.com/hashicorp/consul/api"
+
+	"resec/commands/watch"
 )
 
 // patience is how a client of Consul treats a request that Consul refuses.
@@ -45,7 +46,7 @@ func (t patientTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 				return res, nil
 			}
 		}
-		if !paused(r.Context(), t.pause) {
+		if !watch.Sleep(r.Context(), t.pause) {
 			return res, nil
 		}
 		_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 1<<10)) // so that the connection is used again
@@ -59,16 +60,6 @@ func (p patience) mayRepeat(r *http.Request, code int) bool {
 	limited, failed := code == http.StatusTooManyRequests, code >= http.StatusInternalServerError
 	replayable := r.Body == nil || r.Body == http.NoBody || r.GetBody != nil
 	return replayable && (limited || p.failed && failed && r.Method == http.MethodGet)
-}
-
-// paused reports whether d passed before the context ended.
-func paused(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
 }
 
 func (t patientTransport) CloseIdleConnections() { closeIdle(t.RoundTripper) }

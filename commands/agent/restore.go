@@ -10,6 +10,7 @@ import (
 	"resec/commands/failpoint"
 	"resec/commands/known"
 	"resec/commands/lock"
+	"resec/commands/watch"
 	"resec/handlers/redis"
 )
 
@@ -100,7 +101,7 @@ func (c *controller) waitUntilReplica(ctx context.Context) (redis.Status, error)
 		if err != nil || c.a.shutdown.guardLeftBehind.Load() || !c.awaitsSuccessor(k, st) || time.Now().After(end) {
 			return st, err
 		}
-		sleep(ctx, 10*time.Millisecond)
+		watch.Sleep(ctx, 10*time.Millisecond)
 		if ctx.Err() != nil {
 			return st, ctx.Err()
 		}
@@ -177,7 +178,7 @@ func (c *controller) reacquire(ctx context.Context, s *lock.Session, runID strin
 		case adopted != nil && v.Session == adopted.ID:
 			return adopted, v, end, nil
 		}
-		sleep(ctx, finalCallRetry)
+		watch.Sleep(ctx, finalCallRetry)
 		if ctx.Err() != nil {
 			return nil, v, end, errors.Join(ctx.Err(), err)
 		}
@@ -191,13 +192,5 @@ func (a *Agent) destroySession(ctx context.Context, s *lock.Session) {
 	if err := s.Destroy(ctx); err != nil {
 		a.Log.Warn("cannot destroy the session of the stop; it may hold the lock for up to twice its TTL",
 			"event", "stop_session_left", "session", s.ID, "err", err)
-	}
-}
-
-// sleep returns after d, or when the context ends.
-func sleep(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
 	}
 }

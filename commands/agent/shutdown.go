@@ -10,6 +10,7 @@ import (
 	"resec/commands/failpoint"
 	"resec/commands/known"
 	"resec/commands/lock"
+	"resec/commands/watch"
 	"resec/handlers/redis"
 )
 
@@ -162,7 +163,7 @@ func (a *Agent) consulError(ctx context.Context) error {
 		if err == nil || ctx.Err() != nil || redis.Refused(err) {
 			return err
 		}
-		sleep(ctx, finalCallRetry)
+		watch.Sleep(ctx, finalCallRetry)
 	}
 }
 

@@ -12,7 +12,7 @@ type HandoverPace struct {
 }
 
 // NewHandoverPace returns the pace of a term. Before notBefore no handover begins, unless clients were served for
-// MinHandoverPause meanwhile.
+// minHandoverPause meanwhile.
 func NewHandoverPace(notBefore time.Time) *HandoverPace {
 	return &HandoverPace{notBefore: notBefore, Due: notBefore, pause: SurveyInterval}
 }
@@ -38,14 +38,14 @@ func (p *HandoverPace) Held(now time.Time) bool { return now.Before(p.Due) && p.
 // The pause after a handover because clients were not served, until this member makes another one. It doubles while they follow
 // each other: a successor may fail, or have a fault that shows when it is the master.
 const (
-	MinHandoverPause = 5 * time.Second
-	MaxHandoverPause = 5 * time.Minute
+	minHandoverPause = 5 * time.Second
+	maxHandoverPause = 5 * time.Minute
 )
 
 // handoverDue returns from when on a master may hand over for a reason that arises now. The pause after the last handover counts
-// no longer once clients were served for MinHandoverPause: then the reason is another one.
+// no longer once clients were served for minHandoverPause: then the reason is another one.
 func handoverDue(notBefore, servedSince, now time.Time) time.Time {
-	if now.Sub(servedSince) >= MinHandoverPause {
+	if now.Sub(servedSince) >= minHandoverPause {
 		return now
 	}
 	return notBefore
@@ -53,8 +53,8 @@ func handoverDue(notBefore, servedSince, now time.Time) time.Time {
 
 // NextHandoverPause returns the pause after a handover, given the pause after the last one and the time since then.
 func NextHandoverPause(last, since time.Duration) time.Duration {
-	if last == 0 || since > MaxHandoverPause {
-		return MinHandoverPause
+	if last == 0 || since > maxHandoverPause {
+		return minHandoverPause
 	}
-	return min(2*last, MaxHandoverPause)
+	return min(2*last, maxHandoverPause)
 }

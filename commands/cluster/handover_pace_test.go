@@ -19,7 +19,7 @@ func TestHandoverPace(t *testing.T) {
 	p.Observe(true, start.Add(2*time.Second))
 	expect.Equal(t, "it ended for a moment", p.Due, later)
 	p.Observe(false, start.Add(3*time.Second))
-	now := start.Add(3*time.Second + MinHandoverPause)
+	now := start.Add(3*time.Second + minHandoverPause)
 	p.Observe(true, now)
 	expect.Equal(t, "another reason", p.Due, now)
 	expect.Equal(t, "it is held", p.Held(now), false)
@@ -48,8 +48,8 @@ func TestHandoverDue(t *testing.T) {
 		served time.Duration
 		want   time.Time
 	}{
-		{"served for a moment only", MinHandoverPause - 1, later},
-		{"served for long enough", MinHandoverPause, now},
+		{"served for a moment only", minHandoverPause - 1, later},
+		{"served for long enough", minHandoverPause, now},
 	} {
 		if got := handoverDue(later, now.Add(-tt.served), now); got != tt.want {
 			t.Errorf("%s: due at %s", tt.name, got)

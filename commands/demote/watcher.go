@@ -74,7 +74,7 @@ func (w *Watcher) warnOfOtherLock(entries []handlers.Entry, logged *logonce.Once
 func (w *Watcher) demoteUntilDone(ctx context.Context, entries []handlers.Entry) {
 	for logged := false; ctx.Err() == nil; {
 		if w.Known.Load().View.WentBack { // Consul shows the lock as another session's until it is taken back
-			sleep(ctx, backRetry)
+			watch.Sleep(ctx, backRetry)
 			continue
 		}
 		denied, failed := w.demoteStale(ctx, entries)
@@ -86,7 +86,7 @@ func (w *Watcher) demoteUntilDone(ctx context.Context, entries []handlers.Entry)
 		if failed == nil {
 			return
 		}
-		sleep(ctx, failedRetry)
+		watch.Sleep(ctx, failedRetry)
 	}
 }
 
@@ -113,12 +113,4 @@ func (w *Watcher) demoteStale(ctx context.Context, entries []handlers.Entry) (de
 		}
 	}
 	return denied, failed
-}
-
-// sleep returns after d, or when the context ends.
-func sleep(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
 }

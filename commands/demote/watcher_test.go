@@ -76,6 +76,13 @@ func bare(t *testing.T) *watching {
 	return w
 }
 
+// stale is the entry of "a" as the master of an earlier term.
+func (w *watching) stale() (e handlers.Entry) {
+	e.Node.Node, e.Service.ID, e.Service.Service = "n-a", "a", w.Naming.Name(catalog.Master)
+	e.Service.Meta = catalog.Meta("a", 1, "")
+	return e
+}
+
 // list registers an entry of the master service with Consul's servers, as a Consul agent does.
 func (w *watching) list(id string, term uint64) {
 	w.t.Helper()
@@ -177,12 +184,9 @@ func TestWatcher_Denied(t *testing.T) {
 		rw.WriteHeader(http.StatusConflict)
 		_, _ = io.WriteString(rw, `{"Errors":[{"OpIndex":0,"What":"Permission denied"}]}`)
 	})
-	entry := handlers.Entry{}
-	entry.Node.Node, entry.Service.ID, entry.Service.Service = "n-a", "a", w.Naming.Name(catalog.Master)
-	entry.Service.Meta = catalog.Meta("a", 1, "")
 	ctx, stop := context.WithTimeout(t.Context(), expect.Patience)
 	defer stop()
-	w.demoteUntilDone(ctx, []handlers.Entry{entry, entry})
+	w.demoteUntilDone(ctx, []handlers.Entry{w.stale(), w.stale()})
 	expect.OK(t, ctx.Err())
 	expect.OK(t, w.log.Count("event=stale_master_failed", 1))
 	expect.Equal(t, "calls", w.calls.Load(), 2)
@@ -199,10 +203,7 @@ func TestWatcher_Fails(t *testing.T) {
 		}
 		http.Error(rw, "no leader", http.StatusInternalServerError)
 	})
-	entry := handlers.Entry{}
-	entry.Node.Node, entry.Service.ID, entry.Service.Service = "n-a", "a", w.Naming.Name(catalog.Master)
-	entry.Service.Meta = catalog.Meta("a", 1, "")
-	w.demoteUntilDone(ctx, []handlers.Entry{entry})
+	w.demoteUntilDone(ctx, []handlers.Entry{w.stale()})
 	expect.OK(t, w.log.Count("event=stale_master_failed", 1))
 	expect.Equal(t, "calls", w.calls.Load(), 3)
 }

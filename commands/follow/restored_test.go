@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -21,24 +19,6 @@ import (
 	"resec/commands/observable"
 	"resec/commands/observe"
 )
-
-// logged is a log that goroutines write.
-type logged struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logged) count(event string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), "event="+event)
-}
 
 // emptyConsul has no keys.
 type emptyConsul struct{}
@@ -56,7 +36,7 @@ func TestBelieveAtLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, err := api.NewClient(&api.Config{Address: "http://consul", HttpClient: &http.Client{Transport: emptyConsul{}}})
 		expect.OK(t, err)
-		log := &logged{}
+		log := &expect.Log{}
 		f := &Follower{LockKey: "k", Log: slog.New(slog.NewTextHandler(log, nil)), known: observable.New[snapshot]()}
 		o := &observe.Observer{Lock: lock.Lock{Client: client, Key: "k", LastKnown: &lock.LastKnownState{}}, Log: f.Log,
 			Update: func(change func(*observe.Snapshot)) { f.known.Update(func(k *snapshot) { change(&k.Snapshot) }) }}
@@ -70,15 +50,15 @@ func TestBelieveAtLast(t *testing.T) {
 		set(true)
 		<-time.After(doubt - time.Second)
 		set(true) // something else changes
-		expect.Equal(t, "lines of the first doubt", log.count("handlers_await_repair"), 1)
+		expect.OK(t, log.Count("event=handlers_await_repair", 1))
 		set(false)
 		set(true)
-		expect.Equal(t, "lines of the second doubt", log.count("handlers_await_repair"), 2)
+		expect.OK(t, log.Count("event=handlers_await_repair", 2))
 		<-time.After(doubt - time.Millisecond)
-		expect.Equal(t, "doubts that are over", log.count("consul_believed"), 0)
+		expect.OK(t, log.Count("event=consul_believed", 0))
 		<-time.After(2 * time.Millisecond)
 		synctest.Wait()
-		expect.Equal(t, "doubts that are over", log.count("consul_believed"), 1)
+		expect.OK(t, log.Count("event=consul_believed", 1))
 		if f.known.Load().View.WentBack {
 			t.Error("it is still doubted")
 		}

@@ -29,20 +29,7 @@ type repairing struct {
 	lock  lock.Lock
 	known *known.Value
 	done  chan struct{} // receives once Consul shows the newest again
-	mu    sync.Mutex
-	log   strings.Builder
-}
-
-func (r *repairing) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.log.Write(p)
-}
-
-func (r *repairing) logged() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.log.String()
+	log   expect.Log
 }
 
 // start starts one that knows k, whose view is that of Consul.
@@ -54,7 +41,7 @@ func start(t *testing.T, k known.Snapshot, l lock.Lock) *repairing {
 	expect.OK(t, err)
 	k.View = v
 	r.known.Update(func(is *known.Snapshot) { *is = k })
-	log := slog.New(slog.NewTextHandler(r, nil))
+	log := slog.New(slog.NewTextHandler(&r.log, nil))
 	o := &observe.Observer{Lock: l, Log: log, Update: func(change func(*observe.Snapshot)) {
 		r.known.Update(func(k *known.Snapshot) { change(&k.Observation) })
 	}}
@@ -74,14 +61,14 @@ func (r *repairing) repaired(t *testing.T) cluster.View {
 	select {
 	case <-r.done:
 	case <-time.After(10 * time.Second):
-		t.Fatalf("it is not repaired:\n%s", r.logged())
+		t.Fatalf("it is not repaired:\n%s", r.log.String())
 	}
 	l := r.lock
 	l.LastKnown = nil // what Consul has
 	v, err := l.Read(t.Context())
 	expect.OK(t, err)
-	if n := strings.Count(r.logged(), "event=consul_went_back"); n != 1 {
-		t.Errorf("it is logged %d times:\n%s", n, r.logged())
+	if n := strings.Count(r.log.String(), "event=consul_went_back"); n != 1 {
+		t.Errorf("it is logged %d times:\n%s", n, r.log.String())
 	}
 	return v
 }

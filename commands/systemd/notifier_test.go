@@ -1,7 +1,6 @@
 package systemd
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"net"
@@ -82,17 +81,9 @@ func TestNotifier_Delivers(t *testing.T) {
 		}
 	}
 	expect.Equal(t, "the socket is full", filled, true)
-	var text, lock = bytes.Buffer{}, sync.Mutex{}
-	log := slog.New(slog.NewTextHandler(writer(func(p []byte) (int, error) {
-		lock.Lock()
-		defer lock.Unlock()
-		return text.Write(p)
-	}), nil))
-	said := func(event string) int {
-		lock.Lock()
-		defer lock.Unlock()
-		return strings.Count(text.String(), event)
-	}
+	var text expect.Log
+	log := slog.New(slog.NewTextHandler(&text, nil))
+	said := func(event string) int { return strings.Count(text.String(), event) }
 	var decided atomic.Int64
 	decided.Store(time.Now().UnixNano())
 	seen, advertised := observable.New[known.Snapshot](), observable.New[catalog.Entry]()

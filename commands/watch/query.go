@@ -23,7 +23,7 @@ func Query(ctx context.Context, rest time.Duration, query func(*api.QueryOptions
 				onOutage(nil)
 			}
 			failures, index = 0, nextIndex(index, meta.LastIndex)
-			pause(ctx, rest)
+			Sleep(ctx, rest)
 			continue
 		}
 		if failures == 0 {
@@ -31,15 +31,17 @@ func Query(ctx context.Context, rest time.Duration, query func(*api.QueryOptions
 		}
 		failures++
 		index = 0 // after an outage the query does not block
-		pause(ctx, backoff(failures))
+		Sleep(ctx, backoff(failures))
 	}
 }
 
-// pause returns after d, or when the context ends.
-func pause(ctx context.Context, d time.Duration) {
+// Sleep reports whether d has passed. It is false if the context ended before.
+func Sleep(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
+		return false
 	case <-time.After(d):
+		return true
 	}
 }
 

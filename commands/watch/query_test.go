@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/consul/api"
@@ -33,4 +35,20 @@ func TestQuery_Indexes(t *testing.T) {
 	if d := cmp.Diff([]bool{true}, outages); d != "" { // the query that ended with the context tells nobody
 		t.Error(d)
 	}
+}
+
+// A burst of changes costs one call, and one more after the rest.
+func TestQuery_Rest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithTimeout(t.Context(), 1900*time.Millisecond)
+		defer stop()
+		calls := 0
+		Query(ctx, 500*time.Millisecond, func(*api.QueryOptions) (*api.QueryMeta, error) {
+			calls++
+			return &api.QueryMeta{LastIndex: uint64(calls)}, nil
+		}, func(err error) { t.Error(err) })
+		if calls != 4 {
+			t.Errorf("%d calls in 1.9 s", calls)
+		}
+	})
 }

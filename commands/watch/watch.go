@@ -68,10 +68,7 @@ func retrying(ctx context.Context, query consul.WatcherFunc, onOutage func(error
 			onOutage(err)
 		}
 		failures++
-		select {
-		case <-ctx.Done():
-		case <-time.After(backoff(failures)):
-		}
+		Sleep(ctx, backoff(failures))
 		return consul.WaitIndexVal(0), outage{}, nil // index 0: the next query does not block
 	}
 }
