@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"time"
@@ -37,7 +38,7 @@ type patientTransport struct {
 func (t patientTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	for try := 1; ; try++ {
 		res, err := t.RoundTripper.RoundTrip(r)
-		if err != nil || try == t.tries || !t.mayRepeat(r, res.StatusCode) {
+		if err != nil || try == t.tries || !t.mayRepeat(r, res) {
 			return res, err
 		}
 		again := r.Clone(r.Context())
@@ -56,10 +57,25 @@ func (t patientTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // mayRepeat reports whether a request was refused, and may be sent again: what it asked for was not carried out.
-func (p patience) mayRepeat(r *http.Request, code int) bool {
-	limited, failed := code == http.StatusTooManyRequests, code >= http.StatusInternalServerError
+func (p patience) mayRepeat(r *http.Request, res *http.Response) bool {
 	replayable := r.Body == nil || r.Body == http.NoBody || r.GetBody != nil
-	return replayable && (limited || p.failed && failed && r.Method == http.MethodGet)
+	failed := p.failed && r.Method == http.MethodGet && res.StatusCode >= http.StatusInternalServerError
+	return replayable && (failed || rateLimited(res))
+}
+
+// rateLimited reports whether Consul refused a request because too many came. It says 429, or, of what only its leader can do,
+// 503 with a text. The body of the answer can still be read.
+// Source: https://developer.hashicorp.com/consul/docs/manage/rate-limit
+func rateLimited(res *http.Response) bool {
+	if res.StatusCode != http.StatusServiceUnavailable {
+		return res.StatusCode == http.StatusTooManyRequests
+	}
+	begin, err := io.ReadAll(io.LimitReader(res.Body, 1<<10))
+	res.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(begin), res.Body), res.Body}
+	return err == nil && bytes.Contains(begin, []byte("rate limit exceeded"))
 }
 
 func (t patientTransport) CloseIdleConnections() { closeIdle(t.RoundTripper) }

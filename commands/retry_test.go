@@ -13,6 +13,7 @@ import (
 
 // What Consul refuses is sent again, with its body; what it may have carried out is not.
 func TestPatientTransport(t *testing.T) {
+	const limited = -503
 	operator, agent := operatorPatience, agentPatience
 	operator.pause, agent.pause = time.Millisecond, time.Millisecond
 	for _, tt := range []struct {
@@ -30,6 +31,8 @@ func TestPatientTransport(t *testing.T) {
 		{"it denies access", "GET", operator, []int{403}, 1, 403},
 		{"it is not there", "GET", operator, []int{404}, 1, 404},
 		{"it refuses again and again", "GET", operator, []int{429, 429, 429, 429, 429, 429}, operator.tries, 429},
+		{"its leader's rate is limited, and an agent asks", "PUT", agent, []int{limited, limited}, 3, 200},
+		{"it has no leader, and an agent writes", "PUT", agent, []int{503}, 1, 503},
 		{"its rate is limited, and an agent asks", "GET", agent, []int{429, 429}, 3, 200},
 		{"it has no leader for a moment, and an agent asks", "GET", agent, []int{500}, 1, 500},
 		{"it refuses an agent's write again and again", "PUT", agent, []int{429, 429, 429, 429, 429}, agent.tries, 429},
@@ -41,7 +44,12 @@ func TestPatientTransport(t *testing.T) {
 				t.Errorf("%s: the body is %q", tt.name, body)
 			}
 			if requests <= len(tt.codes) {
-				w.WriteHeader(tt.codes[requests-1])
+				code := tt.codes[requests-1]
+				if code == limited {
+					http.Error(w, "rate limit exceeded for operation that can only be performed by the leader, try again later", http.StatusServiceUnavailable)
+					return
+				}
+				w.WriteHeader(code)
 			}
 		}))
 		var body io.Reader

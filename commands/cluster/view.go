@@ -52,8 +52,12 @@ func (v View) OnlyHolderChanged(before View) bool {
 	if v.Holder != "" && v.State.isMaster(v.Holder) {
 		return false
 	}
-	asked := v.Request != nil && !reflect.DeepEqual(v.Request, before.Request) // otherwise it was answered, or is as it was
-	return reflect.DeepEqual(v.State, before.State) && !asked
+	return reflect.DeepEqual(v.State, before.State) && !v.AskedSince(before)
+}
+
+// AskedSince reports whether an operator has asked for something since an earlier view. The answer to a request is no new one.
+func (v View) AskedSince(before View) bool {
+	return v.Request != nil && !reflect.DeepEqual(v.Request, before.Request)
 }
 
 // CheckService returns ErrOtherCluster if the state belongs to a cluster with another master service, and ErrNewerVersion if

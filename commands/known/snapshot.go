@@ -37,11 +37,12 @@ func (k Snapshot) LeaseLeft(now time.Time) time.Duration {
 	return k.Session.Lease.Left(now)
 }
 
-// EndsRetryPause reports whether a change of the snapshot ends the pause after a step that failed. After a takeover that failed,
-// the attempts of other members do not: each of them would otherwise try again whenever another one has failed.
+// EndsRetryPause reports whether a change of the snapshot ends the pause after a step that failed: the lock has changed, an
+// operator asks, or the master that could not be stopped is down. After a takeover that failed, the attempts of other members do
+// not: each of them would otherwise try again whenever another one has failed.
 func (k Snapshot) EndsRetryPause(was Snapshot, failedTakeover bool) bool {
 	switch {
-	case k.Session != was.Session:
+	case k.Session != was.Session, k.View.AskedSince(was.View), k.Failure.Down && !was.Failure.Down:
 		return true
 	case k.SameLock(was):
 		return false

@@ -28,6 +28,9 @@ func TestSnapshot_EndsRetryPause(t *testing.T) {
 		"the master is back":            {func(k *known.Snapshot) { k.View.LockIndex++; k.View.Session, k.View.Holder = "a's", "a" }, true},
 		"the lock is transferred to us": {func(k *known.Snapshot) { k.View.Session, k.View.Holder = k.SessionID, "me" }, true},
 		"our session is new":            {func(k *known.Snapshot) { k.Session = &lock.Session{ID: "new"} }, true},
+		"an operator asks":              {func(k *known.Snapshot) { k.View.Request = &cluster.Request{To: "me", Session: "o"} }, true},
+		"the master is down":            {func(k *known.Snapshot) { k.Failure = cluster.MasterFailure{RunID: "run-a", Down: true} }, true},
+		"the master is silent":          {func(k *known.Snapshot) { k.Failure = cluster.MasterFailure{RunID: "run-a", Unreachable: true} }, false},
 		"our redis was probed":          {func(k *known.Snapshot) { k.Health.Status.Keys++ }, false},
 		"consul is back":                {func(k *known.Snapshot) { k.Fresh = !k.Fresh }, true},
 	} {
