@@ -11,6 +11,7 @@ import (
 	"resec/commands/cluster"
 	"resec/commands/contend"
 	"resec/commands/known"
+	"resec/commands/localredis"
 	"resec/commands/lock"
 	"resec/commands/logonce"
 	"resec/handlers"
@@ -23,31 +24,29 @@ type controller struct {
 	a         *Agent
 	contender contend.Contender
 
-	lastMaster    handlers.Peer    // the master that our Redis follows, as hooks were notified
-	failedSources map[string]int   // by run_id: how often our Redis could not catch up from a member
-	followed      cluster.Followed // our Redis as it followed a published master
-	changed       logonce.Once     // what something else made of our Redis, and which clients may have, as it was logged
-	changedBy     string           // those clients, as they were seen last
-	changedAt     time.Time        // when that was seen last
-	waiting       logonce.Once     // what it waits for, as it was logged
-	failing       logonce.Once     // the failure of a step that was logged last
-	readOnly      logonce.Once     // why replica-read-only could not be set
-	settings      logonce.Once     // why the operator's settings could not be restored
-	failures      int              // steps in a row that failed
-	failedTerm    uint64           // in which term
-	handovers     handovers        // because clients were not served
-	handedOff     bool             // the lock was transferred to another member, which may have held our clients back
+	lastMaster    handlers.Peer  // the master that our Redis follows, as hooks were notified
+	failedSources map[string]int // by run_id: how often our Redis could not catch up from a member
+	foreign       localredis.ForeignChanges
+	waiting       logonce.Once // what it waits for, as it was logged
+	failing       logonce.Once // the failure of a step that was logged last
+	readOnly      logonce.Once // why replica-read-only could not be set
+	settings      logonce.Once // why the operator's settings could not be restored
+	failures      int          // steps in a row that failed
+	failedTerm    uint64       // in which term
+	handovers     handovers    // because clients were not served
+	handedOff     bool         // the lock was transferred to another member, which may have held our clients back
 
 	background sync.WaitGroup // takeovers that still work on other members, and writes of the history
 }
 
 func newController(a *Agent) *controller {
-	return &controller{a: a, failedSources: map[string]int{}, contender: contend.Contender{
-		ID: a.Me.ID, Lock: a.Lock, Surveyor: a.surveyor, Known: a.known,
-		Probe: a.Probe, Interval: a.Registrar.Interval, SessionTTL: a.Session.TTL, EarlyTakeover: a.EarlyTakeover,
-		BootstrapExpect: a.BootstrapExpect,
-		Verify:          a.verifySession, Wrote: a.observer.Wrote, SetReason: a.setReason, ParkIfFollowing: a.local.ParkIfFollowing,
-		Log: a.Log}}
+	return &controller{a: a, failedSources: map[string]int{},
+		foreign: localredis.ForeignChanges{Redis: a.local, ID: a.Me.ID, Confirm: a.confirmHolder}, contender: contend.Contender{
+			ID: a.Me.ID, Lock: a.Lock, Surveyor: a.surveyor, Known: a.known,
+			Probe: a.Probe, Interval: a.Registrar.Interval, SessionTTL: a.Session.TTL, EarlyTakeover: a.EarlyTakeover,
+			BootstrapExpect: a.BootstrapExpect,
+			Verify:          a.verifySession, Wrote: a.observer.Wrote, SetReason: a.setReason, ParkIfFollowing: a.local.ParkIfFollowing,
+			Log: a.Log}}
 }
 
 func (a *Agent) masterService() string { return a.Registrar.Naming.Name(catalog.Master) }
@@ -67,7 +66,7 @@ func (c *controller) run(ctx context.Context) error {
 		c.a.announcer.Advertise(k, 0)
 		c.notifyFollowing(k)
 		c.reconcile(ctx, k)
-		c.noteChangedByOther(ctx, k)
+		c.foreign.Note(ctx, k)
 		c.begin(k, todo)
 		done := c.execute(ctx, k, todo, why)
 		c.count(todo, done)

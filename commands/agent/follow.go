@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"resec/commands/cluster"
@@ -98,44 +97,6 @@ func (c *controller) parkAndWait(ctx context.Context, k known.Snapshot, why stri
 	}
 	return err
 }
-
-// noteChangedByOther logs that something else has made our Redis a master, or another server's replica, while it followed the
-// published master. That may be an operator, or a Sentinel that still monitors it and does so again and again. The same change by
-// the same clients is logged once, and again if it comes back after changedLogPause.
-func (c *controller) noteChangedByOther(ctx context.Context, k known.Snapshot) {
-	if m, follows := cluster.FollowedMaster(k.Snapshot, c.a.Me.ID); follows {
-		c.followed = cluster.Followed{RunID: k.Health.Status.RunID, Address: m.Address}
-		if c.changed.Active() && time.Since(c.changedAt) > changedLogPause {
-			c.changed.Reset()
-			c.changedBy = ""
-		}
-	}
-	made := cluster.ChangedByOther(k.Snapshot, c.followed)
-	if made == "" || c.a.confirmHolder(ctx, k) != nil { // a new master may have changed it, and our view may be late
-		return
-	}
-	clients, err := c.a.local.Promoters(ctx)
-	switch {
-	case ctx.Err() != nil:
-		return
-	case err != nil:
-		clients = []string{"unknown: " + redis.Summary(err)}
-	case len(clients) == 0 && c.changedBy == "":
-		clients = []string{"none is connected any more"}
-	}
-	if len(clients) > 0 { // those that have left are not listed
-		c.changedBy = strings.Join(clients, ", ")
-	}
-	c.changedAt = time.Now()
-	if c.changed.Changed(made + " by " + c.changedBy) {
-		c.a.Log.Warn("something else changed redis while it followed the published master; it follows again. "+
-			"End what did so, such as a Sentinel that monitors it", "event", "changed_by_other", "redis", c.a.local.Addr(),
-			"made", made, "clients", c.changedBy)
-	}
-}
-
-// changedLogPause is for how long a Redis must be left alone before a change of it is logged again.
-const changedLogPause = 5 * time.Minute
 
 // reconcile puts right what was set on a replica by hand, and restores the operator's settings on one that is no longer a
 // master.

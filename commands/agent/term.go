@@ -119,7 +119,7 @@ func (t *leaderTerm) failed(ctx context.Context, done *takeover.Done, release fu
 // lead begins leadership: a context that ends when the lock is lost, and has ended if it was lost already. The function that
 // it returns ends leadership; it may be called more than once.
 func (t *leaderTerm) lead(ctx context.Context) (context.Context, func()) {
-	t.c.followed = cluster.Followed{} // our Redis may be a master for a moment after the end
+	t.c.foreign.Forget()
 	t.a.local.BeginLeading(ctx)
 	ctx, cancel := context.WithCancelCause(ctx)
 	lost := func(k known.Snapshot) bool {

@@ -3,7 +3,6 @@ package cluster
 import (
 	"cmp"
 	"errors"
-	"slices"
 
 	"resec/handlers/redis"
 )
@@ -161,74 +160,71 @@ func requestedReason(k Snapshot) string {
 	return "an operator requested " + k.View.Request.To + " as master"
 }
 
-// UnusableReason returns why our Redis cannot be elected whatever data it holds, empty if it can. A priority of 0 is a wish about
-// promotions: a Redis that is the master already keeps its term.
-func UnusableReason(k Snapshot, id string) string {
-	h := k.Health
-	switch {
-	case h.Err != nil:
-		return "redis is unusable: " + redis.Summary(h.Err)
-	case h.Status.Syncing:
-		return "redis is syncing"
-	case h.Status.Priority == 0 && !isMasterAlready(k, id):
-		return "its replica-priority is 0"
-	}
-	return ""
-}
-
-// RefusedReason returns why our Redis cannot be made master, because it refuses a command that this needs; empty if it can. The
-// published master is one already, and no term is ended for this.
-func RefusedReason(k Snapshot, id string) string {
-	refused := k.Refused.Lead()
-	if refused == "" || isMasterAlready(k, id) {
-		return ""
-	}
-	return "redis cannot be made master: " + refused
-}
-
-// isMasterAlready reports whether our Redis is the published master, fenced or not. If none is published, a writable master with
-// replicas is.
-func isMasterAlready(k Snapshot, id string) bool {
-	st, s := k.Health.Status, k.View.State
-	if s.isMaster(id) && s.Master.RunID == st.RunID {
-		return st.Master
-	}
-	return Candidate{ID: id, Status: st}.Incumbent(s)
-}
-
-// OtherRequested reports whether an operator requests another master whose agent is alive. A pause suspends requests.
-func OtherRequested(k Snapshot, id string) bool {
-	r := k.View.Request
-	return !k.Paused && r.Active() && r.To != id && k.View.LiveAgents[r.To].Session != ""
-}
-
-// UnelectedMaster reports whether our Redis accepts writes as a master while another instance is published: it was restarted
-// without being parked, or promoted by hand.
-func UnelectedMaster(k Snapshot) bool {
+// decideFollow decides while another agent holds the lock. The first rule that applies decides:
+//
+//   - Only a lock holder that has published itself is followed: until then the master before it may still be published.
+//   - A Redis that could not read a full sync of the master is parked, unless an operator forces it.
+//   - A Redis that already follows the master unfenced is left alone, unless it has nothing yet. One that cannot read what the
+//     master sends tries for ever.
+//   - An operator's force makes any Redis follow.
+//   - Unrelated data are parked.
+//   - A Redis that the first write would end, because it cannot save its data, waits, parked.
+//   - A new member waits, parked, until the master's agent has recorded it.
+func decideFollow(k Snapshot, id string) (Action, string) {
 	m, st := k.View.State.Master, k.Health.Status
-	return m != nil && st.Master && !st.Fenced() && st.RunID != m.RunID
+	if m != nil && publishesUs(k, id, *m) {
+		return Wait, "the lock is held under our member id, or the published master is our redis"
+	}
+	if m == nil || m.ID != k.View.Holder {
+		if UnelectedMaster(k) {
+			return Park, unelectedReason
+		}
+		return Wait, "the lock holder has not published itself as master yet"
+	}
+	if refused := k.FullSync.RefusedReason(st, *m); refused != "" && !k.View.State.ForcedToFollow(id) {
+		return Park, refused
+	}
+	if st.MasterAddr == m.Address && !st.Fenced() {
+		if startsOver(st) && !k.View.State.waitsToBeRecorded(id) {
+			return Follow, "following " + m.ID + " without data: verifying that redis can read what the master sends"
+		}
+		return Wait, "following " + m.ID
+	}
+	if k.View.State.ForcedToFollow(id) {
+		return Follow, "an operator forces this member to follow " + m.ID
+	}
+	if refused := k.View.State.RefuseFollowReason(id, st); refused != "" {
+		return Park, refused
+	}
+	if k.View.State.waitsToBeRecorded(id) {
+		return unrecordedAction(k), "the master's agent has not recorded this member yet"
+	}
+	if st.WriteEndsReplica {
+		return Park, "as a replica redis would end with the first write: " + st.Refusing()
+	}
+	return Follow, "the master is " + m.ID
 }
 
-// Followed is an instance of our Redis that followed a published master, and at which address. The zero value: it has led since.
-type Followed struct{ RunID, Address string }
-
-// ChangedByOther returns what something else has made of our Redis, which followed the published master in this very run. That is
-// a master, or a replica of a server that is none of these: the master, the last one, the lock's holder. Empty: nothing. The
-// caller forgets what was followed as a takeover of ours begins, and makes sure that the view is not late.
-func ChangedByOther(k Snapshot, f Followed) string {
-	st, m := k.Health.Status, k.View.State.Master
-	unsure := m == nil || !k.Probed || k.Health.Err != nil || !k.Fresh || k.ConsulDown
-	if unsure || k.Paused || f.RunID == "" || st.RunID != f.RunID {
-		return ""
-	}
-	if UnelectedMaster(k) {
-		return "a master"
-	}
-	ours := []string{redis.Sink, m.Address, f.Address, k.View.LiveAgents[k.View.Holder].Address}
-	if st.Master || slices.Contains(ours, st.MasterAddr) {
-		return ""
-	}
-	return "a replica of " + st.MasterAddr
+// startsOver reports whether a replica has neither data nor a link nor a position, so that a full sync is needed or under way.
+func startsOver(st redis.Status) bool {
+	return st.Keys == 0 && !st.LinkUp && !st.Loading && st.Position.Offset <= noPosition
 }
 
-const unelectedReason = "redis is a master that was not elected"
+// publishesUs reports whether the published master is our own Redis, or another one whose agent holds the lock under our id.
+func publishesUs(k Snapshot, id string, m Master) bool {
+	return m.RunID == k.Health.Status.RunID || m.ID == id && k.View.Holder == id
+}
+
+// waitsToBeRecorded reports whether a member is not recorded although members are: under `resec elect` there are none.
+func (s State) waitsToBeRecorded(id string) bool {
+	_, recorded := s.Members[id]
+	return !recorded && len(s.Members) > 0
+}
+
+// unrecordedAction parks our Redis unless it is detached and takes no writes already.
+func unrecordedAction(k Snapshot) Action {
+	if st := k.Health.Status; st.Parked() || st.Master && st.Fenced() {
+		return Wait
+	}
+	return Park
+}

@@ -25,7 +25,7 @@
 //
 // What happens next:
 //
-//   - decide.go, decide_follow.go: Decide, the next action of an agent.
+//   - decide.go: Decide, the next action of an agent. unusable.go, unelected.go: what it finds wrong with our Redis.
 //   - lastseen.go: LastSeen and RepairOf, what is believed, and done, when Consul shows older keys than before.
 //   - term.go: TermEnded, whether and why a term of leadership is over.
 //   - update_members.go, pending.go: how the master's agent keeps the members of the state.

@@ -14,3 +14,9 @@ type Request struct {
 
 // Active reports whether the lock must be transferred because of the request. The nil request is not active.
 func (r *Request) Active() bool { return r != nil && (!r.Planned || r.Accepted) }
+
+// OtherRequested reports whether an operator requests another master whose agent is alive. A pause suspends requests.
+func OtherRequested(k Snapshot, id string) bool {
+	r := k.View.Request
+	return !k.Paused && r.Active() && r.To != id && k.View.LiveAgents[r.To].Session != ""
+}

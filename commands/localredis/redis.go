@@ -11,6 +11,7 @@
 //     at the end of the lease.
 //   - commands.go: KeepRefusals, which tries the commands that we need without an effect.
 //   - replication.go: KeepReplicationConfig, which gives each instance what it needs as a replica.
+//   - foreign.go: ForeignChanges, which logs what other programs make of our Redis.
 //
 // The *redis.Server is private, so the compiler keeps every other package from changing it. The agent opens the server, and hands
 // it over to New.
@@ -81,9 +82,6 @@ func (r *Redis) Addr() string { return r.server.Addr() }
 
 // Status asks the server. It waits for no change that is under way. Its errors are those of redis.Server.Status.
 func (r *Redis) Status(ctx context.Context) (redis.Status, error) { return r.server.Status(ctx) }
-
-// Promoters are the clients that may have changed the server's role: see redis.Server.Promoters.
-func (r *Redis) Promoters(ctx context.Context) ([]string, error) { return r.server.Promoters(ctx) }
 
 // Watch reports the server's health until the context ends: see redis.Server.Watch. Its caller passes ProbeRequests as now, so
 // that each change is seen at once.

@@ -37,29 +37,12 @@ type Lock struct {
 	LastKnown *LastKnownState // nil: a state that vanishes from Consul is not remembered
 }
 
-// Read reads the lock and all keys below it with one consistent query. It returns an error if Consul does not answer, or if
-// the token cannot read the lock's key.
-func (l Lock) Read(ctx context.Context) (cluster.View, error) {
-	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
-	defer cancel()
-	pairs, meta, err := l.Client.KV().List(l.Key, (&api.QueryOptions{RequireConsistent: true}).WithContext(ctx))
-	if err != nil {
-		return cluster.View{}, fmt.Errorf("read the lock %s: %w", l.Key, err)
-	}
-	if meta.ResultsFilteredByACLs && len(pairs) == 0 { // hidden keys may belong to another key with this prefix
-		if _, _, err := l.Client.KV().Get(l.Key, (&api.QueryOptions{}).WithContext(ctx)); err != nil {
-			return cluster.View{}, fmt.Errorf("read the lock %s: %w", l.Key, err)
-		}
-	}
-	return l.Parse(meta.LastIndex, pairs), nil
-}
-
-// Parse reads a list of the lock's key and the keys below it. It fills in what was seen last if the list lacks it, or has
-// something older.
-func (l Lock) Parse(index uint64, pairs api.KVPairs) cluster.View {
-	l.LastKnown.readHistory(historyKey(l.Key), pairs)
-	return l.LastKnown.fill(parse(l.Key, index, pairs))
-}
+// The keys below the lock's key.
+func stateKey(key string) string      { return key + "/state" }
+func memberKey(key, id string) string { return key + "/members/" + id }
+func requestKey(key string) string    { return key + "/failover" }
+func pauseKey(key string) string      { return key + "/pause" }
+func historyKey(key string) string    { return key + "/history" }
 
 // Acquire takes the lock and writes s. It returns the view with the lock held. It returns ErrChanged if the state is not the one
 // in v, if the lock is held, or if it is in a lock delay. It returns ErrDenied if the token does not suffice. After any other

@@ -10,15 +10,6 @@ import (
 	"resec/commands/cluster"
 )
 
-// parsePause reads a pause. It returns nil for a value that is no JSON.
-func parsePause(value []byte) *cluster.Pause {
-	p := &cluster.Pause{}
-	if json.Unmarshal(value, p) != nil {
-		return nil
-	}
-	return p
-}
-
 // Pause pauses the cluster, or replaces its pause. It returns ErrDenied if the token does not suffice, and any error of the
 // call.
 func (l Lock) Pause(ctx context.Context, p cluster.Pause) error {

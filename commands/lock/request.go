@@ -13,23 +13,6 @@ import (
 	"resec/commands/cluster"
 )
 
-// parseRequest reads an operator's request: an open one, or one with an answer. It returns neither for a request whose session
-// has ended, and for a forced one without a target.
-func parseRequest(p *api.KVPair) (open, answered *cluster.Request) {
-	if p.Session == "" {
-		return nil, nil
-	}
-	r := &cluster.Request{}
-	if json.Unmarshal(p.Value, r) != nil || r.To == "" && !r.Planned {
-		return nil, nil
-	}
-	r.Session, r.Index = p.Session, p.ModifyIndex
-	if r.Answer != "" {
-		return nil, r
-	}
-	return r, nil
-}
-
 // AnswerRequest writes the answer in r to its request. It returns ErrChanged if the request's session has ended or another agent
 // has answered, ErrDenied if the token does not suffice, and any error of the call.
 func (l Lock) AnswerRequest(ctx context.Context, r cluster.Request) error {
