@@ -8,28 +8,30 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"resec/commands/lock"
 	"resec/commands/watch"
 )
 
 // patience is how a client of Consul treats a request that Consul refuses.
 type patience struct {
 	tries  int           // so often a request is sent
-	pause  time.Duration // between two tries
+	pause  time.Duration // after the first try; it doubles with each further one
 	failed bool          // a read that failed otherwise (5xx) is sent again, too: Consul has no leader for a moment
 }
 
 var (
 	// agentPatience is that of agent, elect and follow. An election makes some ten calls, and each that Consul's rate limit refuses
-	// would otherwise end it. All tries together are shorter than each deadline of a call. They have their own answer to an outage.
-	agentPatience = patience{tries: 4, pause: 50 * time.Millisecond}
+	// would otherwise end it. The tries end with the deadline of the call, too. They have their own answer to an outage.
+	agentPatience = patience{tries: 6, pause: 50 * time.Millisecond}
 	// operatorPatience is that of a command that an operator waits for.
-	operatorPatience = patience{tries: 5, pause: 200 * time.Millisecond, failed: true}
+	operatorPatience = patience{tries: 5, pause: 100 * time.Millisecond, failed: true}
 )
 
 // operatorClient is client for a command that an operator waits for.
 func (c *config) operatorClient() (*api.Client, error) { return c.patientClient(operatorPatience) }
 
-// patientTransport sends a request again while Consul refuses it. It returns the last answer.
+// patientTransport sends a request again while Consul refuses it, unless the request's deadline comes before. It returns the last
+// answer.
 type patientTransport struct {
 	http.RoundTripper
 	patience
@@ -41,13 +43,17 @@ func (t patientTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		if err != nil || try == t.tries || !t.mayRepeat(r, res) {
 			return res, err
 		}
+		pause := t.pause << (try - 1)
+		if end, bounded := r.Context().Deadline(); bounded && time.Until(end) <= pause {
+			return res, nil
+		}
 		again := r.Clone(r.Context())
 		if r.GetBody != nil {
 			if again.Body, err = r.GetBody(); err != nil {
 				return res, nil
 			}
 		}
-		if !watch.Sleep(r.Context(), t.pause) {
+		if !watch.Sleep(r.Context(), pause) {
 			return res, nil
 		}
 		_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 1<<10)) // so that the connection is used again
@@ -63,19 +69,17 @@ func (p patience) mayRepeat(r *http.Request, res *http.Response) bool {
 	return replayable && (failed || rateLimited(res))
 }
 
-// rateLimited reports whether Consul refused a request because too many came. It says 429, or, of what only its leader can do,
-// 503 with a text. The body of the answer can still be read.
-// Source: https://developer.hashicorp.com/consul/docs/manage/rate-limit
+// rateLimited reports whether Consul refused a request because too many came. The body of the answer can still be read.
 func rateLimited(res *http.Response) bool {
 	if res.StatusCode != http.StatusServiceUnavailable {
-		return res.StatusCode == http.StatusTooManyRequests
+		return lock.IsRateLimit(res.StatusCode, "")
 	}
 	begin, err := io.ReadAll(io.LimitReader(res.Body, 1<<10))
 	res.Body = struct {
 		io.Reader
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(begin), res.Body), res.Body}
-	return err == nil && bytes.Contains(begin, []byte("rate limit exceeded"))
+	return err == nil && lock.IsRateLimit(res.StatusCode, string(begin))
 }
 
 func (t patientTransport) CloseIdleConnections() { closeIdle(t.RoundTripper) }

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -35,7 +36,7 @@ func TestPatientTransport(t *testing.T) {
 		{"it has no leader, and an agent writes", "PUT", agent, []int{503}, 1, 503},
 		{"its rate is limited, and an agent asks", "GET", agent, []int{429, 429}, 3, 200},
 		{"it has no leader for a moment, and an agent asks", "GET", agent, []int{500}, 1, 500},
-		{"it refuses an agent's write again and again", "PUT", agent, []int{429, 429, 429, 429, 429}, agent.tries, 429},
+		{"it refuses an agent's write again and again", "PUT", agent, []int{429, 429, 429, 429, 429, 429}, agent.tries, 429},
 	} {
 		requests := 0
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -66,4 +67,25 @@ func TestPatientTransport(t *testing.T) {
 			t.Errorf("%s: %d requests, %d", tt.name, requests, res.StatusCode)
 		}
 	}
+}
+
+// The tries end with the deadline of the call, and the caller gets Consul's own answer.
+func TestPatientTransport_Deadline(t *testing.T) {
+	requests := 0
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		requests++
+		w.WriteHeader(http.StatusTooManyRequests)
+	}))
+	defer srv.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, srv.URL, nil)
+	expect.OK(t, err)
+	slow := agentPatience
+	slow.pause = time.Minute
+	res, err := patientTransport{http.DefaultTransport, slow}.RoundTrip(req)
+	expect.OK(t, err)
+	expect.OK(t, res.Body.Close())
+	expect.Equal(t, "code", res.StatusCode, http.StatusTooManyRequests)
+	expect.Equal(t, "requests", requests, 1)
 }

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync/atomic"
@@ -94,7 +95,7 @@ func (c *controller) handOverAndRelease(ctx context.Context, s *lock.Session, te
 	handoverCtx, cancel := context.WithDeadline(ctx, end.Add(handoverBudget-shutdownBudget))
 	defer cancel()
 	failpoint.Hit("leaving")
-	if down := a.consulError(ctx); down != nil {
+	if down := a.consulError(handoverCtx); down != nil {
 		a.Log.Warn("mastership is not handed over because consul does not answer; redis stays as it is",
 			"event", "handover_impossible", "redis", a.local.Addr(), "err", down)
 		c.leaveWritable(ctx, s, down)
@@ -153,15 +154,22 @@ func stopCause(k known.Snapshot) string {
 
 var errConsulDown = errors.New("consul does not answer any more")
 
-// consulError is why Consul does not answer, although it is asked again: an error that comes at once may be an election of
-// Consul's own.
+// consulError is why Consul does not answer for consulProbeTimeout, although it is asked again: an error that comes at once may
+// be an election of Consul's own. A Consul that limits the rate is up, and is asked as long as the context lasts.
 func (a *Agent) consulError(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, consulProbeTimeout)
-	defer cancel()
-	for {
-		_, err := a.Lock.Read(ctx)
-		if err == nil || ctx.Err() != nil || redis.Refused(err) {
+	var limited error // the last answer that says so
+	for silentSince := time.Now(); ; {
+		probe, cancel := context.WithDeadline(ctx, silentSince.Add(consulProbeTimeout))
+		_, err := a.Lock.Read(probe)
+		cancel()
+		if lock.RateLimited(err) {
+			limited, silentSince = err, time.Now()
+		}
+		switch {
+		case err == nil, redis.Refused(err), time.Since(silentSince) >= consulProbeTimeout:
 			return err
+		case ctx.Err() != nil:
+			return cmp.Or(limited, err)
 		}
 		watch.Sleep(ctx, finalCallRetry)
 	}

@@ -168,6 +168,22 @@ func TestConsulError(t *testing.T) {
 		_, _ = w.Write([]byte("[]"))
 	})
 	expect.OK(t, a.consulError(t.Context()))
+	limited := time.Now().Add(consulProbeTimeout + 200*time.Millisecond)
+	a.Lock.Client = answering(t, func(w http.ResponseWriter, _ *http.Request) {
+		if time.Now().Before(limited) {
+			http.Error(w, "rate limit exceeded", http.StatusTooManyRequests)
+			return
+		}
+		w.Header().Set("X-Consul-Index", "1")
+		_, _ = w.Write([]byte("[]"))
+	})
+	expect.OK(t, a.consulError(t.Context()))
+	short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	limited = time.Now().Add(time.Hour)
+	if err := a.consulError(short); !lock.RateLimited(err) {
+		t.Errorf("a consul that limits the rate for long: %v", err)
+	}
 	began := time.Now()
 	client, err := api.NewClient(&api.Config{Address: "127.0.0.1:2"})
 	expect.OK(t, err)
