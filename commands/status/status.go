@@ -170,7 +170,8 @@ func verdict(v cluster.View, members []Member, master *redis.Status, masterErr e
 	for _, m := range members {
 		if m.Note != "" {
 			problems = append(problems, note{m.Reason, m.ID + ": " + m.Note})
-		} else if m.Role == "replica" {
+		}
+		if m.Link == "up" && m.Reason != otherMaster {
 			replicas++
 		}
 	}
