@@ -91,6 +91,11 @@ func TestLocateOldMaster(t *testing.T) {
 			s.Evidence.UnresponsiveRun = "run-old"
 			s.listing(reads, entryAt("old", other, handlers.CheckPassing))
 		}, reads: 1},
+		{name: "it is silent at its address, and refuses where it is passing", arrange: func(s *scene, former, other string, reads *int) {
+			s.other["old"].set(func(f *fake) { f.frozen = true })
+			s.view.State.Master.Address = s.other["old"].addr
+			s.listing(reads, entryAt("old", other, handlers.CheckPassing))
+		}, reads: 1},
 		{name: "another run answers where it is critical", arrange: func(s *scene, former, other string, reads *int) {
 			s.listing(reads, entryAt("old", s.other["b"].addr, handlers.CheckCritical))
 		}, reads: 1},

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"resec/commands/cluster"
 	"resec/handlers/redis"
 )
 
@@ -94,5 +95,29 @@ func TestStopOldMaster_ExhaustedMeanwhile(t *testing.T) {
 	restore()
 	if !redis.Exhausted(err) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A server that answers, and that only our Redis names because it replicates from it, is left alone unless an operator forces a
+// failover.
+func TestStopOldMaster_Unnamed(t *testing.T) {
+	t.Parallel()
+	for _, forced := range []bool{false, true} {
+		s := newScene(t)
+		s.view.State = cluster.State{}
+		s.Evidence.FollowsUnnamed = true
+		if forced {
+			s.Operator.ForcedFailover = &cluster.Request{To: "me"}
+		}
+		s.start()
+		p := s.newRun()
+		err := p.stopOldMaster(t.Context(), s.view, s.me.status())
+		parked := s.other["old"].status().Parked()
+		if (err == nil) != forced || parked != forced {
+			t.Errorf("forced %t: it is parked: %t, error %v", forced, parked, err)
+		}
+		if !forced && !strings.Contains(err.Error(), "is no member") {
+			t.Errorf("the error does not name the way out: %v", err)
+		}
 	}
 }

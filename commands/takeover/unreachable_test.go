@@ -1,8 +1,10 @@
 package takeover
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -237,5 +239,28 @@ func TestRun_StopWhileTheOldMasterIsDrained(t *testing.T) {
 	}
 	if s.me.status().Master {
 		t.Error("our redis is a master")
+	}
+}
+
+// However often a round is made, the wait for the guard is logged once.
+func TestAwaitGuardProof_LoggedOnce(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	frozen(s)
+	var log bytes.Buffer
+	s.Log = slog.New(slog.NewTextHandler(&log, nil))
+	p := s.newRun()
+	p.began, p.old.addr = time.Now().Add(-time.Second), s.other["old"].addr
+	ctx, cancel := context.WithCancel(t.Context())
+	defer p.background.Wait()
+	defer cancel()
+	var proof guardProof
+	for range 2 {
+		if closed, err := p.awaitGuardProof(ctx, s.view, s.view.State.Master, &proof); closed || err != nil {
+			t.Fatalf("closed %t, error %v", closed, err)
+		}
+	}
+	if n := strings.Count(log.String(), "event=old_master_guard_wait"); n != 1 {
+		t.Errorf("logged %d times: %s", n, &log)
 	}
 }
