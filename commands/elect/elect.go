@@ -143,17 +143,13 @@ func (e *Election) contend(ctx context.Context) error {
 		if err := k.misconfigured(e.Naming.Name(catalog.Master)); err != nil {
 			return err
 		}
-		why := k.notContendingReason(e.Child, time.Now())
-		if why == "" {
-			why = cmp.Or(e.refusedReason(ctx), e.unnamedReason(ctx, k))
-		}
-		if why == "" {
-			v, err := e.Lock.Acquire(ctx, k.session.ID, k.View, k.View.State)
-			if err == nil {
-				return e.holdLock(ctx, k.session, v)
-			}
+		v, why, err := e.acquire(ctx, k)
+		switch {
+		case err != nil:
 			logged = e.logNotAcquired(ctx, err, logged)
-		} else if why != logged {
+		case why == "":
+			return e.holdLock(ctx, k.session, v)
+		case why != logged:
 			e.Log.Info("not contending", "event", "not_contending", "why", why)
 			logged = why
 		}
@@ -166,6 +162,24 @@ func (e *Election) contend(ctx context.Context) error {
 		case <-time.After(acquireRetry):
 		}
 	}
+}
+
+// acquire acquires the lock, or returns why this member must not lead now. A lock that our session already holds was acquired by a
+// call whose answer was lost: it is returned, or released for that reason. The errors are those of lock.Lock.Acquire.
+func (e *Election) acquire(ctx context.Context, k snapshot) (v cluster.View, why string, err error) {
+	why = k.notContendingReason(e.Child, time.Now())
+	if why == "" {
+		why = cmp.Or(e.refusedReason(ctx), e.unnamedReason(ctx, k))
+	}
+	switch {
+	case why == "" && k.holdsLock():
+		return k.View, "", nil
+	case why == "":
+		v, err = e.Lock.Acquire(ctx, k.session.ID, k.View, k.View.State)
+	case k.holdsLock():
+		e.release(ctx, k.session, why)
+	}
+	return v, why, err
 }
 
 // logNotAcquired logs why the lock was not acquired, once for each kind of error, and returns what was logged last. That another

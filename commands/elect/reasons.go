@@ -36,7 +36,7 @@ func (k snapshot) notContendingReason(child bool, now time.Time) string {
 		return k.View.Err.Error()
 	case k.View.Pause.Active(now) && !child:
 		return "the cluster is " + k.View.Pause.String()
-	case !k.View.Free():
+	case !k.View.Free() && !k.holdsLock():
 		return "the lock is held by " + cmp.Or(k.View.Holder, "an unnamed session")
 	case k.session == nil:
 		return "there is no session yet"
@@ -44,6 +44,11 @@ func (k snapshot) notContendingReason(child bool, now time.Time) string {
 		return ""
 	}
 	return k.redisUnusableReason()
+}
+
+// holdsLock reports whether our session holds the lock, with a state that can be read.
+func (k snapshot) holdsLock() bool {
+	return k.Fresh && k.View.Err == nil && k.session != nil && k.View.Session == k.session.ID
 }
 
 // redisUnusableReason returns why our Redis must not be promoted; empty if it may be.

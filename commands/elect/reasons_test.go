@@ -33,6 +33,7 @@ func TestNotContendingReason(t *testing.T) {
 	held := func(holder string) func(*snapshot) {
 		return func(k *snapshot) { k.View.Session, k.View.Holder = "s", holder }
 	}
+	ours := func(k *snapshot) { k.View.Session, k.View.Holder = k.session.ID, "a" }
 	for _, tt := range []struct {
 		name  string
 		k     snapshot
@@ -48,6 +49,11 @@ func TestNotContendingReason(t *testing.T) {
 		{"another holder", usable(held("b")), "the lock is held by b", "the lock is held by b"},
 		{"a holder without a name", usable(held("")), "the lock is held by an unnamed session",
 			"the lock is held by an unnamed session"},
+		{"our own session, as after an answer that was lost", usable(ours), "", ""},
+		{"our own session, and redis is unusable", usable(ours, func(k *snapshot) { k.Health.Err = errors.New("it is down") }),
+			"redis is unusable: it does not answer", ""},
+		{"our own session, as consul showed it before an outage", usable(ours, func(k *snapshot) { k.Fresh = false }),
+			"consul has not answered yet", "consul has not answered yet"},
 		{"no session", usable(func(k *snapshot) { k.session = nil }), "there is no session yet", "there is no session yet"},
 		{"redis was not probed", usable(func(k *snapshot) { k.Probed = false }), "redis has not answered yet", ""},
 		{"redis is down", usable(func(k *snapshot) { k.Health.Err = errors.New("it is down") }),

@@ -7,8 +7,11 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -81,5 +84,37 @@ func TestWrite13_AnswerIsLost(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Under `resec elect`, too, the lock is held by an acquisition whose answer was lost: the member leads.
+func TestWrite13_AnswerToElectIsLost(t *testing.T) {
+	t.Parallel()
+	for _, child := range []bool{false, true} {
+		t.Run("elect"+named(child, " -child"), func(t *testing.T) {
+			t.Parallel()
+			k := planned(t, lab.Plan{Members: 2, StartParked: true})
+			front := newLossy(t, k.Consul)
+			front.next.Store(0)
+			args := []string{"elect", "-http-addr", strings.TrimPrefix(front.URL, "http://")}
+			if child {
+				args = append(args, "-child", "touch led; sleep 1000")
+			}
+			e, err := k.Resec("elect", 0, args...)
+			ok(t, err)
+			if child {
+				lab.Eventually(t, patience, func() error { _, err := os.Stat(filepath.Join(k.Dir, "led")); return err })
+			} else {
+				published(t, k, 0)
+				do(t, k.Redis[0], "SET", "k", "v")
+			}
+			if front.next.Load() >= 0 {
+				t.Error("no answer was lost")
+			}
+			if code, err := e.Stop(syscall.SIGTERM); err != nil || code != 0 {
+				t.Errorf("it exits with %d: %v", code, err)
+			}
+			free(t, k)
+		})
 	}
 }
