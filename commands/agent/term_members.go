@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -29,13 +30,13 @@ func (t *leaderTerm) keepMembers(ctx context.Context) {
 	done, pause, due := "", minMembersRetry, time.Time{}
 	for ctx.Err() == nil {
 		k, changed := t.a.known.Watch()
-		var again <-chan time.Time
+		next := time.Duration(math.MaxInt64) // until the next look
 		me := k.Announced(t.a.Me)
 		restarts.Observe(k.View, time.Now())
 		pending, history := cluster.PendingMembers(k.View, me), cluster.UnlistedHistory(k.Snapshot)
 		ids, wait, restarting := restarts.Steady(k.View, pending, time.Now())
 		if wait > 0 {
-			again = time.After(wait)
+			next = wait
 		}
 		t.logUnsteady(restarting, &unsteady)
 		readable := !errors.Is(k.View.Err, cluster.ErrNewerVersion) // otherwise the state must not be written
@@ -52,12 +53,12 @@ func (t *leaderTerm) keepMembers(ctx context.Context) {
 				}
 				due, pause = time.Now().Add(pause), min(2*pause, t.a.Registrar.Interval)
 			}
-			again = time.After(time.Until(due))
+			next = min(next, time.Until(due))
 		}
 		select {
 		case <-ctx.Done():
 		case <-changed:
-		case <-again:
+		case <-time.After(next):
 		}
 	}
 }
@@ -65,8 +66,8 @@ func (t *leaderTerm) keepMembers(ctx context.Context) {
 // logUnsteady logs, once for the same members, that their records wait.
 func (t *leaderTerm) logUnsteady(ids []string, logged *logonce.Once) {
 	if len(ids) > 0 && logged.Changed(strings.Join(ids, ", ")) {
-		t.a.Log.Warn("redis of a member is restarted again and again; the member is recorded again once it runs for 10s",
-			"event", "member_unsteady", "members", strings.Join(ids, ", "))
+		t.a.Log.Warn("redis of a member is restarted again and again; the member is recorded again once it runs for "+
+			cluster.SteadyAfter.String(), "event", "member_unsteady", "members", strings.Join(ids, ", "))
 	}
 }
 

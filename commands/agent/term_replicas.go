@@ -7,6 +7,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/known"
+	"resec/commands/lock"
 	"resec/commands/observable"
 	"resec/commands/survey"
 	"resec/handlers/redis"
@@ -175,9 +176,17 @@ func (t *leaderTerm) parkUnknownReplicas(ctx context.Context, k known.Snapshot, 
 }
 
 // parkUnlessMember parks the replica at an address, unless it is a recorded member under another address. It returns
-// cluster.ErrOtherInstance if the server there does not stream our history.
+// cluster.ErrOtherInstance if the server there does not stream our history, and lock.ErrLease if the lease is over: a next master
+// may have made that server its replica by then. The look and the change are made over one connection, and within one timeout.
 func (t *leaderTerm) parkUnlessMember(ctx context.Context, k known.Snapshot, addr string) error {
-	st, err := t.a.surveyor.Probe(ctx, addr, survey.ProbeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, 2*survey.ProbeTimeout)
+	defer cancel()
+	s, err := redis.Open(ctx, t.a.Creds.At(addr).WithTimeout(min(survey.ProbeTimeout, t.a.Creds.Timeout)))
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	st, err := s.Status(ctx)
 	if err != nil {
 		return err
 	}
@@ -187,20 +196,13 @@ func (t *leaderTerm) parkUnlessMember(ctx context.Context, k known.Snapshot, add
 	if st.Master || !st.LinkUp || st.Position.ReplID != k.Health.Status.Position.ReplID {
 		return cluster.ErrOtherInstance
 	}
-	if err := t.parkAt(ctx, addr); err != nil {
+	if t.session.Lease.Left(time.Now()) == 0 { // a process that was frozen may run on before its timers fire
+		return lock.ErrLease
+	}
+	if err := s.Park(ctx); err != nil {
 		return err
 	}
 	t.a.Log.Warn("a redis that is no recorded member replicated from the master; it is parked", "event", "unknown_replica_parked",
 		"addr", addr, "run_id", st.RunID)
 	return nil
-}
-
-// parkAt parks another server.
-func (t *leaderTerm) parkAt(ctx context.Context, addr string) error {
-	s, err := redis.Open(ctx, t.a.Creds.At(addr))
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	return s.Park(ctx)
 }

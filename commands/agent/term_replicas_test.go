@@ -7,10 +7,12 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"resec/commands/cluster"
 	"resec/commands/expect"
 	"resec/commands/known"
+	"resec/commands/lock"
 	"resec/scripts/lab"
 )
 
@@ -71,7 +73,8 @@ func TestParkUnlessMember(t *testing.T) {
 	t.Parallel()
 	a, own := onServers(t)
 	k := a.leads(t, 1)
-	term := &leaderTerm{a: a}
+	deadline := &lock.RenewalDeadline{}
+	term := &leaderTerm{a: a, session: &lock.Session{Lease: lock.Lease{deadline}}}
 	other, err := lab.ForTest(t).StartRedis("other")
 	expect.OK(t, err)
 	park := func() error { return term.parkUnlessMember(t.Context(), k, other.Addr) }
@@ -99,6 +102,11 @@ func TestParkUnlessMember(t *testing.T) {
 		t.Errorf("of another history: %v", err)
 	}
 	k.Health.Status.Position.ReplID = of
+	if err := park(); !errors.Is(err, lock.ErrLease) {
+		t.Errorf("after the lease: %v", err)
+	}
+	expect.OK(t, other.Follows(own))
+	deadline.Extend(time.Now(), time.Hour)
 	expect.OK(t, park())
 	expect.OK(t, other.Is("master_host", "127.0.0.1", "master_port", "1"))
 	other.Kill()

@@ -9,8 +9,8 @@ const (
 	// usualRestarts is how many restarts of one member within restartWindow are recorded at once: an operator makes no more.
 	usualRestarts = 3
 	restartWindow = time.Minute
-	// steadyAfter is how long the run of a member that was restarted more often must last before it is recorded.
-	steadyAfter = 10 * time.Second
+	// SteadyAfter is how long the run of a member that was restarted more often must last before it is recorded.
+	SteadyAfter = 10 * time.Second
 )
 
 // RestartTracker is how often the members' Redis servers were restarted lately, as the master's agent sees it. A Redis that dies
@@ -45,7 +45,7 @@ func (r RestartTracker) Observe(v View, now time.Time) {
 func (r RestartTracker) Steady(v View, ids []string, now time.Time) (steady []string, wait time.Duration, unsteady []string) {
 	for _, id := range ids {
 		m := r[id]
-		left := steadyAfter - now.Sub(m.since)
+		left := SteadyAfter - now.Sub(m.since)
 		if len(m.at) <= usualRestarts || left <= 0 || v.LiveAgents[id].Session == "" {
 			steady = append(steady, id)
 			continue
