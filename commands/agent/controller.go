@@ -136,8 +136,8 @@ func (c *controller) waitForNext(ctx context.Context, was known.Snapshot, change
 	}
 }
 
-// now is a pause that is over at once: the next step follows without a change of the snapshot.
-const now = time.Nanosecond
+// immediately is a pause that is over at once: the next step follows without a change of the snapshot.
+const immediately = time.Nanosecond
 
 // execute carries one step out.
 func (c *controller) execute(ctx context.Context, k known.Snapshot, todo cluster.Action, why string) (done outcome) {
@@ -188,7 +188,7 @@ func (c *controller) contend(ctx context.Context, k known.Snapshot,
 	}
 	k = c.a.known.Load()
 	if next, _ := cluster.Decide(k.Snapshot, c.a.Me.ID, c.a.masterService()); next != cluster.Lead {
-		return outcome{again: now} // a request, a pause or our Redis's end came in between
+		return outcome{again: immediately} // a request, a pause or our Redis's end came in between
 	}
 	return c.lead(ctx, k, won)
 }
@@ -199,7 +199,7 @@ func (c *controller) lead(ctx context.Context, k known.Snapshot, won *contend.Wo
 	if errors.Is(err, lock.ErrNotHolder) { // the view was late; the watch shows that soon
 		return outcome{again: minStepRetry, ranTerm: true}
 	}
-	return outcome{again: now, ranTerm: true, err: err}
+	return outcome{again: immediately, ranTerm: true, err: err}
 }
 
 // transferLock gives the lock to the member that an operator wants as master.

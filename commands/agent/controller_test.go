@@ -10,6 +10,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/cluster/clustertest"
+	"resec/commands/contend"
 	"resec/commands/expect"
 	"resec/commands/known"
 	"resec/commands/lock"
@@ -158,4 +159,30 @@ func TestController_ReasonUnderANewerState(t *testing.T) {
 	expect.Equal(t, "reason", a.known.Load().Reason, "the state is newer")
 	c.execute(t.Context(), situation(), cluster.Wait, "following a")
 	expect.Equal(t, "reason", a.known.Load().Reason, "the state is newer")
+}
+
+// A lock that was not won, or won too late, is not led with.
+func TestController_ContendWithoutTheLock(t *testing.T) {
+	failed := errors.New("failed")
+	over, end := context.WithCancel(t.Context())
+	end()
+	for _, tt := range []struct {
+		name string
+		ctx  context.Context
+		won  *contend.Won
+		err  error
+		want outcome
+	}{
+		{"it is not our turn", t.Context(), nil, nil, outcome{again: time.Minute}},
+		{"the call has failed", t.Context(), nil, failed, outcome{again: time.Minute, err: failed}},
+		{"the agent is asked to stop meanwhile", over, &contend.Won{}, nil, outcome{again: time.Minute}},
+		{"a pause has begun meanwhile", t.Context(), &contend.Won{}, nil, outcome{again: immediately}},
+	} {
+		a := bareAgent()
+		a.known.Update(func(k *known.Snapshot) { *k = situation(func(k *cluster.Snapshot) { k.Paused, k.View.Pause = true, &cluster.Pause{Until: time.Now().Add(time.Hour)} }) })
+		try := func(context.Context, known.Snapshot) (*contend.Won, time.Duration, error) {
+			return tt.won, time.Minute, tt.err
+		}
+		expect.Equal(t, tt.name, newController(a).contend(tt.ctx, situation(clustertest.LockFree), try), tt.want)
+	}
 }

@@ -191,3 +191,37 @@ func TestReconcile_CannotRestoreSettings(t *testing.T) {
 	c.reconcile(t.Context(), k)
 	expect.Equal(t, "another failure is logged once", strings.Count(log.String(), "event=restore_settings_failed"), 3)
 }
+
+// That replica-read-only cannot be set is logged once, and that it is set as often as it happens.
+func TestReconcile_CannotSetReadOnly(t *testing.T) {
+	t.Parallel()
+	a, r := onServers(t)
+	do := func(args ...string) {
+		t.Helper()
+		_, err := r.Do(args...)
+		expect.OK(t, err)
+	}
+	do("REPLICAOF", "127.0.0.1", "1")
+	do("CONFIG", "SET", "replica-read-only", "no")
+	var log expect.Log
+	a.Log = slog.New(slog.NewTextHandler(&log, nil))
+	c := newController(a)
+	reconcile := func(set, failed int) {
+		t.Helper()
+		st := status(t, a.local)
+		c.reconcile(t.Context(), situation(func(k *cluster.Snapshot) { k.Health.Status = st }))
+		expect.Equal(t, "set", strings.Count(log.String(), "event=read_only_set"), set)
+		expect.Equal(t, "failures logged", strings.Count(log.String(), "event=read_only_failed"), failed)
+	}
+	do("ACL", "SETUSER", "default", "-config|set")
+	reconcile(0, 1)
+	reconcile(0, 1)
+	do("ACL", "SETUSER", "default", "+config|set")
+	reconcile(1, 1)
+	reconcile(1, 1)
+	expect.Equal(t, "writable", status(t, a.local).ReplicaWritable, false)
+	over, end := context.WithCancel(t.Context())
+	end()
+	expect.Equal(t, "set by an agent that has ended", c.setReadOnly(over), false)
+	expect.Equal(t, "failures logged", strings.Count(log.String(), "event=read_only_failed"), 1)
+}

@@ -58,9 +58,17 @@ func (c *controller) handOver(ctx context.Context, s *lock.Session, term cluster
 			continue
 		}
 		if err := h.wait(ctx, changed); err != nil {
-			return h.to, err
+			return h.result(c.a.known.Load(), err)
 		}
 	}
+}
+
+// result is what became of a handover whose wait has ended with err: the successor may have been published meanwhile.
+func (h *handover) result(k known.Snapshot, err error) (to string, _ error) {
+	if m := k.View.State.Master; h.done(k, m) {
+		return m.ID, nil
+	}
+	return h.to, err
 }
 
 // note notes a new holder, and until when it may act.

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"syscall"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"resec/commands/known"
 	"resec/commands/lock"
 	"resec/handlers"
+	"resec/scripts/lab"
 )
 
 // handingOver is a handover by "me", whose session is "mine".
@@ -88,4 +90,53 @@ func TestHandover_Done(t *testing.T) {
 	} {
 		expect.Equal(t, tt.name, handingOver(true).done(tt.k, tt.k.View.State.Master), tt.want)
 	}
+}
+
+// A wait that has ended does not hide that the successor is published by then.
+func TestHandover_Result(t *testing.T) {
+	over, h := errors.New("the time is over"), handingOver(true)
+	h.to = "b"
+	to, err := h.result(situation(), over)
+	expect.Equal(t, "to", to, "b")
+	expect.Equal(t, "error", err, over)
+	to, err = h.result(situation(func(k *cluster.Snapshot) { k.View.State.Master.Term = 6 }), over)
+	expect.OK(t, err)
+	expect.Equal(t, "to", to, "a")
+}
+
+// A member that the lock was transferred to once is not tried again in the same handover.
+func TestHandover_TriesEachMemberOnce(t *testing.T) {
+	t.Parallel()
+	a, own := onServers(t)
+	other, err := lab.ForTest(t).StartRedis("other")
+	expect.OK(t, err)
+	_, err = other.Do("REPLICAOF", own.Host, "6379")
+	expect.OK(t, err)
+	lab.Eventually(t, expect.Patience, func() error { return other.Follows(own) })
+	runID, err := other.Info("run_id")
+	expect.OK(t, err)
+	s, theirs := session(t, a), session(t, a)
+	k := a.publish(t, s, "me")
+	state := k.View.State
+	state.Members = map[string]cluster.MemberRecord{"me": {RunID: k.Health.Status.RunID, Address: own.Addr},
+		"b": {RunID: runID, Address: other.Addr}}
+	v, err := a.Lock.Write(t.Context(), s.ID, k.View, state)
+	expect.OK(t, err)
+	agents := map[string]cluster.MemberKey{"b": {Session: theirs.ID, RunID: runID, Address: other.Addr}}
+	k.View, k.View.LiveAgents = v, agents
+	a.known.Update(func(is *known.Snapshot) { *is = k })
+	h := &handover{c: newController(a), session: s, term: 1, tried: map[string]bool{}}
+	expect.OK(t, h.transferToNext(t.Context(), k))
+	expect.Equal(t, "to", h.to, "b")
+	expect.Equal(t, "transferred", h.transferred, true)
+	v, err = a.Lock.Read(t.Context())
+	expect.OK(t, err)
+	expect.Equal(t, "session", v.Session, theirs.ID)
+	expect.Equal(t, "why", v.State.Why, cluster.WhyLeaving)
+	v.LiveAgents = map[string]cluster.MemberKey{"me": {Session: s.ID}}
+	v, err = a.Lock.Transfer(t.Context(), theirs.ID, v, "me", v.State) // it gives the lock back
+	expect.OK(t, err)
+	k.View, k.View.LiveAgents = v, agents
+	expect.OK(t, h.transferToNext(t.Context(), k))
+	expect.Equal(t, "no other member is left", h.to, "")
 }

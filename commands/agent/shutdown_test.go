@@ -195,3 +195,21 @@ func TestConsulError(t *testing.T) {
 		t.Errorf("a consul that refuses connections was asked for %s", took)
 	}
 }
+
+// A master that stays without an agent keeps no guard of ours, unless Consul is down: challengers rely on what it publishes.
+func TestLeaveWritable(t *testing.T) {
+	t.Parallel()
+	for _, down := range []error{nil, errors.New("consul is down")} {
+		a, _ := onServers(t)
+		s := session(t, a)
+		a.publish(t, s, "me")
+		newController(a).leaveWritable(t.Context(), s, down)
+		guarded := down != nil
+		expect.Equal(t, "guarded", status(t, a.local).MinReplicas == 1, guarded)
+		expect.Equal(t, "left behind", a.shutdown.guardLeftBehind.Load(), guarded)
+		v, err := a.Lock.Read(t.Context())
+		expect.OK(t, err)
+		expect.Equal(t, "published guard", v.State.Master.Guard == 1, guarded)
+		expect.Equal(t, "the lock is held", !v.Free(), guarded)
+	}
+}
