@@ -179,7 +179,11 @@ func TestController_ContendWithoutTheLock(t *testing.T) {
 		{"a pause has begun meanwhile", t.Context(), &contend.Won{}, nil, outcome{again: immediately}},
 	} {
 		a := bareAgent()
-		a.known.Update(func(k *known.Snapshot) { *k = situation(func(k *cluster.Snapshot) { k.Paused, k.View.Pause = true, &cluster.Pause{Until: time.Now().Add(time.Hour)} }) })
+		a.known.Update(func(k *known.Snapshot) {
+			*k = situation(func(k *cluster.Snapshot) {
+				k.Paused, k.View.Pause = true, &cluster.Pause{Until: time.Now().Add(time.Hour)}
+			})
+		})
 		try := func(context.Context, known.Snapshot) (*contend.Won, time.Duration, error) {
 			return tt.won, time.Minute, tt.err
 		}

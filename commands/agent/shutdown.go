@@ -166,7 +166,7 @@ func (a *Agent) consulError(ctx context.Context) error {
 			limited, silentSince = err, time.Now()
 		}
 		switch {
-		case err == nil, redis.Refused(err), time.Since(silentSince) >= consulProbeTimeout:
+		case err == nil, lock.Refused(err), time.Since(silentSince) >= consulProbeTimeout:
 			return err
 		case ctx.Err() != nil:
 			return cmp.Or(limited, err)

@@ -66,8 +66,8 @@ func (t *leaderTerm) keepMembers(ctx context.Context) {
 // logUnsteady logs, once for the same members, that their records wait.
 func (t *leaderTerm) logUnsteady(ids []string, logged *logonce.Once) {
 	if len(ids) > 0 && logged.Changed(strings.Join(ids, ", ")) {
-		t.a.Log.Warn("redis of a member is restarted again and again; the member is recorded again once it runs for "+
-			cluster.SteadyAfter.String(), "event", "member_unsteady", "members", strings.Join(ids, ", "))
+		t.a.Log.Warn("redis of a member is restarted again and again; the member is recorded again once it runs steadily",
+			"event", "member_unsteady", "members", strings.Join(ids, ", "), "steady_after", cluster.SteadyAfter)
 	}
 }
 

@@ -129,12 +129,12 @@ func (t *leaderTerm) watchReplica(ctx context.Context, id, addr string) {
 // could not be identified.
 func (t *leaderTerm) watchUnknownReplicas(ctx context.Context) {
 	logged := map[string]bool{} // by address
-	for known := ""; ctx.Err() == nil; {
+	for seen := ""; ctx.Err() == nil; {
 		k, changed := t.a.known.Watch()
 		var again <-chan time.Time
-		if now := cluster.ReplicaFingerprint(k.Health.Status); now != known && !k.Paused {
+		if now := cluster.ReplicaFingerprint(k.Health.Status); now != seen && !k.Paused {
 			if t.parkUnknownReplicas(ctx, k, logged) {
-				known = now
+				seen = now
 				continue
 			}
 			changed, again = nil, time.After(t.a.Registrar.Interval)

@@ -34,7 +34,7 @@ type Announcer struct {
 	Log       *slog.Logger
 
 	// Known is what the agent knows. KeepRegistered writes Registered. KeepSession writes the session and Adopted. KeepMemberKey
-	// writes Operator and Restarts. WatchHidden writes Hidden.
+	// writes Operator and Restarts, and StreamErrors and FullSync as a predecessor knew them. WatchHidden writes Hidden.
 	Known *known.Value
 	// Advertised is what the catalogue is to show of us. OpenUnique and then Advertise write it.
 	Advertised *observable.Value[catalog.Entry]

@@ -58,14 +58,14 @@ func newCalls(under context.Context) *calls {
 	return &calls{under: under, answered: make(chan struct{}, 1)}
 }
 
-// patience is how long a late answer is waited for.
-func (r *Registrar) patience() time.Duration { return max(lateWriteWindow, r.TTL()) }
+// lateAnswerTimeout is how long a late answer is waited for.
+func (r *Registrar) lateAnswerTimeout() time.Duration { return max(lateWriteWindow, r.TTL()) }
 
 // call makes a call, and returns its error. If it is not answered by the deadline it is remembered, and errLate is returned. What
 // only asks also ends, with errLateAnswer, when the late answer to an earlier call shows that Consul is slow.
 func (r *Registrar) call(ctx context.Context, kind callKind, deadline time.Time, do func(context.Context) error) error {
 	cs, c := r.inFlight, call{kind: kind, sent: time.Now(), answer: make(chan error, 1)}
-	patient, cancel := context.WithTimeout(cs.under, max(r.patience(), time.Until(deadline)))
+	patient, cancel := context.WithTimeout(cs.under, max(r.lateAnswerTimeout(), time.Until(deadline)))
 	cs.running.Go(func() {
 		defer cancel()
 		c.answer <- do(patient)
@@ -115,7 +115,7 @@ func (r *Registrar) takeLate(now time.Time) (news bool) {
 			}
 			return true
 		default:
-			return now.Sub(c.sent) > 2*r.patience()
+			return now.Sub(c.sent) > 2*r.lateAnswerTimeout()
 		}
 	})
 	if gone { // another client deregistered the service, or the Consul agent lost its data

@@ -65,7 +65,7 @@ type Registrar struct {
 	// nil.
 	Leaving func() bool
 
-	wanted    handover     // from Set to Run
+	wanted    wantedEntry  // from Set to Run
 	published published    // from Run to its comparing goroutine
 	criticals criticals    // from Set to ForeignCheck
 	known     registration // Run's alone
@@ -203,44 +203,44 @@ func isStatus(err error, code int) bool {
 	return errors.As(err, &status) && status.Code == code
 }
 
-// handover passes the wanted entry to Run. The zero value is ready for use.
-type handover struct {
+// wantedEntry passes the wanted entry to Run. The zero value is ready for use.
+type wantedEntry struct {
 	mu     sync.Mutex
 	want   *Entry
 	signal chan struct{} // made when it is first used
 }
 
 // set replaces the wanted entry, and wakes Run if the entry is different.
-func (h *handover) set(e Entry) {
-	h.mu.Lock()
-	same := h.want != nil && h.want.equal(e)
-	h.want = &e
-	h.mu.Unlock()
+func (w *wantedEntry) set(e Entry) {
+	w.mu.Lock()
+	same := w.want != nil && w.want.equal(e)
+	w.want = &e
+	w.mu.Unlock()
 	if !same {
-		observable.Signal(h.changed())
+		observable.Signal(w.changed())
 	}
 }
 
 // forget makes no entry wanted.
-func (h *handover) forget() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.want = nil
+func (w *wantedEntry) forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.want = nil
 }
 
 // entry returns the wanted entry; nil: none was set yet.
-func (h *handover) entry() *Entry {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.want
+func (w *wantedEntry) entry() *Entry {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.want
 }
 
 // changed returns the channel that receives a signal when another entry is wanted.
-func (h *handover) changed() chan struct{} {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.signal == nil {
-		h.signal = make(chan struct{}, 1)
+func (w *wantedEntry) changed() chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.signal == nil {
+		w.signal = make(chan struct{}, 1)
 	}
-	return h.signal
+	return w.signal
 }

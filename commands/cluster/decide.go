@@ -57,7 +57,7 @@ func Decide(k Snapshot, id, service string) (Action, string) {
 	if k.View.Free() {
 		return decideFree(k, id)
 	}
-	if MasterFailed(k, id) {
+	if masterFailed(k, id) {
 		return Preempt, "the master " + k.View.State.Master.ID + " is down or unreachable, and its session still holds the lock"
 	}
 	return decideFollow(k, id)
@@ -130,7 +130,7 @@ func decideHolding(k Snapshot, id string) (Action, string) {
 	if OtherRequested(k, id) {
 		return TransferLock, requestedReason(k)
 	}
-	if why := RefusedReason(k, id); why != "" {
+	if why := commandsRefused(k, id); why != "" {
 		return StepDown, why
 	}
 	return Lead, "this agent holds the lock"
@@ -144,7 +144,7 @@ func decideFree(k Snapshot, id string) (Action, string) {
 	if OtherRequested(k, id) {
 		return Wait, requestedReason(k)
 	}
-	if why := cmp.Or(UnusableReason(k, id), RefusedReason(k, id)); why != "" {
+	if why := cmp.Or(UnusableReason(k, id), commandsRefused(k, id)); why != "" {
 		return Ineligible, why
 	}
 	if k.SessionID == "" {

@@ -41,9 +41,9 @@ func earliest(was, now time.Time) time.Time {
 	return was
 }
 
-// MasterFailed reports whether the published master has failed while its session still holds the lock, and our Redis may replace
+// masterFailed reports whether the published master has failed while its session still holds the lock, and our Redis may replace
 // it. A master has failed if it is down, or if it is unreachable and has a guard, so that its closure can be proven.
-func MasterFailed(k Snapshot, id string) bool {
+func masterFailed(k Snapshot, id string) bool {
 	m := k.View.State.Master
 	if m == nil || m.ID == id || m.ID != k.View.Holder || k.Failure.RunID != m.RunID {
 		return false
@@ -56,7 +56,7 @@ func MasterFailed(k Snapshot, id string) bool {
 // and no operator requests another master.
 func mayReplace(k Snapshot, id string, m Master) bool {
 	st := k.Health.Status
-	if k.SessionID == "" || k.View.Request.Active() || cmp.Or(UnusableReason(k, id), RefusedReason(k, id)) != "" {
+	if k.SessionID == "" || k.View.Request.Active() || cmp.Or(UnusableReason(k, id), commandsRefused(k, id)) != "" {
 		return false
 	}
 	if k.View.State.NotRecordedReason(id, st.RunID) != "" {

@@ -42,7 +42,7 @@ func TestMasterFailure_Observe(t *testing.T) {
 	}
 }
 
-// The decision's table test covers the other conditions of MasterFailed.
+// The decision's table test covers the other conditions of masterFailed.
 func TestMasterFailed(t *testing.T) {
 	followsOther := func(k *Snapshot) { k.Health.Status.MasterAddr = "10.0.0.7:6379" }
 	for _, tt := range []struct {
@@ -66,7 +66,7 @@ func TestMasterFailed(t *testing.T) {
 		{"a switchover that is not accepted",
 			situation(masterDown, requested("a"), func(k *Snapshot) { k.View.Request.Planned = true }), true},
 	} {
-		if got := MasterFailed(tt.k, "me"); got != tt.want {
+		if got := masterFailed(tt.k, "me"); got != tt.want {
 			t.Errorf("%s: got %t", tt.name, got)
 		}
 	}

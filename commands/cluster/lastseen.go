@@ -147,7 +147,7 @@ const (
 	NoRepair     Repair = iota
 	TakeLockBack        // our Redis is the published master: write the state back, and take the lock, whoever holds it
 	ReturnLock          // our session holds the lock: write the state back, and give the lock to the published master
-	WriteBack           // neither: write the state back after RepairGrace, and leave the lock alone
+	WriteBack           // neither: write the state back after repair.Grace, and leave the lock alone
 	Believe             // later still, believe the state of the same term: the master's agent remembers no newer one
 )
 

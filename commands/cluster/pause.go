@@ -2,7 +2,8 @@ package cluster
 
 import "time"
 
-// Pause is a maintenance window: no Redis is promoted, pointed at another master, parked or fenced while it is active.
+// Pause is a maintenance window: no Redis is promoted, pointed at another master or fenced while it is active. A replica whose
+// master is down is parked all the same, so that it does not follow what answers there next.
 type Pause struct {
 	Until  time.Time `json:"until"`
 	Since  time.Time `json:"since"`

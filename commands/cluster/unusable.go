@@ -17,9 +17,9 @@ func UnusableReason(k Snapshot, id string) string {
 	return ""
 }
 
-// RefusedReason returns why our Redis cannot be made master, because it refuses a command that this needs; empty if it can. The
+// commandsRefused returns why our Redis cannot be made master, because it refuses a command that this needs; empty if it can. The
 // published master is one already, and no term is ended for this.
-func RefusedReason(k Snapshot, id string) string {
+func commandsRefused(k Snapshot, id string) string {
 	refused := k.Refused.Lead()
 	if refused == "" || isMasterAlready(k, id) {
 		return ""

@@ -164,8 +164,8 @@ func (e *Election) contend(ctx context.Context) error {
 	}
 }
 
-// acquire acquires the lock, or returns why this member must not lead now. A lock that our session already holds was acquired by a
-// call whose answer was lost: it is returned, or released for that reason. The errors are those of lock.Lock.Acquire.
+// acquire acquires the lock, or returns why this member must not lead now. A lock that our session already holds was acquired by
+// a call whose answer was lost: it is returned, or released for that reason. The errors are those of lock.Lock.Acquire.
 func (e *Election) acquire(ctx context.Context, k snapshot) (v cluster.View, why string, err error) {
 	why = k.notContendingReason(e.Child, time.Now())
 	if why == "" {

@@ -16,8 +16,8 @@ func WatchPause(ctx context.Context, known *Value, log *slog.Logger) {
 			continue
 		}
 		if k.Paused && !logged {
-			log.Warn("cluster is paused; nothing is promoted, re-pointed, parked or fenced until it ends",
-				"event", "cluster_paused",
+			log.Warn("cluster is paused; nothing is promoted, re-pointed or fenced until it ends; "+
+				"a replica whose master is down is parked all the same", "event", "cluster_paused",
 				"until", k.View.Pause.Until, "since", k.View.Pause.Since, "reason", k.View.Pause.Reason)
 		} else if !k.Paused && logged {
 			log.Warn("cluster is no longer paused", "event", "cluster_resumed")

@@ -29,8 +29,9 @@ import (
 )
 
 // Redis is our own server. It makes one change at a time. A change that depends on what the server was when it was decided
-// (ParkIfFollowing, SetGuard, ClearStallFence) looks again first, as a part of the same change. A change waits for the one that
-// is under way, unless its context ends: then it returns that as an error and has done nothing.
+// (ParkIfFollowing, SetGuard, ClearStallFence) looks again first, as a part of the same change. Follow looks before, and changes
+// last. A change waits for the one that is under way, unless its context ends: then it returns that as an error and has done
+// nothing.
 //
 // Any goroutine may call it. An agent calls it from the controller, which leads and takes over, and from the goroutines that a
 // term starts. The observer, the master monitor, the Fencer's two goroutines, KeepReplicationConfig and the HTTP server call it,

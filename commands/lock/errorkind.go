@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"syscall"
 
 	"github.com/hashicorp/consul/api"
 )
@@ -37,3 +38,6 @@ func IsRateLimit(code int, body string) bool {
 	limited := code == http.StatusServiceUnavailable && strings.Contains(body, rateLimitText)
 	return limited || code == http.StatusTooManyRequests
 }
+
+// Refused reports whether nothing listens at Consul's address: its agent is down, or not yet up.
+func Refused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
