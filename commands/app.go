@@ -175,6 +175,10 @@ func (p *program) command(name, args, usage string, want group, extra []setting,
 	}
 }
 
+// argumentFlags say, by subcommand, which flag takes what is often given as an argument.
+var argumentFlags = map[string]string{"switchover": "; the next master is -to ID", "failover": "; the next master is -to ID",
+	"pause": "; the duration is -for DURATION"}
+
 // misplaced returns an error if a flag is before the subcommand, or an argument is given to one that takes none.
 func misplaced(c *cli.Context, name, args string) error {
 	for _, parent := range c.Lineage()[1:] {
@@ -183,7 +187,7 @@ func misplaced(c *cli.Context, name, args string) error {
 		}
 	}
 	if args == "" && c.Args().Present() {
-		return fmt.Errorf("%q takes no argument %q", name, c.Args().First())
+		return fmt.Errorf("%q takes no argument %q%s", name, c.Args().First(), argumentFlags[name])
 	}
 	return nil
 }

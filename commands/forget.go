@@ -112,7 +112,8 @@ func forgettable(id string, v cluster.View, answers []status.MemberStatus) error
 		return fmt.Errorf("unknown member %q: see resec status", id)
 	}
 	if v.LiveAgents[id].Session != "" {
-		return fmt.Errorf("the agent of %s is alive: stop it: an agent that stops removes its member", id)
+		return fmt.Errorf("consul has a session of the agent of %s: stop the agent, which removes its member; "+
+			"if it is dead, try again when the session has ended, within twice CONSUL_LOCK_TTL", id)
 	}
 	if at < 0 {
 		return nil

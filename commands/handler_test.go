@@ -154,6 +154,10 @@ func TestStatus(t *testing.T) {
 	m, err := k.Master()
 	expect.OK(t, err)
 	status(0, "healthy: master m"+string(rune('0'+m))+", term 1, 1 streaming replicas", "held", "up", "passing")
+	if out, stderr, code, err := k.Run(0, "", "status", "-wait", "1m", "-consul-service-prefix", "other"); err != nil || code != 1 ||
+		!strings.Contains(stderr, "belongs to another cluster") || !strings.Contains(stderr, "CONSUL_SERVICE_PREFIX") {
+		t.Errorf("for another cluster: exit %d: %v\n%s%s", code, err, out, stderr)
+	}
 	k.Agents[1-m].Kill()
 	k.Redis[1-m].Kill()
 	status(1, "degraded: ", "unknown", "redis refuses connections from here")

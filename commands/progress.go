@@ -31,6 +31,9 @@ func (s *progress) show(v cluster.View) {
 	if s.w == nil || text == "" || text == s.last {
 		return
 	}
+	if s.last == "" {
+		fmt.Fprintln(s.w, "since the command:")
+	}
 	s.last = text
 	fmt.Fprintf(s.w, "%10s  %s\n", milliseconds(time.Since(s.began)), printable(text))
 }

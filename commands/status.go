@@ -14,6 +14,8 @@ import (
 	"github.com/hashicorp/consul/api"
 	"github.com/urfave/cli/v2"
 
+	"resec/commands/catalog"
+	"resec/commands/cluster"
 	"resec/commands/status"
 )
 
@@ -58,7 +60,7 @@ func (p *program) runStatus(ctx context.Context, cfg *config, o statusOptions) e
 	}
 	report, err := waitHealthy(ctx, o.wait, func() (status.Report, error) { return cfg.report(ctx, client) })
 	if err != nil {
-		return coded(exitUnknown, err)
+		return err
 	}
 	if o.json {
 		err = printJSON(p.stdout, report)
@@ -76,7 +78,7 @@ func waitHealthy(ctx context.Context, limit time.Duration, report func() (status
 	for end := time.Now().Add(limit); ; {
 		r, err := report()
 		left := time.Until(end)
-		if err == nil && r.Code == status.Healthy || left <= 0 {
+		if err == nil && r.Code == status.Healthy || errors.Is(err, cluster.ErrOtherCluster) || left <= 0 {
 			return r, err
 		}
 		select {
@@ -87,11 +89,15 @@ func waitHealthy(ctx context.Context, limit time.Duration, report func() (status
 	}
 }
 
-// report asks Consul and every Redis for the state of the cluster. It returns an error if Consul does not answer.
+// report asks Consul and every Redis for the state of the cluster. It returns an error with exitUnknown if Consul does not
+// answer, and cluster.ErrOtherCluster if the state belongs to a cluster with another master service.
 func (c *config) report(ctx context.Context, client *api.Client) (status.Report, error) {
 	view, answers, err := c.survey(ctx, client)
 	if err != nil {
-		return status.Report{}, err
+		return status.Report{}, coded(exitUnknown, err)
+	}
+	if err := view.CheckService(c.naming.Name(catalog.Master)); errors.Is(err, cluster.ErrOtherCluster) {
+		return status.Report{}, fmt.Errorf("%w; give this command the CONSUL_SERVICE_PREFIX of the agents", err)
 	}
 	return status.New(view, answers), nil
 }
@@ -121,11 +127,17 @@ func (p *program) watchStatus(ctx context.Context, cfg *config, o statusOptions)
 		if ctx.Err() != nil {
 			return nil
 		}
+		if errors.Is(err, cluster.ErrOtherCluster) {
+			return err
+		}
 		if err != nil {
 			report = status.Report{Code: exitUnknown, Members: []status.Member{},
 				Verdict: "unknown: cannot read the cluster from consul: " + err.Error() + consulHint(err)}
 		}
 		out := bytes.NewBufferString(separator) // written in one piece, so that a screen does not flicker
+		if !o.json {
+			fmt.Fprintln(out, time.Now().Format(time.RFC3339))
+		}
 		if err := encodeStatus(out, report, o, coloured(p.stdout)); err != nil {
 			return err
 		}

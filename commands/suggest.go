@@ -32,6 +32,9 @@ func usageError(c *cli.Context, err error, _ bool) error {
 		return err
 	}
 	help := "see resec -help"
+	if name == "version" {
+		return errors.New("unknown flag -version: did you mean resec version?")
+	}
 	if c.Command.Name == "resec" && slices.ContainsFunc(c.App.Commands, func(sub *cli.Command) bool { return hasFlag(sub, name) }) {
 		return errors.New("flags come after the subcommand: resec COMMAND [flags]")
 	}

@@ -103,6 +103,9 @@ func (s *switchover) next(v cluster.View) (done bool, err error) {
 		case a.Accepted:
 			return true, coded(exitTimeout, fmt.Errorf("failed: %s; resec status shows the master", a.Answer))
 		}
+		if a.To == s.old.ID {
+			return true, coded(exitRefused, errors.New("refused: "+a.Answer))
+		}
 		return true, coded(exitRefused, fmt.Errorf("refused: %s; %s is still the master", a.Answer, s.old.ID))
 	}
 	if v.Request != nil {
@@ -134,7 +137,7 @@ func (p *program) printSwitchover(ctx context.Context, l lock.Lock, m cluster.Ma
 	case asJSON:
 		return p.doneJSON(map[string]any{"to": m.ID, "term": m.Term})
 	case known:
-		fmt.Fprintln(p.stdout, "steps of the takeover:") // an error of stdout shows at the end
+		fmt.Fprintln(p.stdout, "since the takeover began:") // an error of stdout shows at the end
 		printSteps(p.stdout, c.Steps)
 		p.done("%s is master, term %d: writes were held back for %s", m.ID, m.Term, milliseconds(c.Outage))
 	default:

@@ -19,14 +19,15 @@ func coloured(w io.Writer) bool {
 	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
-// typedAlone reports whether somebody typed `resec` at a terminal, without a flag and without a variable: whoever does not know
-// the program yet. A unit or a container has no terminal, or a variable.
+// typedAlone reports whether somebody typed `resec` at a terminal, without a flag and without a variable of an agent's: whoever
+// does not know the program yet. The variables that operators' commands take, too, say nothing. A unit or a container has no
+// terminal, or a variable of an agent's.
 func (p *program) typedAlone(c *cli.Context) bool {
 	if c.NumFlags() > 0 || !isTerminal(p.stdin) || !isTerminal(p.stdout) {
 		return false
 	}
 	for _, s := range settingsOfFlags(c.App.Flags) {
-		if s.env != "" && os.Getenv(s.env) != "" {
+		if s.env != "" && s.group&(forConsul|forCluster) == 0 && os.Getenv(s.env) != "" {
 			return false
 		}
 	}

@@ -24,6 +24,9 @@ const (
 	CheckCritical = "critical"
 )
 
+// TTLExpired begins the output of a check that Consul itself has called critical, because it was not updated within its TTL.
+const TTLExpired = "TTL expired"
+
 // SerfCheck is the id of the check with which Consul's servers say whether they reach the Consul agent of a node.
 const SerfCheck = "serfHealth"
 

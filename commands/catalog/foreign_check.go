@@ -6,10 +6,9 @@ import (
 	"sync"
 
 	"github.com/hashicorp/consul/api"
-)
 
-// ttlExpired begins the output of a check that Consul itself has called critical, because it was not updated within its TTL.
-const ttlExpired = "TTL expired"
+	"resec/handlers"
+)
 
 // ForeignCheck returns the output of the instance's TTL check if another program has made that check critical; otherwise it
 // returns an empty text. A check that Set has wanted critical, or whose TTL has ended, is not another program's. seen reports
@@ -20,7 +19,7 @@ func (r *Registrar) ForeignCheck(shown api.HealthChecks) (output string, seen bo
 		return "", false
 	}
 	is := shown[i]
-	if is.Status != api.HealthCritical || strings.HasPrefix(is.Output, ttlExpired) || r.criticals.has(is.Output) {
+	if is.Status != api.HealthCritical || strings.HasPrefix(is.Output, handlers.TTLExpired) || r.criticals.has(is.Output) {
 		return "", true
 	}
 	if strings.TrimSpace(is.Output) == "" {

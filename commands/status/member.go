@@ -81,6 +81,15 @@ func noAnswerText(err error) string {
 	return err.Error()
 }
 
+// checkNote says why a check is not passing. What an agent wrote last says nothing once it has not updated the check in time.
+func checkNote(a MemberStatus) string {
+	output := strings.TrimSpace(a.Output)
+	if strings.HasPrefix(output, handlers.TTLExpired) {
+		return "its agent has not updated its check in time: it is stopped, hangs, or does not reach consul"
+	}
+	return cmp.Or(output, "its check is "+a.Check)
+}
+
 // unsteady says that a Redis was restarted often.
 func unsteady(restarts int) string {
 	if restarts < cluster.ManyRestarts {
@@ -153,7 +162,7 @@ func problem(a MemberStatus, link string, s cluster.State) note {
 	case a.Check == handlers.CheckWarning && s.Master != nil && st.Streaming() && st.MasterAddr == s.Master.Address:
 		return note{checkLate, "its check in Consul is still " + a.Check} // and says why not: Redis has answered since
 	case a.Check != handlers.CheckPassing:
-		return note{checkFails, cmp.Or(strings.TrimSpace(a.Output), "its check is "+a.Check)}
+		return note{checkFails, checkNote(a)}
 	case !st.Master && s.Master != nil:
 		return noted(notInSync, unrecorded(s.NotRecordedReason(a.ID, st.RunID)))
 	case !st.Master:

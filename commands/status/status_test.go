@@ -103,7 +103,7 @@ func TestNew_Verdict(t *testing.T) {
 			Degraded, "degraded: master a, term 4, 1 streaming replicas; b: no answer"},
 		{"all problems are listed", view(free), []MemberStatus{master(check("critical", "TTL expired\n")), replica("b", down)},
 			Degraded,
-			"degraded: master a, term 4, 0 streaming replicas; the lock is free; a: TTL expired; b: replicates from a:6379, and the link is down"},
+			"degraded: master a, term 4, 0 streaming replicas; the lock is free; a: its agent has not updated its check in time: it is stopped, hangs, or does not reach consul; b: replicates from a:6379, and the link is down"},
 		{"one of another lock key", view(), []MemberStatus{master(), replica("b", promoted, func(a *MemberStatus) { a.key = false })}, Degraded,
 			"degraded: master a, term 4, 0 streaming replicas; b: a master, but not the published one; its agent is alive and not " +
 				"under this lock: the members of one cluster have the same CONSUL_LOCK_KEY"},

@@ -34,8 +34,14 @@ func causeOf(k cluster.Snapshot) string {
 		return "failover by force"
 	case s.Master == nil:
 		return "the first master"
-	case s.Why == "":
+	case s.Why != "":
+		return s.Why
+	case k.Failure.RunID != s.Master.RunID:
 		return "the lock was lost"
+	case k.Failure.Down:
+		return "the lock was lost, and redis was down"
+	case k.Failure.Unreachable:
+		return "the lock was lost, and redis did not answer"
 	}
-	return s.Why
+	return "the lock was lost"
 }

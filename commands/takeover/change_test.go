@@ -14,6 +14,9 @@ func TestMastershipChange(t *testing.T) {
 	steps := []cluster.Step{{Name: "peers_parked", At: time.Millisecond}, {Name: "writes_enabled", At: 5 * time.Millisecond}}
 	drained := []cluster.Step{{Name: "paused", At: 2 * time.Millisecond}, {Name: "writes_enabled", At: 9 * time.Millisecond}}
 	after := clustertest.Leading().View
+	failed := func(f cluster.MasterFailure) func(*cluster.Snapshot) {
+		return func(k *cluster.Snapshot) { k.Failure = f }
+	}
 	for _, tt := range []struct {
 		name   string
 		before cluster.Snapshot
@@ -29,6 +32,12 @@ func TestMastershipChange(t *testing.T) {
 			drained, true, "leaving", 7 * time.Millisecond},
 		{"while the old master continues", clustertest.Situation(), began.Add(-time.Second), drained, true, "the lock was lost",
 			7 * time.Millisecond},
+		{"while the old master is down", clustertest.Situation(failed(cluster.MasterFailure{RunID: "run-a", Down: true})), began.Add(-time.Second), drained, true,
+			"the lock was lost, and redis was down", 7 * time.Millisecond},
+		{"while it does not answer", clustertest.Situation(failed(cluster.MasterFailure{RunID: "run-a", Unreachable: true})), began.Add(-time.Second), drained, true,
+			"the lock was lost, and redis did not answer", 7 * time.Millisecond},
+		{"while another run was down", clustertest.Situation(failed(cluster.MasterFailure{RunID: "before", Down: true})),
+			began.Add(-time.Second), drained, true, "the lock was lost", 7 * time.Millisecond},
 		{"by a switchover", clustertest.Situation(clustertest.Requested("me"),
 			func(k *cluster.Snapshot) { k.View.Request.Planned, k.View.Request.Accepted = true, true }), time.Time{}, drained, true,
 			"switchover", 7 * time.Millisecond},
