@@ -86,7 +86,7 @@ func TestOperate06_Forget(t *testing.T) {
 	gone := others(k, m)[0]
 	id := fmt.Sprint("m", gone)
 	refusal(t, k, "unknown member", "forget", "nobody")
-	refusal(t, k, "the agent of "+id+" is alive", "forget", id)
+	refusal(t, k, "consul has a session of the agent of "+id, "forget", id)
 	k.Agents[gone].Kill()
 	lab.Eventually(t, patience, func() error {
 		pair, _, err := k.Consul.Client.KV().Get(lockKey(k)+"/members/"+id, nil)
