@@ -1,5 +1,6 @@
-// Package watch runs the watch plans of Consul's own package, with two additions: it retries within a second, and it can be
-// stopped at any time. A plan of its own waits up to three minutes after an error, and panics if it is stopped too early.
+// Package watch runs the watch plans of Consul's own package, with three additions: it retries within a second, it can be stopped
+// at any time, and it reports an answer that has changed under an unchanged index. A plan of its own waits up to three minutes
+// after an error, panics if it is stopped too early, and drops such an answer.
 //
 // Run starts one goroutine, which calls the callbacks, and joins it before it returns. Query repeats a blocking query for which
 // Consul's package has no plan, in its caller's goroutine.
@@ -10,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -21,9 +23,6 @@ import (
 // timeout of the client (1 s each) add up to that.
 const retryMin, retryMax = 50 * time.Millisecond, time.Second
 
-// outage is what the plan gets instead of an error, because a plan's pause after an error is longer. No callback gets it.
-type outage struct{}
-
 // Run watches until the context ends. The parameters are those of `consul watch` ("type", "service", …); Run empties the map. The
 // callback onAnswer gets each changed answer with its index, in order, one at a time, and the first answer after an outage even
 // if it is unchanged. The callback onOutage gets the error of the first query that failed, and nil when a query succeeds again.
@@ -34,13 +33,8 @@ func Run(ctx context.Context, client *api.Client, params map[string]any,
 	if err != nil {
 		return fmt.Errorf("watch: %w", err)
 	}
-	plan.Watcher = retrying(ctx, plan.Watcher, onOutage)
-	plan.HybridHandler = func(val consul.BlockingParamVal, answer any) {
-		index, _ := val.(consul.WaitIndexVal)
-		if _, failed := answer.(outage); !failed && ctx.Err() == nil {
-			onAnswer(uint64(index), answer)
-		}
-	}
+	plan.Watcher = reporting(ctx, plan.Watcher, onAnswer, onOutage)
+	plan.HybridHandler = func(consul.BlockingParamVal, any) {} // a plan needs one; it does not get each changed answer
 	done := make(chan error, 1)
 	go func() { done <- plan.RunWithClientAndHclog(client, hclog.NewNullLogger()) }()
 	select {
@@ -52,9 +46,15 @@ func Run(ctx context.Context, client *api.Client, params map[string]any,
 	}
 }
 
-// retrying returns a query that does not fail: after an error it pauses, and answers with an outage.
-func retrying(ctx context.Context, query consul.WatcherFunc, onOutage func(error)) consul.WatcherFunc {
-	failures := 0
+// outage is what the plan gets instead of an error, because a plan's pause after an error is longer.
+type outage struct{}
+
+// reporting returns a query that reports what it is answered, and does not fail: after an error it pauses, and answers with an
+// outage. It compares the answers, not their indexes: what was deleted by a prefix that includes the watched one leaves the index
+// as it is.
+func reporting(ctx context.Context, query consul.WatcherFunc, onAnswer func(uint64, any), onOutage func(error)) consul.WatcherFunc {
+	failures, known := 0, false
+	var last any // reported; it counts while known is set
 	return func(p *consul.Plan) (consul.BlockingParamVal, any, error) {
 		val, answer, err := call(query, p)
 		if err == nil {
@@ -62,11 +62,16 @@ func retrying(ctx context.Context, query consul.WatcherFunc, onOutage func(error
 				onOutage(nil)
 			}
 			failures = 0
+			if index, _ := val.(consul.WaitIndexVal); ctx.Err() == nil && !(known && reflect.DeepEqual(last, answer)) {
+				last, known = answer, true
+				onAnswer(uint64(index), answer)
+			}
 			return val, answer, nil
 		}
 		if failures == 0 && ctx.Err() == nil {
 			onOutage(err)
 		}
+		known = false
 		failures++
 		Sleep(ctx, backoff(failures))
 		return consul.WaitIndexVal(0), outage{}, nil // index 0: the next query does not block

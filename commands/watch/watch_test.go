@@ -139,3 +139,34 @@ level=INFO msg="consul watch recovered" event=consul_watch_recovered watch=lock
 		t.Error(d)
 	}
 }
+
+// What is deleted by a shorter prefix leaves the index as it is, and is reported all the same.
+func TestRun_ChangedUnderOneIndex(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var queries atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Consul-Index", "7")
+		switch queries.Add(1) {
+		case 1, 2, 4:
+			_, _ = fmt.Fprint(w, `[{"Key":"k","Value":"djE="}]`)
+		case 3:
+			http.NotFound(w, r)
+		default:
+			cancel()
+			<-r.Context().Done()
+		}
+	}))
+	defer server.Close()
+	client, err := api.NewClient(&api.Config{Address: server.URL})
+	expect.OK(t, err)
+	var got []string
+	err = Run(ctx, client, map[string]any{"type": "keyprefix", "prefix": "k"}, func(index uint64, answer any) {
+		pairs, _ := answer.(api.KVPairs)
+		got = append(got, fmt.Sprint(index, len(pairs)))
+	}, func(err error) { t.Error(err) })
+	expect.OK(t, err)
+	if d := cmp.Diff([]string{"7 1", "7 0", "7 1"}, got); d != "" {
+		t.Error(d)
+	}
+}
