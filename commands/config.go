@@ -44,6 +44,10 @@ type config struct {
 	limiter      *logonce.Limiter // of log
 }
 
+// minProbeTimeout is the shortest time in which a Redis is asked to answer; a loaded host needs more.
+// maxInterval bounds HEALTHCHECK_INTERVAL, whose multiples are times of Consul's, too.
+const minProbeTimeout, maxInterval = 10 * time.Millisecond, 24 * time.Hour
+
 // consulMinTTL is Consul's session_ttl_min by default: https://developer.hashicorp.com/consul/docs/agent/config/config-files
 const consulMinTTL = 10 * time.Second
 
@@ -53,6 +57,12 @@ func (c *config) validate(want group) error {
 		if err := c.validateTags(); err != nil {
 			return err
 		}
+	}
+	if want&forRedis != 0 && c.timeout < minProbeTimeout {
+		return fmt.Errorf("invalid HEALTHCHECK_TIMEOUT %s: takes %s or more", c.timeout, minProbeTimeout)
+	}
+	if want&forService != 0 && c.interval > maxInterval {
+		return fmt.Errorf("invalid HEALTHCHECK_INTERVAL %s: takes %s or less", c.interval, maxInterval)
 	}
 	if want&forService != 0 && c.timeout >= c.interval {
 		// One probe ends before the next one begins, and before the check's TTL of two intervals ends.

@@ -34,6 +34,9 @@ func (p *program) switchover() *cli.Command {
 	return p.command("switchover", "",
 		"make another member the master without losing a write",
 		forConsul|forCluster, extra, func(c *cli.Context, cfg *config, _ *slog.Logger) error {
+			if c.IsSet("to") && r.To == "" { // an empty variable in a script is no wish for any member
+				return errors.New(`invalid value "" for -to: takes an id or host:port`)
+			}
 			client, err := cfg.operatorClient()
 			if err != nil {
 				return err

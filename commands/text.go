@@ -68,8 +68,15 @@ func ownName(v string) bool {
 // because the API would put them before its own paths. It returns an error for an address that can never work.
 func consulAddress(v string) (string, error) {
 	scheme, rest, isURL := strings.Cut(v, "://")
+	scheme = strings.ToLower(scheme)
+	if scheme == "unix" && isURL {
+		if !strings.HasPrefix(rest, "/") {
+			return "", errBad
+		}
+		return scheme + "://" + rest, nil
+	}
 	if isURL && scheme != "http" && scheme != "https" {
-		return v, nil // a path for unix; the API names a scheme that it does not know
+		return v, nil // the API names a scheme that it does not know
 	}
 	if !isURL {
 		rest = v

@@ -31,7 +31,8 @@ func TestConsulAddress(t *testing.T) {
 		{"[fe80::1%eth0]:8500", "[fe80::1%eth0]:8500"}, {"http://h:8500", "http://h:8500"}, {"https://h", "https://h"},
 		{"http://h:8500/", "http://h:8500"}, {"h:8500/", "h:8500"}, {"http://h:8500//", "http://h:8500"},
 		{"https://h/consul", "https://h/consul"}, {"https://h/consul/", "https://h/consul"},
-		{"unix:///run/consul.sock", "unix:///run/consul.sock"}, {"ftp://x", "ftp://x"}, // the API names the scheme
+		{"unix:///run/consul.sock", "unix:///run/consul.sock"}, {"unix://", ""}, {"unix://run", ""}, {"HTTP://h", "http://h"},
+		{"ftp://x", "ftp://x"}, // the API names the scheme
 		{"http://h:8500/v1", ""}, {"http://h:8500/v1/", ""}, {"h:8500/v1", ""}, {"http://h/consul/v1", ""},
 		{"h:8500/consul", ""}, {"h:85000", ""}, {"h:0", ""}, {"h:", ""}, {"h:http", ""}, {"http://", ""}, {"::1:8500", ""},
 		{"[::1", ""}, {"[]:8500", ""}, {"[::1]8500", ""}, {"user:secret@h:8500", ""}, {"http://h:8500?a=b", ""},

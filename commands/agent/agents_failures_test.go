@@ -152,7 +152,7 @@ func TestAgents_SuccessorThatHangs(t *testing.T) {
 				return
 			}
 			expect.OK(t, master.said("lock_reclaimed"))
-			expect.OK(t, master.said("no_successor"))
+			expect.OK(t, master.said("handover_failed"))
 			expect.Equal(t, "free", g.view().Free(), true)
 			expect.Equal(t, "it is writable", master.status().MinReplicas, 0)
 			expect.Equal(t, "it is the master", master.status().Master, true)

@@ -23,6 +23,8 @@ const (
 	reclaimReserve = 400 * time.Millisecond
 )
 
+var errOutOfTime = errors.New("no time is left for another member to take over")
+
 const _ = uint(handoverBudget - successorActTimeout - reclaimReserve)
 
 // handover is one attempt to hand mastership over to another member.
@@ -91,7 +93,8 @@ type handoverMove int
 const (
 	awaitChange      handoverMove = iota // the successor may still act, or the view is too old
 	transferLock                         // to the next member
-	giveUp                               // there is no time left, or nothing to hand over
+	giveUp                               // there is nothing to hand over
+	outOfTime                            // no successor could take over in the time that is left
 	lockLost                             // before it was transferred
 	reclaimLock                          // the successor gave it back
 	reclaimIfUnbegun                     // the successor's time is over: unless it has begun to change our Redis
@@ -102,8 +105,11 @@ func (h *handover) next(k known.Snapshot, now, deadline time.Time) handoverMove 
 	ours := k.View.Session == h.session.ID
 	if ours && !h.transferred {
 		// After a dead master the members elect by themselves.
-		if redis.Refused(k.Health.Err) || deadline.Sub(now) < reclaimReserve+minHandover {
+		if redis.Refused(k.Health.Err) {
 			return giveUp
+		}
+		if deadline.Sub(now) < reclaimReserve+minHandover {
+			return outOfTime
 		}
 		return transferLock
 	}
@@ -135,6 +141,8 @@ func (h *handover) step(ctx context.Context, k known.Snapshot) (progress, end bo
 	case giveUp:
 		h.to = ""
 		return false, true, nil
+	case outOfTime:
+		return false, true, errOutOfTime
 	case lockLost:
 		h.to = ""
 		return false, true, lock.ErrNotHolder

@@ -34,7 +34,7 @@ func TestHandover_Next(t *testing.T) {
 		{"the lock is ours", leading(), false, time.Minute, 0, transferLock},
 		{"our view is from before an outage", leading(unfresh), false, time.Minute, 0, transferLock},
 		{"just enough time is left", leading(), false, least, 0, transferLock},
-		{"too little time is left", leading(), false, least - 1, 0, giveUp},
+		{"too little time is left", leading(), false, least - 1, 0, outOfTime},
 		{"our redis is down", leading(failing(syscall.ECONNREFUSED)), false, time.Minute, 0, giveUp},
 		{"the lock was lost before", leading(clustertest.LockFree), false, time.Minute, 0, lockLost},
 		{"another member has taken it before", situation(), false, time.Minute, 0, awaitChange},

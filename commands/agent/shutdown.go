@@ -96,7 +96,7 @@ func (c *controller) handOverAndRelease(ctx context.Context, s *lock.Session, te
 	defer cancel()
 	failpoint.Hit("leaving")
 	if down := a.consulError(handoverCtx); down != nil {
-		a.Log.Warn("mastership is not handed over because consul does not answer; redis stays as it is",
+		a.Log.Warn("mastership is not handed over because consul cannot be asked; redis stays as it is",
 			"event", "handover_impossible", "redis", a.local.Addr(), "err", down)
 		c.leaveWritable(ctx, s, down)
 		return nil

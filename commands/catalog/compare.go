@@ -213,10 +213,10 @@ func (r *Registrar) logCorrection(ctx context.Context, c *comparison, diff strin
 		return
 	}
 	if err != nil {
-		r.Log.Warn("consul's servers do not show this member as it is registered, because something else wrote its entry; "+
-			"the entry cannot be corrected, retrying", "event", "entry_not_corrected", "id", r.ID, "difference", diff, "err", err)
+		r.Log.Warn("consul's servers do not show this member as it is registered, and the entry cannot be corrected, retrying",
+			"event", "entry_not_corrected", "id", r.ID, "difference", diff, "err", err)
 		return
 	}
-	r.Log.Warn("consul's servers did not show this member as it is registered, because something else wrote its entry; "+
-		"the entry is corrected", "event", "entry_corrected", "id", r.ID, "difference", diff)
+	r.Log.Warn("consul's servers did not show this member as it is registered; the entry is corrected",
+		"event", "entry_corrected", "id", r.ID, "difference", diff)
 }

@@ -224,7 +224,7 @@ func noMaster(v cluster.View, members []Member, master *redis.Status, masterErr 
 		return note{noMasterYet, "none was published yet under this lock key" + noMembers(members)}
 	case errors.Is(masterErr, cluster.ErrWrongAddress):
 		return note{wrongAddress, published + " is not to be found: " + masterErr.Error()}
-	case master == nil && redis.RefusesClients(masterErr):
+	case master == nil && masterErr != nil && redis.Replied(masterErr):
 		return note{masterNoAnswer, published + " cannot be asked: " + redis.Summary(masterErr)}
 	case master == nil:
 		return note{masterNoAnswer, published + " is down, unreachable, restarted or a replica"}

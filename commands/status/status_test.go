@@ -80,6 +80,7 @@ func check(status, output string) func(*MemberStatus) {
 
 func TestNew_Verdict(t *testing.T) {
 	const notFound = "no master: the published master a is down, unreachable, restarted or a replica"
+	const notAsked = "no master: the published master a cannot be asked: redis 6.2 or newer is needed"
 	restarted := func(a *MemberStatus) { a.Status.RunID = "new" }
 	for _, tt := range []struct {
 		name    string
@@ -118,10 +119,10 @@ func TestNew_Verdict(t *testing.T) {
 			Degraded, "degraded: master a, term 4, 1 streaming replicas; a: redis 6.2 or newer is needed; " +
 				"its agent says that it is the master"},
 		{"its agent's check has expired", view(alive), []MemberStatus{master(denied, check("critical", "TTL expired")), replica("b")},
-			NoMaster, notFound},
+			NoMaster, notAsked},
 		{"it is down, whatever its agent says", view(alive), []MemberStatus{master(refused), replica("b")}, NoMaster, notFound},
 		{"the lock is another's", view(alive, func(v *cluster.View) { v.Holder = "b" }), []MemberStatus{master(denied), replica("b")},
-			NoMaster, notFound},
+			NoMaster, notAsked},
 		{"a member of which only its key is left", view(alive, func(v *cluster.View) { v.LiveAgents["c"] = cluster.MemberKey{} }),
 			[]MemberStatus{master(), replica("b")}, Degraded,
 			"degraded: master a, term 4, 1 streaming replicas; c: it is gone; `resec forget c` if it will not come back"},

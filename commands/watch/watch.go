@@ -52,7 +52,8 @@ type outage struct{}
 // reporting returns a query that reports what it is answered, and does not fail: after an error it pauses, and answers with an
 // outage. It compares the answers, not their indexes: what was deleted by a prefix that includes the watched one leaves the index
 // as it is.
-func reporting(ctx context.Context, query consul.WatcherFunc, onAnswer func(uint64, any), onOutage func(error)) consul.WatcherFunc {
+func reporting(ctx context.Context, query consul.WatcherFunc, onAnswer func(uint64, any),
+	onOutage func(error)) consul.WatcherFunc {
 	failures, known := 0, false
 	var last any // reported; it counts while known is set
 	return func(p *consul.Plan) (consul.BlockingParamVal, any, error) {
