@@ -31,25 +31,69 @@ func completed(c *cli.Command) (flags []string) {
 	return append(flags, "-help")
 }
 
+// choices are the values that a setting takes; nil: there are too many to list.
+func (s *setting) choices() (values []string) {
+	for _, value := range strings.Split(strings.ReplaceAll(s.takes, " or ", ", "), ", ") {
+		if strings.ContainsAny(value, " :/") {
+			return nil
+		}
+		values = append(values, value)
+	}
+	if len(values) < 2 {
+		return nil
+	}
+	return values
+}
+
+// valueCases are the cases of a shell that complete what follows a flag: a value to choose, or no word of ours.
+func valueCases(commands []*cli.Command) string {
+	var cases strings.Builder
+	var free []string
+	seen := map[string]bool{}
+	for _, c := range commands {
+		for _, s := range settingsOf(c) {
+			typed := "-" + s.name + " | --" + s.name
+			if values := s.choices(); s.bare || seen[s.name] {
+				continue
+			} else if values == nil {
+				free = append(free, typed)
+			} else {
+				fmt.Fprintf(&cases, "    %s) words='%s' ;;\n", typed, strings.Join(values, " "))
+			}
+			seen[s.name] = true
+		}
+	}
+	fmt.Fprintf(&cases, "    %s) words='' ;;\n", strings.Join(free, " | "))
+	return cases.String()
+}
+
 func printBashCompletion(w io.Writer, commands []*cli.Command) error {
 	var names []string
-	var cases strings.Builder
+	var words strings.Builder
 	for _, c := range commands {
 		names = append(names, c.Name)
-		fmt.Fprintf(&cases, "    %s) words='%s' ;;\n", c.Name, strings.Join(completed(c), " "))
+		fmt.Fprintf(&words, "      %s) words='%s' ;;\n", c.Name, strings.Join(completed(c), " "))
 	}
 	_, err := fmt.Fprintf(w, `# bash completion for resec
 _resec() {
-  local words='%s -help' word=${COMP_WORDS[COMP_CWORD]}
+  local words='%[1]s help -help' word=${COMP_WORDS[COMP_CWORD]}
   if [ "$COMP_CWORD" -gt 1 ]; then
     case ${COMP_WORDS[1]} in
-%s    *) words='' ;;
+%[2]s      help) words='%[1]s' ;;
+      *) words='' ;;
     esac
+  fi
+  [ "$COMP_CWORD" != 2 ] || [ "${COMP_WORDS[1]}" != completion ] || words='bash zsh fish -help'
+  case ${COMP_WORDS[COMP_CWORD - 1]} in
+%[3]s  esac
+  if [[ $word == --* ]]; then
+    words=${words// -/ --}
+    words=${words/#-/--}
   fi
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
 }
 complete -o default -F _resec resec
-`, strings.Join(names, " "), &cases)
+`, strings.Join(names, " "), &words, valueCases(commands))
 	return err
 }
 

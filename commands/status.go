@@ -58,7 +58,15 @@ func (p *program) runStatus(ctx context.Context, cfg *config, o statusOptions) e
 	if err != nil {
 		return err
 	}
-	report, err := waitHealthy(ctx, o.wait, func() (status.Report, error) { return cfg.report(ctx, client) })
+	waits := ""
+	report, err := waitHealthy(ctx, o.wait, func() (status.Report, error) {
+		r, err := cfg.report(ctx, client)
+		if o.wait > 0 && err == nil && r.Code != status.Healthy && r.Verdict != waits && isTerminal(p.stderr) {
+			waits = r.Verdict
+			fmt.Fprintln(p.stderr, "waiting: "+printable(waits))
+		}
+		return r, err
+	})
 	if err != nil {
 		return err
 	}

@@ -174,6 +174,10 @@ func printSteps(w io.Writer, steps []cluster.Step) {
 	}
 }
 
+// milliseconds is a short time in ms, and one from 10 s in seconds.
 func milliseconds(d time.Duration) string {
+	if d >= 10*time.Second {
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
 	return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
 }
