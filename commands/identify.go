@@ -14,6 +14,7 @@ import (
 	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/lock"
+	"resec/commands/logonce"
 	"resec/handlers"
 )
 
@@ -31,14 +32,13 @@ func (c *config) identify(ctx context.Context, client *api.Client, log *slog.Log
 		log.Warn("CONSUL_LOCK_TTL is below 10s; consul refuses the session unless its session_ttl_min allows it",
 			"event", "lock_ttl_below_consul_minimum", "ttl", c.lockTTL)
 	}
-	for logged := ""; ; {
+	for failure := (logonce.Once{}); ; {
 		node, addr, err := catalog.Node(ctx, client)
 		if err == nil {
 			return c.member(node, addr), c.checkAnnounced(addr)
 		}
-		if ctx.Err() == nil && lock.ErrorKind(err) != logged {
+		if ctx.Err() == nil && failure.Changed(lock.ErrorKind(err)) {
 			log.Warn("cannot read the node name from the consul agent; retrying", "event", "consul_node_unknown", "err", err)
-			logged = lock.ErrorKind(err)
 		}
 		select {
 		case <-ctx.Done():

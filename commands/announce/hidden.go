@@ -23,7 +23,8 @@ func (a *Announcer) WatchHidden(ctx context.Context) {
 	if a.Me.Node == "" {
 		return
 	}
-	logged, foreign := "", foreignCheck{}
+	var hidden logonce.Once
+	var foreign foreignCheck
 	watch.Query(ctx, hiddenRest, func(opt *api.QueryOptions) (*api.QueryMeta, error) {
 		found, meta, err := a.Lock.Client.Health().Node(a.Known.Load().Announced(a.Me).Node, opt)
 		if err != nil {
@@ -31,7 +32,7 @@ func (a *Announcer) WatchHidden(ctx context.Context) {
 			return nil, err
 		}
 		by, serf := handlers.HiddenBy(checksOf(found), a.Me.ServiceID)
-		a.noteHidden(by, serf, &logged)
+		a.noteHidden(by, serf, &hidden)
 		foreign.log(a, found)
 		return meta, nil
 	}, watch.Log(a.Log, "checks of node "+a.Me.Node))
@@ -47,20 +48,19 @@ func checksOf(found api.HealthChecks) (checks []handlers.Check) {
 }
 
 // noteHidden notes what hides this member, and logs when that begins, changes or ends.
-func (a *Announcer) noteHidden(by string, serf bool, logged *string) {
+func (a *Announcer) noteHidden(by string, serf bool, logged *logonce.Once) {
 	now := time.Now()
 	if was := a.Known.Load().Hidden; was.By != by || was.Serf != serf {
 		a.Known.Update(func(k *known.Snapshot) { k.Hidden = k.Hidden.Observe(by, serf, now) })
 	}
 	switch {
-	case by == *logged:
-	case by == "":
+	case by == "" && logged.Active():
+		logged.Reset()
 		a.Log.Info("clients find this member again", "event", "found_again", "member", a.Me.ID)
-	default:
+	case by != "" && logged.Changed(by):
 		a.Log.Warn("a check that is not resec's keeps clients from finding this member", "event", "hidden", "member", a.Me.ID,
 			"why", by)
 	}
-	*logged = by
 }
 
 // foreignCheck is whether another program has made our check critical, as it was logged. The goroutine of WatchHidden owns it.

@@ -20,6 +20,7 @@ import (
 	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/lock"
+	"resec/commands/logonce"
 	"resec/commands/observable"
 	"resec/commands/observe"
 	"resec/commands/place"
@@ -137,7 +138,7 @@ func (e *Election) contend(ctx context.Context) error {
 	timeout := time.NewTimer(limit)
 	defer timeout.Stop()
 	e.Log.Info("waiting for the lock", "event", "waiting_for_lock", "key", e.Lock.Key)
-	logged := ""
+	var logged logonce.Once
 	for {
 		k, changed := e.known.Watch()
 		if err := k.misconfigured(e.Naming.Name(catalog.Master)); err != nil {
@@ -146,12 +147,11 @@ func (e *Election) contend(ctx context.Context) error {
 		v, why, err := e.acquire(ctx, k)
 		switch {
 		case err != nil:
-			logged = e.logNotAcquired(ctx, err, logged)
+			e.logNotAcquired(ctx, err, &logged)
 		case why == "":
 			return e.holdLock(ctx, k.session, v)
-		case why != logged:
+		case logged.Changed("not contending: " + why):
 			e.Log.Info("not contending", "event", "not_contending", "why", why)
-			logged = why
 		}
 		select {
 		case <-ctx.Done():
@@ -182,13 +182,10 @@ func (e *Election) acquire(ctx context.Context, k snapshot) (v cluster.View, why
 	return v, why, err
 }
 
-// logNotAcquired logs why the lock was not acquired, once for each kind of error, and returns what was logged last. That another
-// member was faster is not logged: the view will show it.
-func (e *Election) logNotAcquired(ctx context.Context, err error, logged string) string {
-	kind := lock.ErrorKind(err)
-	if errors.Is(err, lock.ErrChanged) || kind == logged || ctx.Err() != nil {
-		return logged
+// logNotAcquired logs why the lock was not acquired, once for each kind of error. That another member was faster is not logged:
+// the view will show it.
+func (e *Election) logNotAcquired(ctx context.Context, err error, logged *logonce.Once) {
+	if !errors.Is(err, lock.ErrChanged) && ctx.Err() == nil && logged.Changed("not acquired: "+lock.ErrorKind(err)) {
+		e.Log.Warn("cannot acquire the lock, retrying", "event", "acquire_failed", "key", e.Lock.Key, "err", err)
 	}
-	e.Log.Warn("cannot acquire the lock, retrying", "event", "acquire_failed", "key", e.Lock.Key, "err", err)
-	return kind
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"resec/commands/known"
+	"resec/commands/logonce"
 	"resec/handlers/redis"
 )
 
@@ -34,7 +35,7 @@ func mayConfigure(k known.Snapshot, masterService string) bool {
 type replicationConfig struct {
 	runID  string
 	login  redis.Login
-	failed string // why it could not be given, as it was logged
+	failed logonce.Once // why it could not be given
 }
 
 // updateReplicationConfig configures the instance, unless it has all that it needs, and returns what it has then.
@@ -47,8 +48,7 @@ func (r *Redis) updateReplicationConfig(ctx context.Context, h redis.Health, has
 	if err == nil {
 		return want
 	}
-	if why := redis.Summary(err); has.failed != why {
-		has.failed = why
+	if has.failed.Changed(redis.Summary(err)) {
 		r.log.Warn("cannot configure replication on redis, retrying", "event", "replication_config_failed",
 			"redis", r.Addr(), "err", err)
 	}

@@ -27,6 +27,6 @@ func TestConfigureReplication(t *testing.T) {
 	end()
 	failed := own.updateReplicationConfig(ended, h, replicationConfig{})
 	expect.Equal(t, "after a failure", failed.runID, "")
-	expect.Equal(t, "it is logged", failed.failed != "", true)
+	expect.Equal(t, "it is logged", failed.failed.Active(), true)
 	expect.Equal(t, "once", own.updateReplicationConfig(ended, h, failed), failed)
 }

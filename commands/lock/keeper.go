@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
+
+	"resec/commands/logonce"
 )
 
 // minOpenRetry and maxOpenRetry bound the pause after a session could not be opened; it doubles. The first is short, because a
@@ -55,7 +57,8 @@ func (k *Keeper) Run(ctx context.Context) {
 
 // open opens a session as soon as one is wanted, however often that fails. It returns nil when the context ends.
 func (k *Keeper) open(ctx context.Context, lost string) *Session {
-	logged, wait := "", minOpenRetry
+	var failure logonce.Once
+	wait := minOpenRetry
 	for ctx.Err() == nil {
 		wanted, changed := k.wanted()
 		var retry <-chan time.Time
@@ -64,9 +67,8 @@ func (k *Keeper) open(ctx context.Context, lost string) *Session {
 			if err == nil {
 				return s
 			}
-			if kind := ErrorKind(err); kind != logged && ctx.Err() == nil {
+			if ctx.Err() == nil && failure.Changed(ErrorKind(err)) {
 				k.Log.Warn("cannot open a consul session, retrying", "event", "session_open_failed", "err", err)
-				logged = kind
 			}
 			retry, changed = time.After(wait), nil
 			wait = min(2*wait, maxOpenRetry)

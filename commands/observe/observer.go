@@ -11,6 +11,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/lock"
+	"resec/commands/logonce"
 	"resec/commands/watch"
 	"resec/handlers/redis"
 )
@@ -146,13 +147,12 @@ func (o *Observer) readUntilAnswered(ctx context.Context, outage func(error)) {
 
 // watchRedis keeps the health of our Redis, and logs it when its kind changes.
 func (o *Observer) watchRedis(ctx context.Context) {
-	logged, first := "", true
+	var logged logonce.Once
 	var writes, clients lasting
 	o.Redis.Watch(ctx, o.Probe, o.ProbeNow, func(h redis.Health) {
 		o.logRefusals(h, &writes, &clients)
-		if kind := redis.Summary(cmp.Or(h.LocalErr, h.Err, h.AccessErr)); first || kind != logged {
+		if logged.Changed(redis.Summary(cmp.Or(h.LocalErr, h.Err, h.AccessErr))) {
 			o.logHealth(h)
-			logged, first = kind, false
 		}
 		o.Update(func(s *Snapshot) { s.TakeHealth(h) })
 	})
