@@ -61,7 +61,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitOK
 	}
 	if err.Error() != "" {
-		fmt.Fprintf(p.log, "resec: %v%s\n", err, consulHint(err))
+		fmt.Fprintf(p.log, "resec: %s%s\n", withoutPage(err), consulHint(err))
 	}
 	var ce codeError
 	if errors.As(err, &ce) {

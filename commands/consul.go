@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"syscall"
@@ -98,15 +99,33 @@ func dialConsul(ctx context.Context, network, addr string) (net.Conn, error) {
 	return conn, err
 }
 
-// consulHint says what to do if no Consul agent listens at the address that was asked; otherwise it is empty.
+// consulHint says what to do if no Consul agent listens at the address that was asked, if it does not answer, or if something
+// else does; otherwise it is empty.
 func consulHint(err error) string {
 	var call *url.Error // of an HTTP call, and only Consul is asked by HTTP
 	var dial *net.OpError
+	var answer api.StatusError
 	nobody := errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT)
-	if errors.As(err, &call) && errors.As(err, &dial) && dial.Op == "dial" && nobody { // a proxy's is another
+	switch {
+	case errors.As(err, &answer) && answer.Code == http.StatusNotFound:
+		return "; set CONSUL_HTTP_ADDR to the address of a Consul agent: this server does not answer as one"
+	case !errors.As(err, &call):
+		return ""
+	case errors.As(err, &dial) && dial.Op == "dial" && nobody: // a proxy's is another
 		return "; start the Consul agent of this host, or set CONSUL_HTTP_ADDR to the address of one"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "; the Consul agent, or its leader, does not answer: read its log"
 	}
 	return ""
+}
+
+// withoutPage is the text of an error, without the HTML that another server than Consul may have answered with.
+func withoutPage(err error) string {
+	var answer api.StatusError
+	if errors.As(err, &answer) && strings.HasPrefix(strings.TrimSpace(answer.Body), "<") {
+		return strings.ReplaceAll(err.Error(), answer.Body, "HTML")
+	}
+	return err.Error()
 }
 
 // close ends the idle connections to Consul, and logs what the limiter of the log holds back.

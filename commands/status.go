@@ -140,7 +140,7 @@ func (p *program) watchStatus(ctx context.Context, cfg *config, o statusOptions)
 		}
 		if err != nil {
 			report = status.Report{Code: exitUnknown, Members: []status.Member{},
-				Verdict: "unknown: cannot read the cluster from consul: " + err.Error() + consulHint(err)}
+				Verdict: "unknown: cannot read the cluster from consul: " + withoutPage(err) + consulHint(err)}
 		}
 		out := bytes.NewBufferString(separator) // written in one piece, so that a screen does not flicker
 		if !o.json {
