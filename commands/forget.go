@@ -11,7 +11,6 @@ import (
 	"github.com/hashicorp/consul/api"
 	"github.com/urfave/cli/v2"
 
-	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/lock"
 	"resec/commands/status"
@@ -52,7 +51,7 @@ func runForget(ctx context.Context, cfg *config, id string, timeout time.Duratio
 	if err != nil {
 		return err
 	}
-	if err := view.CheckService(cfg.naming.Name(catalog.Master)); err != nil {
+	if err := cfg.checkCluster(view); err != nil {
 		return err
 	}
 	if err := forgettable(id, view, answers); err != nil {

@@ -43,7 +43,7 @@ func printAppHelp(w io.Writer, app *cli.App) {
 		}
 	}
 	_ = t.Flush() // of w
-	fmt.Fprint(w, "\n`resec COMMAND -h` shows its flags and an example. Without a command it runs the agent.\n")
+	fmt.Fprint(w, "\n`resec COMMAND -h` shows its flags and an example. To start the agent: resec agent.\n")
 }
 
 // printCommandHelp prints what a subcommand does, an example, and its flags by topic, its own first.
@@ -58,6 +58,9 @@ func printCommandHelp(w io.Writer, c *cli.Command) {
 	}
 	if codes := exitCodes[c.Name]; codes != "" {
 		fmt.Fprintf(w, "\nExit code: %s\n", codes)
+	}
+	if c.Category == groupHandlers {
+		fmt.Fprintf(w, "\n%s\n", beneathAnAgent)
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	topic := "none yet"

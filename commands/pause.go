@@ -27,7 +27,7 @@ func (p *program) pause() *cli.Command {
 		forConsul|forCluster, extra, func(c *cli.Context, cfg *config, _ *slog.Logger) error {
 			l, v, err := cfg.cluster(c.Context)
 			if err == nil && v.StateIndex == 0 {
-				err = fmt.Errorf("no cluster has its state under the lock key %s", cfg.lockKey)
+				err = fmt.Errorf("no cluster has its state under the lock key %s; give this command the CONSUL_LOCK_KEY of the agents", cfg.lockKey)
 			}
 			if err != nil {
 				return err
@@ -75,7 +75,17 @@ func (c *config) cluster(ctx context.Context) (l lock.Lock, v cluster.View, err 
 	}
 	l = lock.Lock{Client: client, Key: c.lockKey}
 	if v, err = l.Read(ctx); err == nil {
-		err = v.CheckService(c.naming.Name(catalog.Master))
+		err = c.checkCluster(v)
 	}
 	return l, v, err
+}
+
+// checkCluster returns cluster.ErrOtherCluster if the state belongs to a cluster with another service name than this command's,
+// and cluster.ErrNewerVersion if it is of a newer version.
+func (c *config) checkCluster(v cluster.View) error {
+	err := v.CheckService(c.naming.Name(catalog.Master))
+	if errors.Is(err, cluster.ErrOtherCluster) {
+		return fmt.Errorf("%w; give this command the CONSUL_SERVICE_PREFIX or CONSUL_SERVICE_NAME of the agents", err)
+	}
+	return err
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/hashicorp/consul/api"
 	"github.com/urfave/cli/v2"
 
-	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/status"
 )
@@ -35,7 +34,7 @@ func (p *program) status() *cli.Command {
 	var o statusOptions
 	extra := []setting{
 		toggle(&o.json, "json", "false", "print JSON"),
-		toggle(&o.watch, "watch", "false", "print again every second until interrupted, then exit 0; with -json one document a line"),
+		toggle(&o.watch, "watch", "false", "print the time and the status every second until interrupted, then exit 0; with -json one document a line"),
 		toggle(&o.wide, "wide", "false", "show all columns"),
 		{name: "wait", usage: "wait so long for a healthy cluster before the status is printed", takes: duration,
 			set: orNone(positive(&o.wait))},
@@ -104,8 +103,8 @@ func (c *config) report(ctx context.Context, client *api.Client) (status.Report,
 	if err != nil {
 		return status.Report{}, coded(exitUnknown, err)
 	}
-	if err := view.CheckService(c.naming.Name(catalog.Master)); errors.Is(err, cluster.ErrOtherCluster) {
-		return status.Report{}, fmt.Errorf("%w; give this command the CONSUL_SERVICE_PREFIX of the agents", err)
+	if err := c.checkCluster(view); errors.Is(err, cluster.ErrOtherCluster) {
+		return status.Report{}, err
 	}
 	return status.New(view, answers), nil
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/lock"
 	"resec/commands/takeover"
@@ -55,16 +54,16 @@ func (p *program) runSwitchover(ctx context.Context, cfg *config, l lock.Lock, r
 		err = before.Err
 	}
 	if err == nil {
-		err = before.CheckService(cfg.naming.Name(catalog.Master))
+		err = cfg.checkCluster(before)
 	}
 	if err != nil {
 		return err
 	}
 	if before.Pause.Active(time.Now()) {
-		return coded(exitRefused, fmt.Errorf("refused: the cluster is %s", before.Pause))
+		return coded(exitRefused, fmt.Errorf("refused: the cluster is %s; end that with resec resume", before.Pause))
 	}
 	if before.Free() || before.State.Master == nil {
-		return coded(exitRefused, errors.New("refused: there is no master whose agent could hand over"))
+		return coded(exitRefused, errors.New("refused: there is no master whose agent could hand over; resec status says why"))
 	}
 	s := switchover{Request: r, old: *before.State.Master}
 	steps := p.progress(before, asJSON || r.DryRun)

@@ -1,5 +1,5 @@
 key "resec/.lock"          { policy = "write" }   # CONSUL_LOCK_KEY
-key_prefix "resec/.lock/"  { policy = "write" }   # and what stands below it
+key_prefix "resec/.lock/"  { policy = "write" }   # and the keys below it
 session_prefix ""          { policy = "write" }   # by node: name the members' nodes, where others have tokens for theirs
 service "redis-master"     { policy = "write" }   # CONSUL_SERVICE_PREFIX or CONSUL_SERVICE_NAME, with each role
 service "redis-slave"      { policy = "write" }
