@@ -27,7 +27,8 @@ func (p *program) pause() *cli.Command {
 		forConsul|forCluster, extra, func(c *cli.Context, cfg *config, _ *slog.Logger) error {
 			l, v, err := cfg.cluster(c.Context)
 			if err == nil && v.StateIndex == 0 {
-				err = fmt.Errorf("no cluster has its state under the lock key %s; give this command the CONSUL_LOCK_KEY of the agents", cfg.lockKey)
+				err = fmt.Errorf("no cluster has its state under the lock key %s; "+
+					"give this command the CONSUL_LOCK_KEY of the agents", cfg.lockKey)
 			}
 			if err != nil {
 				return err

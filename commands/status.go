@@ -34,7 +34,8 @@ func (p *program) status() *cli.Command {
 	var o statusOptions
 	extra := []setting{
 		toggle(&o.json, "json", "false", "print JSON"),
-		toggle(&o.watch, "watch", "false", "print the time and the status every second until interrupted, then exit 0; with -json one document a line"),
+		toggle(&o.watch, "watch", "false", "print the time and the status every second until interrupted, then exit 0; "+
+			"with -json one document a line"),
 		toggle(&o.wide, "wide", "false", "show all columns"),
 		{name: "wait", usage: "wait so long for a healthy cluster before the status is printed", takes: duration,
 			set: orNone(positive(&o.wait))},
