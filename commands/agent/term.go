@@ -41,9 +41,9 @@ func newLeaderTerm(c *controller, k known.Snapshot) *leaderTerm {
 // is logged. When it returns its keepers have ended.
 func (t *leaderTerm) run(ctx context.Context, k known.Snapshot, won *contend.Won) error {
 	var keepers errgroup.Group
-	defer func() { _ = keepers.Wait() }() // keepers return no error; joined last, after release has ended their context
-	held, release := t.lead(ctx)
-	defer release()
+	defer func() { _ = keepers.Wait() }() // keepers return no error; joined last, after endLeading has ended their context
+	held, endLeading := t.lead(ctx)
+	defer endLeading()
 	began, timeline := time.Now(), takeover.NewTimeline()
 	demotion := takeover.NewCatalogDemotion(t.readDemotions)
 	done, err := t.takeOver(held, k, won, timeline, demotion)
@@ -51,7 +51,7 @@ func (t *leaderTerm) run(ctx context.Context, k known.Snapshot, won *contend.Won
 		t.c.background.Go(done.Wait)
 	}
 	if err != nil {
-		return t.failed(ctx, done, release, err)
+		return t.failed(ctx, done, endLeading, err)
 	}
 	t.begin(k, done.View, began, timeline)
 	t.recordTakeover(ctx, k, done.View, began, timeline.Steps())
@@ -65,7 +65,7 @@ func (t *leaderTerm) run(ctx context.Context, k known.Snapshot, won *contend.Won
 	// A member is missing from a list while its entry changes its service.
 	keepers.Go(func() error { t.keepMembers(held); return nil })
 	why := t.hold(ctx, held)
-	release()
+	endLeading()
 	t.finish(ctx, why)
 	return nil
 }
@@ -95,7 +95,7 @@ func (t *leaderTerm) begin(k known.Snapshot, v cluster.View, began time.Time, ti
 }
 
 // failed does what is left to do after a takeover that failed.
-func (t *leaderTerm) failed(ctx context.Context, done *takeover.Done, release func(), err error) error {
+func (t *leaderTerm) failed(ctx context.Context, done *takeover.Done, endLeading func(), err error) error {
 	switch {
 	case errors.Is(err, takeover.ErrYielded):
 		t.a.observer.Wrote(done.View)
@@ -110,7 +110,7 @@ func (t *leaderTerm) failed(ctx context.Context, done *takeover.Done, release fu
 		t.a.Log.Error("promotion failed; the lock is released", "event", "promotion_failed",
 			"redis", t.a.local.Addr(), "err", err)
 	}
-	release() // the master monitor has to park our Redis again, even if Consul hangs
+	endLeading() // the master monitor has to park our Redis again, even if Consul hangs
 	t.a.release(ctx, lock.CallTimeout, t.session.ID, cluster.WhyFailed, err.Error())
 	t.a.local.ProbeSoon()
 	return err

@@ -19,7 +19,7 @@ const (
 	StepDown                    // this agent holds the lock, and its Redis cannot be master: release it
 	TransferLock                // this agent holds the lock, and an operator requests another master
 	Follow                      // make our Redis a replica of the published master
-	Park                        // make our Redis a replica of nothing
+	Park                        // make our Redis a replica of nothing; for a master that has died commands/monitor does so
 	Preempt                     // the lock holder's Redis failed and its agent does not report it: end its session
 	Misconfigured               // this agent cannot work with what is in Consul: exit
 )

@@ -91,7 +91,7 @@ func (c *Contender) Detached() *cluster.DetachTracker { return c.evidence.Detach
 func (c *Contender) MasterCheckPassing(runID string) bool { return c.masterCheck.isFresh(runID) }
 
 // SlowMemberGrace bounds how long the election waits for a member that does not answer but whose agent is alive. Its Redis may
-// just be slow and may hold the newest data. After that its own agent has dropped its session.
+// just be slow and may hold the newest data. After that its own agent has made its check critical, which ends its session.
 func (c *Contender) SlowMemberGrace() time.Duration {
 	return time.Duration(c.Probe.Failures)*c.Probe.Timeout + time.Second
 }

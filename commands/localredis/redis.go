@@ -34,8 +34,8 @@ import (
 // nothing.
 //
 // Any goroutine may call it. An agent calls it from the controller, which leads and takes over, and from the goroutines that a
-// term starts. The observer, the master monitor, the Fencer's two goroutines, KeepReplicationConfig and the HTTP server call it,
-// too. Status and Watch wait for no change: they make none.
+// term starts. The observer, the master monitor, the Fencer's two goroutines, KeepReplicationConfig, KeepRefusals and the HTTP
+// server call it, too. Status and Watch wait for no change: they make none.
 type Redis struct {
 	server *redis.Server
 	creds  redis.Options

@@ -11,6 +11,7 @@ import (
 	"resec/commands/cluster"
 	"resec/commands/known"
 	"resec/commands/logonce"
+	"resec/commands/observable"
 	"resec/handlers/redis"
 )
 
@@ -37,14 +38,14 @@ type Monitor struct {
 	Probe         redis.Probe
 	EarlyTakeover bool // a master that fails may be taken over from before Consul ends its session: Failure is kept
 
-	// Own asks our own Redis. Monitor calls it from a goroutine of its own.
+	// Own asks our own Redis. The goroutine of the probes calls it.
 	Own func(context.Context) (redis.Status, error)
 
 	// ParkIfFollowing parks our Redis if it follows that address and no term of ours is under way, and reports whether it
-	// parked. Monitor calls it from a goroutine of its own.
+	// parked. The goroutine of the probes calls it.
 	ParkIfFollowing func(ctx context.Context, addr string) (parked bool, err error)
-	// NoteAddress takes that the master answers at its address (nil), or another member's Redis, or our own. Monitor calls it from a
-	// goroutine of its own.
+	// NoteAddress takes that the master answers at its address (nil), or another member's Redis, or our own. The
+	// goroutine of the probes calls it.
 	NoteAddress func(id, addr string, err error)
 
 	Log *slog.Logger
@@ -97,25 +98,31 @@ func (m *Monitor) monitor(ctx context.Context, master cluster.Master) {
 	if m.EarlyTakeover { // an unreachable one is called so one timeout after a probe that it does not answer
 		probe.Every = min(probe.Every, failureProbeInterval)
 	}
-	done := make(chan struct{})
+	done, probeNow := make(chan struct{}), make(chan struct{}, 1)
 	var logged observed // belongs to the goroutine of the probes
 	go func() {
 		defer close(done)
-		s.Watch(ctx, probe, nil, func(h redis.Health) {
+		s.Watch(ctx, probe, probeNow, func(h redis.Health) {
 			if m.asked(master, h, &logged.unasked) {
 				m.observe(ctx, master, h, &logged)
 			}
 		})
 	}()
-	m.untilRetargeted(ctx, master)
+	m.untilRetargeted(ctx, master, probeNow)
 	cancel()
 	<-done
 }
 
-// untilRetargeted returns when the master is no longer the one to monitor.
-func (m *Monitor) untilRetargeted(ctx context.Context, master cluster.Master) {
-	for {
+// untilRetargeted returns when the master is no longer the one to monitor. When our Redis answers again it asks for a probe of
+// the master: that may have died meanwhile, and our Redis could not be parked.
+func (m *Monitor) untilRetargeted(ctx context.Context, master cluster.Master, probeNow chan struct{}) {
+	for answers := true; ; {
 		k, changed := m.Known.Watch()
+		if now := k.Health.Err == nil; now != answers {
+			if answers = now; answers {
+				observable.Signal(probeNow)
+			}
+		}
 		if n, ok := m.target(k); !ok || n.RunID != master.RunID || n.Address != master.Address {
 			return
 		}
@@ -163,7 +170,7 @@ func (m *Monitor) misled(ctx context.Context, master cluster.Master, h redis.Hea
 
 // observe takes one probe's answer: it updates Failure, and parks our Redis if the master is down. A master that refuses
 // connections from this host while our Redis still streams from it is not down: it listens at another address by now, or the
-// network rejects connections.
+// network rejects connections. If our Redis hangs it does nothing: the master is probed again once our Redis answers.
 func (m *Monitor) observe(ctx context.Context, master cluster.Master, h redis.Health, logged *observed) {
 	if m.misled(ctx, master, h, &logged.parking) {
 		return

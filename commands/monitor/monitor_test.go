@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"resec/commands/cluster"
@@ -227,4 +228,26 @@ func TestMonitor_Asked(t *testing.T) {
 			t.Errorf("probe %d: %t\n%s", i, got, text.String())
 		}
 	}
+}
+
+// When our Redis answers again the master is probed at once: it may have died while our Redis could not be parked.
+func TestMonitor_ProbesOnceOurRedisAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, probeNow := bare(true), make(chan struct{}, 1)
+		m.Known.Update(func(k *known.Snapshot) { k.Snapshot = clustertest.Situation() })
+		ctx, cancel := context.WithCancel(t.Context())
+		var done sync.WaitGroup
+		done.Go(func() { m.untilRetargeted(ctx, *m.Known.Load().View.State.Master, probeNow) })
+		asked := func(what string, err error, want int) {
+			t.Helper()
+			m.Known.Update(func(k *known.Snapshot) { k.Health.Err = err })
+			synctest.Wait()
+			expect.Equal(t, what, len(probeNow), want)
+		}
+		asked("it answers", nil, 0)
+		asked("it hangs", errors.New("timeout"), 0)
+		asked("it answers again", nil, 1)
+		cancel()
+		done.Wait()
+	})
 }
