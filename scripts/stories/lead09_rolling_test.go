@@ -3,7 +3,6 @@ package stories_test
 import (
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"syscall"
 	"testing"
@@ -92,13 +91,11 @@ func killed(t *testing.T, k *lab.Cluster, i int) {
 	t.Helper()
 	k.Crash(i)
 	lab.Eventually(t, patience, func() error { _, err := k.Linked(); return err })
-	for _, role := range []string{"-master", "-slave"} {
-		entries, err := k.Entries(k.Name+role, "")
-		ok(t, err)
-		for _, e := range entries {
-			if net.JoinHostPort(e.Service.Address, fmt.Sprint(e.Service.Port)) == k.Redis[i].Addr {
-				ok(t, k.Consul.Client.Agent().ServiceDeregister(e.Service.ID))
-			}
+	lab.Eventually(t, patience, func() error { // it is in neither list while its entry changes its service
+		e, err := k.Entry(i)
+		if err != nil {
+			return err
 		}
-	}
+		return k.Consul.Client.Agent().ServiceDeregister(e.Service.ID)
+	})
 }

@@ -40,7 +40,8 @@ func TestLife04_MastersNodeInMaintenance(t *testing.T) {
 	refusal(t, k, fmt.Sprintf("m%d may not lead: clients could not find it", m), "switchover", "-to", fmt.Sprint("m", m))
 	ok(t, k.Clients[m].Client.Agent().DisableNodeMaintenance())
 	v := became(t, k, w, m)
-	for _, err := range []error{v.Sound(), v.OutageWithin(refusing), k.Agents[m].Said("clients find this member again")} {
+	lab.Eventually(t, patience, func() error { return k.Agents[m].Said("clients find this member again") })
+	for _, err := range []error{v.Sound(), v.OutageWithin(refusing)} {
 		if err != nil {
 			t.Error(err)
 		}
