@@ -28,6 +28,11 @@ const waitTime = 10 * time.Second
 // https://developer.hashicorp.com/consul/api-docs/features/blocking
 const responseTimeout = waitTime*17/16 + 2*time.Second
 
+// idleConnections is how many connections to Consul are kept while no call uses them. By default that is one more than there are
+// processors: with two of these an agent that has no descriptor left to open another one may lose its session. Consul's agent
+// takes 200 connections from one address by default, and an agent's watches have five more.
+const idleConnections = 8
+
 // client is patientClient for agent, elect and follow.
 func (c *config) client() (*api.Client, error) { return c.patientClient(agentPatience) }
 
@@ -56,6 +61,7 @@ func (c *config) patientClient(p patience) (*api.Client, error) {
 	c.consul.WaitTime = waitTime
 	c.consul.Transport.ResponseHeaderTimeout = responseTimeout
 	c.consul.Transport.DialContext = dialConsul
+	c.consul.Transport.MaxIdleConnsPerHost = idleConnections
 	token, err := c.token()
 	if err != nil {
 		return nil, err
