@@ -137,12 +137,15 @@ func (p *Process) Freeze() { p.Signal(syscall.SIGSTOP) }
 // Thaw ends a Freeze.
 func (p *Process) Thaw() { p.Signal(syscall.SIGCONT) }
 
-// Kill ends the process at once, and what it started in its group, and waits for it.
+// Kill ends the process at once, and what it started in its group, and waits for it. If the process has ended, and its number is
+// another one's by now, so may be the group's: it is left alone.
 func (p *Process) Kill() {
-	if cmd, done := p.now(); done != nil {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		<-done
+	cmd, done := p.now()
+	if done == nil || !p.Running() && syscall.Kill(cmd.Process.Pid, 0) != syscall.ESRCH {
+		return
 	}
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	<-done
 }
 
 // Wait returns the exit code; -1 after a signal.

@@ -189,7 +189,7 @@ func TestOperate06_StatusWatch(t *testing.T) {
 			t.Errorf("%s left with %d: %v", p.Name, code, err)
 		}
 	}
-	if out := table.Output(); strings.Contains(out, "\x1b") || !strings.Contains(out, "\n\nID ") {
+	if out := table.Output(); strings.Contains(out, "\x1b") || !strings.Contains(out, "\n\n20") {
 		t.Errorf("without a terminal there must be a blank line between two tables:\n%s", out)
 	}
 	for _, l := range strings.Split(strings.TrimSpace(lines.Output()), "\n") {
