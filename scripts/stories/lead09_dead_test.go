@@ -1,6 +1,7 @@
 package stories_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/consul/api"
 
 	"resec/scripts/lab"
 )
@@ -44,8 +47,20 @@ func TestLead09_TheTargetOfAFailoverDies(t *testing.T) {
 	m := started(t, k)
 	stored := wrote(t, k, m, keys{prefix: "stored", n: 1000})
 	target, third := others(k, m)[0], others(k, m)[1]
+	key := func() *api.KVPair {
+		pair, _, err := k.Consul.Client.KV().Get(fmt.Sprintf("%s/members/m%d", lockKey(k), target), nil)
+		ok(t, err)
+		return pair
+	}
+	before := key()
 	k.Agents[target].Kill()
 	ok(t, k.Agent(target, "RESEC_CRASH_AT=elected"))
+	lab.Eventually(t, patience, func() error { // it is whole before, too, by what the killed agent left
+		if now := key(); now == nil || now.Session == "" || bytes.Equal(now.Value, before.Value) {
+			return errors.New("the new agent is not present yet")
+		}
+		return nil
+	})
 	whole(t, k, stored)
 	done := make(chan int, 1)
 	var printed atomic.Pointer[string]

@@ -69,6 +69,7 @@ func TestWrite08_ReplicaKilledWhileConsulIsAway(t *testing.T) {
 			fig.within("guard closes", time.Since(dead), 6*time.Second)
 			throughout(t, 8*time.Second, func() error { return closed(k.Redis[m]) })
 			ok(t, k.Servers[0].Restart())
+			lab.Eventually(t, patience, k.Rejoin) // by themselves Consul's agents look for a failed one each 30 s
 			back := time.Now()
 			lab.Eventually(t, patience, func() error { return k.Redis[m].IsMaster(0) })
 			fig.within("open again", time.Since(back), 10*time.Second)
