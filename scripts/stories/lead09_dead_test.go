@@ -1,7 +1,6 @@
 package stories_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,8 +9,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/hashicorp/consul/api"
 
 	"resec/scripts/lab"
 )
@@ -47,16 +44,18 @@ func TestLead09_TheTargetOfAFailoverDies(t *testing.T) {
 	m := started(t, k)
 	stored := wrote(t, k, m, keys{prefix: "stored", n: 1000})
 	target, third := others(k, m)[0], others(k, m)[1]
-	key := func() *api.KVPair {
+	key := func() (session, value string) {
 		pair, _, err := k.Consul.Client.KV().Get(fmt.Sprintf("%s/members/m%d", lockKey(k), target), nil)
-		ok(t, err)
-		return pair
+		if ok(t, err); pair == nil {
+			return "", ""
+		}
+		return pair.Session, string(pair.Value)
 	}
-	before := key()
+	_, before := key()
 	k.Agents[target].Kill()
 	ok(t, k.Agent(target, "RESEC_CRASH_AT=elected"))
 	lab.Eventually(t, patience, func() error { // it is whole before, too, by what the killed agent left
-		if now := key(); now == nil || now.Session == "" || bytes.Equal(now.Value, before.Value) {
+		if session, now := key(); session == "" || now == before {
 			return errors.New("the new agent is not present yet")
 		}
 		return nil
