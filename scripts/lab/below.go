@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/consul/api"
 )
@@ -98,6 +99,18 @@ func (k *Cluster) Rejoin() error {
 		}
 	}
 	return errors.Join(err, unread)
+}
+
+// rejoins bounds how long Heal waits until Consul's agents know one another again.
+const rejoins = 20 * time.Second
+
+// Heal makes every link of the hosts whole, without hosts every link there is, and waits until Consul's agents know one another
+// again, as with Rejoin. Their processes must run.
+func (k *Cluster) Heal(of ...*NetHost) error {
+	if err := k.Net.HealAll(of...); err != nil {
+		return err
+	}
+	return Until(context.Background(), rejoins, k.Rejoin)
 }
 
 // RestartAbsent restarts the Consul clients that a server does not call alive, as an operator does if joining does not help. One

@@ -78,7 +78,7 @@ func TestPlan_Harm(t *testing.T) {
 		ok(t, k.Net.Isolate(k.Hosts[m], lab.Drop, k.Here))
 		lab.Eventually(t, 30*time.Second, func() error { return moved(t, k, m) })
 		do(t, k.Redis[m], "PING")
-		ok(t, k.Net.HealAll(k.Hosts[m]))
+		ok(t, k.Heal(k.Hosts[m]))
 	})
 	step("the leading Consul server is killed", func(int, *lab.Watch) { otherLeader(t, k) })
 	step("a client agent leaves and is back", func(m int, _ *lab.Watch) {

@@ -90,7 +90,7 @@ func TestEarly04_LinksCut(t *testing.T) {
 				ok(t, k.Net.Cut(k.Hosts[m], k.Hosts[i], lab.Drop))
 			}
 			throughout(t, 20*time.Second, neverTwo(w))
-			ok(t, k.Net.HealAll(k.Hosts[m]))
+			ok(t, k.Heal(k.Hosts[m]))
 			v, now := judged(t, k, w)
 			_, still := stands(t, k)
 			if err := errors.Join(v.Sound(), notRefused(w), k.Stop()); err != nil || now != m || still != session {

@@ -153,7 +153,7 @@ func TestOperate01_SwitchoverFails(t *testing.T) {
 				case "its redis freezes":
 					k.Redis[1].Thaw()
 				case "it loses its link":
-					ok(t, k.Net.HealAll(k.Hosts[0]))
+					ok(t, k.Heal(k.Hosts[0]))
 				case "its agent dies":
 					ok(t, k.Agent(1))
 				}

@@ -30,7 +30,7 @@ func TestWrite02_CutOffAgentLeaves(t *testing.T) {
 				}
 				fig.within("left after", time.Since(told), 4500*time.Millisecond)
 				throughout(t, 10*time.Second, neverTwo(w))
-				ok(t, k.Net.HealAll(k.Hosts[m]))
+				ok(t, k.Heal(k.Hosts[m]))
 				ok(t, k.Agent(m))
 				v, _ := judged(t, k, w)
 				for _, err := range []error{v.NothingLost(), v.NeverTwo(0), v.NeverTwoListed(time.Second), unfenced(k), k.Stop()} {

@@ -67,7 +67,7 @@ func TestWrite06_StateDeletedMeanwhile(t *testing.T) {
 			for _, p := range k.Processes(m) {
 				p.Thaw()
 			}
-			ok(t, k.Net.HealAll(k.Hosts[m]))
+			ok(t, k.Heal(k.Hosts[m]))
 			judgement, now := judged(t, k, w)
 			var two []lab.Interval
 			for _, o := range judgement.Two {

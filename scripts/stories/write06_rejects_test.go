@@ -33,7 +33,7 @@ func TestWrite06_NetworkThatRejects(t *testing.T) {
 		a.Thaw()
 	}
 	throughout(t, 3*time.Second, neverTwo(w))
-	ok(t, k.Net.HealAll(k.Hosts[other]))
+	ok(t, k.Heal(k.Hosts[other]))
 	v, now := judged(t, k, w)
 	if err := errors.Join(v.NothingLost(), v.NeverTwo(0)); err != nil || now != m {
 		t.Errorf("%s leads: %v", k.Redis[now].Name, err)

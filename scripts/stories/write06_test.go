@@ -31,7 +31,7 @@ func TestWrite06_MasterCutOffFromAllButClients(t *testing.T) {
 				ok(t, k.Net.Isolate(k.Hosts[m], cut.how, k.Here))
 				throughout(t, time.Until(from.Add(40*time.Second)), neverTwo(w))
 				next := firstBy(w, rest(k, m)...)
-				ok(t, k.Net.HealAll(k.Hosts[m]))
+				ok(t, k.Heal(k.Hosts[m]))
 				v, now := judged(t, k, w)
 				fig.note("client outage", v.Outage.Lasted())
 				if err := errors.Join(v.NeverTwo(0), v.NeverTwoListed(0)); err != nil {
@@ -88,7 +88,7 @@ func TestWrite06_CutOffAndFrozen(t *testing.T) {
 				p.Thaw()
 			}
 			throughout(t, 3*time.Second, func() error { return nil })
-			ok(t, k.Net.HealAll(k.Hosts[m]))
+			ok(t, k.Heal(k.Hosts[m]))
 			v := became(t, k, w, m)
 			var two []lab.Interval
 			for _, o := range v.Two {

@@ -42,7 +42,7 @@ func TestWrite10_WithoutAGuard(t *testing.T) {
 		ok(t, k.Net.Isolate(k.Hosts[m], lab.Drop, k.Here))
 		next := succeeded(t, k, w, m)
 		fig.note("new master", next.Sub(from))
-		ok(t, k.Net.HealAll(k.Hosts[m]))
+		ok(t, k.Heal(k.Hosts[m]))
 		v := became(t, k, w, m)
 		if closes := lastBy(w, k.Redis[m]); closes.Sub(from) > sessionTTL+time.Second {
 			t.Errorf("%s accepted writes until %s after the cut", k.Redis[m].Name, closes.Sub(from))

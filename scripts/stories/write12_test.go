@@ -48,7 +48,7 @@ func TestWrite12_StrangerStaysWithTheMaster(t *testing.T) {
 	if last := lastBy(w, k.Redis[m]); last.After(next) {
 		t.Errorf("it accepted writes until %s after the cut, another from %s", last.Sub(from), next.Sub(from))
 	}
-	ok(t, k.Net.HealAll(k.Hosts[m]))
+	ok(t, k.Heal(k.Hosts[m]))
 	ok(t, k.Stop())
 }
 
@@ -148,7 +148,7 @@ func TestWrite12_WithoutAGuardNorASession(t *testing.T) {
 			ok(t, <-done)
 			throughout(t, time.Until(from.Add(10*time.Second)), func() error { return nil })
 			figures(t).never("closed after", lastBy(w, k.Redis[m]).Sub(from), sessionTTL+time.Second)
-			ok(t, k.Net.HealAll(k.Hosts[m]))
+			ok(t, k.Heal(k.Hosts[m]))
 			whole(t, k)
 			ok(t, k.Stop())
 		})
@@ -190,7 +190,7 @@ func TestWrite12_HangsJustBeforeItCloses(t *testing.T) {
 				two = append(two, o.Interval)
 			}
 			fig.never("two writable", longest(two), firstPass)
-			ok(t, k.Net.HealAll(k.Hosts[m]))
+			ok(t, k.Heal(k.Hosts[m]))
 			whole(t, k)
 			ok(t, k.Stop())
 		})
