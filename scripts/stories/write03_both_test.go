@@ -29,7 +29,7 @@ func TestWrite03_BothLeave(t *testing.T) {
 				ok(t, errors.Join(k.Agent(m), k.Agent(others(k, m)[0])))
 				lab.Eventually(t, patience, func() error { return held(k) }) // the first one may take over
 				var v lab.Verdict
-				if v, m = judged(t, k, w); errors.Join(v.NothingLost(), v.NeverTwo(0), v.NeverTwoListed(0)) != nil {
+				if v, m = judged(t, k, w); errors.Join(v.NothingLost(), v.NeverTwo(0), v.NeverTwoListed(telling)) != nil {
 					t.Error(v)
 				}
 				w.Stop()

@@ -39,7 +39,7 @@ func TestWrite03_SuccessorDoesNothing(t *testing.T) {
 			}
 			ok(t, k.Agent(m))
 			whole(t, k)
-			if v, _ := judged(t, k, w); errors.Join(v.NothingLost(), v.NeverTwo(0), v.NeverTwoListed(0)) != nil {
+			if v, _ := judged(t, k, w); errors.Join(v.NothingLost(), v.NeverTwo(0), v.NeverTwoListed(telling)) != nil {
 				t.Error(v)
 			}
 			ok(t, k.Stop())

@@ -50,7 +50,7 @@ func (h harm) excuses(v lab.Verdict) error {
 	if h.frozen {
 		two = 50 * time.Millisecond
 	}
-	return errors.Join(v.Settled, lost, v.NeverTwo(two), v.NeverTwoListed(0))
+	return errors.Join(v.Settled, lost, v.NeverTwo(two), v.NeverTwoListed(telling))
 }
 
 // revive starts whatever does not run, and waits until the cluster is whole.

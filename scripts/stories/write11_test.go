@@ -81,7 +81,7 @@ func TestWrite11_ByHand(t *testing.T) {
 			w := watched(t, k)
 			v.do(t, k, m, w)
 			judgement, _ := judged(t, k, w)
-			if err := errors.Join(judgement.NothingLost(), judgement.NeverTwo(0), judgement.NeverTwoListed(0), unfenced(k)); err != nil {
+			if err := errors.Join(judgement.NothingLost(), judgement.NeverTwo(0), judgement.NeverTwoListed(telling), unfenced(k)); err != nil {
 				t.Error(err)
 			}
 			ok(t, k.Stop())
