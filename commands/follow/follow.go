@@ -95,14 +95,14 @@ func (k *snapshot) observe(change func(*observe.Snapshot)) {
 const doubt = 10 * time.Second
 
 // believeAtLast makes the follower believe what Consul shows, if that has been older for long than what was seen: nobody else
-// remembers more.
+// remembers more. The time in which Consul is away does not count, because no agent can write then.
 func (f *Follower) believeAtLast(ctx context.Context, o *observe.Observer) {
 	var since, retry time.Time // since when the state is older; when it may be read again
 	for ctx.Err() == nil {
 		k, changed := f.known.Watch()
 		var due <-chan time.Time
 		switch {
-		case !k.View.WentBack:
+		case !k.View.WentBack || k.ConsulDown:
 			since = time.Time{}
 		case since.IsZero():
 			since = time.Now()
@@ -116,13 +116,22 @@ func (f *Follower) believeAtLast(ctx context.Context, o *observe.Observer) {
 		case <-ctx.Done():
 		case <-changed:
 		case <-due:
-			o.Lock.LastKnown.Forget()
-			if _, err := o.Read(ctx); err == nil {
-				f.Log.Warn("nobody has written a newer state back; what consul shows is believed", "event", "consul_believed",
-					"key", f.LockKey)
-			}
+			f.believe(ctx, o)
 			retry = time.Now().Add(retryMax)
 		}
+	}
+}
+
+// believe takes what Consul shows. It forgets the newest state only once Consul has answered: otherwise the watch's first answer
+// after an outage would be believed at once.
+func (f *Follower) believe(ctx context.Context, o *observe.Observer) {
+	if _, err := o.Lock.Read(ctx); err != nil {
+		return
+	}
+	o.Lock.LastKnown.Forget()
+	if _, err := o.Read(ctx); err == nil {
+		f.Log.Warn("nobody has written a newer state back; what consul shows is believed", "event", "consul_believed",
+			"key", f.LockKey)
 	}
 }
 

@@ -67,6 +67,39 @@ func TestBelieveAtLast(t *testing.T) {
 	})
 }
 
+// While Consul is away an older state is not believed, however long: no agent can write the newest back. Once it is back they have
+// the whole time again.
+func TestBelieveAtLast_ConsulIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, err := api.NewClient(&api.Config{Address: "http://consul", HttpClient: &http.Client{Transport: emptyConsul{}}})
+		expect.OK(t, err)
+		log := &expect.Log{}
+		f := &Follower{LockKey: "k", Log: slog.New(slog.NewTextHandler(log, nil)), known: observable.New[snapshot]()}
+		o := &observe.Observer{Lock: lock.Lock{Client: client, Key: "k", LastKnown: &lock.LastKnownState{}}, Log: f.Log,
+			Update: func(change func(*observe.Snapshot)) { f.known.Update(func(k *snapshot) { change(&k.Snapshot) }) }}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); f.believeAtLast(ctx, o) }()
+		set := func(down bool) {
+			f.known.Update(func(k *snapshot) { k.View, k.ConsulDown = cluster.View{WentBack: true}, down })
+			synctest.Wait()
+		}
+		set(false)
+		<-time.After(doubt / 2)
+		set(true)
+		<-time.After(10 * doubt)
+		set(false)
+		<-time.After(doubt - time.Millisecond)
+		synctest.Wait()
+		expect.OK(t, log.Count("event=consul_believed", 0))
+		<-time.After(2 * time.Millisecond)
+		synctest.Wait()
+		expect.OK(t, log.Count("event=consul_believed", 1))
+		cancel()
+		<-done
+	})
+}
+
 // failingConsul counts the calls that it fails.
 type failingConsul struct{ calls atomic.Int64 }
 

@@ -57,7 +57,7 @@ func (r *Repairer) Run(ctx context.Context) {
 			r.Done()
 		}
 		if !since.IsZero() {
-			if wait := r.step(ctx, k, time.Since(since), &failure); wait > 0 {
+			if wait := r.step(ctx, k, time.Since(repairable(since, k)), &failure); wait > 0 {
 				again = time.After(wait)
 			}
 		}
@@ -67,6 +67,14 @@ func (r *Repairer) Run(ctx context.Context) {
 		case <-again:
 		}
 	}
+}
+
+// repairable returns since when any agent could repair what was seen to have gone back at since: not while Consul was away.
+func repairable(since time.Time, k known.Snapshot) time.Time {
+	if k.ConsulUpSince.After(since) {
+		return k.ConsulUpSince
+	}
+	return since
 }
 
 // step does this agent's part, and returns when to look again; 0: on the next change.

@@ -176,3 +176,21 @@ func TestRepairer_Other(t *testing.T) {
 		t.Errorf("the history is %v %v", h, err)
 	}
 }
+
+// The time that the agents have for a repair begins anew after an outage of Consul.
+func TestRepairable(t *testing.T) {
+	since := time.Unix(1e9, 0)
+	for _, tt := range []struct {
+		name string
+		up   time.Time
+		want time.Time
+	}{
+		{"no outage", time.Time{}, since},
+		{"an outage before", since.Add(-time.Hour), since},
+		{"an outage that ended after", since.Add(time.Hour), since.Add(time.Hour)},
+	} {
+		var k known.Snapshot
+		k.ConsulUpSince = tt.up
+		expect.Equal(t, tt.name, repairable(since, k), tt.want)
+	}
+}
