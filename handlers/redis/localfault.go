@@ -16,9 +16,9 @@ var (
 	exhaustion = []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM}
 	// noRoute: this host has no route to the server, no address or port left for it, or its own rules forbid the connection.
 	// EADDRNOTAVAIL is one of them, because it concerns one server only. On Linux the local ports are used up for each destination
-	// apart, and an IPv6 address may lack a source address while IPv4 works.
+	// apart, and an IPv6 address may lack a source address while IPv4 works. EINVAL is what Linux says of a blackhole route.
 	noRoute = []syscall.Errno{syscall.ENETUNREACH, syscall.ENETDOWN, syscall.EADDRNOTAVAIL, syscall.EAFNOSUPPORT,
-		syscall.EACCES, syscall.EPERM}
+		syscall.EACCES, syscall.EPERM, syscall.EINVAL}
 )
 
 // Exhausted reports whether this host has no descriptor or memory left for a connection: no server can be asked.

@@ -36,6 +36,7 @@ func TestLocalFault(t *testing.T) {
 		{dial(syscall.ENETDOWN), apart, "this host cannot connect to it: network is down"},
 		{dial(syscall.EACCES), apart, "this host cannot connect to it: permission denied"},
 		{dial(syscall.EPERM), apart, "this host cannot connect to it: operation not permitted"},
+		{dial(syscall.EINVAL), apart, "this host cannot connect to it: invalid argument"},
 		{dial(syscall.EHOSTUNREACH), kind{Unreachable: true, OutOfReach: true}, "it does not answer"},
 		{dial(syscall.ECONNREFUSED), kind{Refused: true}, "it refuses connections"},
 		{&net.DNSError{Err: "no such host", Name: "a", IsNotFound: true}, kind{Unreachable: true, OutOfReach: true},

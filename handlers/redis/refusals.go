@@ -134,7 +134,8 @@ func diskRefusal(info, save map[string]string) string {
 	return ""
 }
 
-// pausedRefusal says who holds clients' writes back. INFO of Redis 7 and older shows a FAILOVER, but no CLIENT PAUSE.
+// pausedRefusal says who holds clients' writes back. INFO of Redis, up to 8.0, shows a FAILOVER but no CLIENT PAUSE; that of
+// Valkey, from 8.1, shows both.
 func pausedRefusal(info map[string]string) string {
 	if state := info["master_failover_state"]; state != "" && state != "no-failover" {
 		return "the command FAILOVER holds its writes back (" + state + "); `FAILOVER ABORT` ends that"
