@@ -119,7 +119,7 @@ func (c Candidacy) AcquireDelay() AcquireDecision {
 		}
 		rank--
 	}
-	return AcquireDecision{Wait: time.Duration(rank) * c.turn(), Why: best.ID + " ranks first"}
+	return AcquireDecision{Wait: time.Duration(rank) * c.turn(own), Why: best.ID + " ranks first"}
 }
 
 // wayOut names what makes a member lead, if nobody may by what the members hold; otherwise it is empty. The argument why says why
@@ -218,8 +218,10 @@ func (c Candidacy) incumbentDelay(master Candidate) AcquireDecision {
 }
 
 // turn returns the time between two ranks. After a restart of all members an agent needs BootstrapDelay until it has a session.
-func (c Candidacy) turn() time.Duration {
-	if c.Eligibility != RecordedOnly && c.State.Master != nil {
+// So does one that has just started, at a first election: a member that clients could not write to leaves it to a better one.
+func (c Candidacy) turn(own Candidate) time.Duration {
+	restarted := c.Eligibility != RecordedOnly && c.State.Master != nil
+	if restarted || c.State.Master == nil && own.UnservedReason() != "" {
 		return c.BootstrapDelay
 	}
 	return Stagger

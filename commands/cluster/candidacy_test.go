@@ -25,6 +25,7 @@ func TestAcquireDelay(t *testing.T) {
 	loadingRedis := func(c *Candidate) { c.Loading = true }
 	refusing := func(c *Candidate) { c.Refused = "its ACL denies REPLICAOF to resec's user" }
 	withoutKeys := func(c *Candidate) { c.Keys = 0 }
+	hidden := func(c *Candidate) { c.Hidden = "its node is in maintenance" }
 	otherRun := func(c *Candidate) { c.RunID = "run-new" }
 	s := State{Master: &Master{Peer: handlers.Peer{ID: "a", RunID: "run-a"}}, Members: map[string]MemberRecord{}}
 	for _, id := range []string{"a", "b", "c", "d"} {
@@ -50,6 +51,9 @@ func TestAcquireDelay(t *testing.T) {
 	}{
 		{"rank 0 does not wait", candidacy("b", s, candidate("c"), candidate("b")), 0, ""},
 		{"rank 1 waits one turn", candidacy("c", s, candidate("c"), candidate("b")), 250 * ms, "b ranks first"},
+		{"at a first election one that clients cannot find waits longer, because a better one may have just started",
+			candidacy("a", State{}, candidate("a", hidden), candidate("b")),
+			2 * time.Second, "b ranks first"},
 		{"rank 2 waits two turns", candidacy("d", s, candidate("c"), candidate("b"), candidate("d")), 500 * ms, "b ranks first"},
 		{"a Redis that loads its data is ineligible", candidacy("b", s, candidate("b", loadingRedis), candidate("c")), -1,
 			"redis may not lead: it is loading its data"},

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/hashicorp/consul/api"
+
+	"resec/commands/cluster"
 )
 
 // A repair writes state, lock, pause and history in one transaction.
@@ -48,7 +50,8 @@ func TestRepair(t *testing.T) {
 	}
 }
 
-// Whoever acquires a lock that Consul shows as it was before writes the newest history back, too.
+// Whoever acquires a lock that Consul shows as it was before writes the newest history back, too. So does a holder that leads
+// because Consul shows its lock again.
 func TestAcquire_WritesTheHistoryBack(t *testing.T) {
 	newest := list(api.KVPair{Key: "k", Flags: Flag, Session: "s1", Value: []byte("a"), ModifyIndex: 25},
 		api.KVPair{Key: "k/state", Value: []byte(`{"service":"s","master":{"id":"a","address":"a:1","term":3}}`), ModifyIndex: 28},
@@ -56,17 +59,30 @@ func TestAcquire_WritesTheHistoryBack(t *testing.T) {
 	shown := list(api.KVPair{Key: "k", Flags: Flag, ModifyIndex: 5},
 		api.KVPair{Key: "k/state", Value: []byte(`{"service":"s","master":{"id":"b","address":"b:1","term":1}}`), ModifyIndex: 8},
 		api.KVPair{Key: "k/history", Value: []byte(`[1]`), ModifyIndex: 6})
-	l, c := fake(t, scripted(newest, shown, committed))
-	l.LastKnown = &LastKnownState{}
-	if _, err := l.Read(t.Context()); err != nil {
-		t.Fatal(err)
+	for _, tt := range []struct {
+		name  string
+		write func(Lock, cluster.View) (cluster.View, error)
+		call  string
+	}{
+		{"acquired", func(l Lock, v cluster.View) (cluster.View, error) { return l.Acquire(t.Context(), "s2", v, v.State) },
+			"PUT txn: cas k/state 8, lock k, cas k/history 6"},
+		{"held", func(l Lock, v cluster.View) (cluster.View, error) { return l.Write(t.Context(), "s2", v, v.State) },
+			"PUT txn: check-session k, cas k/state 8, lock k, cas k/history 6"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l, c := fake(t, scripted(newest, shown, committed))
+			l.LastKnown = &LastKnownState{}
+			if _, err := l.Read(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			v, err := l.Read(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := tt.write(l, v); err != nil {
+				t.Error(err)
+			}
+			c.expect(t, "GET kv/k", "GET kv/k", tt.call)
+		})
 	}
-	v, err := l.Read(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := l.Acquire(t.Context(), "s2", v, v.State); err != nil {
-		t.Error(err)
-	}
-	c.expect(t, "GET kv/k", "GET kv/k", "PUT txn: cas k/state 8, lock k, cas k/history 6")
 }
