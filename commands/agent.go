@@ -14,6 +14,7 @@ import (
 	"resec/commands/httpapi"
 	"resec/commands/lock"
 	"resec/commands/metrics"
+	"resec/commands/pace"
 	"resec/commands/systemd"
 )
 
@@ -79,7 +80,7 @@ func (p *program) agent() *cli.Command {
 					return err
 				}
 			}
-			return a.Run(c.Context)
+			return a.Run(pace.With(c.Context))
 		})
 }
 

@@ -17,6 +17,7 @@ import (
 	"resec/commands/catalog"
 	"resec/commands/cluster"
 	"resec/commands/lock"
+	"resec/commands/pace"
 	"resec/handlers/redis"
 )
 
@@ -26,7 +27,8 @@ const waitTime = 10 * time.Second
 
 // responseTimeout bounds any answer of Consul. Consul adds up to a 16th to waitTime:
 // https://developer.hashicorp.com/consul/api-docs/features/blocking
-const responseTimeout = waitTime*17/16 + 2*time.Second
+// A Consul that is slow adds seconds. If a watch gave up then, all that it shows would count as an outage.
+const responseTimeout = waitTime*17/16 + 2*pace.CallTimeout
 
 // idleConnections is how many connections to Consul are kept while no call uses them. By default that is one more than there are
 // processors: with two of these an agent that has no descriptor left to open another one may lose its session. Consul's agent

@@ -13,6 +13,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/lock"
+	"resec/commands/pace"
 	"resec/commands/takeover"
 )
 
@@ -150,7 +151,7 @@ func (p *program) printSwitchover(ctx context.Context, l lock.Lock, m cluster.Ma
 
 // changeOf is the change in the history that began a term. It is unknown if the history does not have it in time.
 func changeOf(ctx context.Context, l lock.Lock, term uint64) (c cluster.Change, known bool) {
-	ctx, cancel := context.WithTimeout(ctx, lock.CallTimeout)
+	ctx, cancel := context.WithTimeout(ctx, pace.CallTimeout)
 	defer cancel()
 	for {
 		changes, _ := l.History(ctx) // after an error it is read again

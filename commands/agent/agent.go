@@ -61,6 +61,7 @@ type Agent struct {
 	surveyor      *survey.Surveyor
 	addresses     *known.Addresses // updates known
 	verifySession chan struct{}    // asks the session keeper whether our session still exists
+	dropSession   chan struct{}    // makes the session keeper give our session up
 	hooks         *hooks.Runner
 	local         *localredis.Redis // set before ready is
 	links         replicaLinks
@@ -80,7 +81,7 @@ const finalCallRetry = 100 * time.Millisecond
 // It returns an error if the agent is misconfigured (the lock key or the service name is another cluster's), or if Redis is
 // not one that it can manage.
 func (a *Agent) Run(ctx context.Context) error {
-	a.known, a.verifySession = observable.New[known.Snapshot](), make(chan struct{}, 1)
+	a.known, a.verifySession, a.dropSession = observable.New[known.Snapshot](), make(chan struct{}, 1), make(chan struct{}, 1)
 	a.addresses = &known.Addresses{Known: a.known, Log: a.Log}
 	a.announcer = a.newAnnouncer()
 	a.hooks = hooks.New(a.Hooks, a.Metrics.HookFailed, a.Log)
@@ -121,6 +122,7 @@ func (a *Agent) runUnique(ctx context.Context) error {
 	a.decided.beat()
 	a.ready.Store(true)
 	defer a.ready.Store(false)
+	a.shutdown.asked = ctx
 	defer context.AfterFunc(ctx, a.shutdown.request)()
 	return a.work(ctx)
 }
@@ -196,7 +198,7 @@ func (a *Agent) newAnnouncer() *announce.Announcer {
 	session := a.Session
 	session.CheckDeadline = &lock.RenewalDeadline{}
 	return announce.New(&announce.Announcer{Me: a.Me, Lock: a.Lock, Session: session, Registrar: a.Registrar, Creds: a.Creds,
-		Log: a.Log, Known: a.known, Advertised: observable.New[catalog.Entry](), Verify: a.verifySession,
+		Log: a.Log, Known: a.known, Advertised: observable.New[catalog.Entry](), Verify: a.verifySession, Drop: a.dropSession,
 		Read:             func(ctx context.Context) (cluster.View, error) { return a.observer.Read(ctx) },
 		FinalCallTimeout: a.shutdown.finalCallTimeout, Leaving: a.shutdown.requested,
 		GuardLeftBehind: a.shutdown.guardLeftBehind.Load})

@@ -14,6 +14,7 @@ import (
 	"resec/commands/localredis"
 	"resec/commands/lock"
 	"resec/commands/logonce"
+	"resec/commands/pace"
 	"resec/handlers"
 	"resec/handlers/redis"
 )
@@ -160,7 +161,7 @@ func (c *controller) execute(ctx context.Context, k known.Snapshot, todo cluster
 	case cluster.Lead:
 		return c.lead(ctx, k, nil)
 	case cluster.StepDown:
-		c.a.release(ctx, lock.CallTimeout, k.SessionID, cluster.WhyUnhealthy, why)
+		c.a.release(ctx, pace.Calls(ctx, releaseCalls), k.SessionID, cluster.WhyUnhealthy, why)
 		done.again = minStepRetry
 	case cluster.TransferLock:
 		done.err = c.transferLock(ctx, k)

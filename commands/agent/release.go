@@ -5,19 +5,24 @@ import (
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/observable"
 	"resec/handlers/redis"
 )
+
+// releaseCalls is how many calls to Consul a release needs at most, one after the other.
+const releaseCalls = 4
 
 // release gives the lock back within a time. Why a holder released it counts only if that holder was published: one that
 // failed to take over says nothing of the master. What an operator wants of us cannot be then, and is answered so with text:
 // other members must not wait for it.
 func (a *Agent) release(ctx context.Context, within time.Duration, session, why, text string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
+	ctx, cancel := a.shutdown.bounded(ctx, within)
 	defer cancel()
 	v, released, err := a.releaseLock(ctx, session, why)
 	if err != nil {
-		a.Log.Warn("cannot release the lock; the end of its session frees it", "event", "release_failed",
+		a.Log.Warn("cannot release the lock; its session is destroyed, which frees it", "event", "release_failed",
 			"key", a.Lock.Key, "err", err)
+		observable.Signal(a.dropSession)
 		return
 	}
 	if released {

@@ -38,6 +38,7 @@ const (
 
 // shutdown is one stop of the agent: when it was requested, and what it leaves behind.
 type shutdown struct {
+	asked       context.Context           // the agent's, which ends when it is asked to stop; nil: it never is
 	requestedAt atomic.Pointer[time.Time] // nil: not yet
 	// A guard of ours, or a fence, stays on Redis: the member key has what the operator had.
 	guardLeftBehind atomic.Bool
@@ -63,6 +64,16 @@ func (s *shutdown) context(ctx context.Context) (context.Context, context.Cancel
 		end = least
 	}
 	return context.WithDeadline(context.WithoutCancel(ctx), end)
+}
+
+// bounded is a context that outlasts ctx by at most within. A stop shortens it to what is left for last calls.
+func (s *shutdown) bounded(ctx context.Context, within time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
+	if s.asked == nil {
+		return ctx, cancel
+	}
+	unhook := context.AfterFunc(s.asked, func() { time.AfterFunc(s.finalCallTimeout(), cancel) })
+	return ctx, func() { unhook(); cancel() }
 }
 
 // finalCallTimeout is how long a last call to Consul may take.

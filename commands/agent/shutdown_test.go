@@ -16,6 +16,7 @@ import (
 	"resec/commands/expect"
 	"resec/commands/known"
 	"resec/commands/lock"
+	"resec/commands/pace"
 	"resec/handlers/redis"
 )
 
@@ -136,7 +137,7 @@ func TestRelease(t *testing.T) {
 				v.State.Master, v.StateIndex = nil, 1
 			}
 			a.known.Update(func(k *known.Snapshot) { k.View, k.Fresh = v, true })
-			a.release(t.Context(), lock.CallTimeout, s.ID, cluster.WhyDead, "it is down")
+			a.release(t.Context(), pace.CallTimeout, s.ID, cluster.WhyDead, "it is down")
 			v, err := a.Lock.Read(t.Context())
 			expect.OK(t, err)
 			expect.Equal(t, "free", v.Free(), true)
@@ -148,7 +149,7 @@ func TestRelease(t *testing.T) {
 	a := onConsul(t)
 	s := session(t, a)
 	acquire(t, a, s, "b", published)
-	a.release(t.Context(), lock.CallTimeout, "another", cluster.WhyDead, "")
+	a.release(t.Context(), pace.CallTimeout, "another", cluster.WhyDead, "")
 	v, err := a.Lock.Read(t.Context())
 	expect.OK(t, err)
 	expect.Equal(t, "another member's lock", v.Session, s.ID)

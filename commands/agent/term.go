@@ -14,6 +14,7 @@ import (
 	"resec/commands/lock"
 	"resec/commands/logonce"
 	"resec/commands/observable"
+	"resec/commands/pace"
 	"resec/commands/takeover"
 )
 
@@ -107,11 +108,11 @@ func (t *leaderTerm) failed(ctx context.Context, done *takeover.Done, endLeading
 		t.c.failedSources[source.RunID]++
 	}
 	if ctx.Err() == nil && t.c.isNew("promote", err) {
-		t.a.Log.Error("promotion failed; the lock is released", "event", "promotion_failed",
+		t.a.Log.Error("promotion failed; releasing the lock", "event", "promotion_failed",
 			"redis", t.a.local.Addr(), "err", err)
 	}
 	endLeading() // the master monitor has to park our Redis again, even if Consul hangs
-	t.a.release(ctx, lock.CallTimeout, t.session.ID, cluster.WhyFailed, err.Error())
+	t.a.release(ctx, pace.Calls(ctx, releaseCalls), t.session.ID, cluster.WhyFailed, err.Error())
 	t.a.local.ProbeSoon()
 	return err
 }
@@ -210,6 +211,6 @@ func (t *leaderTerm) finish(ctx context.Context, why cluster.EndReason) {
 	case why.Release == "":
 		observable.Signal(a.verifySession) // the session may be what is lost
 	default:
-		a.release(ctx, lock.CallTimeout, t.session.ID, why.Release, why.Text)
+		a.release(ctx, pace.Calls(ctx, releaseCalls), t.session.ID, why.Release, why.Text)
 	}
 }

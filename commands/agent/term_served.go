@@ -8,6 +8,7 @@ import (
 	"resec/commands/known"
 	"resec/commands/lock"
 	"resec/commands/logonce"
+	"resec/commands/pace"
 )
 
 // handovers is when this member may hand over again because clients are not served. It belongs to the controller's goroutine.
@@ -79,7 +80,7 @@ func (c *controller) handOverUnserved(ctx context.Context, s *lock.Session, why 
 	now := time.Now()
 	c.handovers.pause = cluster.NextHandoverPause(c.handovers.pause, now.Sub(c.handovers.last))
 	c.handovers.last, c.handovers.next = now, now.Add(c.handovers.pause)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lock.CallTimeout) // not cut short: see takeover.yieldOrCatchUp
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pace.Timeout(ctx)) // not cut short: see takeover.yieldOrCatchUp
 	defer cancel()
 	k := c.a.known.Load()
 	state := k.View.State

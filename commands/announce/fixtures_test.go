@@ -14,6 +14,7 @@ import (
 	"resec/commands/known"
 	"resec/commands/lock"
 	"resec/commands/observable"
+	"resec/commands/pace"
 	"resec/handlers"
 	"resec/handlers/redis"
 	"resec/scripts/lab"
@@ -29,7 +30,7 @@ func bareAnnouncer() *Announcer {
 		Registrar: &catalog.Registrar{Naming: catalog.Naming{Prefix: "redis"}, Interval: time.Second},
 		Creds:     redis.Options{Timeout: 10 * time.Second, Name: "resec:me"}, Log: slog.New(slog.DiscardHandler),
 		Known: observable.New[known.Snapshot](), Advertised: observable.New[catalog.Entry](), Verify: make(chan struct{}, 1),
-		FinalCallTimeout: func() time.Duration { return lock.CallTimeout }, GuardLeftBehind: func() bool { return false }}
+		FinalCallTimeout: func() time.Duration { return pace.CallTimeout }, GuardLeftBehind: func() bool { return false }}
 	a.Read = func(ctx context.Context) (cluster.View, error) { return a.Lock.Read(ctx) }
 	return a
 }

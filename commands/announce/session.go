@@ -15,7 +15,7 @@ import (
 // that does not lead has one too, so that it can acquire a free lock with one call. It returns when the context ends, and the
 // session is destroyed.
 func (a *Announcer) KeepSession(ctx context.Context) {
-	k := &lock.Keeper{Client: a.Lock.Client, Options: a.Session, Log: a.Log, Verify: a.Verify,
+	k := &lock.Keeper{Client: a.Lock.Client, Options: a.Session, Log: a.Log, Verify: a.Verify, Drop: a.Drop,
 		DestroyTimeout: a.FinalCallTimeout,
 		Wanted: func() (bool, <-chan struct{}) {
 			k, changed := a.Known.Watch()

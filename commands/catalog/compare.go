@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/observable"
+	"resec/commands/pace"
 )
 
 // What a Consul agent has been given reaches its servers once. It does not look at its servers again for minutes. Meanwhile
@@ -123,7 +124,7 @@ func (r *Registrar) compareOnce(ctx context.Context, c *comparison, pause time.D
 
 // looksRight makes the one call that is enough if nothing is wrong. It also returns true if Consul does not answer.
 func (r *Registrar) looksRight(ctx context.Context, e Entry) bool {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, pace.Timeout(ctx))
 	defer cancel()
 	q := &api.QueryOptions{Filter: fmt.Sprintf("Service.ID == %q", r.ID)}
 	found, _, err := r.Client.Health().Service(r.Naming.Name(e.Role), "", false, q.WithContext(ctx))
@@ -151,7 +152,7 @@ func checkOf(checks api.HealthChecks, id string) *api.HealthCheck {
 
 // readListing reads the instance and its check from Consul's servers, whatever the service's name is there.
 func (r *Registrar) readListing(ctx context.Context, node string) (l listing, err error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, pace.Calls(ctx, 2))
 	defer cancel()
 	q := &api.QueryOptions{Filter: fmt.Sprintf("ID == %q", r.ID), RequireConsistent: true}
 	services, _, err := r.Client.Catalog().NodeServiceList(node, q.WithContext(ctx))
@@ -180,7 +181,7 @@ func (r *Registrar) readListing(ctx context.Context, node string) (l listing, er
 // compare-and-set on what was read: Run may be publishing something else by now. The end of the context does not cut it short:
 // Consul might carry it out after the deregistration that follows.
 func (r *Registrar) correct(ctx context.Context, l listing, e Entry) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pace.Timeout(ctx))
 	defer cancel()
 	service := api.AgentService{ID: r.ID, Service: r.Naming.Name(e.Role), Tags: r.Naming.Tags(e.Role),
 		Address: r.hostOf(e), Port: r.Port, Meta: e.Meta, Weights: api.AgentWeights{Passing: 1, Warning: 1},

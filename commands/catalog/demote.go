@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"resec/commands/pace"
 	"resec/handlers"
 )
 
@@ -40,7 +41,7 @@ func (n Naming) ReadDemoteOps(ctx context.Context, client *api.Client, node, ser
 // that changes meanwhile is left alone. It returns the errors of all that could not be read or demoted, joined.
 func (n Naming) Demote(ctx context.Context, client *api.Client, node, service string) error {
 	ops, err := n.ReadDemoteOps(ctx, client, node, service)
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, pace.Calls(ctx, 2))
 	defer cancel()
 	for _, op := range ops {
 		if e := demote(ctx, client, op); e != nil {

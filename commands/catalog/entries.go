@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"resec/commands/pace"
 	"resec/handlers"
 )
 
@@ -33,10 +34,9 @@ func (n Naming) Instances(ctx context.Context, client *api.Client) ([]handlers.E
 
 // readService returns the entries of one service, and reports whether the ACL hides some of them.
 func readService(ctx context.Context, client *api.Client, service string) (entries []handlers.Entry, hidden bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
+	ctx, end := pace.Begin(ctx)
 	found, meta, err := client.Health().Service(service, "", false, (&api.QueryOptions{}).WithContext(ctx))
-	if err != nil {
+	if end(err); err != nil {
 		return nil, false, fmt.Errorf("read service %s: %w", service, err)
 	}
 	entries, err = Entries(found)

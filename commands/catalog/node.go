@@ -5,13 +5,15 @@ import (
 	"fmt"
 
 	"github.com/hashicorp/consul/api"
+
+	"resec/commands/pace"
 )
 
 // Node returns the name and the address of the node on which Consul's agent runs, as that agent says now. It returns an error if
-// the agent does not answer within callTimeout, or the token lacks agent:read.
+// the agent does not answer within pace.Timeout, or the token lacks agent:read.
 func Node(ctx context.Context, client *api.Client) (name, addr string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
+	ctx, end := pace.Begin(ctx)
+	defer func() { end(err) }()
 	var out struct {
 		Config struct{ NodeName string }
 		Member struct{ Addr string }

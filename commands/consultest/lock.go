@@ -13,6 +13,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/lock"
+	"resec/commands/pace"
 	"resec/handlers"
 )
 
@@ -34,7 +35,7 @@ func Session(t testing.TB, client *api.Client) *lock.Session {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { // the test's own context has ended by then
-		ctx, cancel := context.WithTimeout(context.Background(), lock.CallTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), pace.CallTimeout)
 		defer cancel()
 		_ = s.Destroy(ctx) // it may be lost, as many tests want it
 	})

@@ -10,6 +10,7 @@ import (
 
 	"resec/commands/cluster"
 	"resec/commands/lock"
+	"resec/commands/pace"
 	"resec/commands/takeover"
 )
 
@@ -152,14 +153,14 @@ func (e *Election) watchRedis(ctx context.Context, runID string, lose context.Ca
 
 // release releases the lock if our session still holds it. If that fails, the end of the session frees it.
 func (e *Election) release(ctx context.Context, s *lock.Session, why string) {
-	ctx, cancel := context.WithTimeout(ctx, e.callTimeout())
+	ctx, cancel := context.WithTimeout(ctx, e.stop.limit(pace.Calls(ctx, 2), callsEnd, minCallTimeout, time.Now()))
 	defer cancel()
 	v, err := e.Lock.Read(ctx)
 	if err == nil && v.Session == s.ID {
 		err = e.Lock.Release(ctx, s.ID, v, why)
 	}
 	if err != nil {
-		e.Log.Warn("cannot release the lock; the end of its session frees it", "event", "release_failed", "key", e.Lock.Key,
+		e.Log.Warn("cannot release the lock; its session is destroyed, which frees it", "event", "release_failed", "key", e.Lock.Key,
 			"session", s.ID, "err", err)
 	}
 }

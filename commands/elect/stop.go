@@ -4,7 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"resec/commands/lock"
+	"resec/commands/pace"
 )
 
 // killGrace is the time from SIGTERM to SIGKILL for a handler, unless the lease or a stop leaves less. It is that of
@@ -75,7 +75,7 @@ func (e *Election) fenceTime() time.Duration {
 
 // callTimeout returns how long a last call to Consul may take.
 func (e *Election) callTimeout() time.Duration {
-	return e.stop.limit(lock.CallTimeout, callsEnd, minCallTimeout, time.Now())
+	return e.stop.limit(pace.CallTimeout, callsEnd, minCallTimeout, time.Now())
 }
 
 // deregisterTime returns how long the removal of the service may take.

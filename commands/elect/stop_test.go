@@ -8,6 +8,7 @@ import (
 
 	"resec/commands/expect"
 	"resec/commands/lock"
+	"resec/commands/pace"
 )
 
 // What a handler, the fence and the last calls have, from when the election is asked to stop. Before that the lease counts.
@@ -21,7 +22,7 @@ func TestStop_Budget(t *testing.T) {
 				e.lease.Store(&lock.Lease{&deadline})
 				expect.Equal(t, "grace while it is not asked to stop", e.Grace(), killGrace)
 				expect.Equal(t, "fence while it is not asked to stop", e.fenceTime(), time.Minute)
-				expect.Equal(t, "call while it is not asked to stop", e.callTimeout(), lock.CallTimeout)
+				expect.Equal(t, "call while it is not asked to stop", e.callTimeout(), pace.CallTimeout)
 				e.stop.request()
 				promote, kill := promoteEnd, fenceEnd-promoteEnd
 				if child {

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/cluster"
+	"resec/commands/pace"
 )
 
 // maxHistoryChanges is how many changes of the master are kept.
@@ -36,8 +37,8 @@ func (l Lock) History(ctx context.Context) ([]cluster.Change, error) {
 // readHistory returns the changes as they were written, with what a newer program added, and the index of their key; 0 if there
 // is no such key. A value that is no JSON array, because it was overwritten by hand, is an empty history.
 func (l Lock) readHistory(ctx context.Context) (all []json.RawMessage, index uint64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
-	defer cancel()
+	ctx, end := pace.Begin(ctx)
+	defer func() { end(err) }()
 	p, _, err := l.Client.KV().Get(historyKey(l.Key), (&api.QueryOptions{RequireConsistent: true}).WithContext(ctx))
 	if err != nil {
 		return nil, 0, fmt.Errorf("read the history %s: %w", historyKey(l.Key), err)

@@ -2,12 +2,14 @@ package lock
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/logonce"
+	"resec/commands/pace"
 )
 
 // minOpenRetry and maxOpenRetry bound the pause after a session could not be opened; it doubles. The first is short, because a
@@ -31,7 +33,9 @@ type Keeper struct {
 	Ended func(s *Session, lost bool)
 	// Verify makes the session renewed at once with each receive. nil: never.
 	Verify <-chan struct{}
-	// DestroyTimeout bounds the destruction at the end. nil: CallTimeout.
+	// Each receive from Drop destroys the session, and opens the next one: the lock that it holds could not be released. nil: never.
+	Drop <-chan struct{}
+	// DestroyTimeout bounds the destruction at the end. nil: pace.Timeout.
 	DestroyTimeout func() time.Duration
 }
 
@@ -44,13 +48,21 @@ func (k *Keeper) Run(ctx context.Context) {
 			return
 		}
 		k.Began(s)
-		err := s.Keep(ctx, k.Verify, k.Log)
+		err := s.Keep(ctx, k.Verify, k.Drop, k.Log)
 		k.Ended(s, err != nil)
-		if err == nil {
-			k.destroy(ctx, s)
+		switch {
+		case err == nil:
+			timeout := pace.Timeout(ctx)
+			if k.DestroyTimeout != nil {
+				timeout = k.DestroyTimeout()
+			}
+			k.destroy(ctx, s, timeout)
 			return
+		case errors.Is(err, ErrSessionDropped):
+			k.destroy(ctx, s, pace.Timeout(ctx))
+		default:
+			k.Log.Warn("consul session is lost", "event", "session_lost", "session", s.ID, "err", err)
 		}
-		k.Log.Warn("consul session is lost", "event", "session_lost", "session", s.ID, "err", err)
 		lost = s.ID
 	}
 }
@@ -96,17 +108,13 @@ func (k *Keeper) openOnce(ctx context.Context, lost string) (*Session, error) {
 	return k.New(ctx)
 }
 
-// New creates a session with the keeper's options, within CallTimeout. It does so even if the context ends meanwhile, because
+// New creates a session with the keeper's options, within pace.Timeout. It does so even if the context ends meanwhile, because
 // Consul may have created the session already, and its ID is needed to destroy it. It returns the errors of NewSession.
 func (k *Keeper) New(ctx context.Context) (*Session, error) {
 	return NewSession(context.WithoutCancel(ctx), k.Client, k.Options)
 }
 
-func (k *Keeper) destroy(ctx context.Context, s *Session) {
-	timeout := CallTimeout
-	if k.DestroyTimeout != nil {
-		timeout = k.DestroyTimeout()
-	}
+func (k *Keeper) destroy(ctx context.Context, s *Session, timeout time.Duration) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
 	err := s.Destroy(ctx)

@@ -50,7 +50,7 @@ func TestSession_KeepWithLateAnswers(t *testing.T) {
 		var log bytes.Buffer
 		done := make(chan error, 1)
 		go func() {
-			done <- session.Keep(context.WithoutCancel(t.Context()), nil, slog.New(slog.NewTextHandler(&log, nil)))
+			done <- session.Keep(context.WithoutCancel(t.Context()), nil, nil, slog.New(slog.NewTextHandler(&log, nil)))
 		}()
 		least, last := ttl, 0
 		for range 600 {

@@ -29,7 +29,7 @@ var (
 	ErrNotHolder = errors.New("the lock is not ours")
 )
 
-// Lock is a key that one session at a time can hold. Each of its calls is bounded by CallTimeout.
+// Lock is a key that one session at a time can hold. Each of its calls is bounded by package pace.
 type Lock struct {
 	Client    *api.Client
 	Key       string
@@ -52,15 +52,19 @@ func (l Lock) Acquire(ctx context.Context, session string, v cluster.View, s clu
 	if err != nil {
 		return v, fmt.Errorf("acquire the lock %s: %w", l.Key, err)
 	}
-	ops := []*api.KVTxnOp{cas, l.lockOp(session, l.Member)}
-	if history := l.LastKnown.historyOp(historyKey(l.Key)); history != nil { // Consul has lost it
-		ops = append(ops, history)
-	}
-	indexes, err := l.commit(ctx, ops...)
+	indexes, err := l.commit(ctx, append([]*api.KVTxnOp{cas, l.lockOp(session, l.Member)}, l.lostHistory()...)...)
 	if err != nil {
 		return v, fmt.Errorf("acquire the lock %s: %w", l.Key, err)
 	}
 	return l.afterWrite(v, indexes, session, l.Member, s), nil
+}
+
+// lostHistory is what writes the newest history back if Consul has lost it.
+func (l Lock) lostHistory() []*api.KVTxnOp {
+	if op := l.LastKnown.historyOp(historyKey(l.Key)); op != nil {
+		return []*api.KVTxnOp{op}
+	}
+	return nil
 }
 
 // Write replaces the state in v, provided that the session holds the lock, and carries out further operations in the same
@@ -74,7 +78,11 @@ func (l Lock) Write(ctx context.Context, session string, v cluster.View, s clust
 		return v, fmt.Errorf("write the state at %s: %w", stateKey(l.Key), err)
 	}
 	// The lock's key is written again: its value may have been overwritten by hand.
-	indexes, err := l.transact(ctx, append(kvOps(l.heldOp(session), cas, l.lockOp(session, l.Member)), more...))
+	ops := []*api.KVTxnOp{l.heldOp(session), cas, l.lockOp(session, l.Member)}
+	if v.FromLastKnown { // a holder whose lock Consul shows again leads without acquiring it
+		ops = append(ops, l.lostHistory()...)
+	}
+	indexes, err := l.transact(ctx, append(kvOps(ops...), more...))
 	if err != nil {
 		return v, fmt.Errorf("write the state at %s: %w", stateKey(l.Key), err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/cluster"
+	"resec/commands/pace"
 )
 
 // lockDelayRetries is how often Preempt tries to acquire the lock after it destroyed the holder's session. Consul keeps the lock
@@ -30,9 +31,9 @@ func (l Lock) Preempt(ctx context.Context, session string, v cluster.View, s clu
 	if !now.SameLock(v) {
 		return now, fmt.Errorf("destroy the session %s, which held the lock %s: %w", v.Session, l.Key, ErrChanged)
 	}
-	destroy, cancel := context.WithTimeout(ctx, CallTimeout)
-	defer cancel()
-	if _, err := l.Client.Session().Destroy(now.Session, (&api.WriteOptions{}).WithContext(destroy)); err != nil {
+	destroy, end := pace.Begin(ctx)
+	_, err = l.Client.Session().Destroy(now.Session, (&api.WriteOptions{}).WithContext(destroy))
+	if end(err); err != nil {
 		return v, fmt.Errorf("destroy the session %s, which holds the lock %s: %w", now.Session, l.Key, err)
 	}
 	for try := 1; ; try++ {

@@ -11,14 +11,15 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/cluster"
+	"resec/commands/pace"
 	"resec/commands/watch"
 )
 
 // Read reads the lock and all keys below it with one consistent query. It returns an error if Consul does not answer, or if
 // the token cannot read the lock's key.
-func (l Lock) Read(ctx context.Context) (cluster.View, error) {
-	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
-	defer cancel()
+func (l Lock) Read(ctx context.Context) (v cluster.View, err error) {
+	ctx, end := pace.Begin(ctx)
+	defer func() { end(err) }()
 	pairs, meta, err := l.Client.KV().List(l.Key, (&api.QueryOptions{RequireConsistent: true}).WithContext(ctx))
 	if err != nil {
 		return cluster.View{}, fmt.Errorf("read the lock %s: %w", l.Key, err)

@@ -40,11 +40,10 @@ func (l Lock) Repair(ctx context.Context, v cluster.View, to *Holder) (cluster.V
 	if err != nil {
 		return v, err
 	}
-	for _, op := range []*api.KVTxnOp{pause, l.LastKnown.historyOp(historyKey(l.Key))} {
-		if op != nil {
-			ops = append(ops, op)
-		}
+	if pause != nil {
+		ops = append(ops, pause)
 	}
+	ops = append(ops, l.lostHistory()...)
 	indexes, err := l.commit(ctx, ops...)
 	if err != nil {
 		return v, fmt.Errorf("write the state back at %s: %w", stateKey(l.Key), err)

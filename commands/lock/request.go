@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/cluster"
+	"resec/commands/pace"
 )
 
 // AnswerRequest writes the answer in r to its request. It returns ErrChanged if the request's session has ended or another agent
@@ -67,7 +68,7 @@ func (l Lock) CreateRequest(ctx context.Context, r cluster.Request) (end func(co
 // createRequestSession creates a session that deletes its keys when it ends. It belongs to the node of Consul's agent. In another
 // datacenter Consul does not know that node, so there it belongs to the node of a member.
 func (l Lock) createRequestSession(ctx context.Context) (*Session, error) {
-	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
+	ctx, cancel := context.WithTimeout(ctx, pace.CallTimeout)
 	defer cancel()
 	entry := api.SessionEntry{Name: "resec request", TTL: requestTTL.String(), Behavior: api.SessionBehaviorDelete,
 		LockDelay: time.Millisecond}
@@ -117,6 +118,6 @@ func renewRequest(ctx context.Context, s *Session) {
 			return
 		case <-time.After(requestTTL / 3):
 		}
-		_ = s.renew(ctx, CallTimeout)
+		_ = s.renew(ctx, pace.CallTimeout)
 	}
 }

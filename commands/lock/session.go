@@ -10,13 +10,15 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
+
+	"resec/commands/pace"
 )
 
 // ErrSessionLost is returned when Consul says that a session does not exist any more.
 var ErrSessionLost = errors.New("consul session lost")
 
-// CallTimeout bounds one call to Consul that does not block by design: some hang for 10 s after Consul elected a new leader.
-const CallTimeout = 3 * time.Second
+// ErrSessionDropped is returned when a session is given up because what it holds could not be released.
+var ErrSessionDropped = errors.New("consul session given up")
 
 // SessionOptions say what a session depends on.
 type SessionOptions struct {
@@ -59,11 +61,11 @@ func NewSession(ctx context.Context, client *api.Client, opt SessionOptions) (*S
 	if opt.Check != "" {
 		body.ServiceChecks = []check{{opt.Check}}
 	}
-	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
-	defer cancel()
+	ctx, end := pace.Begin(ctx)
 	sent := time.Now()
 	var out struct{ ID string }
-	if _, err := client.Raw().Write("/v1/session/create", body, &out, (&api.WriteOptions{}).WithContext(ctx)); err != nil {
+	_, err := client.Raw().Write("/v1/session/create", body, &out, (&api.WriteOptions{}).WithContext(ctx))
+	if end(err); err != nil {
 		if nodeUnknown(err) {
 			err = fmt.Errorf("%w; a member works in the datacenter of its consul agent alone", err)
 		}
@@ -93,11 +95,13 @@ const maxRenewRetry = time.Second
 // ErrSessionLost when Consul says that the session does not exist any more. While Consul does not answer it keeps trying,
 // because the session may outlive the outage.
 //
+// It returns ErrSessionDropped after a receive from drop.
+//
 // It renews each third of the TTL, and waits for an answer for at most that third. So two renewals in a row may fail within a
 // lease (TTL/3 + TTL/3 + TTL/3 = TTL), and Consul waits for twice the TTL before it ends a session. A renewal whose answer is
 // late is not given up: Consul has most likely carried it out. The next one is sent meanwhile, and the lease counts from the
 // renewal that is answered.
-func (s *Session) Keep(ctx context.Context, now <-chan struct{}, log *slog.Logger) error {
+func (s *Session) Keep(ctx context.Context, now, drop <-chan struct{}, log *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var renewing sync.WaitGroup
 	defer renewing.Wait()
@@ -114,11 +118,13 @@ func (s *Session) Keep(ctx context.Context, now <-chan struct{}, log *slog.Logge
 				return late.err
 			}
 			continue
+		case <-drop:
+			return ErrSessionDropped
 		case <-now:
 		case <-time.After(time.Until(next)):
 		}
 		sent := time.Now()
-		err := s.renewAndWait(ctx, &renewing, answers, min(every, CallTimeout))
+		err := s.renewAndWait(ctx, &renewing, answers, min(every, pace.CallTimeout))
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -192,9 +198,9 @@ func (s *Session) renew(ctx context.Context, timeout time.Duration) error {
 // Destroy ends the session, which frees the lock. It returns an error if Consul does not answer or denies it; the session then
 // ends with its TTL.
 func (s *Session) Destroy(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
-	defer cancel()
-	if _, err := s.client.Session().Destroy(s.ID, (&api.WriteOptions{}).WithContext(ctx)); err != nil {
+	ctx, end := pace.Begin(ctx)
+	_, err := s.client.Session().Destroy(s.ID, (&api.WriteOptions{}).WithContext(ctx))
+	if end(err); err != nil {
 		return fmt.Errorf("destroy session %s: %w", s.ID, err)
 	}
 	return nil

@@ -68,7 +68,7 @@ func TestSession_Keep(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
-		go func() { done <- session.Keep(ctx, nil, slog.New(slog.DiscardHandler)) }()
+		go func() { done <- session.Keep(ctx, nil, nil, slog.New(slog.DiscardHandler)) }()
 		calls := func(after time.Duration, want int, left time.Duration) {
 			t.Helper()
 			wait(after)

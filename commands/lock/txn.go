@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"resec/commands/cluster"
+	"resec/commands/pace"
 )
 
 // lockOp takes the lock for a session. It changes nothing but the value if the session holds the lock already.
@@ -53,10 +54,9 @@ func kvOps(ops ...*api.KVTxnOp) (out api.TxnOps) {
 // transact runs one transaction: all operations or none. It returns each written key's ModifyIndex, which Consul keeps if the
 // write changed nothing. It returns ErrChanged if Consul rolled the transaction back, ErrDenied if an ACL did.
 func (l Lock) transact(ctx context.Context, ops api.TxnOps) (indexes map[string]uint64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
-	defer cancel()
+	ctx, end := pace.Begin(ctx)
 	ok, res, _, err := l.Client.Txn().Txn(ops, (&api.QueryOptions{}).WithContext(ctx))
-	if err != nil {
+	if end(err); err != nil {
 		return nil, err
 	}
 	if !ok {

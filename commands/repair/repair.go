@@ -16,12 +16,13 @@ import (
 	"resec/commands/lock"
 	"resec/commands/logonce"
 	"resec/commands/observable"
+	"resec/commands/pace"
 )
 
 const (
 	// Grace is how long the agents of the published master and of the lock's holder have to write the state back, before another
 	// agent does.
-	Grace = lock.CallTimeout
+	Grace = pace.CallTimeout
 	// retry is the pause after a repair that failed, unless the lock or the state changes before.
 	retry = 500 * time.Millisecond
 )

@@ -78,3 +78,31 @@ func TestLife06_LateAnswers(t *testing.T) {
 		})
 	}
 }
+
+// The master's Redis dies while all answers come later than a call waits for at first. The agents learn to wait longer: another
+// member leads, although Consul stays slow.
+func TestLife06_FailoverWithLateAnswers(t *testing.T) {
+	t.Parallel()
+	c, err := lab.ForTest(t).StartConsul("slow", nil)
+	ok(t, err)
+	proxy := startSlowConsul(t, c.HTTP(), 4*time.Second)
+	k := planned(t, lab.Plan{Members: 3, StartParked: true, Consul: c, Env: []string{"CONSUL_HTTP_ADDR=" + proxy.addr,
+		"HEALTHCHECK_INTERVAL=5s", "HEALTHCHECK_TIMEOUT=2s", "CONSUL_LOCK_TTL=15s"}})
+	m := started(t, k)
+	proxy.slow.Store(true)
+	throughout(t, 6*time.Second, seldom(func() error { return k.Settled(0) }))
+	k.Redis[m].Kill()
+	killed := time.Now()
+	lab.Eventually(t, patience, func() error {
+		addr, err := k.Find(t.Context())
+		if err == nil && addr == k.Redis[m].Addr {
+			err = errors.New("the dead master is listed")
+		}
+		return err
+	})
+	figures(t).within("failover with answers of 4 to 5 s", time.Since(killed), patience)
+	proxy.slow.Store(false)
+	ok(t, k.Redis[m].Restart())
+	whole(t, k)
+	ok(t, k.Stop())
+}
