@@ -9,6 +9,7 @@ const (
 	fencedForStall fenceReason = "stall"      // this process did not run for long
 	fencedForLease fenceReason = "lease end"  // the lease is over, and there is no guard
 	fencedForLoss  fenceReason = "lock loss"  // the lock is another member's, and there is no guard
+	fencedHeldOpen fenceReason = "held open"  // replicas that are no members keep the guard open
 	fencedUnparked fenceReason = "not parked" // a master that must not take writes refuses to be parked
 )
 
@@ -16,6 +17,15 @@ const (
 // whatever the reasons: SetGuard, RestoreSettings, Follow, ClearStallFence, or SetGuard of a takeover. Its errors are those of
 // redis.Server.Fence. On an error the server may be fenced all the same.
 func (r *Redis) FenceAfterLoss(ctx context.Context) error { return r.fence(ctx, fencedForLoss) }
+
+// FenceHeldOpen makes the server refuse writes because replicas that are no members keep its guard open. It stays fenced until
+// UnfenceHeldOpen, if no other reason is left, or until a change unfences it: see FenceAfterLoss.
+func (r *Redis) FenceHeldOpen(ctx context.Context) error { return r.fence(ctx, fencedHeldOpen) }
+
+// UnfenceHeldOpen ends FenceHeldOpen. It reports whether the server was unfenced.
+func (r *Redis) UnfenceHeldOpen(ctx context.Context) (bool, error) {
+	return r.unfence(ctx, fencedHeldOpen)
+}
 
 // fence makes the server refuse writes. It stays fenced until unfence has removed every reason, or a change unfences the server
 // whatever the reasons: see FenceAfterLoss.

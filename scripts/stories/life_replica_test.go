@@ -42,3 +42,32 @@ func TestLife23_ClientReplicates(t *testing.T) {
 	}
 	ok(t, k.Stop())
 }
+
+// The master's host is cut off while clients listen to the master's stream on it, one after the other. Redis counts them as
+// replicas, so its guard stays open: its agent fences it before another member leads.
+func TestLife23_ClientsReplicateOnACutOffHost(t *testing.T) {
+	t.Parallel()
+	k := planned(t, lab.Plan{Members: 3, StartParked: true, Network: true, Servers: 1,
+		RedisArgs: []string{"--repl-diskless-sync-delay", "0"}})
+	m := started(t, k)
+	lab.Eventually(t, patience, func() error { return guarded(k, m, 1) })
+	w := watched(t, k)
+	const loop = "while :; do timeout 2 redis-cli -h %s -p 6379 --replica >/dev/null 2>&1; done"
+	for i := range 2 {
+		p, err := k.Script(fmt.Sprint("clients", i), m, fmt.Sprintf(loop, k.Redis[m].Host))
+		ok(t, err)
+		defer p.Kill()
+		throughout(t, time.Second, func() error { return guarded(k, m, 1) })
+	}
+	ok(t, k.Net.Isolate(k.Hosts[m], lab.Drop))
+	succeeded(t, k, w, m)
+	throughout(t, 10*time.Second, neverTwo(w))
+	ok(t, k.Agents[m].Said("event=guard_held_open"))
+	ok(t, k.Heal(k.Hosts[m]))
+	v, now := judged(t, k, w)
+	if now == m {
+		t.Errorf("%s leads again", k.Redis[m].Name)
+	}
+	ok(t, v.NeverTwo(0))
+	ok(t, k.Stop())
+}
