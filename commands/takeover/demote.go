@@ -7,11 +7,12 @@ import (
 
 	"resec/commands/lock"
 	"resec/handlers"
+	"resec/handlers/redis"
 )
 
 // rollback undoes what this takeover did to the old master. A fence that was there before stays.
 func (s *oldMaster) rollback(ctx context.Context, within time.Duration) {
-	if !s.paused {
+	if !s.paused && !s.fenced {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, min(clientPauseTimeout, within))
@@ -20,7 +21,11 @@ func (s *oldMaster) rollback(ctx context.Context, within time.Duration) {
 	if s.fenced {
 		_, unfence = s.server.Unfence(ctx)
 	}
-	if err := errors.Join(unfence, s.server.Unpause(ctx)); err != nil {
+	var unpause error
+	if s.paused {
+		unpause = s.server.Unpause(ctx)
+	}
+	if err := errors.Join(unfence, unpause); err != nil {
 		s.log.Error("rollback failed: the old master may stay paused (up to 4 s) or fenced until its agent recovers it",
 			"event", "rollback_failed", "addr", s.addr, "err", err)
 		return
@@ -68,7 +73,14 @@ func (s *oldMaster) demoteOnce(ctx context.Context, lease lock.Lease, addr strin
 		return lock.ErrLease
 	}
 	if next == demotePark {
-		if err := errors.Join(s.server.Fence(ctx), s.server.Park(ctx)); err != nil {
+		errFence, errPark := s.server.Fence(ctx), s.server.Park(ctx)
+		if errFence == nil && redis.CommandRefused(errPark) { // its clients look for the new master; its fence stays
+			s.log.Warn("the old master denies to be parked; it stays fenced, and its clients are disconnected",
+				"event", "demote_refused", "addr", s.addr, "err", errPark)
+			_, err := s.server.Disconnect(ctx)
+			return errors.Join(s.server.Unpause(ctx), err)
+		}
+		if err := errors.Join(errFence, errPark); err != nil {
 			return err
 		}
 		s.log.Warn("the old master answers and was still a master; it is fenced and parked",

@@ -90,18 +90,39 @@ func (t Takeover) drain(ctx context.Context, old *oldMaster) error {
 	if err := t.checkLease(); err != nil {
 		return err
 	}
-	old.parked = true
-	if err := old.server.Park(context.WithoutCancel(ctx)); err != nil { // not cut short: from here on our Redis must lead
-		return err
+	if !old.pauseEnds.IsZero() && time.Now().After(old.pauseEnds) {
+		return errPauseEnded
 	}
-	t.Timeline.step(StepParked)
-	return nil
+	return t.parkOrFence(context.WithoutCancel(ctx), old) // not cut short: from here on our Redis must lead
+}
+
+// errPauseEnded is returned if the old master, which denies a fence, may have accepted writes that our Redis does not have.
+var errPauseEnded = errors.New("it denies the fence, and the pause of its writes is about to end")
+
+// parkOrFence parks the old master. One that denies that, and takes a fence, is fenced: it accepts no writes either.
+func (t Takeover) parkOrFence(ctx context.Context, old *oldMaster) error {
+	old.parked = true // also if the answer is lost: then it may have been done
+	err := old.server.Park(ctx)
+	if redis.CommandRefused(err) && old.pauseEnds.IsZero() {
+		old.parked = false
+		if errFence := old.server.Fence(ctx); errFence != nil {
+			return errors.Join(err, errFence)
+		}
+		t.Log.Warn("the old master denies to be parked; it stays a master that is fenced, and accepts no writes",
+			"event", "park_refused", "addr", old.addr, "err", err)
+		return nil
+	}
+	if err == nil {
+		t.Timeline.step(StepParked)
+	}
+	return err
 }
 
 func (t Takeover) pauseAndFence(ctx context.Context, old *oldMaster) error {
 	if err := t.checkLease(); err != nil {
 		return err
 	}
+	began := time.Now()
 	if err := t.pause(ctx, old); err != nil {
 		return err
 	}
@@ -113,12 +134,23 @@ func (t Takeover) pauseAndFence(ctx context.Context, old *oldMaster) error {
 		return errRestarted
 	}
 	old.fenced = !st.Fenced()
-	if err := old.server.Fence(ctx); err != nil {
-		return err
+	err = old.server.Fence(ctx)
+	if redis.CommandRefused(err) && old.paused {
+		old.fenced, old.pauseEnds = false, began.Add(clientPauseTimeout-pauseMargin)
+		t.Log.Warn("the old master denies the fence; it is parked before the pause of its writes ends", "event", "fence_refused",
+			"addr", old.addr, "err", err)
+		return nil
 	}
-	t.Timeline.step(StepFenced)
-	return nil
+	if err == nil {
+		t.Timeline.step(StepFenced)
+	}
+	return err
 }
+
+// pauseMargin is how long before the end of its pause an old master without a fence must be parked: a park takes no longer.
+const pauseMargin = time.Second
+
+const _ = uint(clientPauseTimeout - pauseMargin - DrainTimeout)
 
 // pause holds the old master's writes back. One that denies CLIENT PAUSE is fenced without it: until our Redis leads its clients
 // get errors instead of waiting.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"resec/commands/cluster"
 	"resec/commands/lock"
@@ -18,12 +19,13 @@ type oldMaster struct {
 	run    string
 	log    *slog.Logger
 
-	answered       bool // it answered, and was a master
-	unreachable    bool // it did not answer: fence and park it when it does
-	deniesAccess   bool // it may be the old master or not: it denies access
-	elsewhere      bool // our own Redis, or another member's, answers at its address: nothing is sent there
-	paused, fenced bool // by us
-	parked         bool // by us, perhaps. That is not undone: the next holder of the lock continues from there
+	answered       bool      // it answered, and was a master
+	unreachable    bool      // it did not answer: fence and park it when it does
+	deniesAccess   bool      // it may be the old master or not: it denies access
+	elsewhere      bool      // our own Redis, or another member's, answers at its address: nothing is sent there
+	paused, fenced bool      // by us
+	pauseEnds      time.Time // when it takes writes again at the latest, if it is paused and denies a fence; zero: it has a fence
+	parked         bool      // by us, perhaps. That is not undone: the next holder of the lock continues from there
 }
 
 func (s *oldMaster) close() {
@@ -172,13 +174,13 @@ func (p *run) drainAndPark(ctx context.Context, old *cluster.Master, own, st red
 
 func (p *run) tryDrainAndPark(ctx context.Context, old *cluster.Master, own, st redis.Status) error {
 	if p.Operator.forced() && !streamsHistoryOf(own, st) {
-		p.Log.Warn("forced failover: the old master is parked although our redis does not have all its data",
+		p.Log.Warn("forced failover: parking the old master although our redis does not have all its data",
 			"event", "old_master_parked_by_force",
 			"master", old.ID, "addr", old.Address)
 		if err := p.checkLease(); err != nil {
 			return err
 		}
-		return p.old.server.Park(ctx)
+		return p.parkOrFence(ctx, p.old)
 	}
 	if err := p.attachToOld(ctx, old, own, st); err != nil {
 		return err
@@ -186,8 +188,10 @@ func (p *run) tryDrainAndPark(ctx context.Context, old *cluster.Master, own, st 
 	if err := p.drain(ctx, p.old); err != nil {
 		return err
 	}
-	p.Log.Info("the old master is parked, and our redis has all its data",
-		"event", "old_master_parked", "master", old.ID, "addr", old.Address)
+	if p.old.parked {
+		p.Log.Info("the old master is parked, and our redis has all its data",
+			"event", "old_master_parked", "master", old.ID, "addr", old.Address)
+	}
 	return nil
 }
 

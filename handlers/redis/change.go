@@ -72,8 +72,9 @@ func (s *Server) follow(ctx context.Context, addr string) (changed bool, err err
 	if addr == Sink { // no credentials are needed there
 		config = [][]string{setReadOnly}
 	}
-	if _, err := s.do(ctx, config...); err != nil {
-		return false, err
+	_, refused := s.do(ctx, config...)
+	if refused != nil && !(addr == Sink && CommandRefused(refused)) { // to park one that is read-only anyway needs no CONFIG SET
+		return false, refused
 	}
 	results, err := s.do(ctx, []string{"REPLICAOF", host, port})
 	if err != nil {
@@ -84,6 +85,9 @@ func (s *Server) follow(ctx context.Context, addr string) (changed bool, err err
 	st, err := s.Status(ctx)
 	if err == nil && st.MasterAddr != addr {
 		err = fmt.Errorf("REPLICAOF %s on redis %s: it follows %q", addr, s.opt.Addr, st.MasterAddr)
+	}
+	if err == nil && refused != nil && st.ReplicaWritable {
+		err = refused
 	}
 	return changed, err
 }

@@ -72,6 +72,37 @@ func TestLife21_MasterDeniesPause(t *testing.T) {
 	ok(t, k.Stop())
 }
 
+// The master's Redis denies a command that parks it, or that fences it, and its agent dies. Another member leads all the same: what
+// is denied is not needed if the other command is taken. The old master accepts no more writes.
+func TestLife21_MasterDeniesParkOrFence(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ denied, event string }{{"-replicaof", "park_refused"}, {"-config|set", "fence_refused"}} {
+		t.Run(tt.denied, func(t *testing.T) {
+			t.Parallel()
+			k := planned(t, lab.Plan{Members: 3, StartParked: true})
+			m := started(t, k)
+			stored := wrote(t, k, m, keys{prefix: "stored", n: 100})
+			lab.Eventually(t, patience, func() error { return guarded(k, m, 1) })
+			w := watched(t, k)
+			do(t, k.Redis[m], "ACL", "SETUSER", "default", tt.denied)
+			lab.Eventually(t, patience, func() error { return k.Agents[m].Said("event=commands_refused") })
+			k.Agents[m].Kill()
+			succeeded(t, k, w, m)
+			if a, b := others(k, m)[0], others(k, m)[1]; says(k.Agents[a], "event="+tt.event)+says(k.Agents[b], "event="+tt.event) == 0 {
+				t.Errorf("no event=%s", tt.event)
+			}
+			if _, err := k.Redis[m].Do("SET", "late", "1"); err == nil {
+				t.Error("the old master accepts a write")
+			}
+			do(t, k.Redis[m], "ACL", "SETUSER", "default", "+"+tt.denied[1:])
+			ok(t, k.Agent(m))
+			whole(t, k, stored)
+			v, _ := judged(t, k, w)
+			ok(t, errors.Join(v.NothingLost(), v.NeverTwo(0), k.Stop()))
+		})
+	}
+}
+
 // A Redis that does not know REPLICAOF, alone: its agent takes no lock over it, and leaves it unfenced.
 func TestLife21_RenamedCommand(t *testing.T) {
 	t.Parallel()
