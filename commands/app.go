@@ -49,12 +49,13 @@ func coded(code int, err error) error {
 type program struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	log            *output.Queue // to stderr, for all that this program itself says there
+	out            *output.Stream // to stdout, for what an operator's command prints
+	log            *output.Queue  // to stderr, for all that this program itself says there
 }
 
 // Run runs one command line until it is done or the context ends. It prints an error to stderr and returns the exit code.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	p := &program{stdin, stdout, stderr, output.NewQueue(stderr)}
+	p := &program{stdin, stdout, stderr, output.NewStream(ctx, stdout), output.NewQueue(stderr)}
 	defer p.log.Close()
 	err := p.app().RunContext(ctx, args)
 	if err == nil {
@@ -90,7 +91,7 @@ func (p *program) app() *cli.App {
 			}
 			return bare.Action(c)
 		},
-		Writer: p.stdout, ErrWriter: p.log,
+		Writer: p.out, ErrWriter: p.log,
 		HideVersion: true, HideHelpCommand: true,
 		ExitErrHandler:            func(*cli.Context, error) {}, // only main exits
 		OnUsageError:              usageError,
@@ -108,7 +109,7 @@ func (p *program) otherwise(c *cli.Context) error {
 	case c.App.Command(name) == nil:
 		return unknownCommand(c.App.Commands, name)
 	default:
-		printCommandHelp(p.stdout, c.App.Command(name))
+		printCommandHelp(p.out, c.App.Command(name))
 		return nil
 	}
 }

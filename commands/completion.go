@@ -19,7 +19,7 @@ func (p *program) completion() *cli.Command {
 			if print == nil || c.NArg() != 1 {
 				return fmt.Errorf("completion takes bash, zsh or fish, not %q", strings.Join(c.Args().Slice(), " "))
 			}
-			return print(p.stdout, c.App.Commands)
+			return print(p.out, c.App.Commands)
 		})
 }
 

@@ -70,7 +70,7 @@ func (p *program) runFailover(ctx context.Context, cfg *config, o failoverOption
 	rows := failover.Rows(view, answers)
 	report := ranking(rows)
 	if !o.json {
-		if err := printRanking(p.stdout, rows); err != nil {
+		if err := printRanking(p.out, rows); err != nil {
 			return err
 		}
 	}
@@ -84,7 +84,7 @@ func (p *program) runFailover(ctx context.Context, cfg *config, o failoverOption
 	target := rows[at]
 	report.To, report.Losses = target.ID, failover.DataLoss(rows, target.ID)
 	if !o.json {
-		fmt.Fprintf(p.stdout, "with %s as master:\n  %s\n", target.ID, strings.Join(report.Losses, "\n  "))
+		fmt.Fprintf(p.out, "with %s as master:\n  %s\n", target.ID, strings.Join(report.Losses, "\n  "))
 	}
 	if o.dryRun {
 		return p.finishPreview(report, o.json)
@@ -101,7 +101,7 @@ func (p *program) finishPreview(report failoverReport, asJSON bool) error {
 	if !asJSON {
 		return nil
 	}
-	return printJSON(p.stdout, report)
+	return printJSON(p.out, report)
 }
 
 // failoverReport is what failover -json prints.
@@ -151,19 +151,20 @@ func (p *program) force(ctx context.Context, l lock.Lock, before cluster.View, r
 	report failoverReport) error {
 	began := time.Now()
 	steps := p.progress(before, o.json)
-	return submit(ctx, l, r, o.timeout, func(v cluster.View) (bool, error) {
+	err := submit(ctx, l, r, o.timeout, func(v cluster.View) (bool, error) {
 		steps.show(v)
 		done, err := failoverDone(v, r.To, before.State.Term())
-		if !done {
-			return false, coded(exitTimeout, err)
-		}
 		report.Term, report.Took = v.State.Term(), time.Since(began)
-		if o.json {
-			return true, p.doneJSON(report)
-		}
-		p.done("%s is master, term %d, after %s", r.To, report.Term, report.Took.Round(time.Millisecond))
-		return true, nil
+		return done, coded(exitTimeout, err)
 	})
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return p.doneJSON(report)
+	}
+	p.done("%s is master, term %d, after %s", r.To, report.Term, report.Took.Round(time.Millisecond))
+	return nil
 }
 
 // failoverDone reports whether a forced failover was carried out, or returns an error if it will not be.

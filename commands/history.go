@@ -25,7 +25,7 @@ func (p *program) history() *cli.Command {
 				return err
 			}
 			if asJSON {
-				return printJSON(p.stdout, append([]cluster.Change{}, changes...)) // an empty history is [], not null
+				return printJSON(p.out, append([]cluster.Change{}, changes...)) // an empty history is [], not null
 			}
 			t := newTable("WHEN", "FROM", "TO", "TERM", "OUTAGE", "CAUSE")
 			for _, c := range changes {
@@ -35,6 +35,6 @@ func (p *program) history() *cli.Command {
 				}
 				t.row(c.At.Local().Format(time.RFC3339), c.From, c.To, strconv.FormatUint(c.Term, 10), outage, c.Cause)
 			}
-			return t.write(p.stdout)
+			return t.write(p.out)
 		})
 }

@@ -12,7 +12,7 @@ import (
 // manual prints the man page, made from the same definitions as the help.
 func (p *program) manual() *cli.Command {
 	return p.command("man", "", "print the man page (roff)", 0, nil, func(c *cli.Context, _ *config, _ *slog.Logger) error {
-		return printManual(p.stdout, c.App)
+		return printManual(p.out, c.App)
 	})
 }
 

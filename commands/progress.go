@@ -2,15 +2,15 @@ package commands
 
 import (
 	"fmt"
-	"io"
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/output"
 )
 
 // progress prints what Consul shows of a request that is under way, each time it changes.
 type progress struct {
-	w      io.Writer // nil: nothing is printed
+	out    *output.Stream // nil: nothing is printed
 	began  time.Time
 	before cluster.View
 	last   string
@@ -18,24 +18,28 @@ type progress struct {
 
 // progress returns what prints the changes since a view. quiet: it prints nothing.
 func (p *program) progress(before cluster.View, quiet bool) *progress {
-	s := &progress{w: p.stdout, began: time.Now(), before: before}
+	s := &progress{out: p.out, began: time.Now(), before: before}
 	if quiet {
-		s.w = nil
+		s.out = nil
 	}
 	return s
 }
 
+// showTimeout bounds a line of the progress: a reader that stopped must not keep a request from being withdrawn in time.
+const showTimeout = 100 * time.Millisecond
+
 // show prints how far the request is, if that has changed. An error of the output does not end the request.
 func (s *progress) show(v cluster.View) {
 	text := stage(s.before, v)
-	if s.w == nil || text == "" || text == s.last {
+	if s.out == nil || text == "" || text == s.last {
 		return
 	}
+	line := fmt.Sprintf("%10s  %s\n", milliseconds(time.Since(s.began)), printable(text))
 	if s.last == "" {
-		fmt.Fprintln(s.w, "since the command:")
+		line = "since the command:\n" + line
 	}
 	s.last = text
-	fmt.Fprintf(s.w, "%10s  %s\n", milliseconds(time.Since(s.began)), printable(text))
+	_ = s.out.WriteWithin(showTimeout, []byte(line)) // it shows at the end, when the result is printed
 }
 
 // stage is how far a request for another master is; empty: it has not begun, or is done.

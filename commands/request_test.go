@@ -3,11 +3,15 @@ package commands
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"resec/commands/cluster"
+	"resec/commands/expect"
+	"resec/commands/output"
 	"resec/handlers"
 )
 
@@ -144,4 +148,20 @@ func TestWithoutOutcome(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Nobody reads the steps of a request: they do not keep it from being withdrawn in time.
+func TestProgress_NobodyReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		s := progress{out: output.NewStream(t.Context(), w), before: cluster.View{Session: "s", Holder: "a"}}
+		began := time.Now()
+		s.show(cluster.View{Session: "t", Holder: "b"})
+		s.show(cluster.View{})
+		if took := time.Since(began); took != 2*showTimeout {
+			t.Errorf("two steps took %s", took)
+		}
+		expect.OK(t, r.Close())
+		synctest.Wait()
+	})
 }

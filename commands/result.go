@@ -20,7 +20,7 @@ func printJSON(w io.Writer, value any) error {
 // exit code says whether the change was made.
 func (p *program) done(format string, args ...any) {
 	result := fmt.Sprintf(format, args...)
-	if _, err := fmt.Fprintln(p.stdout, result); err != nil {
+	if _, err := fmt.Fprintln(p.out, result); err != nil {
 		fmt.Fprintf(p.log, "resec: %s (stdout: %v)\n", result, err)
 	}
 }

@@ -71,9 +71,9 @@ func (p *program) runStatus(ctx context.Context, cfg *config, o statusOptions) e
 		return err
 	}
 	if o.json {
-		err = printJSON(p.stdout, report)
+		err = printJSON(p.out, report)
 	} else {
-		err = printStatus(p.stdout, report, o.wide)
+		err = printStatus(p.out, report, o.wide)
 	}
 	if err == nil && report.Code != 0 {
 		err = codeError{code: report.Code}
@@ -149,7 +149,7 @@ func (p *program) watchStatus(ctx context.Context, cfg *config, o statusOptions)
 		if err := encodeStatus(out, report, o, coloured(p.stdout)); err != nil {
 			return err
 		}
-		if _, err := out.WriteTo(p.stdout); err != nil {
+		if _, err := out.WriteTo(p.out); err != nil {
 			return fmt.Errorf("write the status: %w", err)
 		}
 		select {

@@ -68,25 +68,24 @@ func (p *program) runSwitchover(ctx context.Context, cfg *config, l lock.Lock, r
 	}
 	s := switchover{Request: r, old: *before.State.Master}
 	steps := p.progress(before, asJSON || r.DryRun)
+	var last cluster.View
 	err = submit(ctx, l, r, timeout, func(v cluster.View) (bool, error) {
 		steps.show(v)
-		done, err := s.next(v)
-		if !done || err != nil {
-			return done, err
-		}
-		if r.DryRun {
-			if asJSON {
-				return true, printJSON(p.stdout, map[string]string{"answer": v.Answered.Answer})
-			}
-			_, err = fmt.Fprintln(p.stdout, v.Answered.Answer)
-			return true, err
-		}
-		return true, p.printSwitchover(ctx, l, *v.State.Master, asJSON)
+		last = v
+		return s.next(v)
 	})
-	if errors.Is(err, lock.ErrRequestPending) {
+	switch {
+	case errors.Is(err, lock.ErrRequestPending):
 		return coded(exitRefused, err)
+	case err != nil:
+		return err
+	case r.DryRun && asJSON:
+		return printJSON(p.out, map[string]string{"answer": last.Answered.Answer})
+	case r.DryRun:
+		_, err = fmt.Fprintln(p.out, last.Answered.Answer)
+		return err
 	}
-	return err
+	return p.printSwitchover(ctx, l, *last.State.Master, asJSON)
 }
 
 // switchover is the state of a switchover that is under way.
@@ -140,8 +139,8 @@ func (p *program) printSwitchover(ctx context.Context, l lock.Lock, m cluster.Ma
 	case asJSON:
 		return p.doneJSON(map[string]any{"to": m.ID, "term": m.Term})
 	case known:
-		fmt.Fprintln(p.stdout, "since the takeover began:") // an error of stdout shows at the end
-		printSteps(p.stdout, c.Steps)
+		fmt.Fprintln(p.out, "since the takeover began:") // an error of stdout shows at the end
+		printSteps(p.out, c.Steps)
 		p.done("%s is master, term %d: writes were held back for %s", m.ID, m.Term, milliseconds(c.Outage))
 	default:
 		p.done("%s is master, term %d; for how long writes were held back is unknown", m.ID, m.Term)

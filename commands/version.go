@@ -14,9 +14,9 @@ func (p *program) version() *cli.Command {
 	return p.command("version", "", "show version, commit and Go", 0, []setting{jsonFlag(&asJSON)},
 		func(*cli.Context, *config, *slog.Logger) error {
 			if asJSON {
-				return printJSON(p.stdout, build())
+				return printJSON(p.out, build())
 			}
-			_, err := fmt.Fprintln(p.stdout, build())
+			_, err := fmt.Fprintln(p.out, build())
 			return err
 		})
 }
