@@ -43,6 +43,28 @@ func TestAgent_TwoClustersOnOneLockKey(t *testing.T) {
 	expect.OK(t, a.Stop())
 }
 
+// An agent of another cluster, with a lock key and service names of its own, beside a Redis that a live agent manages: it waits, and
+// says why. Once that agent has ended it works.
+func TestAgent_OfAnotherClusterBesideOneRedis(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 2)
+	expect.OK(t, k.Go())
+	m, err := k.Master()
+	expect.OK(t, err)
+	other, err := k.Resec("other", m, "agent", "-member-id=other", "-consul-lock-key="+k.Name+"-other/.lock",
+		"-consul-service-prefix="+k.Name+"-other")
+	expect.OK(t, err)
+	lab.Eventually(t, expect.Patience, func() error { return other.Said("two agents beside one redis need one CONSUL_LOCK_KEY") })
+	expect.OK(t, k.Settled(3*time.Second))
+	if other.Said("event=elected") == nil {
+		t.Error("it was elected")
+	}
+	expect.OK(t, k.Stop())
+	lab.Eventually(t, expect.Patience, func() error { return other.Said("event=promoted") })
+	other.Signal(syscall.SIGTERM)
+	exits(t, other, 0)
+}
+
 // Two agents for one Redis start at the same time: one works, the other waits. An agent with another id for that Redis waits,
 // too.
 func TestAgent_TwoAtOnce(t *testing.T) {
