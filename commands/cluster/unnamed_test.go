@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"testing"
+	"time"
 
+	"resec/commands/expect"
 	"resec/handlers/redis"
 )
 
@@ -31,4 +33,25 @@ func TestFollowsUnnamed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A server that has answered counts as answering for a while, unless something names it, or our Redis follows another one.
+func TestUnnamedMaster(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	seen, addr := UnnamedMaster{}.Observe("m:1", true, now)
+	expect.Equal(t, "one that answers", addr, "m:1")
+	for _, tt := range []struct {
+		name, addr, want string
+		after            time.Duration
+	}{
+		{"it is restarted", "m:1", "m:1", unnamedGrace - 1},
+		{"it stays away", "m:1", "", unnamedGrace},
+		{"it is named, or our redis is parked", "", "", time.Second},
+		{"another one", "n:1", "", time.Second},
+	} {
+		_, addr := seen.Observe(tt.addr, false, now.Add(tt.after))
+		expect.Equal(t, tt.name, addr, tt.want)
+	}
+	_, addr = UnnamedMaster{}.Observe("m:1", false, now)
+	expect.Equal(t, "one that has never answered", addr, "")
 }

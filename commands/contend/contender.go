@@ -52,6 +52,7 @@ type Contender struct {
 	delay       electionDelay
 	evidence    cluster.FailureEvidence
 	masterCheck checkPassing // at the last survey
+	unnamed     cluster.UnnamedMaster
 }
 
 // Won is a lock that contending has won.
@@ -74,13 +75,17 @@ func (c *Contender) Survey(ctx context.Context, k known.Snapshot) (survey.Result
 	if err != nil {
 		return survey.Result{}, err
 	}
-	master := k.View.State.Master
+	followed, master := "", k.View.State.Master
 	for _, is := range s.Answers {
+		if is.Member.Unnamed {
+			followed = is.Member.Address
+		}
 		c.evidence.Observe(is.Member.ID, is.Status, is.Err, is.At, master)
 		if master != nil && master.ID == is.Member.ID && is.Member.Check == "passing" {
 			c.masterCheck = checkPassing{master.RunID, time.Now()}
 		}
 	}
+	c.unnamed, s.Unnamed = c.unnamed.Observe(followed, s.Unnamed != "", time.Now())
 	return s, nil
 }
 

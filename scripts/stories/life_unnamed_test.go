@@ -40,13 +40,20 @@ func TestLife11_SomebodyElsesMaster(t *testing.T) {
 	throughout(t, 6*time.Second, func() error { // longer than any wait of an election
 		return errors.Join(k.Redis[0].Is("role", "master"), k.Redis[1].Follows(k.Redis[0]))
 	})
-	ok(t, k.Agent(0))
-	whole(t, k, stored)
-	leads(t, k, 0)
 	client.Stop()
 	if lost, err := client.LostOn(k.Redis[0]); err != nil || len(lost) > 0 || len(client.Errors()) > 0 {
 		t.Errorf("%d writes are lost, %v; refused: %v", len(lost), err, client.Errors())
 	}
+	if _, err := k.Redis[0].Stop(syscall.SIGTERM); err != nil { // a restart is no death
+		t.Error(err)
+	}
+	throughout(t, 3*time.Second, func() error { return k.Redis[1].Is("role", "slave") })
+	ok(t, k.Redis[0].Restart())
+	ok(t, stored.write(k.Redis[0]))
+	lab.Eventually(t, patience, func() error { return k.Redis[1].Follows(k.Redis[0]) })
+	ok(t, k.Agent(0))
+	whole(t, k, stored)
+	leads(t, k, 0)
 	ok(t, k.Stop())
 }
 
