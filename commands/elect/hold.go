@@ -153,7 +153,7 @@ func (e *Election) watchRedis(ctx context.Context, runID string, lose context.Ca
 
 // release releases the lock if our session still holds it. If that fails, the end of the session frees it.
 func (e *Election) release(ctx context.Context, s *lock.Session, why string) {
-	ctx, cancel := context.WithTimeout(ctx, e.stop.limit(pace.Calls(ctx, 2), callsEnd, minCallTimeout, time.Now()))
+	ctx, cancel := e.stop.within(ctx, pace.Calls(ctx, 2), callsEnd, minCallTimeout)
 	defer cancel()
 	v, err := e.Lock.Read(ctx)
 	if err == nil && v.Session == s.ID {

@@ -126,7 +126,7 @@ func (e *Election) fence(ctx context.Context, why string) error {
 	if e.Child {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, e.fenceTime())
+	ctx, cancel := e.stop.within(ctx, e.fenceTime(), fenceTimeout, minFenceTime)
 	defer cancel()
 	var err error
 	if e.Handler != nil {

@@ -1,6 +1,7 @@
 package elect
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 
@@ -33,12 +34,30 @@ const (
 )
 
 // stop is when the election was asked to stop.
-type stop struct{ at atomic.Pointer[time.Time] }
+type stop struct {
+	at    atomic.Pointer[time.Time]
+	asked context.Context // ends with request; nil: that is never called
+	end   context.CancelFunc
+}
+
+// watch is called before all else.
+func (s *stop) watch() { s.asked, s.end = context.WithCancel(context.Background()) }
 
 // request notes that the election was asked to stop, now.
 func (s *stop) request() {
 	now := time.Now()
 	s.at.Store(&now)
+	s.end()
+}
+
+// within is a context that ends after limit(d, end, least): a stop that is requested later shortens it.
+func (s *stop) within(ctx context.Context, d, end, least time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, s.limit(d, end, least, time.Now()))
+	if s.asked == nil {
+		return ctx, cancel
+	}
+	unhook := context.AfterFunc(s.asked, func() { time.AfterFunc(s.limit(d, end, least, time.Now()), cancel) })
+	return ctx, func() { unhook(); cancel() }
 }
 
 // limit returns d, or what is left of the budget until end if that is less; then at least the least.
@@ -63,14 +82,14 @@ func (e *Election) Grace() time.Duration {
 	return e.stop.limit(min(killGrace, e.Lease()/2), end, minGrace, now)
 }
 
-// fenceTime returns how long fencing may take: what is left of the lease, a handler no longer than its limit, and at least
-// minFenceTime.
+// fenceTime returns how long fencing may take without a stop: what is left of the lease, a handler no longer than its limit, and
+// at least minFenceTime.
 func (e *Election) fenceTime() time.Duration {
 	d := e.Lease()
 	if e.Handler != nil && e.HandlerTimeout > 0 {
 		d = min(d, e.HandlerTimeout)
 	}
-	return e.stop.limit(max(d, minFenceTime), fenceTimeout, minFenceTime, time.Now())
+	return max(d, minFenceTime)
 }
 
 // callTimeout returns how long a last call to Consul may take.

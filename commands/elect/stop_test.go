@@ -23,7 +23,11 @@ func TestStop_Budget(t *testing.T) {
 				expect.Equal(t, "grace while it is not asked to stop", e.Grace(), killGrace)
 				expect.Equal(t, "fence while it is not asked to stop", e.fenceTime(), time.Minute)
 				expect.Equal(t, "call while it is not asked to stop", e.callTimeout(), pace.CallTimeout)
+				e.stop.watch()
+				fence, cancel := e.stop.within(t.Context(), e.fenceTime(), fenceTimeout, minFenceTime) // it runs already
+				defer cancel()
 				e.stop.request()
+				began := time.Now()
 				promote, kill := promoteEnd, fenceEnd-promoteEnd
 				if child {
 					promote, kill = childEnd, childEnd-promoteEnd
@@ -31,8 +35,9 @@ func TestStop_Budget(t *testing.T) {
 				expect.Equal(t, "grace of a promote handler", e.Grace(), promote)
 				<-time.After(promoteEnd)
 				expect.Equal(t, "grace of a fence handler", e.Grace(), kill)
-				expect.Equal(t, "fence", e.fenceTime(), fenceTimeout-promoteEnd)
-				<-time.After(fenceEnd - promoteEnd)
+				<-fence.Done()
+				expect.Equal(t, "fence", time.Since(began), fenceTimeout)
+				<-time.After(fenceEnd - fenceTimeout)
 				expect.Equal(t, "grace at the end", e.Grace(), minGrace)
 				expect.Equal(t, "call at the end", e.callTimeout(), callsEnd-fenceEnd)
 				<-time.After(time.Second)
