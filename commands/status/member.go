@@ -65,6 +65,9 @@ func newMember(a MemberStatus, holder string, s cluster.State, master *redis.Sta
 	m.Guard = guard(st, s)
 	why := first(same, noted(agentWaits, a.Why), refusal(a, s, e), problem(a, m.Link, s), noted(wrongAddress, a.WrongAddress),
 		noted(restartedOften, unsteady(m.Restarts)))
+	if often := unsteady(m.Restarts); often != "" && why.code != restartedOften {
+		why.text += "; " + often
+	}
 	m.Reason, m.Note = why.code, why.text
 	return m
 }
@@ -77,6 +80,8 @@ func noAnswerText(err error) string {
 		return "redis refuses connections from here"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return "redis does not answer here"
+	case redis.AccessDenied(err):
+		return redis.Summary(err)
 	}
 	return err.Error()
 }

@@ -49,6 +49,12 @@ func TestNew_Members(t *testing.T) {
 		{"one that is restarted again and again",
 			replica("b", func(a *MemberStatus) { a.Restarts = cluster.Restarts{Count: 3, Last: time.Now().Unix()} }),
 			row(func(m *Member) { m.Restarts, m.Note = 3, "its redis was restarted 3 times lately" })},
+		{"one that was restarted again and again, and would refuse writes", replica("b", refusing,
+			func(a *MemberStatus) { a.Restarts = cluster.Restarts{Count: 3, Last: time.Now().Unix()} }),
+			row(func(m *Member) {
+				m.Restarts = 3
+				m.Note = "as a master it would refuse writes: its disk is full; its redis was restarted 3 times lately"
+			})},
 		{"one that was restarted now and then",
 			replica("b", func(a *MemberStatus) { a.Restarts = cluster.Restarts{Count: 2, Last: time.Now().Unix()} }),
 			row(func(m *Member) { m.Restarts = 2 })},

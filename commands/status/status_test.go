@@ -162,4 +162,10 @@ func TestNew_Warnings(t *testing.T) {
 	if r.Code != Healthy || !slices.Equal(r.Warnings, want) {
 		t.Errorf("got %d %q", r.Code, r.Warnings)
 	}
+	never := func(a *MemberStatus) { a.Status.Priority = 0 }
+	r = New(v, []MemberStatus{master(), replica("b", never), replica("c", never), replica("d", never)})
+	want = append(want, "no replica may take over: the replica-priority of each is 0")
+	if r.Code != Healthy || !slices.Equal(r.Warnings, want) {
+		t.Errorf("got %d %q", r.Code, r.Warnings)
+	}
 }

@@ -133,6 +133,10 @@ func Summary(err error) string {
 		return errProtected.Error()
 	case errors.Is(err, errMaxClients):
 		return errMaxClients.Error()
+	case hasReplyCode(err, "NOAUTH"):
+		return "it needs a password: set REDIS_PASSWORD (NOAUTH)"
+	case hasReplyCode(err, "WRONGPASS"):
+		return "it rejects the user or the password: correct REDIS_USERNAME or REDIS_PASSWORD (WRONGPASS)"
 	case certificateExpired(err):
 		return "its certificate has expired or is not valid yet"
 	}
