@@ -14,7 +14,6 @@ import (
 	"resec/commands/httpapi"
 	"resec/commands/lock"
 	"resec/commands/metrics"
-	"resec/commands/pace"
 	"resec/commands/systemd"
 )
 
@@ -80,7 +79,7 @@ func (p *program) agent() *cli.Command {
 					return err
 				}
 			}
-			return a.Run(pace.With(c.Context))
+			return a.Run(c.Context)
 		})
 }
 

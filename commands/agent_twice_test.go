@@ -60,7 +60,7 @@ func TestAgent_OfAnotherClusterBesideOneRedis(t *testing.T) {
 		t.Error("it was elected")
 	}
 	expect.OK(t, k.Stop())
-	lab.Eventually(t, expect.Patience, func() error { return other.Said("event=promoted") })
+	lab.Eventually(t, expect.Patience, func() error { return other.Said("event=redis_healthy") })
 	other.Signal(syscall.SIGTERM)
 	exits(t, other, 0)
 }

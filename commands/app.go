@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"resec/commands/output"
+	"resec/commands/pace"
 )
 
 // Exit codes, as README.md of this folder lists them. `status` and `switchover` have codes of their own.
@@ -157,7 +158,7 @@ func (p *program) command(name, args, usage string, want group, extra []setting,
 			cfg.log = log
 			ctx, stop := catchSignals(c.Context, name, log)
 			defer stop()
-			c.Context = ctx
+			c.Context = pace.With(ctx)
 			if want&forElect != 0 {
 				cfg.warnLimits(log)
 			}

@@ -12,7 +12,6 @@ import (
 	"resec/commands/cluster"
 	"resec/commands/elect"
 	"resec/commands/lock"
-	"resec/commands/pace"
 	"resec/commands/place"
 	"resec/commands/takeover"
 	"resec/handlers"
@@ -104,7 +103,7 @@ func (p *program) runElect(c *cli.Context, cfg *config, log *slog.Logger, o elec
 		}
 		defer closeOutput()
 	}
-	return electCode(e.Run(pace.With(c.Context)), o)
+	return electCode(e.Run(c.Context), o)
 }
 
 // setElectHandler makes the command line's handler that of the election. The function that it returns passes on what the handler

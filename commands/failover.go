@@ -157,14 +157,14 @@ func (p *program) force(ctx context.Context, l lock.Lock, before cluster.View, r
 		report.Term, report.Took = v.State.Term(), time.Since(began)
 		return done, coded(exitTimeout, err)
 	})
-	if err != nil {
+	if !carriedOut(err) {
 		return err
 	}
 	if o.json {
-		return p.doneJSON(report)
+		return errors.Join(err, p.doneJSON(report))
 	}
 	p.done("%s is master, term %d, after %s", r.To, report.Term, report.Took.Round(time.Millisecond))
-	return nil
+	return err
 }
 
 // failoverDone reports whether a forced failover was carried out, or returns an error if it will not be.

@@ -24,7 +24,12 @@ func submit(ctx context.Context, l lock.Lock, r cluster.Request, timeout time.Du
 		return err
 	}
 	defer func() {
-		if end := withdraw(context.WithoutCancel(ctx)); end != nil {
+		end := withdraw(context.WithoutCancel(ctx))
+		switch {
+		case end == nil:
+		case err == nil:
+			err = notWithdrawnError{end}
+		default:
 			err = errors.Join(err, fmt.Errorf("withdraw the request: %w", end))
 		}
 	}()
@@ -47,6 +52,17 @@ func submit(ctx context.Context, l lock.Lock, r cluster.Request, timeout time.Du
 		case <-time.After(requestPoll):
 		}
 	}
+}
+
+// notWithdrawnError is the error of a request that was carried out, and whose session is left: that ends with its TTL.
+type notWithdrawnError struct{ error }
+
+func (e notWithdrawnError) Error() string { return "withdraw the request: " + e.error.Error() }
+
+// carriedOut reports whether a request was carried out.
+func carriedOut(err error) bool {
+	var left notWithdrawnError
+	return err == nil || errors.As(err, &left)
 }
 
 // withoutOutcome is the error of a request that ended before it was carried out: it was interrupted, or took too long.

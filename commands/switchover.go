@@ -77,15 +77,15 @@ func (p *program) runSwitchover(ctx context.Context, cfg *config, l lock.Lock, r
 	switch {
 	case errors.Is(err, lock.ErrRequestPending):
 		return coded(exitRefused, err)
-	case err != nil:
+	case !carriedOut(err):
 		return err
 	case r.DryRun && asJSON:
-		return printJSON(p.out, map[string]string{"answer": last.Answered.Answer})
+		return errors.Join(err, printJSON(p.out, map[string]string{"answer": last.Answered.Answer}))
 	case r.DryRun:
-		_, err = fmt.Fprintln(p.out, last.Answered.Answer)
-		return err
+		_, printed := fmt.Fprintln(p.out, last.Answered.Answer)
+		return errors.Join(err, printed)
 	}
-	return p.printSwitchover(ctx, l, *last.State.Master, asJSON)
+	return errors.Join(err, p.printSwitchover(ctx, l, *last.State.Master, asJSON))
 }
 
 // switchover is the state of a switchover that is under way.

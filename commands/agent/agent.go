@@ -61,7 +61,7 @@ type Agent struct {
 	surveyor      *survey.Surveyor
 	addresses     *known.Addresses // updates known
 	verifySession chan struct{}    // asks the session keeper whether our session still exists
-	dropSession   chan struct{}    // makes the session keeper give our session up
+	dropSession   chan string      // makes the session keeper give up our session of that ID
 	hooks         *hooks.Runner
 	local         *localredis.Redis // set before ready is
 	links         replicaLinks
@@ -81,7 +81,7 @@ const finalCallRetry = 100 * time.Millisecond
 // It returns an error if the agent is misconfigured (the lock key or the service name is another cluster's), or if Redis is
 // not one that it can manage.
 func (a *Agent) Run(ctx context.Context) error {
-	a.known, a.verifySession, a.dropSession = observable.New[known.Snapshot](), make(chan struct{}, 1), make(chan struct{}, 1)
+	a.known, a.verifySession, a.dropSession = observable.New[known.Snapshot](), make(chan struct{}, 1), make(chan string, 1)
 	a.addresses = &known.Addresses{Known: a.known, Log: a.Log}
 	a.announcer = a.newAnnouncer()
 	a.hooks = hooks.New(a.Hooks, a.Metrics.HookFailed, a.Log)

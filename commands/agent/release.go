@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"resec/commands/cluster"
-	"resec/commands/observable"
+	"resec/commands/known"
 	"resec/handlers/redis"
 )
 
@@ -20,9 +20,9 @@ func (a *Agent) release(ctx context.Context, within time.Duration, session, why,
 	defer cancel()
 	v, released, err := a.releaseLock(ctx, session, why)
 	if err != nil {
-		a.Log.Warn("cannot release the lock; its session is destroyed, which frees it", "event", "release_failed",
+		a.Log.Warn("cannot release the lock; destroying its session, which frees it", "event", "release_failed",
 			"key", a.Lock.Key, "err", err)
-		observable.Signal(a.dropSession)
+		a.giveUpSession(session)
 		return
 	}
 	if released {
@@ -34,6 +34,24 @@ func (a *Agent) release(ctx context.Context, within time.Duration, session, why,
 			a.Log.Warn("cannot answer an operator's request; it ends with the operator's command", "event", "request_unanswered",
 				"to", r.To, "err", err)
 		}
+	}
+}
+
+// giveUpSession makes the session keeper destroy a session. From now on nothing is done with it: if Redis recovers meanwhile, our
+// member leads with the next one.
+func (a *Agent) giveUpSession(id string) {
+	a.known.Update(func(k *known.Snapshot) {
+		if k.SessionID == id {
+			k.SetSession(nil)
+		}
+	})
+	select {
+	case <-a.dropSession: // an older one
+	default:
+	}
+	select {
+	case a.dropSession <- id:
+	default:
 	}
 }
 

@@ -154,7 +154,9 @@ func (c *controller) reacquire(ctx context.Context, s *lock.Session, runID strin
 		if err == nil && v.Free() && fresh == nil {
 			// It depends on no check, because the service is about to be deregistered.
 			opt := lock.SessionOptions{Name: a.Session.Name, TTL: a.Session.TTL}
-			fresh, err = lock.NewSession(context.WithoutCancel(ctx), a.Lock.Client, opt)
+			bounded, cancel := a.shutdown.bounded(ctx, finalCallTimeout)
+			fresh, err = lock.NewSession(bounded, a.Lock.Client, opt)
+			cancel()
 			if err == nil {
 				end = func() { a.destroySession(ctx, fresh) }
 			}

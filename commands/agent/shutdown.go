@@ -66,14 +66,23 @@ func (s *shutdown) context(ctx context.Context) (context.Context, context.Cancel
 	return context.WithDeadline(context.WithoutCancel(ctx), end)
 }
 
-// bounded is a context that outlasts ctx by at most within. A stop shortens it to what is left for last calls.
+// bounded is a context that outlasts ctx by at most within. A stop shortens it to what is left of shutdownBudget.
 func (s *shutdown) bounded(ctx context.Context, within time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	if s.asked == nil {
 		return ctx, cancel
 	}
-	unhook := context.AfterFunc(s.asked, func() { time.AfterFunc(s.finalCallTimeout(), cancel) })
+	unhook := context.AfterFunc(s.asked, func() { time.AfterFunc(s.left(), cancel) })
 	return ctx, func() { unhook(); cancel() }
+}
+
+// left is what is left of shutdownBudget.
+func (s *shutdown) left() time.Duration {
+	at := s.requestedAt.Load()
+	if at == nil {
+		return shutdownBudget
+	}
+	return max(minCallTimeout, shutdownBudget-time.Since(*at))
 }
 
 // finalCallTimeout is how long a last call to Consul may take.

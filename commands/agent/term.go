@@ -73,8 +73,8 @@ func (t *leaderTerm) run(ctx context.Context, k known.Snapshot, won *contend.Won
 
 // keepers are what runs as long as the term lasts.
 func (t *leaderTerm) keepers() []func(context.Context) {
-	return []func(context.Context){t.keepGuard, t.a.local.KeepEmergencyFence, t.watchReplicas, t.watchUnknownReplicas,
-		t.keepRequests, t.watchStaleMasters, t.keepServed(t.c.handovers.next)}
+	return []func(context.Context){t.keepGuard, t.watchHeldOpen, t.a.local.KeepEmergencyFence, t.watchReplicas,
+		t.watchUnknownReplicas, t.keepRequests, t.watchStaleMasters, t.keepServed(t.c.handovers.next)}
 }
 
 // begin notes that our Redis is the published master.

@@ -27,8 +27,6 @@ type guardKeeper struct {
 	silent  bool      // Redis did not answer the last step, so nothing new is known of its replicas
 	alert   time.Time // until then the guard is checked often
 	logged  logonce.Once
-
-	heldOpen heldOpen
 }
 
 func (t *leaderTerm) keepGuard(ctx context.Context) {
@@ -53,8 +51,6 @@ func (g *guardKeeper) interval() time.Duration {
 	switch {
 	case time.Now().Before(g.alert):
 		return alertInterval
-	case g.heldOpen.possible && !g.silent:
-		return heldOpenInterval
 	case !g.unknown.Since.IsZero() && !g.silent:
 		return cluster.UnknownReplicaGrace / 3
 	}
@@ -102,13 +98,12 @@ func (g *guardKeeper) tryStep(ctx context.Context, k known.Snapshot) (moved bool
 	if errors.Is(k.View.Err, cluster.ErrNewerVersion) { // the state must not be written
 		step, to = guard.RestoreStep()
 	}
-	g.heldOpen.possible = false
 	recorded, unrecorded := g.record(k, guard)
 	switch {
 	case step == cluster.GuardPublish:
 		err = g.publish(ctx, k, recorded.WithGuard(to))
 		failpoint.Hit("guard-published")
-		return err == nil, errors.Join(err, g.fenceHeldOpen(ctx, k, st, err))
+		return err == nil, err
 	case unrecorded:
 		err = g.publish(ctx, k, recorded)
 		if err == nil || step != cluster.GuardSet || errors.Is(err, lock.ErrChanged) {
@@ -116,11 +111,7 @@ func (g *guardKeeper) tryStep(ctx context.Context, k known.Snapshot) (moved bool
 		}
 	}
 	if step == cluster.GuardSet { // also if Consul does not answer
-		moved, err = g.set(ctx, k, st, to, guard)
-		if err != nil {
-			err = errors.Join(err, g.unfenceHeldOpen(ctx, k, st))
-		}
-		return moved, err
+		return g.set(ctx, k, st, to, guard)
 	}
 	return false, nil
 }

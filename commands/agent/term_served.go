@@ -80,7 +80,7 @@ func (c *controller) handOverUnserved(ctx context.Context, s *lock.Session, why 
 	now := time.Now()
 	c.handovers.pause = cluster.NextHandoverPause(c.handovers.pause, now.Sub(c.handovers.last))
 	c.handovers.last, c.handovers.next = now, now.Add(c.handovers.pause)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pace.Timeout(ctx)) // not cut short: see takeover.yieldOrCatchUp
+	ctx, cancel := c.a.shutdown.bounded(ctx, pace.Timeout(ctx)) // not cut short: see takeover.yieldOrCatchUp
 	defer cancel()
 	k := c.a.known.Load()
 	state := k.View.State

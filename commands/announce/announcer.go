@@ -40,8 +40,8 @@ type Announcer struct {
 	Advertised *observable.Value[catalog.Entry]
 	// Verify asks KeepSession whether our session still exists. It has a buffer of one.
 	Verify chan struct{}
-	// Drop makes KeepSession destroy our session, and open another one: the lock that it holds could not be released.
-	Drop <-chan struct{}
+	// Drop makes KeepSession destroy our session of that ID, and open another one: the lock that it holds could not be released.
+	Drop <-chan string
 	// Read reads the lock with one consistent query, and puts the view into Known. OpenUnique does not call it.
 	Read func(context.Context) (cluster.View, error)
 	// FinalCallTimeout is how long a last call to Consul may take.

@@ -23,7 +23,12 @@ func (a *Announcer) KeepSession(ctx context.Context) {
 		},
 		Began: func(s *lock.Session) { a.Known.Update(func(k *known.Snapshot) { k.SetSession(s) }) },
 		Ended: func(*lock.Session, bool) { a.Known.Update(func(k *known.Snapshot) { k.SetSession(nil) }) }}
-	k.Open = func(ctx context.Context, lost string) (*lock.Session, error) { return a.openSession(ctx, k, lost) }
+	k.Open = func(ctx context.Context, lost string, dropped bool) (*lock.Session, error) {
+		if dropped {
+			return a.openAfterDrop(ctx, k, lost)
+		}
+		return a.openSession(ctx, k, lost)
+	}
 	k.Run(ctx)
 }
 
@@ -67,6 +72,20 @@ func (a *Announcer) openSession(ctx context.Context, keeper *lock.Keeper, lost s
 	a.Known.Update(func(k *known.Snapshot) { k.Adopted = s.ID })
 	observable.Signal(a.Verify)
 	return s, nil
+}
+
+// openAfterDrop is openSession after ours was given up. It must not be adopted: what it holds would never be released. While
+// Consul shows that it holds the lock, or our key, it is destroyed again.
+func (a *Announcer) openAfterDrop(ctx context.Context, keeper *lock.Keeper, dropped string) (*lock.Session, error) {
+	v, err := a.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if v.Session == dropped || v.LiveAgents[a.Me.ID].Session == dropped {
+		err := lock.Adopt(a.Lock.Client, dropped, a.Session).Destroy(ctx)
+		return nil, errors.Join(errors.New("the session that was given up has not ended"), err)
+	}
+	return a.openSession(ctx, keeper, "")
 }
 
 // checkUnique returns an error if another process is this member, or if that is unknown. If it is the older one, this agent gives

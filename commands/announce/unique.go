@@ -86,12 +86,6 @@ func (a *Announcer) tryOpen(ctx context.Context, now *start) (s *redis.Server, w
 		return nil, why, nil
 	}
 	now.othersEntry = false
-	if why, err := a.Registrar.ManagedBeside(ctx); why != "" || err != nil {
-		if err != nil {
-			why = err.Error()
-		}
-		return nil, why, nil
-	}
 	v, err := a.Lock.Read(ctx)
 	if err != nil { // the watch on the lock logs it if it lasts, and no session is opened before the lock is read
 		a.Log.Debug("cannot read the lock before the start", "event", "lock_unread", "key", a.Lock.Key, "err", err)
@@ -99,6 +93,12 @@ func (a *Announcer) tryOpen(ctx context.Context, now *start) (s *redis.Server, w
 	err = v.CheckService(a.Registrar.Naming.Name(catalog.Master))
 	if errors.Is(err, cluster.ErrOtherCluster) { // its members are not ours, although their ids may be
 		return nil, "", err
+	}
+	if why, err := a.Registrar.ManagedBeside(ctx); why != "" || err != nil {
+		if err != nil {
+			why = err.Error()
+		}
+		return nil, why, nil
 	}
 	return a.connect(ctx, presence{entries, v}, now)
 }

@@ -25,11 +25,11 @@ func (r *Registrar) ManagedBeside(ctx context.Context) (string, error) {
 		if s.ID == r.ID || s.Address != r.Host || s.Meta["id"] == "" || !ofAgent {
 			continue
 		}
-		status, _, err := r.Client.Agent().AgentHealthServiceByIDOpts(s.ID, q)
+		checks, err := r.Client.Agent().ChecksWithFilterOpts(fmt.Sprintf("ServiceID == %q", s.ID), q)
 		if err != nil {
 			return "", fmt.Errorf("read the checks of service %s: %w", s.ID, err)
 		}
-		if status != api.HealthCritical {
+		if c := checks["service:"+s.ID]; c != nil && c.Status != api.HealthCritical {
 			return fmt.Sprintf("the agent of the live member %q manages this redis already, under the service %s: two agents beside "+
 				"one redis need one CONSUL_LOCK_KEY and one CONSUL_SERVICE_PREFIX", s.Meta["id"], s.Service), nil
 		}

@@ -181,7 +181,7 @@ func (r *Registrar) readListing(ctx context.Context, node string) (l listing, er
 // compare-and-set on what was read: Run may be publishing something else by now. The end of the context does not cut it short:
 // Consul might carry it out after the deregistration that follows.
 func (r *Registrar) correct(ctx context.Context, l listing, e Entry) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pace.Timeout(ctx))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pace.CallTimeout)
 	defer cancel()
 	service := api.AgentService{ID: r.ID, Service: r.Naming.Name(e.Role), Tags: r.Naming.Tags(e.Role),
 		Address: r.hostOf(e), Port: r.Port, Meta: e.Meta, Weights: api.AgentWeights{Passing: 1, Warning: 1},

@@ -160,7 +160,7 @@ func (e *Election) release(ctx context.Context, s *lock.Session, why string) {
 		err = e.Lock.Release(ctx, s.ID, v, why)
 	}
 	if err != nil {
-		e.Log.Warn("cannot release the lock; its session is destroyed, which frees it", "event", "release_failed", "key", e.Lock.Key,
+		e.Log.Warn("cannot release the lock; destroying its session, which frees it", "event", "release_failed", "key", e.Lock.Key,
 			"session", s.ID, "err", err)
 	}
 }

@@ -80,16 +80,17 @@ func (r *Redis) RestoreSettings(ctx context.Context, o cluster.MinReplicas) erro
 	return nil
 }
 
-// ClearStallFence sets the published guard on a master that is fenced because this process stalled. runID is its instance.
-// Call it only while Consul is down: then no agent can have lowered that guard meanwhile, and this process runs again. Its errors
-// are those of redis.Server.Status and redis.Server.SetGuard.
+// ClearStallFence sets the published guard on a master that is fenced because this process stalled. runID is its instance. It
+// leaves one alone whose guard is held open. Call it only while Consul is down: then no agent can have lowered that guard
+// meanwhile, and this process runs again. Its errors are those of redis.Server.Status and redis.Server.SetGuard.
 func (r *Redis) ClearStallFence(ctx context.Context, runID string, published cluster.MinReplicas) error {
 	end, err := r.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer end()
-	if _, is := r.fences[fencedForStall]; !is {
+	_, stalled := r.fences[fencedForStall]
+	if _, held := r.fences[fencedHeldOpen]; held || !stalled {
 		return nil
 	}
 	st, err := r.server.Status(ctx)

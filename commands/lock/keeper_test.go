@@ -97,7 +97,7 @@ func TestKeeper_RetriesToOpen(t *testing.T) {
 	var at []time.Duration
 	events, log, _ := keeping(t, func(k *Keeper, _ *sessions) {
 		began := time.Now()
-		k.Open = func(ctx context.Context, _ string) (*Session, error) {
+		k.Open = func(ctx context.Context, _ string, _ bool) (*Session, error) {
 			at = append(at, time.Since(began))
 			if len(at) == 7 {
 				return k.New(ctx)
@@ -120,7 +120,7 @@ func TestKeeper_RetriesToOpen(t *testing.T) {
 
 func TestKeeper_EndsWithoutASession(t *testing.T) {
 	events, _, s := keeping(t, func(k *Keeper, _ *sessions) {
-		k.Open = func(context.Context, string) (*Session, error) { return nil, errors.New("no") }
+		k.Open = func(context.Context, string, bool) (*Session, error) { return nil, errors.New("no") }
 	}, func(*sessions) { wait(time.Second) })
 	if events != "" || s.created+len(s.destroyed) > 0 {
 		t.Errorf("%q, %+v", events, s)
@@ -134,7 +134,7 @@ func TestKeeper_Wanted(t *testing.T) {
 	events, _, _ := keeping(t, func(k *Keeper, _ *sessions) {
 		wanted = observable.New[bool]()
 		k.Wanted = wanted.Watch
-		k.Open = func(ctx context.Context, lost string) (*Session, error) {
+		k.Open = func(ctx context.Context, lost string, _ bool) (*Session, error) {
 			lostIDs = append(lostIDs, lost)
 			return k.New(ctx)
 		}
@@ -153,6 +153,31 @@ func TestKeeper_Wanted(t *testing.T) {
 		t.Errorf("got %q, want %q", events, want)
 	}
 	if d := cmp.Diff([]string{"", "s1"}, lostIDs); d != "" {
+		t.Error(d)
+	}
+}
+
+// A session that is given up is destroyed, and Open hears that. Another ID is ignored.
+func TestKeeper_Drop(t *testing.T) {
+	var opened []string
+	events, _, s := keeping(t, func(k *Keeper, _ *sessions) {
+		drop := make(chan string, 1)
+		k.Drop = drop
+		k.Open = func(ctx context.Context, lost string, dropped bool) (*Session, error) {
+			opened = append(opened, fmt.Sprint(lost, dropped))
+			return k.New(ctx)
+		}
+		time.AfterFunc(time.Second, func() { drop <- "another" })
+		time.AfterFunc(2*time.Second, func() { drop <- "s1" })
+		time.AfterFunc(3*time.Second, func() { drop <- "s1" })
+	}, func(*sessions) { wait(4 * time.Second) })
+	if want := "0s began s1\n2s ended s1 lost=true\n2s began s2\n4s ended s2 lost=false\n"; events != want {
+		t.Errorf("got %q, want %q", events, want)
+	}
+	if d := cmp.Diff([]string{"false", "s1true"}, opened); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]string{"s1", "s2"}, s.destroyed); d != "" {
 		t.Error(d)
 	}
 }

@@ -95,13 +95,13 @@ const maxRenewRetry = time.Second
 // ErrSessionLost when Consul says that the session does not exist any more. While Consul does not answer it keeps trying,
 // because the session may outlive the outage.
 //
-// It returns ErrSessionDropped after a receive from drop.
+// It returns ErrSessionDropped once drop receives its ID.
 //
 // It renews each third of the TTL, and waits for an answer for at most that third. So two renewals in a row may fail within a
 // lease (TTL/3 + TTL/3 + TTL/3 = TTL), and Consul waits for twice the TTL before it ends a session. A renewal whose answer is
 // late is not given up: Consul has most likely carried it out. The next one is sent meanwhile, and the lease counts from the
 // renewal that is answered.
-func (s *Session) Keep(ctx context.Context, now, drop <-chan struct{}, log *slog.Logger) error {
+func (s *Session) Keep(ctx context.Context, now <-chan struct{}, drop <-chan string, log *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var renewing sync.WaitGroup
 	defer renewing.Wait()
@@ -118,8 +118,11 @@ func (s *Session) Keep(ctx context.Context, now, drop <-chan struct{}, log *slog
 				return late.err
 			}
 			continue
-		case <-drop:
-			return ErrSessionDropped
+		case id := <-drop:
+			if id == s.ID {
+				return ErrSessionDropped
+			}
+			continue
 		case <-now:
 		case <-time.After(time.Until(next)):
 		}

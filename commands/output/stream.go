@@ -48,6 +48,11 @@ func (s *Stream) WriteWithin(limit time.Duration, p []byte) error {
 // write waits for a write that was given up, too: otherwise p could overtake it.
 func (s *Stream) write(ctx context.Context, p []byte) (int, error) {
 	if s.last != nil {
+		if s.ctx.Err() != nil { // it was waited for already
+			ended, cancel := context.WithCancel(ctx)
+			cancel()
+			ctx = ended
+		}
 		select {
 		case <-s.last:
 			s.last = nil

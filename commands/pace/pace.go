@@ -1,5 +1,5 @@
 // Package pace says how long a call to Consul may take. A context carries the pace of a process, because deadlines belong to
-// contexts, and because each room that calls Consul learns from the calls of the others.
+// contexts, and because each package that calls Consul learns from the calls of the others.
 //
 // It starts no goroutine; any goroutine may call it.
 package pace
@@ -24,8 +24,8 @@ type pace struct{ took atomic.Int64 } // in nanoseconds
 
 type key struct{}
 
-// With returns a context whose calls share a pace: a call may take twice as long as the last one, from CallTimeout to
-// maxCallTimeout. A Consul that answers late has carried the call out, and a caller that gives up too early never knows that.
+// With returns a context whose calls share a pace. A call may take twice as long as the last one: at least CallTimeout, and at
+// most maxCallTimeout. A Consul that answers late has carried the call out. A caller that gives up too early never knows that.
 // Calls under a context without a pace may take CallTimeout.
 func With(ctx context.Context) context.Context { return context.WithValue(ctx, key{}, &pace{}) }
 
@@ -43,20 +43,25 @@ func Timeout(ctx context.Context) time.Duration {
 	return min(max(CallTimeout, 2*time.Duration(p.took.Load())), maxCallTimeout)
 }
 
+// maxCalls bounds calls that are made one after the other: no watchdog must take their caller for hung.
+const maxCalls = maxCallTimeout + CallTimeout
+
 // Calls is how long so many calls may take, one after the other, which take little time unless Consul is slow.
 func Calls(ctx context.Context, n int) time.Duration {
-	return CallTimeout + time.Duration(n)*(Timeout(ctx)-CallTimeout)
+	return min(CallTimeout+time.Duration(n)*(Timeout(ctx)-CallTimeout), maxCalls)
 }
 
 // Begin bounds a call. The caller calls end once the call has returned, with its error. A call that the caller has given up says
-// nothing about Consul.
+// nothing about Consul, and one that fails soon says nothing about answers.
 func Begin(ctx context.Context) (bounded context.Context, end func(error)) {
 	began := time.Now()
 	bounded, cancel := context.WithTimeout(ctx, Timeout(ctx))
 	return bounded, func(err error) {
 		cancel()
-		if p := of(ctx); p != nil && ctx.Err() == nil && !errors.Is(err, context.Canceled) {
-			p.took.Store(int64(time.Since(began)))
+		p, took := of(ctx), int64(time.Since(began))
+		if p == nil || ctx.Err() != nil || errors.Is(err, context.Canceled) || err != nil && took < p.took.Load() {
+			return
 		}
+		p.took.Store(took)
 	}
 }

@@ -75,7 +75,7 @@ func (s *oldMaster) demoteOnce(ctx context.Context, lease lock.Lease, addr strin
 	if next == demotePark {
 		errFence, errPark := s.server.Fence(ctx), s.server.Park(ctx)
 		if errFence == nil && redis.CommandRefused(errPark) { // its clients look for the new master; its fence stays
-			s.log.Warn("the old master denies to be parked; it stays fenced, and its clients are disconnected",
+			s.log.Warn("the old master refuses to be parked; it stays fenced, and its clients are disconnected",
 				"event", "demote_refused", "addr", s.addr, "err", errPark)
 			_, err := s.server.Disconnect(ctx)
 			return errors.Join(s.server.Unpause(ctx), err)

@@ -96,19 +96,19 @@ func (t Takeover) drain(ctx context.Context, old *oldMaster) error {
 	return t.parkOrFence(context.WithoutCancel(ctx), old) // not cut short: from here on our Redis must lead
 }
 
-// errPauseEnded is returned if the old master, which denies a fence, may have accepted writes that our Redis does not have.
-var errPauseEnded = errors.New("it denies the fence, and the pause of its writes is about to end")
+// errPauseEnded is returned if the old master, which refuses a fence, may have accepted writes that our Redis does not have.
+var errPauseEnded = errors.New("it refuses the fence, and the pause of its writes is about to end")
 
-// parkOrFence parks the old master. One that denies that, and takes a fence, is fenced: it accepts no writes either.
+// parkOrFence parks the old master. One that refuses that, and takes a fence, is fenced: it accepts no writes either.
 func (t Takeover) parkOrFence(ctx context.Context, old *oldMaster) error {
 	old.parked = true // also if the answer is lost: then it may have been done
 	err := old.server.Park(ctx)
 	if redis.CommandRefused(err) && old.pauseEnds.IsZero() {
 		old.parked = false
-		if errFence := old.server.Fence(ctx); errFence != nil {
+		if errFence := t.fence(ctx, old); errFence != nil {
 			return errors.Join(err, errFence)
 		}
-		t.Log.Warn("the old master denies to be parked; it stays a master that is fenced, and accepts no writes",
+		t.Log.Warn("the old master refuses to be parked; it stays a master that is fenced, and accepts no writes",
 			"event", "park_refused", "addr", old.addr, "err", err)
 		return nil
 	}
@@ -122,24 +122,14 @@ func (t Takeover) pauseAndFence(ctx context.Context, old *oldMaster) error {
 	if err := t.checkLease(); err != nil {
 		return err
 	}
-	began := time.Now()
 	if err := t.pause(ctx, old); err != nil {
 		return err
 	}
-	st, err := old.server.Status(ctx)
-	if err != nil {
-		return err
-	}
-	if st.RunID != old.run {
-		return errRestarted
-	}
-	old.fenced = !st.Fenced()
-	err = old.server.Fence(ctx)
+	err := t.fence(ctx, old)
 	if redis.CommandRefused(err) && old.paused {
-		old.fenced, old.pauseEnds = false, began.Add(clientPauseTimeout-pauseMargin)
-		t.Log.Warn("the old master denies the fence; it is parked before the pause of its writes ends", "event", "fence_refused",
+		t.Log.Warn("the old master refuses the fence; it is parked before the pause of its writes ends", "event", "fence_refused",
 			"addr", old.addr, "err", err)
-		return nil
+		return t.pauseLonger(ctx, old)
 	}
 	if err == nil {
 		t.Timeline.step(StepFenced)
@@ -147,10 +137,36 @@ func (t Takeover) pauseAndFence(ctx context.Context, old *oldMaster) error {
 	return err
 }
 
-// pauseMargin is how long before the end of its pause an old master without a fence must be parked: a park takes no longer.
-const pauseMargin = time.Second
+// fence fences the old master, and notes whether it was not fenced before. It returns errRestarted if another instance answers.
+func (t Takeover) fence(ctx context.Context, old *oldMaster) error {
+	st, err := old.server.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if st.RunID != old.run {
+		return errRestarted
+	}
+	old.fenced = old.fenced || !st.Fenced()
+	if err = old.server.Fence(ctx); redis.CommandRefused(err) {
+		old.fenced = false
+	}
+	return err
+}
 
-const _ = uint(clientPauseTimeout - pauseMargin - DrainTimeout)
+// parkCommands is how many commands a park has at most; each takes up to the timeout of Redis.
+const parkCommands = 3
+
+// pauseLonger makes the pause of an old master that refuses the fence last until it is parked, and notes until when the park must
+// begin.
+func (t Takeover) pauseLonger(ctx context.Context, old *oldMaster) error {
+	park := (parkCommands + 1) * t.Self.Creds.Timeout
+	began := time.Now()
+	if err := old.server.Pause(ctx, clientPauseTimeout+park); err != nil {
+		return err
+	}
+	old.pauseEnds = began.Add(clientPauseTimeout)
+	return nil
+}
 
 // pause holds the old master's writes back. One that denies CLIENT PAUSE is fenced without it: until our Redis leads its clients
 // get errors instead of waiting.

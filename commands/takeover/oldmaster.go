@@ -24,7 +24,7 @@ type oldMaster struct {
 	deniesAccess   bool      // it may be the old master or not: it denies access
 	elsewhere      bool      // our own Redis, or another member's, answers at its address: nothing is sent there
 	paused, fenced bool      // by us
-	pauseEnds      time.Time // when it takes writes again at the latest, if it is paused and denies a fence; zero: it has a fence
+	pauseEnds      time.Time // until when its park must begin, if it is paused and refuses a fence; zero: it has a fence
 	parked         bool      // by us, perhaps. That is not undone: the next holder of the lock continues from there
 }
 

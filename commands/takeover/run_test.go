@@ -74,9 +74,14 @@ func TestRun(t *testing.T) {
 			s.other["old"].set(func(f *fake) { f.forbids = "CLIENT PAUSE" })
 		}, steps: []string{StepFenced, StepDrained, StepParked, StepPromoted, StepWritesEnabled}, not: []string{StepPaused},
 			check: func(s *scene) bool { return s.other["old"].status().MasterAddr == s.me.addr }},
-		{name: "it denies CONFIG SET: nothing fences it", arrange: func(s *scene) {
+		{name: "it denies CONFIG SET: its pause lasts until it is parked", arrange: func(s *scene) {
 			s.other["old"].set(func(f *fake) { f.forbids = "CONFIG SET" })
-		}, want: errAny, not: []string{StepParked, StepPromoted}},
+		}, steps: []string{StepPaused, StepDrained, StepParked}, not: []string{StepFenced},
+			check: func(s *scene) bool { return s.other["old"].status().Parked() }},
+		{name: "it denies REPLICAOF: it stays fenced", arrange: func(s *scene) {
+			s.other["old"].set(func(f *fake) { f.forbids = "REPLICAOF" })
+		}, steps: []string{StepFenced, StepDrained, StepPromoted}, not: []string{StepParked},
+			check: func(s *scene) bool { return s.other["old"].status().Master && s.other["old"].status().Fenced() }},
 		{name: "the old master denies access and a replica streams from it", arrange: func(s *scene) {
 			s.other["old"].set(func(f *fake) { f.denied = true })
 		}, want: errAny, not: []string{StepPeersParked}},
