@@ -53,6 +53,12 @@ func (e Entry) ID() string { return e.Service.Meta["id"] }
 // empty: there is none.
 func (e Entry) Why() string { return e.Service.Meta["why"] }
 
+// WaitsMeta is the key, in the metadata of an entry, of the token of an agent that waits until it may be the member.
+const WaitsMeta = "waits"
+
+// Waits reports whether an agent registered the entry that waits until it may be the member.
+func (e Entry) Waits() bool { return e.Service.Meta[WaitsMeta] != "" }
+
 // Term is the term in which the instance was registered; 0 if it has none.
 func (e Entry) Term() uint64 {
 	n, _ := strconv.ParseUint(e.Service.Meta["term"], 10, 64)

@@ -48,6 +48,13 @@ func newerDuplicate(entries []handlers.Entry, me cluster.Master, registered uint
 	return ""
 }
 
+// placeTaken reports whether a live instance of another id has our place in the catalogue.
+func placeTaken(entries []handlers.Entry, me cluster.Master) bool {
+	return slices.ContainsFunc(entries, func(e handlers.Entry) bool {
+		return e.Node.Node == me.Node && e.Service.ID == me.ServiceID && e.ID() != me.ID && e.AgentStatus() != api.HealthCritical
+	})
+}
+
 // ownIndex is Consul's index at which our instance was registered; 0: it is not, or is another member's.
 func ownIndex(entries []handlers.Entry, me cluster.Master) uint64 {
 	for _, e := range entries {

@@ -82,7 +82,9 @@ func (a *Announcer) tryOpen(ctx context.Context, now *start) (s *redis.Server, w
 	if err != nil {
 		return nil, err.Error(), nil
 	}
-	if why := duplicateEntry(entries, a.Known.Load().Announced(a.Me)); why != "" {
+	me := a.Known.Load().Announced(a.Me)
+	if why := duplicateEntry(entries, me); why != "" {
+		now.othersEntry = placeTaken(entries, me)
 		return nil, why, nil
 	}
 	now.othersEntry = false

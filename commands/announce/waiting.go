@@ -23,13 +23,10 @@ type waiting struct {
 
 func newWaiting() *waiting { return &waiting{token: rand.Text()} }
 
-// waitsMeta is the key of a waiting process's token in the metadata of its service.
-const waitsMeta = "waits"
-
 // taken reports whether another process has our place in the catalogue, or had it: what is there is not ours to change.
 func (w *waiting) taken(entries []handlers.Entry, node, serviceID string) bool {
 	return slices.ContainsFunc(entries, func(e handlers.Entry) bool {
-		return e.Node.Node == node && e.Service.ID == serviceID && e.Service.Meta[waitsMeta] != w.token
+		return e.Node.Node == node && e.Service.ID == serviceID && e.Service.Meta[handlers.WaitsMeta] != w.token
 	})
 }
 
@@ -44,7 +41,7 @@ func (a *Announcer) showWaiting(ctx context.Context, w *waiting, why string) {
 	if err != nil || w.taken(entries, k.Announced(a.Me).Node, a.Me.ServiceID) {
 		return
 	}
-	ours := func(e handlers.Entry) bool { return e.Service.Meta[waitsMeta] == w.token }
+	ours := func(e handlers.Entry) bool { return e.Service.Meta[handlers.WaitsMeta] == w.token }
 	if why == w.why && slices.ContainsFunc(entries, ours) {
 		w.at = now
 		return
@@ -52,7 +49,7 @@ func (a *Announcer) showWaiting(ctx context.Context, w *waiting, why string) {
 	w.why, w.at, w.shown = why, now, true
 	e := catalog.Entry{Role: catalog.Replica, Node: k.Place.Node, Host: k.Place.KeptHost, Status: api.HealthCritical,
 		Output: notStarted + why, Meta: catalog.Meta(a.Me.ID, 0, "")}
-	e.Meta[waitsMeta], e.Meta["why"] = w.token, catalog.ShortMeta(notStarted+why)
+	e.Meta[handlers.WaitsMeta], e.Meta["why"] = w.token, catalog.ShortMeta(notStarted+why)
 	if err := a.Registrar.ShowWaiting(ctx, e); err != nil {
 		a.Log.Debug("cannot register why the agent waits, retrying", "event", "waiting_not_registered", "err", err)
 	}

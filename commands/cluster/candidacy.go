@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"resec/handlers/redis"
 )
 
 const (
@@ -119,7 +121,7 @@ func (c Candidacy) AcquireDelay() AcquireDecision {
 		}
 		rank--
 	}
-	return AcquireDecision{Wait: time.Duration(rank) * c.turn(own), Why: best.ID + " ranks first"}
+	return AcquireDecision{Wait: time.Duration(rank) * c.turn(own, best), Why: best.ID + " ranks first"}
 }
 
 // wayOut names what makes a member lead, if nobody may by what the members hold; otherwise it is empty. The argument why says why
@@ -218,10 +220,12 @@ func (c Candidacy) incumbentDelay(master Candidate) AcquireDecision {
 }
 
 // turn returns the time between two ranks. After a restart of all members an agent needs BootstrapDelay until it has a session.
-// So does one that has just started, at a first election: a member that clients could not write to leaves it to a better one.
-func (c Candidacy) turn(own Candidate) time.Duration {
+// So does one that has just started, at a first election: a member that clients could not write to, or whose data the older ones
+// could not read, leaves it to a better one.
+func (c Candidacy) turn(own, best Candidate) time.Duration {
 	restarted := c.Eligibility != RecordedOnly && c.State.Master != nil
-	if restarted || c.State.Master == nil && own.UnservedReason() != "" {
+	newer := redis.CompareVersions(own.Version, best.Version) > 0
+	if restarted || c.State.Master == nil && (newer || own.UnservedReason() != "") {
 		return c.BootstrapDelay
 	}
 	return Stagger

@@ -25,6 +25,7 @@ func TestAcquireDelay(t *testing.T) {
 	loadingRedis := func(c *Candidate) { c.Loading = true }
 	refusing := func(c *Candidate) { c.Refused = "its ACL denies REPLICAOF to resec's user" }
 	withoutKeys := func(c *Candidate) { c.Keys = 0 }
+	versioned := func(v string) func(*Candidate) { return func(c *Candidate) { c.Version = v } }
 	hidden := func(c *Candidate) { c.Hidden = "its node is in maintenance" }
 	otherRun := func(c *Candidate) { c.RunID = "run-new" }
 	s := State{Master: &Master{Peer: handlers.Peer{ID: "a", RunID: "run-a"}}, Members: map[string]MemberRecord{}}
@@ -54,6 +55,8 @@ func TestAcquireDelay(t *testing.T) {
 		{"at a first election one that clients cannot find waits longer, because a better one may have just started",
 			candidacy("a", State{}, candidate("a", hidden), candidate("b")),
 			2 * time.Second, "b ranks first"},
+		{"at a first election so does one of a newer version", candidacy("a", State{}, candidate("a", versioned("8.0.2")),
+			candidate("b", versioned("7.0.15"))), 2 * time.Second, "b ranks first"},
 		{"rank 2 waits two turns", candidacy("d", s, candidate("c"), candidate("b"), candidate("d")), 500 * ms, "b ranks first"},
 		{"a Redis that loads its data is ineligible", candidacy("b", s, candidate("b", loadingRedis), candidate("c")), -1,
 			"redis may not lead: it is loading its data"},

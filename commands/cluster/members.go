@@ -33,6 +33,7 @@ type Member struct {
 	Check, Output string // passing, warning or critical; NotInCatalog
 	Term          uint64 // under which it is registered; 0: none
 	Why           string // what keeps it from following or leading, or a wrong address, as its agent reports; empty: nothing
+	Waits         bool   // its agent waits until it may be the member; the entry is critical meanwhile
 	Also          string // address of another live entry with its id: another process calls itself this member; empty: none
 	Refused       string // which commands its Redis refuses that it needs to lead, as its agent reports; empty: none
 	Unnamed       bool   // our Redis replicates from it, and nothing else names it: see FollowsUnnamed
@@ -90,7 +91,7 @@ func addMember(list []Member, v View, m Member) []Member {
 	if m.claim(v) > list[i].claim(v) {
 		other, list[i] = list[i], m
 	}
-	if other.Address != list[i].Address && other.AgentAlive() && other.InCatalog() {
+	if other.Address != list[i].Address && (other.AgentAlive() || other.Waits) && other.InCatalog() {
 		list[i].Also = other.Address
 	}
 	return list
@@ -113,7 +114,7 @@ func (m Member) claim(v View) int {
 
 // memberOf returns the member of a service instance. An instance that resec did not register is named by its node and service.
 func memberOf(e handlers.Entry) Member {
-	m := Member{ID: e.ID(), Address: e.Addr(), Check: e.Status(), Term: e.Term(), Why: e.Why(),
+	m := Member{ID: e.ID(), Address: e.Addr(), Check: e.Status(), Term: e.Term(), Why: e.Why(), Waits: e.Waits(),
 		NodeAddress: e.NodeAddr()}
 	if m.ID == "" {
 		m.ID = e.Node.Node + "/" + e.Service.ID

@@ -124,7 +124,8 @@ func TestLife10_OneServiceForTwoRedis(t *testing.T) {
 	stopAll(t, agents[1-waits:2-waits])
 }
 
-// Two agents of one id beside two Redis servers start at the same moment. One leads, and status says so; the other one waits.
+// Two agents of one id beside two Redis servers start at the same moment. One leads, and the other one
+// waits; status names both.
 func TestLife10_OneIDOnTwoRedis(t *testing.T) {
 	t.Parallel()
 	k := cluster(t, 2, bornParked...)
@@ -135,7 +136,8 @@ func TestLife10_OneIDOnTwoRedis(t *testing.T) {
 	published(t, k, m)
 	lab.Eventually(t, patience, func() error {
 		out, stderr, code, err := k.Run(1-m, "", "status")
-		if err == nil && (code != 0 || !strings.Contains(out, k.Redis[m].Addr)) {
+		if err == nil && (code != 1 || !strings.Contains(out, k.Redis[m].Addr) ||
+			!strings.Contains(out, "another live agent, of the redis at "+k.Redis[1-m].Addr+", has its MEMBER_ID")) {
 			err = fmt.Errorf("status: exit %d\n%s%s", code, out, stderr)
 		}
 		return err
