@@ -22,8 +22,8 @@ import (
 	"golang.org/x/net/netutil"
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
-	"golang.org/x/sys/unix"
 
+	"resec/commands/listen"
 	"resec/commands/metrics"
 	"resec/commands/report"
 )
@@ -43,7 +43,7 @@ const (
 	closeTimeout = 250 * time.Millisecond
 
 	maxHeaderBytes = 8 << 10
-	maxConns       = 512 // or fewer: see connLimit
+	maxConns       = 512 // or fewer: see listen.MaxConns
 )
 
 // An answer is written after the report or the status that it waits for; the shutdown ends before Nomad's SIGKILL.
@@ -73,20 +73,18 @@ type Server struct {
 // returns what /status shows. It returns an error if the server cannot listen at addr.
 func Listen(ctx context.Context, addr string, m *metrics.Metrics, status func(context.Context) (any, error),
 	log *slog.Logger) (*Server, error) {
-	var conf net.ListenConfig
-	l, err := conf.Listen(ctx, "tcp", addr)
+	l, err := listen.On(ctx, "LISTEN_ADDR", addr, func(addr net.Addr, failures int, err error) {
+		log.Warn("cannot accept an http connection, retrying", "event", "http_accept_failed", "addr", addr.String(),
+			"failures", failures, "err", err)
+	})
 	if err != nil {
-		var op *net.OpError
-		if errors.As(err, &op) {
-			err = op.Err
-		}
-		return nil, fmt.Errorf("listen on LISTEN_ADDR %s: %w", addr, err)
+		return nil, err
 	}
-	var descriptors unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &descriptors); err != nil {
-		return nil, errors.Join(fmt.Errorf("read RLIMIT_NOFILE: %w", err), l.Close())
+	most, err := listen.MaxConns(maxConns, 1)
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
 	}
-	l = netutil.LimitListener(newAcceptor(l, log), connLimit(descriptors.Cur))
+	l = netutil.LimitListener(l, most)
 	s := &Server{metrics: m, status: status, log: log, addr: l.Addr().String(), reports: semaphore.NewWeighted(maxReports)}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx)) // it answers during the agent's shutdown, too
 	errorLog := log.Handler().WithAttrs([]slog.Attr{slog.String("event", "http_error")})

@@ -1,8 +1,7 @@
-package httpapi
+package listen
 
 import (
 	"errors"
-	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -19,7 +18,7 @@ const (
 // acceptor is a listener that tries again after an error, until it is closed. net/http would log each error.
 type acceptor struct {
 	net.Listener
-	log *slog.Logger
+	failed func(addr net.Addr, failures int, err error)
 
 	closing sync.Once
 	closed  chan struct{}
@@ -29,8 +28,8 @@ type acceptor struct {
 	logged   time.Time
 }
 
-func newAcceptor(l net.Listener, log *slog.Logger) *acceptor {
-	return &acceptor{Listener: l, log: log, closed: make(chan struct{})}
+func newAcceptor(l net.Listener, failed func(addr net.Addr, failures int, err error)) *acceptor {
+	return &acceptor{Listener: l, failed: failed, closed: make(chan struct{})}
 }
 
 // Accept returns the next connection. It returns an error only once the listener is closed.
@@ -49,14 +48,13 @@ func (a *acceptor) Accept() (net.Conn, error) {
 	}
 }
 
-// report logs a failure, at most once in acceptLogInterval, with the number of those since the last line.
+// report reports a failure, at most once in acceptLogInterval, with the number of those since the last one.
 func (a *acceptor) report(err error, now time.Time) {
 	a.failures++
 	if !a.logged.IsZero() && now.Sub(a.logged) < acceptLogInterval {
 		return
 	}
-	a.log.Warn("cannot accept an http connection, retrying", "event", "http_accept_failed", "addr", a.Addr().String(),
-		"failures", a.failures, "err", err)
+	a.failed(a.Addr(), a.failures, err)
 	a.failures, a.logged = 0, now
 }
 
@@ -65,7 +63,3 @@ func (a *acceptor) Close() error {
 	a.closing.Do(func() { close(a.closed) })
 	return a.Listener.Close()
 }
-
-// connLimit is how many connections are served at once by a process that may have so many descriptors: a connection takes one,
-// and the agent needs some for Redis and Consul.
-func connLimit(descriptors uint64) int { return int(max(1, min(maxConns, descriptors/4))) }

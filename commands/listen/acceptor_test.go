@@ -1,10 +1,9 @@
-package httpapi
+package listen
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"strings"
 	"syscall"
@@ -35,7 +34,7 @@ func TestAcceptor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var text bytes.Buffer
 		const failures = 400 // a second apart, but for the first
-		a := newAcceptor(&failing{left: failures}, slog.New(slog.NewTextHandler(&text, nil)))
+		a := newAcceptor(&failing{left: failures}, func(_ net.Addr, n int, _ error) { fmt.Fprintf(&text, "failures=%d \n", n) })
 		_, err := a.Accept()
 		expect.OK(t, err)
 		if n := strings.Count(text.String(), "\n"); n != 2 {
@@ -54,11 +53,23 @@ func TestAcceptor(t *testing.T) {
 	})
 }
 
-func TestConnLimit(t *testing.T) {
+func TestMaxConns(t *testing.T) {
 	for _, tt := range []struct {
 		descriptors uint64
 		want        int
-	}{{0, 1}, {3, 1}, {256, 64}, {1024, 256}, {4 * maxConns, maxConns}, {1 << 60, maxConns}} {
-		expect.Equal(t, fmt.Sprint(tt.descriptors), connLimit(tt.descriptors), tt.want)
+	}{{0, 1}, {3, 1}, {256, 64}, {1024, 256}, {2048, 512}, {1 << 60, 512}} {
+		expect.Equal(t, fmt.Sprint(tt.descriptors), maxConns(tt.descriptors, 512, 1), tt.want)
+	}
+	expect.Equal(t, "two descriptors a connection", maxConns(1024, 512, 2), 128)
+}
+
+// An address that cannot be listened on is an error that names the variable.
+func TestOn(t *testing.T) {
+	l, err := On(t.Context(), "LISTEN_ADDR", "127.0.0.1:0", nil)
+	expect.OK(t, err)
+	defer l.Close()
+	_, err = On(t.Context(), "LISTEN_ADDR", l.Addr().String(), nil)
+	if want := "listen on LISTEN_ADDR " + l.Addr().String() + ": bind: address already in use"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
