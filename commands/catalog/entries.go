@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 
 	"github.com/hashicorp/consul/api"
@@ -30,6 +31,14 @@ func (n Naming) Instances(ctx context.Context, client *api.Client) ([]handlers.E
 		return nil, fmt.Errorf("read services %s and %s: %s", n.Name(Master), n.Name(Replica), hidden)
 	}
 	return all, nil
+}
+
+// WarnUnreadable logs if the token may not read the entries: a watch shows those that an ACL hides as none.
+func (n Naming) WarnUnreadable(ctx context.Context, client *api.Client, log *slog.Logger) {
+	if _, err := n.Instances(ctx, client); err != nil && ctx.Err() == nil {
+		log.Warn("cannot read the master service; entries may be hidden by an ACL", "event", "service_unreadable",
+			"service", n.Name(Master), "err", err)
+	}
 }
 
 // readService returns the entries of one service, and reports whether the ACL hides some of them.

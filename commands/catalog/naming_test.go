@@ -51,10 +51,10 @@ func TestNaming(t *testing.T) {
 }
 
 func TestNaming_Watch(t *testing.T) {
-	if d := cmp.Diff(map[string]any{"type": "service", "service": "redis-master"}, byName.Watch()); d != "" {
+	if d := cmp.Diff(map[string]any{"type": "service", "service": "redis-master"}, byName.Watch(Master)); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff(map[string]any{"type": "service", "service": "cache", "tag": []any{"master"}}, byTag.Watch()); d != "" {
+	if d := cmp.Diff(map[string]any{"type": "service", "service": "cache", "tag": []any{"master"}}, byTag.Watch(Master)); d != "" {
 		t.Error(d)
 	}
 }

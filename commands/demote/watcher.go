@@ -39,7 +39,7 @@ const (
 // its node may send the old entry again when it syncs. A dead resec does not correct it.
 func (w *Watcher) Run(ctx context.Context) {
 	var elsewhere logonce.Once
-	params := w.Naming.Watch()
+	params := w.Naming.Watch(catalog.Master)
 	params["passingonly"] = true
 	err := watch.Run(ctx, w.Lock.Client, params, func(_ uint64, answer any) {
 		entries, err := catalog.Entries(answer)

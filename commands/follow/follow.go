@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"resec/commands/catalog"
+	"resec/commands/cluster"
 	"resec/commands/lock"
 	"resec/commands/observable"
 	"resec/commands/observe"
@@ -58,14 +59,14 @@ func (f *Follower) Run(ctx context.Context) error {
 	o := f.newObserver()
 	g.Go(func() error { return f.watchService(ctx) })
 	g.Go(func() error { return o.Run(ctx) })
-	g.Go(func() error { f.believeAtLast(ctx, o); return nil })
-	g.Go(func() error { f.warnUnreadable(ctx); return nil })
+	g.Go(func() error { f.newBeliever(o).Run(ctx); return nil })
+	g.Go(func() error { f.Naming.WarnUnreadable(ctx, f.Client, f.Log); return nil })
 	g.Go(func() error { f.loop(ctx); return nil })
 	return g.Wait()
 }
 
 func (f *Follower) watchService(ctx context.Context) error {
-	return watch.Run(ctx, f.Client, f.Naming.Watch(), func(index uint64, answer any) {
+	return watch.Run(ctx, f.Client, f.Naming.Watch(catalog.Master), func(index uint64, answer any) {
 		if err := f.onEvent(index, answer); err != nil {
 			f.Log.Error("cannot read the service entries; ignoring this event", "event", "service_event_ignored", "index", index, "err",
 				err)
@@ -91,54 +92,15 @@ func (k *snapshot) observe(change func(*observe.Snapshot)) {
 	}
 }
 
-// doubt is how long a state that is older than one that was seen is not believed. The agents write the newest one back sooner.
-const doubt = 10 * time.Second
-
-// believeAtLast makes the follower believe what Consul shows, if that has been older for long than what was seen: nobody else
-// remembers more. The time in which Consul is away does not count, because no agent can write then.
-func (f *Follower) believeAtLast(ctx context.Context, o *observe.Observer) {
-	var since, retry time.Time // since when the state is older; when it may be read again
-	for ctx.Err() == nil {
-		k, changed := f.known.Watch()
-		var due <-chan time.Time
-		switch {
-		case !k.View.WentBack || k.ConsulDown:
-			since = time.Time{}
-		case since.IsZero():
-			since = time.Now()
+// newBeliever returns what makes the follower believe an older state at last.
+func (f *Follower) newBeliever(o *observe.Observer) observe.Believer {
+	return observe.Believer{Observer: o, Log: f.Log,
+		Watch: func() (observe.Snapshot, <-chan struct{}) {
+			k, changed := f.known.Watch()
+			return k.Snapshot, changed
+		},
+		Doubts: func(v cluster.View) {
 			f.Log.Warn("consul went back in time: it shows an older state than before; no handler is invoked until it is repaired",
-				"event", "handlers_await_repair", "key", f.LockKey, "term_in_consul", k.View.ConsulTerm, "newest_term", k.View.State.Term())
-			fallthrough
-		default:
-			due = time.After(max(time.Until(since.Add(doubt)), time.Until(retry)))
-		}
-		select {
-		case <-ctx.Done():
-		case <-changed:
-		case <-due:
-			f.believe(ctx, o)
-			retry = time.Now().Add(retryMax)
-		}
-	}
-}
-
-// believe takes what Consul shows. It forgets the newest state only once Consul has answered: otherwise the watch's first answer
-// after an outage would be believed at once.
-func (f *Follower) believe(ctx context.Context, o *observe.Observer) {
-	if _, err := o.Lock.Read(ctx); err != nil {
-		return
-	}
-	o.Lock.LastKnown.Forget()
-	if _, err := o.Read(ctx); err == nil {
-		f.Log.Warn("nobody has written a newer state back; what consul shows is believed", "event", "consul_believed",
-			"key", f.LockKey)
-	}
-}
-
-// warnUnreadable logs if the token may not read the service: the watch shows entries that an ACL hides as none.
-func (f *Follower) warnUnreadable(ctx context.Context) {
-	if _, err := f.Naming.Instances(ctx, f.Client); err != nil && ctx.Err() == nil {
-		f.Log.Warn("cannot read the master service; entries may be hidden by an ACL", "event", "service_unreadable",
-			"service", f.Naming.Name(catalog.Master), "err", err)
-	}
+				"event", "handlers_await_repair", "key", f.LockKey, "term_in_consul", v.ConsulTerm, "newest_term", v.State.Term())
+		}}
 }

@@ -1,4 +1,4 @@
-package follow
+package observe
 
 import (
 	"context"
@@ -17,7 +17,6 @@ import (
 	"resec/commands/expect"
 	"resec/commands/lock"
 	"resec/commands/observable"
-	"resec/commands/observe"
 )
 
 // emptyConsul has no keys.
@@ -31,35 +30,42 @@ func (emptyConsul) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.Result(), nil
 }
 
+// newBelieving returns a believer of a snapshot that the test can change.
+func newBelieving(client *api.Client, log *slog.Logger) (*observable.Value[Snapshot], Believer) {
+	known := observable.New[Snapshot]()
+	o := &Observer{Lock: lock.Lock{Client: client, Key: "k", LastKnown: &lock.LastKnownState{}}, Log: log, Update: known.Update}
+	return known, Believer{Observer: o, Log: log,
+		Watch:  known.Watch,
+		Doubts: func(cluster.View) { log.Warn("", "event", "doubted") }}
+}
+
 // An older state is doubted for as long as an agent may write the newest back. After that it is believed. Each doubt is logged once.
-func TestBelieveAtLast(t *testing.T) {
+func TestBeliever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, err := api.NewClient(&api.Config{Address: "http://consul", HttpClient: &http.Client{Transport: emptyConsul{}}})
 		expect.OK(t, err)
 		log := &expect.Log{}
-		f := &Follower{LockKey: "k", Log: slog.New(slog.NewTextHandler(log, nil)), known: observable.New[snapshot]()}
-		o := &observe.Observer{Lock: lock.Lock{Client: client, Key: "k", LastKnown: &lock.LastKnownState{}}, Log: f.Log,
-			Update: func(change func(*observe.Snapshot)) { f.known.Update(func(k *snapshot) { change(&k.Snapshot) }) }}
+		known, b := newBelieving(client, slog.New(slog.NewTextHandler(log, nil)))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
-		go func() { defer close(done); f.believeAtLast(ctx, o) }()
+		go func() { defer close(done); b.Run(ctx) }()
 		set := func(back bool) {
-			f.known.Update(func(k *snapshot) { k.View = cluster.View{WentBack: back} })
+			known.Update(func(k *Snapshot) { k.View = cluster.View{WentBack: back} })
 			synctest.Wait()
 		}
 		set(true)
 		<-time.After(doubt - time.Second)
 		set(true) // something else changes
-		expect.OK(t, log.Count("event=handlers_await_repair", 1))
+		expect.OK(t, log.Count("event=doubted", 1))
 		set(false)
 		set(true)
-		expect.OK(t, log.Count("event=handlers_await_repair", 2))
+		expect.OK(t, log.Count("event=doubted", 2))
 		<-time.After(doubt - time.Millisecond)
 		expect.OK(t, log.Count("event=consul_believed", 0))
 		<-time.After(2 * time.Millisecond)
 		synctest.Wait()
 		expect.OK(t, log.Count("event=consul_believed", 1))
-		if f.known.Load().View.WentBack {
+		if known.Load().View.WentBack {
 			t.Error("it is still doubted")
 		}
 		cancel()
@@ -69,19 +75,17 @@ func TestBelieveAtLast(t *testing.T) {
 
 // While Consul is away an older state is not believed, however long: no agent can write the newest back. Once it is back they have
 // the whole time again.
-func TestBelieveAtLast_ConsulIsAway(t *testing.T) {
+func TestBeliever_ConsulIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, err := api.NewClient(&api.Config{Address: "http://consul", HttpClient: &http.Client{Transport: emptyConsul{}}})
 		expect.OK(t, err)
 		log := &expect.Log{}
-		f := &Follower{LockKey: "k", Log: slog.New(slog.NewTextHandler(log, nil)), known: observable.New[snapshot]()}
-		o := &observe.Observer{Lock: lock.Lock{Client: client, Key: "k", LastKnown: &lock.LastKnownState{}}, Log: f.Log,
-			Update: func(change func(*observe.Snapshot)) { f.known.Update(func(k *snapshot) { change(&k.Snapshot) }) }}
+		known, b := newBelieving(client, slog.New(slog.NewTextHandler(log, nil)))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
-		go func() { defer close(done); f.believeAtLast(ctx, o) }()
+		go func() { defer close(done); b.Run(ctx) }()
 		set := func(down bool) {
-			f.known.Update(func(k *snapshot) { k.View, k.ConsulDown = cluster.View{WentBack: true}, down })
+			known.Update(func(k *Snapshot) { k.View, k.ConsulDown = cluster.View{WentBack: true}, down })
 			synctest.Wait()
 		}
 		set(false)
@@ -109,19 +113,16 @@ func (c *failingConsul) RoundTrip(*http.Request) (*http.Response, error) {
 }
 
 // While the read fails that would end a doubt, it is tried again after a pause.
-func TestBelieveAtLast_ReadFails(t *testing.T) {
+func TestBeliever_ReadFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		consul := &failingConsul{}
 		client, err := api.NewClient(&api.Config{Address: "http://consul", HttpClient: &http.Client{Transport: consul}})
 		expect.OK(t, err)
-		log := slog.New(slog.DiscardHandler)
-		f := &Follower{LockKey: "k", Log: log, known: observable.New[snapshot]()}
-		o := &observe.Observer{Lock: lock.Lock{Client: client, Key: "k", LastKnown: &lock.LastKnownState{}}, Log: log,
-			Update: func(change func(*observe.Snapshot)) { f.known.Update(func(k *snapshot) { change(&k.Snapshot) }) }}
-		f.known.Update(func(k *snapshot) { k.View.WentBack = true })
-		ctx, cancel := context.WithTimeout(t.Context(), doubt+2*retryMax+time.Second)
+		known, b := newBelieving(client, slog.New(slog.DiscardHandler))
+		known.Update(func(k *Snapshot) { k.View.WentBack = true })
+		ctx, cancel := context.WithTimeout(t.Context(), doubt+2*believeRetry+time.Second)
 		defer cancel()
-		f.believeAtLast(ctx, o)
+		b.Run(ctx)
 		expect.Equal(t, "reads", consul.calls.Load(), 3)
 	})
 }
