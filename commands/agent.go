@@ -19,7 +19,7 @@ import (
 
 // How an agent starts, and what its rooms and goroutines do, is in agent/README.md.
 
-const agentGroups = forConsul | forRedis | forCluster | forElect | forService | forAgent
+const agentGroups = forConsul | forRedis | forCluster | forElect | forService | forAgent | forEndpoint
 
 func (p *program) agent() *cli.Command {
 	return p.command("agent", "",
@@ -38,10 +38,16 @@ func (p *program) agent() *cli.Command {
 				return err
 			}
 			defer server.Close()
+			opened, err := cfg.openSentinel(c.Context, client, log)
+			if err != nil {
+				return err
+			}
+			defer opened.close()
 			me, err := cfg.identify(c.Context, client, log)
 			if err != nil {
 				return err
 			}
+			defer cfg.startSentinel(c.Context, opened, client, me, log)()
 			if len(cfg.hooks) > 0 {
 				out, err := p.queuedOutput(log)
 				if err != nil {

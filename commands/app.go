@@ -121,7 +121,7 @@ func (p *program) commands() (all []*cli.Command) {
 		group    string
 		commands []*cli.Command
 	}{
-		{groupRun, []*cli.Command{p.agent(), p.elect(), p.follow()}},
+		{groupRun, []*cli.Command{p.agent(), p.elect(), p.follow(), p.sentinel()}},
 		{groupOperate, []*cli.Command{p.status(), p.history(), p.switchover(), p.failover(), p.pause(), p.resume(), p.forget()}},
 		{groupHandlers, []*cli.Command{p.promote(), p.replicate(), p.fence()}},
 		{groupMore, []*cli.Command{p.completion(), p.manual(), p.version()}},

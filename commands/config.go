@@ -35,6 +35,7 @@ type config struct {
 	early        bool
 	listen       string // host:port; empty: no HTTP endpoint
 	hooks        []hooks.Hook
+	sentinel     sentinelConfig
 	redisAddr    string
 	access       redisAccess
 	logLevel     slog.Level
@@ -61,7 +62,7 @@ func (c *config) validate(want group) error {
 	if want&forRedis != 0 && c.timeout < minProbeTimeout {
 		return fmt.Errorf("invalid HEALTHCHECK_TIMEOUT %s: takes %s or more", c.timeout, minProbeTimeout)
 	}
-	if want&forService != 0 && c.interval > maxInterval {
+	if want&(forService|forEndpoint) != 0 && c.interval > maxInterval {
 		return fmt.Errorf("invalid HEALTHCHECK_INTERVAL %s: takes %s or less", c.interval, maxInterval)
 	}
 	if want&forService != 0 && c.timeout >= c.interval {
@@ -72,6 +73,11 @@ func (c *config) validate(want group) error {
 	if want&forElect != 0 && (c.lockTTL < time.Second || c.lockTTL > 24*time.Hour) {
 		return fmt.Errorf("invalid CONSUL_LOCK_TTL %s: takes 10s to 24h (below 10s only if Consul's session_ttl_min allows it)",
 			c.lockTTL)
+	}
+	if want&forEndpoint != 0 {
+		if err := c.sentinel.consistent(); err != nil {
+			return err
+		}
 	}
 	if want&forService != 0 && !c.announced {
 		if err := c.announceRedis(); err != nil {

@@ -28,13 +28,14 @@ type setting struct {
 type group uint
 
 const (
-	forConsul  group = 1 << iota // those that connect to Consul
-	forRedis                     // those that connect to Redis
-	forCluster                   // those that need the names of the cluster
-	forElect                     // those that contend for the lock
-	forService                   // those that register a service
-	forAgent                     // only the agent
-	forLog     = forConsul | forRedis
+	forConsul   group = 1 << iota // those that connect to Consul
+	forRedis                      // those that connect to Redis
+	forCluster                    // those that need the names of the cluster
+	forElect                      // those that contend for the lock
+	forService                    // those that register a service
+	forAgent                      // only the agent
+	forEndpoint                   // those that answer clients
+	forLog      = forConsul | forRedis
 )
 
 // flagValue is a setting while its flag is parsed.

@@ -62,13 +62,16 @@ func (c *config) setConsul(v string) error {
 	return nil
 }
 
-func (c *config) setListen(v string) error {
-	host, port, err := splitAddr(v)
-	if err != nil {
-		return err
+// address takes an address on which resec itself listens.
+func address(p *string) func(string) error {
+	return func(v string) error {
+		host, port, err := splitAddr(v)
+		if err != nil {
+			return err
+		}
+		*p = net.JoinHostPort(host, strconv.Itoa(port))
+		return nil
 	}
-	c.listen = net.JoinHostPort(host, strconv.Itoa(port))
-	return nil
 }
 
 // splitAddr splits host:port. The host may be empty, a name, or an address; IPv6 in brackets. It returns an error if the port is

@@ -15,7 +15,7 @@ import (
 )
 
 // secretFlags are the flags whose values must not be seen in a list of processes.
-var secretFlags = []string{"redis-password", "redis-replication-password", "token"}
+var secretFlags = []string{"redis-password", "redis-replication-password", "sentinel-password", "token"}
 
 // Hide returns a copy of a command line, and overwrites the secrets in the original, which the system shows in its list of
 // processes. Until then they can be seen there, so an environment variable or a file is safer.

@@ -12,6 +12,7 @@ const (
 	topicConsul    = "Consul"
 	topicElection  = "Election and guard"
 	topicService   = "Service"
+	topicSentinel  = "Sentinel endpoint"
 	topicOperation = "Operation"
 	topicLogging   = "Logging"
 )
@@ -27,6 +28,7 @@ func (c *config) settings(want group) []setting {
 		{topicConsul, [][]setting{c.consulSettings()}},
 		{topicElection, [][]setting{c.lockSettings(), c.guardSettings()}},
 		{topicService, [][]setting{c.nameSettings()}},
+		{topicSentinel, [][]setting{c.sentinelSettings(want)}},
 		{topicOperation, [][]setting{c.operationSettings()}},
 		{topicLogging, [][]setting{c.logSettings()}},
 	} {
@@ -59,7 +61,8 @@ func (c *config) nameSettings() []setting {
 		{name: "consul-slave-tags", env: "SLAVE_TAGS", takes: "unquoted tags, comma-separated",
 			set: list(&c.naming.ReplicaTags), group: forCluster, usage: "tags of a replica, comma-separated"},
 		{name: "consul-deregister-service-after", env: "CONSUL_DEREGISTER_SERVICE_AFTER", def: "72h", takes: duration,
-			set: positive(&c.deregister), group: forService, usage: "Consul removes a service whose check is critical for this long"},
+			set: positive(&c.deregister), group: forService | forEndpoint,
+			usage: "Consul removes a service whose check is critical for this long"},
 	}
 }
 
@@ -81,7 +84,7 @@ func (c *config) lockSettings() []setting {
 func (c *config) probeSettings() []setting {
 	return []setting{
 		{name: "healthcheck-interval", env: "HEALTHCHECK_INTERVAL", def: "5s", takes: duration, set: positive(&c.interval),
-			group: forService, usage: "time between two probes of Redis; the check's TTL in Consul is twice this"},
+			group: forService | forEndpoint, usage: "time between two probes of Redis; the check's TTL in Consul is twice this"},
 		{name: "healthcheck-timeout", env: "HEALTHCHECK_TIMEOUT", def: "2s", takes: duration, set: positive(&c.timeout),
 			group: forRedis, usage: "a Redis that does not answer within this time fails the probe"},
 		{name: "healthcheck-failures", env: "HEALTHCHECK_FAILURES", def: "1", takes: "a whole number from 1", set: c.setFailures,
@@ -117,7 +120,7 @@ func (c *config) guardSettings() []setting {
 // operationSettings are what the agent offers to operators.
 func (c *config) operationSettings() []setting {
 	return []setting{
-		{name: "listen-addr", env: "LISTEN_ADDR", takes: listenAddr, set: orNone(c.setListen), group: forAgent,
+		{name: "listen-addr", env: "LISTEN_ADDR", takes: listenAddr, set: orNone(address(&c.listen)), group: forAgent,
 			usage: "serve /health, /master, /replica, /status and /metrics by HTTP on this address; off if empty"},
 		{name: "on-promote", env: "ON_PROMOTE", takes: "a command", free: true, set: c.hook(handlers.TypePromote), group: forAgent,
 			usage: "command to run after Redis was promoted; may be repeated"},

@@ -50,21 +50,9 @@ func (p *program) switchover() *cli.Command {
 // the request is refused, and with exitTimeout if it fails or takes too long.
 func (p *program) runSwitchover(ctx context.Context, cfg *config, l lock.Lock, r cluster.Request, timeout time.Duration,
 	asJSON bool) error {
-	before, err := l.Read(ctx)
-	if err == nil {
-		err = before.Err
-	}
-	if err == nil {
-		err = cfg.checkCluster(before)
-	}
+	before, err := cfg.mayMove(ctx, l)
 	if err != nil {
 		return err
-	}
-	if before.Pause.Active(time.Now()) {
-		return coded(exitRefused, fmt.Errorf("refused: the cluster is %s; end that with resec resume", before.Pause))
-	}
-	if before.Free() || before.State.Master == nil {
-		return coded(exitRefused, errors.New("refused: there is no master whose agent could hand over; resec status says why"))
 	}
 	s := switchover{Request: r, old: *before.State.Master}
 	steps := p.progress(before, asJSON || r.DryRun)
@@ -86,6 +74,25 @@ func (p *program) runSwitchover(ctx context.Context, cfg *config, l lock.Lock, r
 		return errors.Join(err, printed)
 	}
 	return errors.Join(err, p.printSwitchover(ctx, l, *last.State.Master, asJSON))
+}
+
+// mayMove returns the view of the lock before a switchover. It returns an error with exitRefused if none is possible.
+func (c *config) mayMove(ctx context.Context, l lock.Lock) (cluster.View, error) {
+	before, err := l.Read(ctx)
+	if err == nil {
+		err = before.Err
+	}
+	if err == nil {
+		err = c.checkCluster(before)
+	}
+	switch {
+	case err != nil:
+	case before.Pause.Active(time.Now()):
+		err = coded(exitRefused, fmt.Errorf("refused: the cluster is %s; end that with resec resume", before.Pause))
+	case before.Free() || before.State.Master == nil:
+		err = coded(exitRefused, errors.New("refused: there is no master whose agent could hand over; resec status says why"))
+	}
+	return before, err
 }
 
 // switchover is the state of a switchover that is under way.

@@ -93,7 +93,8 @@ func (c *Command) wait(ctx context.Context, exited <-chan error) (err error, ok 
 // Withheld are the variables that are removed from a child's environment, because the child may print or pass on its
 // environment. A child that needs a secret reads its file, from REDIS_PASSWORD_FILE, REDIS_REPLICATION_PASSWORD_FILE or
 // CONSUL_HTTP_TOKEN_FILE.
-var Withheld = []string{"REDIS_PASSWORD", "REDIS_REPLICATION_PASSWORD", "CONSUL_HTTP_TOKEN", "CONSUL_HTTP_AUTH"}
+var Withheld = []string{"REDIS_PASSWORD", "REDIS_REPLICATION_PASSWORD", "SENTINEL_PASSWORD", "CONSUL_HTTP_TOKEN",
+	"CONSUL_HTTP_AUTH"}
 
 // isWithheld reports whether a variable, given as KEY=value, is withheld.
 func isWithheld(variable string) bool {

@@ -50,6 +50,9 @@ func (k *Cluster) RedisEnv(i int) []string {
 	if c := k.Beside(i); c != k.Consul {
 		env = append(env, "CONSUL_HTTP_ADDR="+c.HTTP())
 	}
+	if k.Plan.Sentinel {
+		env = append(env, "SENTINEL_ADDR="+k.SentinelAddr(i), "SENTINEL_MASTER="+k.Name)
+	}
 	return append(env, k.members[i].Env...)
 }
 

@@ -24,6 +24,9 @@ type Plan struct {
 	// Sourced makes each Redis connect from its own address without a network, too: Sentinel knows a replica by that address.
 	Sourced bool
 
+	// Sentinel makes each agent answer as a Sentinel, at SentinelAddr.
+	Sentinel bool
+
 	// TLS gives each Redis, and each agent, a certificate of this authority's; then Redis has no other port. nil: no TLS
 	TLS *Authority
 

@@ -92,7 +92,7 @@ func clean(env []string) []string {
 	out := env[:0:0]
 	for _, kv := range env {
 		switch name, _, _ := strings.Cut(kv, "="); {
-		case strings.HasPrefix(name, "CONSUL_"), strings.HasPrefix(name, "REDIS_"), strings.HasPrefix(name, "HEALTHCHECK_"),
+		case strings.HasPrefix(name, "CONSUL_"), strings.HasPrefix(name, "REDIS_"), strings.HasPrefix(name, "HEALTHCHECK_"), strings.HasPrefix(name, "SENTINEL_"),
 			name == "ANNOUNCE_ADDR", name == "MEMBER_ID", strings.HasSuffix(name, "_TAGS"), strings.HasPrefix(name, "LOG_"), strings.HasPrefix(name, "RESEC_"):
 		default:
 			out = append(out, kv)

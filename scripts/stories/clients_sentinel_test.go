@@ -1,0 +1,102 @@
+package stories_test
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"resec/scripts/lab"
+)
+
+// Clients that know Redis Sentinel, and nothing of resec, find the master through the agents' endpoints. They write through a
+// planned move, a crash, a frozen Redis, an agent that leaves and an outage of Consul, without a restart. A planned move loses
+// nothing of what was acknowledged.
+func TestClients01_ThroughSentinel(t *testing.T) {
+	t.Parallel()
+	for _, program := range lab.SentinelClients {
+		t.Run(program, func(t *testing.T) {
+			t.Parallel()
+			k := planned(t, lab.Plan{Members: 3, StartParked: true, Servers: 1, Sentinel: true})
+			m := started(t, k)
+			var endpoints []string
+			for i := range k.Redis {
+				endpoints = append(endpoints, k.SentinelAddr(i))
+			}
+			w, err := k.StartClient(t.Context(), program, k.Name, endpoints...)
+			ok(t, err)
+			defer w.Stop()
+			lab.Eventually(t, patience, func() error { return w.Wrote(20) })
+			fig := figures(t)
+			// through makes one fault, waits until the client has written again to whom leads then, and measures the pause.
+			through := func(name string, lossless bool, fault func(m int)) {
+				t.Helper()
+				from := time.Now()
+				fault(m)
+				whole(t, k)
+				m, err = k.Master()
+				ok(t, err)
+				more := w.Acked() + 20
+				lab.Eventually(t, patience, func() error { return w.Wrote(more) })
+				fig.note(name, longestFrom(w, from))
+				if lost, err := w.LostOn(k.Redis[m]); lossless && (err != nil || len(lost) > 0) {
+					t.Errorf("%s: lost %d writes: %v %v", name, len(lost), lost[:min(3, len(lost))], err)
+				}
+			}
+			through("switchover", true, func(int) { switchedOver(t, k) })
+			through("handover", true, func(m int) {
+				code, err := k.Agents[m].Stop(syscall.SIGTERM)
+				if err != nil || code != 0 {
+					t.Errorf("the agent left with %d: %v", code, err)
+				}
+				ok(t, k.Agent(m))
+			})
+			through("outage of consul", true, func(int) {
+				k.Consul.Freeze()
+				throughout(t, 5*time.Second, func() error { return nil })
+				k.Consul.Thaw()
+			})
+			through("crash", false, func(m int) {
+				k.Redis[m].Kill()
+				succeededBy(t, k, m)
+				ok(t, k.Redis[m].Restart())
+			})
+			through("freeze", false, func(m int) {
+				k.Redis[m].Freeze()
+				lab.Eventually(t, patience, func() error {
+					if addr, err := k.Find(t.Context()); err != nil || addr == k.Redis[m].Addr {
+						return fmt.Errorf("%s is listed: %w", addr, err)
+					}
+					return nil
+				})
+				k.Redis[m].Thaw()
+			})
+			for kind := range w.Errors() {
+				if strings.HasPrefix(kind, "ended: ") {
+					t.Errorf("the client has %s", kind)
+				}
+			}
+			ok(t, k.Stop())
+		})
+	}
+}
+
+// switchedOver makes an operator's switchover.
+func switchedOver(t *testing.T, k *lab.Cluster) {
+	t.Helper()
+	out, stderr, code, err := k.Run(0, "", "switchover")
+	if err != nil || code != 0 {
+		t.Fatalf("switchover exits with %d: %v\n%s%s", code, err, out, stderr)
+	}
+}
+
+// longestFrom is the longest time without an acknowledged write that ended after a moment.
+func longestFrom(w *lab.Writer, from time.Time) (d time.Duration) {
+	for _, gap := range w.Gaps(0) {
+		if gap.To.After(from) {
+			d = max(d, gap.Lasted())
+		}
+	}
+	return d
+}
