@@ -38,16 +38,16 @@ func (p *program) agent() *cli.Command {
 				return err
 			}
 			defer server.Close()
-			opened, err := cfg.openSentinel(c.Context, client, log)
+			endpoint, err := cfg.openSentinel(c.Context, client, log)
 			if err != nil {
 				return err
 			}
-			defer opened.close()
+			defer endpoint.Close()
 			me, err := cfg.identify(c.Context, client, log)
 			if err != nil {
 				return err
 			}
-			defer cfg.startSentinel(c.Context, opened, client, me, log)()
+			defer cfg.startSentinel(c.Context, endpoint, client, me, log)()
 			if len(cfg.hooks) > 0 {
 				out, err := p.queuedOutput(log)
 				if err != nil {

@@ -31,12 +31,12 @@ func (p *program) sentinel() *cli.Command {
 			if err != nil {
 				return err
 			}
-			defer o.close()
+			defer o.Close()
 			me, err := cfg.identify(c.Context, client, log)
 			if err != nil {
 				return err
 			}
-			return cfg.newSentinel(c.Context, o, client, me, log).Run(c.Context, c.Context)
+			return cfg.newSentinel(o, client, me, log).Run(c.Context, c.Context)
 		})
 }
 
@@ -92,46 +92,42 @@ func (s *sentinelConfig) consistent() error {
 	return nil
 }
 
-// opened is an endpoint that listens and answers nobody yet. Its methods may be called on nil: there is no endpoint.
-type opened struct {
-	net.Listener
-	options sentinel.Options
-}
-
-// close ends an endpoint that was not started.
-func (o *opened) close() {
-	if o != nil {
-		_ = o.Close()
-	}
-}
-
-// openSentinel listens on the endpoint's address; nil: there is none. It returns an error if it cannot, or if a file cannot be
-// read.
-func (c *config) openSentinel(ctx context.Context, client *api.Client, log *slog.Logger) (*opened, error) {
+// openSentinel starts the server of the endpoint, which knows no master yet; nil: there is none. Until Consul's agent has named
+// the node, clients get no address, and ask the next endpoint. It returns an error if it cannot listen, or read a file.
+func (c *config) openSentinel(ctx context.Context, client *api.Client, log *slog.Logger) (*sentinel.Server, error) {
 	if c.sentinel.addr == "" {
 		return nil, nil
 	}
-	o := opened{options: sentinel.Options{DownAfter: cmp.Or(c.timeout, c.interval), Log: log,
-		Failover: func(ctx context.Context) error { return c.failoverFromSentinel(ctx, client) }}}
-	if err := c.sentinel.prepare(&o.options, log); err != nil {
+	o := sentinel.Options{DownAfter: cmp.Or(c.timeout, c.interval), Log: log,
+		Failover: func(ctx context.Context) error { return c.failoverFromSentinel(ctx, client) }}
+	if err := c.sentinel.prepare(&o, log); err != nil {
 		return nil, err
 	}
 	l, err := listen.On(ctx, "SENTINEL_ADDR", c.sentinel.addr, func(addr net.Addr, failures int, err error) {
 		log.Warn("cannot accept a connection to the sentinel endpoint, retrying", "event", "sentinel_accept_failed",
 			"addr", addr.String(), "failures", failures, "err", err)
 	})
-	o.Listener = l
-	return &o, err
+	if err != nil {
+		return nil, err
+	}
+	name := c.sentinelName()
+	log.Info("answering clients as a sentinel", "event", "sentinel_listening", "addr", c.sentinel.addr, "master_name", name)
+	return sentinel.Serve(context.WithoutCancel(ctx), l, name, o), nil
+}
+
+// sentinelName is the name by which clients ask for the master.
+func (c *config) sentinelName() string {
+	return cmp.Or(c.sentinel.master, c.naming.Service, c.naming.Prefix)
 }
 
 // startSentinel starts the endpoint of an agent, if it has one. stop ends and joins it, and is called when the agent has left:
 // clients learn who succeeds it.
-func (c *config) startSentinel(ctx context.Context, o *opened, client *api.Client, me cluster.Master,
+func (c *config) startSentinel(ctx context.Context, s *sentinel.Server, client *api.Client, me cluster.Master,
 	log *slog.Logger) (stop func()) {
-	if o == nil {
+	if s == nil {
 		return func() {}
 	}
-	e := c.newSentinel(ctx, o, client, me, log)
+	e := c.newSentinel(s, client, me, log)
 	until, end := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() {
@@ -143,19 +139,18 @@ func (c *config) startSentinel(ctx context.Context, o *opened, client *api.Clien
 	return func() { end(); <-done }
 }
 
-// newSentinel makes the endpoint of the process on me's node.
-func (c *config) newSentinel(ctx context.Context, o *opened, client *api.Client, me cluster.Master,
+// newSentinel makes the endpoint of the process on me's node. Without a host of its own it is registered at the host that the
+// member announces, or else at the node's address.
+func (c *config) newSentinel(server *sentinel.Server, client *api.Client, me cluster.Master,
 	log *slog.Logger) *sentinel.Endpoint {
 	host, port, _ := splitAddr(c.sentinel.addr) // its setting has checked it
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		host = ""
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = c.announceHost
 	}
-	service := c.naming.EndpointID(catalog.Sentinel, host, port)
-	o.options.ID = topology.ID(me.Node, service)
-	name := cmp.Or(c.sentinel.master, c.naming.Service, c.naming.Prefix)
-	log.Info("answering clients as a sentinel", "event", "sentinel_listening", "addr", c.sentinel.addr, "master_name", name)
-	server := sentinel.Serve(context.WithoutCancel(ctx), o, name, o.options)
-	e := &sentinel.Endpoint{Server: server,
+	service, name := c.naming.EndpointID(catalog.Sentinel, host, port), c.sentinelName()
+	id := topology.ID(me.Node, service)
+	server.SetID(id)
+	e := &sentinel.Endpoint{Server: server, Log: log,
 		Feed: &topology.Feed{Client: client, Naming: c.naming, LockKey: c.lockKey, Name: name, Publish: server.Publish, Log: log}}
 	if node, _, _ := net.SplitHostPort(me.Address); isLoopback(host) && !isLoopback(node) {
 		return e // others cannot connect to it
@@ -163,7 +158,7 @@ func (c *config) newSentinel(ctx context.Context, o *opened, client *api.Client,
 	e.Registrar = &catalog.Registrar{Client: client, Naming: c.naming, ID: service, Node: me.Node, Host: host, Port: port,
 		Interval: c.interval, DeregisterAfter: c.deregister, Log: log}
 	e.Entry = catalog.Entry{Role: catalog.Sentinel, Status: api.HealthPassing, Output: "answers as a sentinel of " + name,
-		Meta: map[string]string{"id": o.options.ID, "name": name}}
+		Meta: map[string]string{"id": id, "name": name}}
 	return e
 }
 

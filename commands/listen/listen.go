@@ -1,4 +1,4 @@
-// Package listen opens the addresses at which resec itself is connected to.
+// Package listen listens on the addresses at which resec itself answers.
 package listen
 
 import (

@@ -115,7 +115,7 @@ func (c *conn) quit([]string) reply {
 
 // reset makes the connection as a new one is.
 func (c *conn) reset([]string) reply {
-	c.authenticated, c.silent = false, false
+	c.authenticated, c.silent, c.anonymousSince = false, false, time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.resp3, c.name, c.subs = false, "", newSubscriptions()
@@ -150,8 +150,14 @@ func (c *conn) setName(args []string) reply {
 	return ok
 }
 
-// checkName returns why a name is refused: it would be ambiguous in CLIENT LIST.
+// maxName bounds the name of a client, and those of its library and its version, in bytes.
+const maxName = 128
+
+// checkName returns why a name is refused: it would be ambiguous in CLIENT LIST, or it is too long.
 func checkName(name string) reply {
+	if len(name) > maxName {
+		return failure(fmt.Sprintf("ERR a name has at most %d bytes", maxName))
+	}
 	if strings.ContainsFunc(name, func(r rune) bool { return r < '!' || r > '~' }) {
 		return failure("ERR Client names cannot contain spaces, newlines or special characters.")
 	}
@@ -170,7 +176,7 @@ func (c *conn) getName([]string) reply {
 func (c *conn) setInfo(args []string) reply {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if checkName(args[1]) != nil {
+	if len(args[1]) > maxName || checkName(args[1]) != nil {
 		return failure(fmt.Sprintf("ERR %s cannot contain spaces, newlines or special characters.",
 			strings.ToLower(shortened(args[0]))))
 	}
@@ -199,12 +205,15 @@ func (c *conn) setReply(args []string) reply {
 	return ok
 }
 
-// list is CLIENT LIST; its options are not read.
+// list is CLIENT LIST; its options are not read. It shows as many clients as half of what a client may have pending.
 func (c *conn) list([]string) reply {
 	all := c.server.clients()
 	slices.SortFunc(all, func(a, b *conn) int { return cmp.Compare(a.id, b.id) })
 	var out strings.Builder
 	for _, other := range all {
+		if out.Len() > maxPending/2 {
+			break
+		}
 		out.WriteString(other.describe(time.Now()) + "\n")
 	}
 	return verbatim(out.String())

@@ -27,7 +27,7 @@ func (c *conn) info(args []string) reply {
 	}
 	sections := []struct{ name, text string }{
 		{"Server", fmt.Sprintf("redis_version:%s\r\nredis_mode:sentinel\r\nrun_id:%s\r\ntcp_port:%s\r\nbind:%s\r\n"+
-			"uptime_in_seconds:%d\r\nuptime_in_days:%d\r\n", s.redisVersion(), s.ID, port, host, uptime, uptime/86400)},
+			"uptime_in_seconds:%d\r\nuptime_in_days:%d\r\n", s.redisVersion(), s.ID(), port, host, uptime, uptime/86400)},
 		{"Clients", fmt.Sprintf("connected_clients:%d\r\nmaxclients:%d\r\n", len(s.clients()), s.MaxConns)},
 		{"Sentinel", "sentinel_masters:0\r\n" + noScripts},
 	}

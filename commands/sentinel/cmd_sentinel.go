@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"time"
 
@@ -46,7 +47,7 @@ var sentinelCommands = map[string]command{
 	"CKQUORUM":        {min: 1, max: 1, run: ofMaster(checkQuorum)},
 	"FAILOVER":        {min: 1, max: 1, run: ofMaster(failover)},
 	"INFO-CACHE":      {min: 1, max: -1, run: infoCache},
-	"MYID":            {run: func(c *conn, _ []string) reply { return text(c.server.ID) }},
+	"MYID":            {run: func(c *conn, _ []string) reply { return text(c.server.ID()) }},
 	"RESET":           {min: 1, max: 1, run: func(*conn, []string) reply { return number(0) }},
 	"PENDING-SCRIPTS": {run: func(*conn, []string) reply { return array{} }},
 	"FLUSHCONFIG":     {run: func(*conn, []string) reply { return ok }},
@@ -79,12 +80,14 @@ func masters(c *conn, _ []string) reply {
 }
 
 func master(c *conn, t Topology) reply {
-	return masterRecord(t, c.server.ID, c.server.DownAfter, time.Now())
+	return masterRecord(t, c.server.ID(), c.server.DownAfter, time.Now())
 }
 
 func replicas(c *conn, t Topology) reply { return replicaRecords(t, c.server.DownAfter, time.Now()) }
 
-func sentinels(c *conn, t Topology) reply { return endpointRecords(t, c.server.ID, c.server.DownAfter) }
+func sentinels(c *conn, t Topology) reply {
+	return endpointRecords(t, c.server.ID(), c.server.DownAfter)
+}
 
 func masterAddr(c *conn, args []string) reply {
 	t := c.server.Topology()
@@ -120,6 +123,13 @@ func failover(c *conn, _ Topology) reply {
 	if c.server.Failover == nil {
 		return failure("ERR this endpoint starts no failover: use resec switchover")
 	}
+	if !c.mayMove() {
+		return failure("ERR SENTINEL FAILOVER needs a password (SENTINEL_PASSWORD), or a client on this host")
+	}
+	if !c.server.moving.TryLock() {
+		return failure("INPROG Failover already in progress")
+	}
+	defer c.server.moving.Unlock()
 	ctx, cancel := context.WithTimeout(c.server.ctx, FailoverTimeout)
 	defer cancel()
 	var refused RefusedError
@@ -133,6 +143,13 @@ func failover(c *conn, _ Topology) reply {
 	default:
 		return failure("ERR " + err.Error())
 	}
+}
+
+// mayMove reports whether a client may move the master: it has sent a password, or it is on this host.
+func (c *conn) mayMove() bool {
+	host, _, _ := net.SplitHostPort(c.raw.RemoteAddr().String())
+	ip := net.ParseIP(host)
+	return c.authenticated || ip != nil && ip.IsLoopback()
 }
 
 // infoCache are the answers to INFO that Sentinel would have kept: here only what the catalogue and the state say.

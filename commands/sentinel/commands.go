@@ -125,8 +125,11 @@ func unknownCommand(args []string) reply {
 
 // permitted reports whether the client may use all commands. After a change of the password it stays permitted, as in Redis.
 func (c *conn) permitted() bool {
+	if c.authenticated {
+		return true
+	}
 	_, password := c.server.Login()
-	return password == "" || c.authenticated
+	return password == ""
 }
 
 // subscribedInRESP2 reports whether the client gets messages between its replies, so that it cannot tell them apart.

@@ -24,10 +24,11 @@ type conn struct {
 	since  time.Time
 	out    *outbox
 
-	authenticated bool
-	silent        bool // CLIENT REPLY OFF
-	skipNext      bool // CLIENT REPLY SKIP
-	closing       bool // after the answer
+	authenticated  bool
+	anonymousSince time.Time // until authenticated is set
+	silent         bool      // CLIENT REPLY OFF
+	skipNext       bool      // CLIENT REPLY SKIP
+	closing        bool      // after the answer
 
 	mu      sync.Mutex // guards the rest, which deliver and CLIENT LIST read
 	resp3   bool
@@ -44,7 +45,8 @@ func newConn(s *Server, raw net.Conn) *conn {
 	if s.TLS != nil {
 		nc = tls.Server(raw, s.TLS)
 	}
-	return &conn{raw: raw, net: nc, server: s, id: s.ids.Add(1), since: now, lastAt: now, out: newOutbox(), subs: newSubscriptions()}
+	return &conn{raw: raw, net: nc, server: s, id: s.ids.Add(1), since: now, anonymousSince: now, lastAt: now,
+		out: newOutbox(), subs: newSubscriptions()}
 }
 
 // run answers until the client leaves, breaks a limit, or the server closes.
@@ -56,9 +58,7 @@ func (c *conn) run() {
 		}
 	})
 	if err := c.answerAll(); errors.Is(err, errSlow) {
-		c.server.Log.Info("a client of the sentinel endpoint does not read; it is disconnected", "event", "sentinel_client_dropped",
-			"client", c.net.RemoteAddr().String())
-		_ = c.raw.Close()
+		c.drop()
 	}
 	c.out.end()
 	writing.Wait()
@@ -89,8 +89,8 @@ func (c *conn) answerAll() error {
 // awaitRequest waits for the first byte of a request: as long as it takes, once the client has authenticated and sent one. It
 // leaves the time in which the whole request must come.
 func (c *conn) awaitRequest(in *requestReader) error {
-	deadline := c.since.Add(requestTimeout)
-	if c.authenticated && c.last != "" || c.mayStay() {
+	deadline := c.anonymousSince.Add(requestTimeout)
+	if c.last != "" && c.permitted() {
 		deadline = time.Time{}
 	}
 	if err := c.net.SetReadDeadline(deadline); err != nil {
@@ -100,12 +100,6 @@ func (c *conn) awaitRequest(in *requestReader) error {
 		return err
 	}
 	return c.net.SetReadDeadline(time.Now().Add(requestTimeout))
-}
-
-// mayStay reports whether a client needs no authentication, and has sent a request.
-func (c *conn) mayStay() bool {
-	_, password := c.server.Login()
-	return password == "" && c.last != ""
 }
 
 // send adds an answer; nil is none.
@@ -119,6 +113,13 @@ func (c *conn) send(r reply) error {
 	return c.out.add(func(b []byte) []byte { return r.append(b, resp3) })
 }
 
+// drop disconnects a client that does not read what it is sent.
+func (c *conn) drop() {
+	c.server.Log.Info("a client of the sentinel endpoint does not read; it is disconnected", "event", "sentinel_client_dropped",
+		"client", c.net.RemoteAddr().String())
+	_ = c.raw.Close()
+}
+
 // deliver sends the events to which the client has subscribed. A client that does not read is disconnected.
 func (c *conn) deliver(all []event) {
 	c.mu.Lock()
@@ -126,7 +127,7 @@ func (c *conn) deliver(all []event) {
 	for _, e := range all {
 		for _, m := range c.subs.messages(e) {
 			if c.out.add(func(b []byte) []byte { return m.append(b, c.resp3) }) != nil {
-				_ = c.raw.Close()
+				c.drop()
 				return
 			}
 		}

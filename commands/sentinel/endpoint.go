@@ -2,6 +2,7 @@ package sentinel
 
 import (
 	"context"
+	"log/slog"
 
 	"golang.org/x/sync/errgroup"
 
@@ -15,11 +16,11 @@ type Endpoint struct {
 	Feed      *topology.Feed
 	Registrar *catalog.Registrar // nil: the endpoint is not registered, because only its own host can connect to it
 	Entry     catalog.Entry      // that is registered
+	Log       *slog.Logger
 }
 
-// Run answers until the end of ctx. It deregisters the endpoint once leaving is done, so that a client that comes anew finds
-// another one; the clients that it has still learn what happens. It returns an error if Consul's watch rejects a name, or if
-// the deregistration fails.
+// Run answers until the end of ctx. Once leaving is done it deregisters the endpoint: new clients find another one, and connected
+// clients still learn what happens. It returns an error if Consul's watch rejects a name.
 func (e *Endpoint) Run(ctx, leaving context.Context) error {
 	defer e.Server.Close()
 	g, ctx := errgroup.WithContext(ctx)
@@ -30,7 +31,11 @@ func (e *Endpoint) Run(ctx, leaving context.Context) error {
 			leaving, left := context.WithCancel(leaving)
 			defer left()
 			defer context.AfterFunc(ctx, left)()
-			return e.Registrar.Run(leaving)
+			if err := e.Registrar.Run(leaving); err != nil {
+				e.Log.Warn("cannot deregister the sentinel endpoint; consul removes it later", "event", "sentinel_deregister_failed",
+					"id", e.Registrar.ID, "err", err)
+			}
+			return nil
 		})
 	}
 	return g.Wait()

@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// maxPending bounds what a client has not read yet, in bytes. A whole reply fits in: the records of a hundred members.
-	maxPending = 256 << 10
+	// maxPending bounds what a client has not read yet, in bytes. The largest reply fits in: the records of a hundred members.
+	maxPending = 128 << 10
 	// writeTimeout bounds one write to a client. One that reads nothing for so long is disconnected.
 	writeTimeout = 10 * time.Second
 )
@@ -35,10 +35,12 @@ func (o *outbox) add(encode func([]byte) []byte) error {
 	if o.ended {
 		return net.ErrClosed
 	}
+	before := len(o.pending)
+	o.pending = encode(o.pending)
 	if len(o.pending) > maxPending {
+		o.pending = o.pending[:before]
 		return errSlow
 	}
-	o.pending = encode(o.pending)
 	o.signal()
 	return nil
 }

@@ -12,8 +12,8 @@ import (
 // The limits of a request. The longest that a client of Sentinel sends are a subscription to some twenty channels, and AUTH.
 const (
 	maxArgs    = 64
-	maxRequest = 16 << 10 // bytes, headers included
-	maxLine    = 1 << 10  // bytes of a header; an inline command may be as long as a request
+	maxRequest = 16 << 10 // bytes of the strings of an array
+	maxLine    = 1 << 10  // bytes of a header, and of an inline request
 )
 
 // errProtocol is what a client is answered, with the fault, before its connection is closed: after it nothing can be read.

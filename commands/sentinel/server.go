@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,13 +18,12 @@ type Topology = topology.Topology
 
 // Options say how a server answers.
 type Options struct {
-	ID        string        // of this endpoint; see topology.ID
 	DownAfter time.Duration // down-after-milliseconds in the answers
 	// Login returns the user and the password that clients must send. An empty password: none is needed.
 	Login func() (user, password string)
 	TLS   *tls.Config // nil: no TLS
-	// Failover moves the master to the replica with the most recent data, without losing a write. It returns ErrInProgress if a
-	// request is under way, and a RefusedError if the cluster refuses it. nil: clients cannot ask for it.
+	// Failover moves the master to the replica with the most recent data, without losing a write, for one client at a time. It
+	// returns ErrInProgress if a request is under way, and a RefusedError if the cluster refuses it. nil: nobody may ask for it.
 	Failover func(context.Context) error
 	MaxConns int
 	Log      *slog.Logger
@@ -35,7 +35,9 @@ type Server struct {
 	listener net.Listener
 	started  time.Time
 	topology atomic.Pointer[Topology]
-	ids      atomic.Int64 // of the last client
+	id       atomic.Pointer[string] // see SetID
+	ids      atomic.Int64           // of the last client
+	moving   sync.Mutex             // held while Failover runs
 
 	ctx     context.Context // of all clients
 	cancel  context.CancelFunc
@@ -62,6 +64,17 @@ func Serve(ctx context.Context, l net.Listener, name string, o Options) *Server 
 	return s
 }
 
+// SetID sets the endpoint's id; see topology.ID. Before, it has none.
+func (s *Server) SetID(id string) { s.id.Store(&id) }
+
+// ID returns the endpoint's id; empty: it is not known yet.
+func (s *Server) ID() string {
+	if id := s.id.Load(); id != nil {
+		return *id
+	}
+	return ""
+}
+
 // Topology returns what clients are answered by.
 func (s *Server) Topology() Topology { return *s.topology.Load() }
 
@@ -77,8 +90,11 @@ func (s *Server) Publish(t Topology) {
 	}
 }
 
-// Close disconnects all clients, and returns when all goroutines have ended.
+// Close disconnects all clients, and returns when all goroutines have ended. It may be called on a nil *Server, and again.
 func (s *Server) Close() {
+	if s == nil {
+		return
+	}
 	s.cancel()
 	_ = s.listener.Close()
 	for _, c := range s.clients() {
@@ -98,8 +114,18 @@ func (s *Server) serve(nc net.Conn) {
 	default:
 		s.serving.Go(func() {
 			defer s.remove(c)
+			defer s.recovered(c)
 			c.run()
 		})
+	}
+}
+
+// recovered logs a panic, as net/http does: one client must not end the agent of a master.
+func (s *Server) recovered(c *conn) {
+	if r := recover(); r != nil {
+		s.Log.Error("a request to the sentinel endpoint made it panic; the client is disconnected", "event", "sentinel_panic",
+			"client", c.raw.RemoteAddr().String(), "panic", r, "stack", string(debug.Stack()))
+		_ = c.raw.Close()
 	}
 }
 

@@ -25,12 +25,13 @@ func serving(t *testing.T, change ...func(*Options)) *Server {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	expect.OK(t, err)
-	o := Options{ID: "own", DownAfter: time.Second, MaxConns: 100, Log: slog.New(slog.DiscardHandler),
+	o := Options{DownAfter: time.Second, MaxConns: 100, Log: slog.New(slog.DiscardHandler),
 		Login: func() (string, string) { return "", "" }}
 	for _, c := range change {
 		c(&o)
 	}
 	s := Serve(t.Context(), l, "n", o)
+	s.SetID("own")
 	t.Cleanup(s.Close)
 	return s
 }
@@ -299,35 +300,61 @@ func TestServer_TooManyClients(t *testing.T) {
 	expect.Equal(t, "the next client", dial(t, s.addr()).ask("PING"), "+PONG")
 }
 
-// A client that reads nothing is disconnected once it has too much to read, and delays nobody.
+// A client that reads nothing is disconnected once it has too much to read. It delays nobody: another one gets every event.
 func TestServer_SlowSubscriber(t *testing.T) {
-	s := serving(t)
+	var log expect.Log
+	s := serving(t, func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 	s.Publish(healthy())
 	slow, quick := dial(t, s.addr()), dial(t, s.addr())
 	for _, c := range []*client{slow, quick} {
 		c.send("PSUBSCRIBE *")
 		c.next()
 	}
-	go func() {
-		for quick.in != nil {
-			if _, err := quick.value(false); err != nil {
-				return
-			}
-		}
-	}()
 	moved := healthy()
 	moved.Master, moved.Replicas = other, []topology.Instance{first}
+	each := len(events(healthy(), moved)) + len(events(moved, healthy()))
 	until(t, func() bool {
-		begin := time.Now()
-		for range 1000 {
+		for range 20 {
 			s.Publish(moved)
 			s.Publish(healthy())
 		}
-		if took := time.Since(begin); took > 5*time.Second {
-			t.Fatalf("2000 publications took %s", took)
+		for range 20 * each {
+			quick.next()
 		}
 		return len(s.clients()) == 1
 	})
+	expect.Equal(t, "the client that is left", s.clients()[0].raw.RemoteAddr().String(), quick.conn.LocalAddr().String())
+	expect.OK(t, log.Count("event=sentinel_client_dropped", 1))
+}
+
+// A RESET leaves the time to authenticate again, however long the client has been connected.
+func TestServer_ResetLeavesTimeToAuthenticate(t *testing.T) {
+	s := serving(t, password("secret"))
+	c := dial(t, s.addr())
+	expect.Equal(t, "AUTH", c.ask("AUTH secret"), "+OK")
+	of := s.clients()[0]
+	of.mu.Lock()
+	of.since = of.since.Add(-time.Hour)
+	of.mu.Unlock()
+	conversation{{"RESET", "+RESET"}, {"PING", "-NOAUTH Authentication required."}, {"AUTH secret", "+OK"}, {"PING", "+PONG"}}.run(t, c)
+}
+
+// What a client can make an endpoint remember is bounded.
+func TestServer_Limits(t *testing.T) {
+	c := dial(t, serving(t).addr())
+	long := strings.Repeat("x", maxName+1)
+	for _, request := range []string{"SUBSCRIBE " + long, "PSUBSCRIBE " + long, "CLIENT SETNAME " + long, "CLIENT SETINFO LIB-NAME " + long,
+		"HELLO 2 SETNAME " + long} {
+		if got := c.ask(request); !strings.HasPrefix(got, "-ERR ") {
+			t.Errorf("%.30s…: %.60s", request, got)
+		}
+	}
+	for i := range maxSubscriptions {
+		c.ask(fmt.Sprint("SUBSCRIBE ", i))
+	}
+	if got := c.ask("SUBSCRIBE more"); !strings.HasPrefix(got, "-ERR takes at most 64 channels") {
+		t.Error(got)
+	}
 }
 
 // until waits for a condition.

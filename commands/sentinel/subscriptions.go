@@ -1,13 +1,14 @@
 package sentinel
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 )
 
 const (
-	maxSubscriptions = 256 // of one client; Sentinel has 50 channels
-	maxPattern       = 256 // bytes
+	maxSubscriptions = 64 // of one client; Sentinel has some 50 channels
+	maxChannel       = 64 // bytes of a channel or a pattern
 )
 
 // subscriptions are the channels and the patterns of one client.
@@ -19,11 +20,14 @@ func newSubscriptions() subscriptions {
 
 func (s subscriptions) count() int { return len(s.channels) + len(s.patterns) }
 
+// tooMany is the answer to a subscription above a limit.
+var tooMany = failure(fmt.Sprintf("ERR takes at most %d channels and patterns of at most %d bytes", maxSubscriptions, maxChannel))
+
 // subscribe adds channels, and returns an answer for each.
 func (s subscriptions) subscribe(channels []string) (out answers) {
 	for _, channel := range channels {
-		if s.count() >= maxSubscriptions {
-			return append(out, failure("ERR too many subscriptions"))
+		if s.count() >= maxSubscriptions || len(channel) > maxChannel {
+			return append(out, tooMany)
 		}
 		s.channels[channel] = true
 		out = append(out, s.confirmation("subscribe", text(channel)))
@@ -34,8 +38,8 @@ func (s subscriptions) subscribe(channels []string) (out answers) {
 // psubscribe adds patterns, and returns an answer for each.
 func (s subscriptions) psubscribe(patterns []string) (out answers) {
 	for _, pattern := range patterns {
-		if s.count() >= maxSubscriptions || len(pattern) > maxPattern {
-			return append(out, failure("ERR too many subscriptions, or a pattern that is too long"))
+		if s.count() >= maxSubscriptions || len(pattern) > maxChannel {
+			return append(out, tooMany)
 		}
 		s.patterns[pattern] = true
 		out = append(out, s.confirmation("psubscribe", text(pattern)))

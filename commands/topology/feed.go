@@ -125,9 +125,9 @@ func (k snapshot) seen(n catalog.Naming) seen {
 // newBeliever returns what makes the feed believe an older state at last.
 func (f *Feed) newBeliever(o *observe.Observer) observe.Believer {
 	return observe.Believer{Observer: o, Log: f.Log,
-		Watch: func() (cluster.View, <-chan struct{}) {
+		Watch: func() (observe.Snapshot, <-chan struct{}) {
 			k, changed := f.known.Watch()
-			return k.View, changed
+			return k.Snapshot, changed
 		},
 		Doubts: func(v cluster.View) {
 			f.Log.Warn("consul went back in time: it shows an older state than before; clients get no other master until it is repaired",

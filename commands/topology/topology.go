@@ -33,7 +33,7 @@ type Instance struct {
 	Version string // of Redis; empty: unknown
 	Term    uint64 // in which it was registered in its role
 	Up      bool   // its check passes: a master accepts writes, a replica streams
-	Gone    bool   // its check is critical, or it is not listed any more
+	Gone    bool   // its check is critical
 	Since   time.Time
 }
 
@@ -61,8 +61,10 @@ func (t Topology) next(s seen, n catalog.Naming, now time.Time) Topology {
 	slices.SortFunc(after.Replicas, func(a, b Instance) int { return cmp.Compare(a.Addr, b.Addr) })
 	after.Replicas = slices.CompactFunc(after.Replicas, func(a, b Instance) bool { return a.Addr == b.Addr })
 	for _, e := range s.endpoints {
-		if e.Status() != handlers.CheckCritical && validPort(e) {
-			after.Endpoints = append(after.Endpoints, Peer{ID(e.Node.Node, e.Service.ID), e.Addr()})
+		id := ID(e.Node.Node, e.Service.ID) // a Sentinel of Redis, or an endpoint of another name, has another one, or none
+		ours := e.Service.Meta["id"] == id && e.Service.Meta["name"] == t.Name
+		if ours && e.Status() != handlers.CheckCritical && validPort(e) {
+			after.Endpoints = append(after.Endpoints, Peer{id, e.Addr()})
 		}
 	}
 	slices.SortFunc(after.Endpoints, func(a, b Peer) int { return cmp.Compare(a.Addr, b.Addr) })
@@ -81,17 +83,40 @@ func ID(node, service string) string {
 // Sentinel. An entry that is missing says nothing: between two masters there is none, nor after Consul has lost its data.
 func (t Topology) nextMaster(s seen, n catalog.Naming, now time.Time) Instance {
 	var masters []handlers.Entry
+	var last, demoted *handlers.Entry // of the last master: as a master, and as a replica
 	for _, e := range s.instances {
-		if n.Matches(e, catalog.Master) {
-			masters = append(masters, e)
+		switch {
+		case n.Matches(e, catalog.Master):
+			if e.Addr() == t.Master.Addr && e.Term() == t.Master.Term {
+				last = &e
+			}
+			if e.Status() == handlers.CheckPassing && s.published(e, t.Master.Term) {
+				masters = append(masters, e)
+			}
+		case n.Matches(e, catalog.Replica) && e.Addr() == t.Master.Addr:
+			demoted = &e
 		}
 	}
-	e, found := handlers.MasterOf(masters, "")
-	known := e.Addr() == t.Master.Addr && e.Term() == t.Master.Term
-	if !found || !known && (e.Status() != handlers.CheckPassing || !s.published(e, t.Master.Term)) {
-		return t.Master
+	if e, found := handlers.MasterOf(masters, ""); found {
+		return instance(e, s.view.State, t.instanceAt(e.Addr()), now)
 	}
-	return instance(e, s.view.State, t.instanceAt(e.Addr()), now)
+	switch {
+	case last != nil:
+		return instance(*last, s.view.State, t.Master, now)
+	case demoted != nil:
+		return t.Master.demoted(*demoted, now)
+	}
+	return t.Master
+}
+
+// demoted is the last master while it is listed as a replica, and no other master is known: it accepts no writes, and is gone if
+// its check is critical.
+func (i Instance) demoted(e handlers.Entry, now time.Time) Instance {
+	gone := e.Status() == handlers.CheckCritical
+	if i.Up || i.Gone != gone {
+		i.Up, i.Gone, i.Since = false, gone, now
+	}
+	return i
 }
 
 // readable reports whether the state under the lock key is known.

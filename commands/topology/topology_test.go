@@ -33,6 +33,9 @@ func entry(t *testing.T, words string) handlers.Entry {
 	e.Service.Service, e.Service.Address, e.Service.Port = naming.Name(catalog.Role(role)), host, 6379
 	e.Service.Meta = map[string]string{"id": host, "term": strconv.Itoa(term), "version": "7.0.15"}
 	e.Checks = []handlers.Check{{Status: status}}
+	if role == string(catalog.Sentinel) {
+		e.Service.Meta = map[string]string{"id": ID(e.Node.Node, e.Service.ID), "name": "n"}
+	}
 	return e
 }
 
@@ -73,12 +76,15 @@ func TestTopology_Next(t *testing.T) {
 			Instance{ID: "a", Addr: "a:6379", RunID: "run-a", Version: "7.0.15", Term: 1, Up: true, Since: later}},
 		{"a first master that does not accept writes yet", Instance{}, shown(t, "a 1", "master a 1 warning"), Instance{}},
 		{"no master", Instance{}, shown(t, "a 1", "slave a 1 passing"), Instance{}},
+		{"a master that is down, listed as a replica", a, shown(t, "a 1", "slave a 1 critical"), gone(a)},
+		{"an old incarnation's entry with a higher term", a, shown(t, "a 1", "master x 50 critical", "master a 1 passing"), a},
 		{"no change", a, shown(t, "a 1", "master a 1 passing"), a},
 		{"a critical check", a, shown(t, "a 1", "master a 1 critical"), gone(a)},
 		{"a fenced master", a, shown(t, "a 1", "master a 1 warning"),
 			Instance{ID: "a", Addr: "a:6379", RunID: "run-a", Version: "7.0.15", Term: 1, Since: later}},
 		{"an entry that is missing", a, shown(t, "a 1"), a},
-		{"an old master, before its successor", a, shown(t, "b 2", "slave a 1 warning"), a},
+		{"an old master, before its successor", a, shown(t, "b 2", "slave a 1 warning"),
+			Instance{ID: "a", Addr: "a:6379", RunID: "run-a", Version: "7.0.15", Term: 1, Since: later}},
 		{"a successor that does not accept writes yet", a, shown(t, "b 2", "master b 2 warning"), a},
 		{"a successor whose state is not seen yet", a, shown(t, "a 1", "master b 2 passing"), a},
 		{"a successor", a, shown(t, "b 2", "master b 2 passing", "master a 1 passing"),
@@ -111,7 +117,12 @@ func TestTopology_NextReplicasAndPeers(t *testing.T) {
 	noPort.Service.Port = 0
 	s.instances = append(s.instances, noPort)
 	s.view.State.Members = map[string]cluster.MemberRecord{"b": {RunID: "run-b"}}
-	before := Topology{Replicas: []Instance{{Addr: "c:6379", Up: true, Since: begin}}}
+	for i, meta := range []map[string]string{nil, {"id": s.endpoints[0].Service.Meta["id"], "name": "other"}} { // no endpoints of ours
+		foreign := entry(t, fmt.Sprintf("sentinel f%d 0 passing", i))
+		foreign.Service.Meta = meta
+		s.endpoints = append(s.endpoints, foreign)
+	}
+	before := Topology{Name: "n", Replicas: []Instance{{Addr: "c:6379", Up: true, Since: begin}}}
 	got := before.next(s, naming, later)
 	want := []Instance{
 		{ID: "b", Addr: "b:6379", RunID: "run-b", Version: "7.0.15", Term: 1, Gone: true, Since: later},

@@ -39,7 +39,7 @@ func TestClients01_ThroughSentinel(t *testing.T) {
 				ok(t, err)
 				more := w.Acked() + 20
 				lab.Eventually(t, patience, func() error { return w.Wrote(more) })
-				fig.note(name, longestFrom(w, from))
+				fig.within(name, longestFrom(w, from), 20*time.Second)
 				if lost, err := w.LostOn(k.Redis[m]); lossless && (err != nil || len(lost) > 0) {
 					t.Errorf("%s: lost %d writes: %v %v", name, len(lost), lost[:min(3, len(lost))], err)
 				}
@@ -54,7 +54,11 @@ func TestClients01_ThroughSentinel(t *testing.T) {
 			})
 			through("outage of consul", true, func(int) {
 				k.Consul.Freeze()
+				before := w.Acked()
 				throughout(t, 5*time.Second, func() error { return nil })
+				if n := w.Acked() - before; n < 50 {
+					t.Errorf("%d writes in 5 s without Consul", n)
+				}
 				k.Consul.Thaw()
 			})
 			through("crash", false, func(m int) {
