@@ -12,7 +12,7 @@ loop do
   begin
     client.set("#{ENV['PREFIX']}:#{n}", n)
     puts n
-  rescue Redis::BaseError => e
+  rescue Redis::BaseError, SystemCallError => e
     puts "! #{e.message}"
   end
   n += 1
