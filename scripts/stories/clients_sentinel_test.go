@@ -12,14 +12,14 @@ import (
 
 // Clients that know Redis Sentinel, and nothing of resec, find the master through the agents' endpoints. They write through a
 // planned move, a crash, a frozen Redis, an agent that leaves and an outage of Consul, without a restart. A planned move loses
-// nothing of what was acknowledged.
+// nothing of what was acknowledged. In a turn each client sees every second fault.
 func TestClients01_ThroughSentinel(t *testing.T) {
 	t.Parallel()
-	for _, program := range lab.SentinelClients {
+	for i, program := range lab.SentinelClients {
 		t.Run(program, func(t *testing.T) {
 			t.Parallel()
 			k := planned(t, lab.Plan{Members: 3, StartParked: true, Servers: 1, Sentinel: true})
-			m := started(t, k)
+			started(t, k)
 			var endpoints []string
 			for i := range k.Redis {
 				endpoints = append(endpoints, k.SentinelAddr(i))
@@ -30,9 +30,15 @@ func TestClients01_ThroughSentinel(t *testing.T) {
 			lab.Eventually(t, patience, func() error { return w.Wrote(20) })
 			fig := figures(t)
 			// through makes one fault, waits until the client has written again to whom leads then, and measures the pause.
+			var faults int
 			through := func(name string, lossless bool, fault func(m int)) {
 				t.Helper()
+				if faults++; !turn(i, faults) {
+					return
+				}
 				from := time.Now()
+				m, err := k.Master()
+				ok(t, err)
 				fault(m)
 				whole(t, k)
 				lab.Eventually(t, patience, func() (err error) {
