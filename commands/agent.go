@@ -33,7 +33,7 @@ func (p *program) agent() *cli.Command {
 			if err != nil {
 				return err
 			}
-			counters, server, err := cfg.serveHTTP(c.Context, client, log)
+			counters, member, server, err := cfg.serveHTTP(c.Context, client, log)
 			if err != nil {
 				return err
 			}
@@ -79,7 +79,7 @@ func (p *program) agent() *cli.Command {
 			if counters != nil {
 				a.Creds.Counters = counters
 			}
-			server.SetReporter(a.Report)
+			member.SetReporter(a.Report)
 			for _, variable := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} {
 				if err := os.Unsetenv(variable); err != nil { // hooks must not notify systemd in our name
 					return err
@@ -89,15 +89,17 @@ func (p *program) agent() *cli.Command {
 		})
 }
 
-// serveHTTP starts the HTTP endpoint and the counters that it shows. Both are nil if LISTEN_ADDR is empty.
+// serveHTTP starts the HTTP endpoint and the counters that it shows. All are nil if LISTEN_ADDR is empty.
 // It returns an error if the address cannot be bound.
-func (c *config) serveHTTP(ctx context.Context, client *api.Client, log *slog.Logger) (*metrics.Metrics, *httpapi.Server, error) {
+func (c *config) serveHTTP(ctx context.Context, client *api.Client, log *slog.Logger) (*metrics.Metrics, *httpapi.Member,
+	*httpapi.Server, error) {
 	if c.listen == "" {
-		return nil, nil, nil
+		return nil, nil, nil, nil
 	}
 	counters := metrics.New()
 	c.count(counters.ConsulError)
 	report := func(ctx context.Context) (any, error) { return c.report(ctx, client) }
-	server, err := httpapi.Listen(ctx, c.listen, counters, report, log)
-	return counters, server, err
+	member := httpapi.NewMember(counters, report, log)
+	server, err := httpapi.Listen(ctx, c.listen, member.Endpoints, log)
+	return counters, member, server, err
 }

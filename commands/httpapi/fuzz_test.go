@@ -18,17 +18,14 @@ func FuzzPaths(f *testing.F) {
 	f.Add("GET", "/../status", "%zz")
 	f.Add("POST", "/health", "max_lag_bytes=-1&max_lag_bytes=1000")
 	status := func(context.Context) (any, error) { return "", nil }
-	s, err := Listen(f.Context(), "127.0.0.1:0", metrics.New(), status, slog.New(slog.DiscardHandler))
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(s.Close)
-	s.SetReporter(func(context.Context, bool) report.Report { return linked() })
+	m := NewMember(metrics.New(), status, slog.New(slog.DiscardHandler))
+	m.SetReporter(func(context.Context, bool) report.Report { return linked() })
+	paths := m.Endpoints(f.Context()).routes()
 	f.Fuzz(func(t *testing.T, method, path, query string) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Method, r.URL.Path, r.URL.RawQuery = method, path, query
 		w := httptest.NewRecorder()
-		s.routes().ServeHTTP(w, r)
+		paths.ServeHTTP(w, r)
 		limits := r.URL.Query()["max_lag_bytes"]
 		if path == "/replica" && w.Code == http.StatusOK && len(limits) == 1 {
 			if n, err := strconv.Atoi(limits[0]); err == nil && n < 100 {

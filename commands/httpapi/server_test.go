@@ -18,14 +18,16 @@ import (
 )
 
 // serve starts a server on a free port, and returns it with its URL.
-func serve(t *testing.T, status func(context.Context) (any, error)) (*Server, string) {
+func serve(t *testing.T, status func(context.Context) (any, error)) (*Server, *Member, string) {
 	t.Helper()
-	s, err := Listen(t.Context(), "127.0.0.1:0", metrics.New(), status, slog.New(slog.DiscardHandler))
+	log := slog.New(slog.DiscardHandler)
+	m := NewMember(metrics.New(), status, log)
+	s, err := Listen(t.Context(), "127.0.0.1:0", m.Endpoints, log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	return s, "http://" + s.addr
+	return s, m, "http://" + s.addr
 }
 
 // get returns the status and the body of an answer.
@@ -51,12 +53,12 @@ func get(t *testing.T, method, url string) (int, string) {
 }
 
 func TestServer_Paths(t *testing.T) {
-	s, url := serve(t, func(context.Context) (any, error) { return map[string]int{"code": 1}, nil })
+	_, m, url := serve(t, func(context.Context) (any, error) { return map[string]int{"code": 1}, nil })
 	code, body := get(t, "GET", url+"/health")
 	if code != 503 || body != "the agent is starting" {
 		t.Errorf("before SetReporter: %d %s", code, body)
 	}
-	s.SetReporter(func(_ context.Context, askMaster bool) report.Report {
+	m.SetReporter(func(_ context.Context, askMaster bool) report.Report {
 		return linked(func(r *report.Report) {
 			if !askMaster {
 				r.Behind = nil
@@ -93,15 +95,15 @@ func TestServer_Paths(t *testing.T) {
 }
 
 func TestServer_StatusWithoutConsul(t *testing.T) {
-	_, url := serve(t, func(context.Context) (any, error) { return nil, errors.New("token 1234 was refused") })
+	_, _, url := serve(t, func(context.Context) (any, error) { return nil, errors.New("token 1234 was refused") })
 	if code, body := get(t, "GET", url+"/status"); code != 503 || body != "consul does not answer" {
 		t.Errorf("%d %s", code, body)
 	}
 }
 
 func TestListen_PortInUse(t *testing.T) {
-	s, _ := serve(t, nil)
-	_, err := Listen(t.Context(), s.addr, nil, nil, slog.New(slog.DiscardHandler))
+	s, _, _ := serve(t, nil)
+	_, err := Listen(t.Context(), s.addr, nil, slog.New(slog.DiscardHandler))
 	if want := "listen on LISTEN_ADDR " + s.addr + ": bind: address already in use"; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
@@ -110,9 +112,9 @@ func TestListen_PortInUse(t *testing.T) {
 // Neither a connection without a request nor a report that hangs delays Close for long, and no goroutine is left.
 func TestServer_Close(t *testing.T) {
 	leaks := goleak.IgnoreCurrent()
-	s, url := serve(t, nil)
+	s, m, url := serve(t, nil)
 	started := make(chan struct{})
-	s.SetReporter(func(ctx context.Context, _ bool) report.Report {
+	m.SetReporter(func(ctx context.Context, _ bool) report.Report {
 		close(started)
 		<-ctx.Done()
 		return report.Report{Why: "ended"}
