@@ -121,7 +121,7 @@ func (p *program) commands() (all []*cli.Command) {
 		group    string
 		commands []*cli.Command
 	}{
-		{groupRun, []*cli.Command{p.agent(), p.elect(), p.follow(), p.sentinel()}},
+		{groupRun, []*cli.Command{p.agent(), p.elect(), p.follow(), p.sentinel(), p.proxy()}},
 		{groupOperate, []*cli.Command{p.status(), p.history(), p.switchover(), p.failover(), p.pause(), p.resume(), p.forget()}},
 		{groupHandlers, []*cli.Command{p.promote(), p.replicate(), p.fence()}},
 		{groupMore, []*cli.Command{p.completion(), p.manual(), p.version()}},
@@ -162,7 +162,7 @@ func (p *program) command(name, args, usage string, want group, extra []setting,
 			if want&forElect != 0 {
 				cfg.warnLimits(log)
 			}
-			if want&forRedis != 0 {
+			if want&(forRedis|forProxy) != 0 {
 				if err := cfg.access.prepare(log); err != nil {
 					return err
 				}

@@ -36,6 +36,7 @@ type config struct {
 	listen       string // host:port; empty: no HTTP endpoint
 	hooks        []hooks.Hook
 	sentinel     sentinelConfig
+	proxy        proxyConfig
 	redisAddr    string
 	access       redisAccess
 	logLevel     slog.Level
@@ -59,13 +60,13 @@ func (c *config) validate(want group) error {
 			return err
 		}
 	}
-	if want&forRedis != 0 && c.timeout < minProbeTimeout {
+	if want&(forRedis|forProxy) != 0 && c.timeout < minProbeTimeout {
 		return fmt.Errorf("invalid HEALTHCHECK_TIMEOUT %s: takes %s or more", c.timeout, minProbeTimeout)
 	}
-	if want&(forService|forEndpoint) != 0 && c.interval > maxInterval {
+	if want&(forService|forEndpoint|forProxy) != 0 && c.interval > maxInterval {
 		return fmt.Errorf("invalid HEALTHCHECK_INTERVAL %s: takes %s or less", c.interval, maxInterval)
 	}
-	if want&forService != 0 && c.timeout >= c.interval {
+	if want&(forService|forProxy) != 0 && c.timeout >= c.interval {
 		// One probe ends before the next one begins, and before the check's TTL of two intervals ends.
 		return fmt.Errorf("invalid HEALTHCHECK_TIMEOUT %s: takes less than HEALTHCHECK_INTERVAL, which is %s", c.timeout,
 			c.interval)

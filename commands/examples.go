@@ -6,6 +6,7 @@ var examples = map[string]string{
 	"elect":      "resec elect\nresec elect /usr/local/bin/redis-handler",
 	"follow":     "resec follow\nresec follow ./on-new-master.sh",
 	"sentinel":   "resec sentinel -sentinel-addr 127.0.0.1:26379\nredis-cli -p 26379 SENTINEL GET-MASTER-ADDR-BY-NAME redis",
+	"proxy":      "resec proxy -write-addr 127.0.0.1:6379 -read-addr 127.0.0.1:6380",
 	"status":     "resec status -wait 60s && echo healthy\nresec status -json | jq -r .verdict",
 	"history":    "resec history",
 	"switchover": "resec switchover -dry-run\nresec switchover -to redis-2",

@@ -34,7 +34,8 @@ const (
 	forElect                      // those that contend for the lock
 	forService                    // those that register a service
 	forAgent                      // only the agent
-	forEndpoint                   // those that answer clients
+	forEndpoint                   // those that answer clients as a Sentinel
+	forProxy                      // those that pass clients on
 	forLog      = forConsul | forRedis
 )
 

@@ -15,11 +15,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"resec/commands/cluster"
 	"resec/commands/expect"
 	"resec/commands/httpapi"
 	"resec/commands/metrics"
+	"resec/commands/proxy"
 	"resec/commands/status"
 	"resec/handlers"
 	"resec/scripts/lab"
@@ -63,7 +65,7 @@ func TestPages_Variables(t *testing.T) {
 	for _, m := range row.FindAllStringSubmatch(page(t, referencePage), -1) {
 		listed = append(listed, strings.Join(m[1:], " "))
 	}
-	for _, s := range new(config).settings(agentGroups) {
+	for _, s := range new(config).settings(agentGroups | forProxy) {
 		real = append(real, strings.Join([]string{s.name, s.env, s.def}, " "))
 	}
 	if d := cmp.Diff(real, listed); d != "" {
@@ -97,11 +99,24 @@ func TestPages_Metrics(t *testing.T) {
 	w := httptest.NewRecorder()
 	m.Serve(w, httptest.NewRequest("GET", "/metrics", nil), metrics.Now{Role: "master", Term: 1, Offset: &n, Behind: &n,
 		Refusals: map[string]bool{"disk": true}})
-	real := found(w.Body.String(), "(?m)^# TYPE (resec_[a-z_]+) ")
+	real := append(found(w.Body.String(), "(?m)^# TYPE (resec_[a-z_]+) "), proxyMetrics()...)
+	slices.Sort(real)
 	if d := cmp.Diff(real, found(page(t, referencePage), "(?m)^\\| `(resec_[a-z_]+)` \\|")); d != "" {
 		t.Errorf("the table of %s (-program +page):\n%s", referencePage, d)
 	}
 	nameOnly(t, real, "`(resec_[a-z_]+)")
+}
+
+// proxyMetrics are the names of a proxy's metrics.
+func proxyMetrics() []string {
+	described := make(chan *prometheus.Desc, 100)
+	(&proxy.Proxy{}).Describe(described)
+	close(described)
+	var text strings.Builder
+	for d := range described {
+		fmt.Fprintln(&text, d)
+	}
+	return found(text.String(), `fqName: "(resec_[a-z_]+)"`)
 }
 
 // nameOnly fails the test if a page names, by the first group of the pattern, what is not real.

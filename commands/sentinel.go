@@ -51,8 +51,9 @@ type sentinelConfig struct {
 // defaultSentinelAddr is the usual port of Sentinel, at every address of the host.
 const defaultSentinelAddr = ":26379"
 
-// maxSentinelClients bounds the clients of an endpoint, as Redis's maxclients does.
-const maxSentinelClients = 10000
+// maxSentinelClients bounds the clients of an endpoint, as Redis's maxclients does. They take at most sentinelPart of the file
+// descriptors.
+const maxSentinelClients, sentinelPart = 10000, 0.25
 
 func (c *config) sentinelSettings(want group) []setting {
 	s := &c.sentinel
@@ -169,7 +170,7 @@ func (s *sentinelConfig) prepare(o *sentinel.Options, log *slog.Logger) error {
 		return err
 	}
 	o.Login = func() (user, password string) { l := login(); return l.Username, l.Password }
-	if o.MaxConns, err = listen.MaxConns(maxSentinelClients, 1); err != nil || s.cert == "" {
+	if o.MaxConns, err = listen.MaxConns(maxSentinelClients, sentinelPart); err != nil || s.cert == "" {
 		return err
 	}
 	const files = "SENTINEL_TLS_CERT, SENTINEL_TLS_KEY"

@@ -13,6 +13,7 @@ const (
 	topicElection  = "Election and guard"
 	topicService   = "Service"
 	topicSentinel  = "Sentinel endpoint"
+	topicProxy     = "Proxy"
 	topicOperation = "Operation"
 	topicLogging   = "Logging"
 )
@@ -29,7 +30,8 @@ func (c *config) settings(want group) []setting {
 		{topicElection, [][]setting{c.lockSettings(), c.guardSettings()}},
 		{topicService, [][]setting{c.nameSettings()}},
 		{topicSentinel, [][]setting{c.sentinelSettings(want)}},
-		{topicOperation, [][]setting{c.operationSettings()}},
+		{topicProxy, [][]setting{c.proxySettings()}},
+		{topicOperation, [][]setting{c.operationSettings(want)}},
 		{topicLogging, [][]setting{c.logSettings()}},
 	} {
 		for _, s := range slices.Concat(part.settings...) {
@@ -61,7 +63,7 @@ func (c *config) nameSettings() []setting {
 		{name: "consul-slave-tags", env: "SLAVE_TAGS", takes: "unquoted tags, comma-separated",
 			set: list(&c.naming.ReplicaTags), group: forCluster, usage: "tags of a replica, comma-separated"},
 		{name: "consul-deregister-service-after", env: "CONSUL_DEREGISTER_SERVICE_AFTER", def: "72h", takes: duration,
-			set: positive(&c.deregister), group: forService | forEndpoint,
+			set: positive(&c.deregister), group: forService | forEndpoint | forProxy,
 			usage: "Consul removes a service whose check is critical for this long"},
 	}
 }
@@ -84,9 +86,10 @@ func (c *config) lockSettings() []setting {
 func (c *config) probeSettings() []setting {
 	return []setting{
 		{name: "healthcheck-interval", env: "HEALTHCHECK_INTERVAL", def: "5s", takes: duration, set: positive(&c.interval),
-			group: forService | forEndpoint, usage: "time between two probes of Redis; the check's TTL in Consul is twice this"},
+			group: forService | forEndpoint | forProxy,
+			usage: "time between two probes of Redis; the check's TTL in Consul is twice this"},
 		{name: "healthcheck-timeout", env: "HEALTHCHECK_TIMEOUT", def: "2s", takes: duration, set: positive(&c.timeout),
-			group: forRedis, usage: "a Redis that does not answer within this time fails the probe"},
+			group: forRedis | forProxy, usage: "a Redis that does not answer within this time fails the probe"},
 		{name: "healthcheck-failures", env: "HEALTHCHECK_FAILURES", def: "1", takes: "a whole number from 1", set: c.setFailures,
 			group: forService, usage: "number of failed probes in a row after which Redis is unhealthy"},
 	}
@@ -118,10 +121,14 @@ func (c *config) guardSettings() []setting {
 }
 
 // operationSettings are what the agent offers to operators.
-func (c *config) operationSettings() []setting {
+func (c *config) operationSettings(want group) []setting {
+	paths := "/health, /master, /replica, /status and /metrics"
+	if want&forAgent == 0 {
+		paths = "/health and /metrics"
+	}
 	return []setting{
-		{name: "listen-addr", env: "LISTEN_ADDR", takes: listenAddr, set: orNone(address(&c.listen)), group: forAgent,
-			usage: "serve /health, /master, /replica, /status and /metrics by HTTP on this address; off if empty"},
+		{name: "listen-addr", env: "LISTEN_ADDR", takes: listenAddr, set: orNone(address(&c.listen)), group: forAgent | forProxy,
+			usage: "serve " + paths + " by HTTP on this address; off if empty"},
 		{name: "on-promote", env: "ON_PROMOTE", takes: "a command", free: true, set: c.hook(handlers.TypePromote), group: forAgent,
 			usage: "command to run after Redis was promoted; may be repeated"},
 		{name: "on-replicate", env: "ON_REPLICATE", takes: "a command", free: true, set: c.hook(handlers.TypeReplicate),

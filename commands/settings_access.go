@@ -6,8 +6,9 @@ import "github.com/hashicorp/consul/api"
 func (c *config) redisSettings() []setting {
 	r := &c.access
 	own := func(name, env, usage, takes string, p *string) setting {
-		return setting{name: name, env: env, usage: usage, takes: takes, set: orNone(text(p)), group: forRedis}
+		return setting{name: name, env: env, usage: usage, takes: takes, set: orNone(text(p)), group: forRedis | forProxy}
 	}
+	replication := func(s setting) setting { s.group = forRedis; return s } // of those that change the replication
 	return []setting{
 		own("redis-username", "REDIS_USERNAME",
 			"user for Redis; replicas authenticate to their master with it, too", "a name", &r.user),
@@ -15,14 +16,14 @@ func (c *config) redisSettings() []setting {
 			"password for Redis; a file or the environment is safer than the flag", "a password", &r.pass),
 		own("redis-password-file", "REDIS_PASSWORD_FILE",
 			"file of one line with the password; it may change while resec runs", "a file", &r.passFile),
-		own("redis-replication-username", "REDIS_REPLICATION_USERNAME",
-			"user with which replicas authenticate to their master, if it is not the same", "a name", &r.replUser),
-		own("redis-replication-password", "REDIS_REPLICATION_PASSWORD", "password of that user", "a password", &r.replPass),
-		own("redis-replication-password-file", "REDIS_REPLICATION_PASSWORD_FILE",
-			"file of one line with the password of that user",
-			"a file", &r.replFile),
-		{name: "redis-tls", env: "REDIS_TLS", def: "false", takes: trueFalse, set: boolean(&r.tls), bare: true, group: forRedis,
-			usage: "use TLS to connect to Redis, and for replication"},
+		replication(own("redis-replication-username", "REDIS_REPLICATION_USERNAME",
+			"user with which replicas authenticate to their master, if it is not the same", "a name", &r.replUser)),
+		replication(own("redis-replication-password", "REDIS_REPLICATION_PASSWORD", "password of that user", "a password",
+			&r.replPass)),
+		replication(own("redis-replication-password-file", "REDIS_REPLICATION_PASSWORD_FILE",
+			"file of one line with the password of that user", "a file", &r.replFile)),
+		{name: "redis-tls", env: "REDIS_TLS", def: "false", takes: trueFalse, set: boolean(&r.tls), bare: true,
+			group: forRedis | forProxy, usage: "use TLS to connect to Redis, and for replication"},
 		own("redis-cacert", "REDIS_CACERT",
 			"file of CA certificates (PEM) that verify Redis, instead of the system's", "a file", &r.caCert),
 		own("redis-client-cert", "REDIS_CLIENT_CERT", "file of the client certificate (PEM) for Redis", "a file", &r.cert),

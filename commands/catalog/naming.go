@@ -17,6 +17,7 @@ const (
 	Master   Role = "master"
 	Replica  Role = "slave" // part of the default service name, which clients look up
 	Sentinel Role = "sentinel"
+	Proxy    Role = "proxy"
 )
 
 // isMember reports whether a member has the role, and not an endpoint.

@@ -27,7 +27,8 @@ const (
 	closeTimeout = 250 * time.Millisecond
 
 	maxHeaderBytes = 8 << 10
-	maxConns       = 512 // or fewer: see listen.MaxConns
+	// At most maxConns connections are served, and at most for this part of the descriptors.
+	maxConns, descriptorsPart = 512, 0.25
 )
 
 // The shutdown ends before Nomad's SIGKILL.
@@ -57,7 +58,7 @@ func Listen(ctx context.Context, addr string, endpoints func(context.Context) En
 	if err != nil {
 		return nil, err
 	}
-	most, err := listen.MaxConns(maxConns, 1)
+	most, err := listen.MaxConns(maxConns, descriptorsPart)
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}

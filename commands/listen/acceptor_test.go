@@ -58,9 +58,9 @@ func TestMaxConns(t *testing.T) {
 		descriptors uint64
 		want        int
 	}{{0, 1}, {3, 1}, {256, 64}, {1024, 256}, {2048, 512}, {1 << 60, 512}} {
-		expect.Equal(t, fmt.Sprint(tt.descriptors), maxConns(tt.descriptors, 512, 1), tt.want)
+		expect.Equal(t, fmt.Sprint(tt.descriptors), maxConns(tt.descriptors, 512, 0.25), tt.want)
 	}
-	expect.Equal(t, "two descriptors a connection", maxConns(1024, 512, 2), 128)
+	expect.Equal(t, "a smaller part", maxConns(1024, 512, 0.125), 128)
 }
 
 // An address that cannot be listened on is an error that names the variable.

@@ -26,16 +26,16 @@ func On(ctx context.Context, variable, addr string, failed func(addr net.Addr, f
 	return newAcceptor(l, failed), nil
 }
 
-// MaxConns is how many connections are served at once, up to a limit: a connection takes a descriptor, and Redis and Consul need
-// some, too. perConn is how many a connection takes. It returns an error if the limit of descriptors cannot be read.
-func MaxConns(limit, perConn int) (int, error) {
+// MaxConns is how many connections are served at once: up to a limit, and up to a part of the file descriptors that this process
+// may have, because Redis and Consul need some, too. It returns an error if the limit of descriptors cannot be read.
+func MaxConns(limit int, part float64) (int, error) {
 	var descriptors unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &descriptors); err != nil {
 		return 0, fmt.Errorf("read RLIMIT_NOFILE: %w", err)
 	}
-	return maxConns(descriptors.Cur, limit, perConn), nil
+	return maxConns(descriptors.Cur, limit, part), nil
 }
 
-func maxConns(descriptors uint64, limit, perConn int) int {
-	return int(max(1, min(uint64(limit), descriptors/4/uint64(perConn))))
+func maxConns(descriptors uint64, limit int, part float64) int {
+	return int(max(1, min(float64(limit), part*float64(descriptors))))
 }

@@ -16,8 +16,8 @@ const (
 )
 
 // Believer makes an observer believe what Consul shows at last, if that has been older for long than what was seen: then nobody
-// else remembers more. It is for a process that only reads; agents write the newest state back. The time in which Consul is away does
-// not count, because no agent can write then.
+// else remembers more. It is for a process that only reads; agents write the newest state back. The time in which Consul is away
+// does not count, because no agent can write then.
 type Believer struct {
 	Observer *Observer
 	Watch    func() (Snapshot, <-chan struct{}) // what is known, and what the next change closes

@@ -28,62 +28,7 @@ func TestClients01_ThroughSentinel(t *testing.T) {
 			ok(t, err)
 			defer w.Stop()
 			lab.Eventually(t, patience, func() error { return w.Wrote(20) })
-			fig := figures(t)
-			// through makes one fault, waits until the client has written again to whom leads then, and measures the pause.
-			var faults int
-			through := func(name string, lossless bool, fault func(m int)) {
-				t.Helper()
-				if faults++; !turn(i, faults) {
-					return
-				}
-				from := time.Now()
-				m, err := k.Master()
-				ok(t, err)
-				fault(m)
-				whole(t, k)
-				lab.Eventually(t, patience, func() (err error) {
-					m, err = k.Master()
-					return err
-				})
-				more := w.Acked() + 20
-				lab.Eventually(t, patience, func() error { return w.Wrote(more) })
-				fig.within(name, longestFrom(w, from), 20*time.Second)
-				if lost, err := w.LostOn(k.Redis[m]); lossless && (err != nil || len(lost) > 0) {
-					t.Errorf("%s: lost %d writes: %v %v", name, len(lost), lost[:min(3, len(lost))], err)
-				}
-			}
-			through("switchover", true, func(int) { switchedOver(t, k) })
-			through("handover", true, func(m int) {
-				code, err := k.Agents[m].Stop(syscall.SIGTERM)
-				if err != nil || code != 0 {
-					t.Errorf("the agent left with %d: %v", code, err)
-				}
-				ok(t, k.Agent(m))
-			})
-			through("outage of consul", true, func(int) {
-				k.Consul.Freeze()
-				before := w.Acked()
-				throughout(t, 5*time.Second, func() error { return nil })
-				if n := w.Acked() - before; n < 50 {
-					t.Errorf("%d writes in 5 s without Consul", n)
-				}
-				k.Consul.Thaw()
-			})
-			through("crash", false, func(m int) {
-				k.Redis[m].Kill()
-				succeededBy(t, k, m)
-				ok(t, k.Redis[m].Restart())
-			})
-			through("freeze", false, func(m int) {
-				k.Redis[m].Freeze()
-				lab.Eventually(t, patience, func() error {
-					if addr, err := k.Find(t.Context()); err != nil || addr == k.Redis[m].Addr {
-						return fmt.Errorf("%s is listed: %w", addr, err)
-					}
-					return nil
-				})
-				k.Redis[m].Thaw()
-			})
+			throughMoves(t, k, w, func(fault int) bool { return turn(i, fault) })
 			for kind := range w.Errors() {
 				if strings.HasPrefix(kind, "ended: ") {
 					t.Errorf("the client has %s", kind)
@@ -91,6 +36,72 @@ func TestClients01_ThroughSentinel(t *testing.T) {
 			}
 			ok(t, k.Stop())
 		})
+	}
+}
+
+// moves are what clients write through. A planned one loses nothing.
+var moves = []struct {
+	name    string
+	planned bool
+	make    func(t *testing.T, k *lab.Cluster, w *lab.Writer, m int)
+}{
+	{"switchover", true, func(t *testing.T, k *lab.Cluster, _ *lab.Writer, _ int) { switchedOver(t, k) }},
+	{"handover", true, func(t *testing.T, k *lab.Cluster, _ *lab.Writer, m int) {
+		code, err := k.Agents[m].Stop(syscall.SIGTERM)
+		if err != nil || code != 0 {
+			t.Errorf("the agent left with %d: %v", code, err)
+		}
+		ok(t, k.Agent(m))
+	}},
+	{"outage of consul", true, func(t *testing.T, k *lab.Cluster, w *lab.Writer, _ int) {
+		k.Consul.Freeze()
+		defer k.Consul.Thaw()
+		before := w.Acked()
+		throughout(t, 5*time.Second, func() error { return nil })
+		if n := w.Acked() - before; n < 50 {
+			t.Errorf("%d writes in 5 s without Consul", n)
+		}
+	}},
+	{"crash", false, func(t *testing.T, k *lab.Cluster, _ *lab.Writer, m int) {
+		k.Redis[m].Kill()
+		succeededBy(t, k, m)
+		ok(t, k.Redis[m].Restart())
+	}},
+	{"freeze", false, func(t *testing.T, k *lab.Cluster, _ *lab.Writer, m int) {
+		k.Redis[m].Freeze()
+		defer k.Redis[m].Thaw()
+		lab.Eventually(t, patience, func() error {
+			if addr, err := k.Find(t.Context()); err != nil || addr == k.Redis[m].Addr {
+				return fmt.Errorf("%s is listed: %w", addr, err)
+			}
+			return nil
+		})
+	}},
+}
+
+// throughMoves makes each move of a turn, waits until the client has written again to whom leads then, and measures the pause.
+func throughMoves(t *testing.T, k *lab.Cluster, w *lab.Writer, turn func(move int) bool) {
+	t.Helper()
+	fig := figures(t)
+	for i, move := range moves {
+		if !turn(i) {
+			continue
+		}
+		from := time.Now()
+		m, err := k.Master()
+		ok(t, err)
+		move.make(t, k, w, m)
+		whole(t, k)
+		lab.Eventually(t, patience, func() (err error) {
+			m, err = k.Master()
+			return err
+		})
+		more := w.Acked() + 20
+		lab.Eventually(t, patience, func() error { return w.Wrote(more) })
+		fig.within(move.name, longestFrom(w, from), 20*time.Second)
+		if lost, err := w.LostOn(k.Redis[m]); move.planned && (err != nil || len(lost) > 0) {
+			t.Errorf("%s: lost %d writes: %v %v", move.name, len(lost), lost[:min(3, len(lost))], err)
+		}
 	}
 }
 
