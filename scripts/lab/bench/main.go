@@ -28,6 +28,8 @@ func main() {
 	trace := flag.Bool("trace", false, "")
 	footprint := flag.Bool("footprint", false, "")
 	clusters := flag.String("clusters", "", "")
+	clients := flag.Bool("clients", false, "")
+	proxies := flag.Bool("proxy", false, "")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -37,6 +39,10 @@ func main() {
 			return errors.New("-against measures resec only: leave out -systems, --footprint and --clusters")
 		case *footprint:
 			return footprints(ctx, l)
+		case *clients:
+			return clientTable(ctx, l, cmp.Or(*runs, 3))
+		case *proxies:
+			return proxyTables(ctx, l, cmp.Or(*runs, 3))
 		case *clusters != "":
 			sizes, err := numbers(*clusters)
 			if err != nil {

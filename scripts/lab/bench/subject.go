@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -16,6 +17,8 @@ type system struct {
 	name      string
 	downAfter time.Duration // of Sentinel; 0: it is resec
 	program   string        // another resec; empty: that of this checkout
+	endpoints bool          // each agent of resec answers as a Sentinel
+	web       bool          // each agent of resec answers by HTTP, at webPort
 }
 
 var systems = []system{
@@ -26,6 +29,9 @@ var systems = []system{
 }
 
 func (s system) ours() bool { return s.downAfter == 0 }
+
+// webPort is the HTTP port of agents that have one, each on the host of its Redis.
+const webPort = "8280"
 
 // defaults are the default timings of resec: the bench measures with them, not with those of the tests.
 var defaults = []string{"HEALTHCHECK_INTERVAL=5s", "HEALTHCHECK_TIMEOUT=2s", "CONSUL_LOCK_TTL=15s", "LOG_LEVEL=DEBUG"}
@@ -45,7 +51,7 @@ var subjects atomic.Int64
 // client agent.
 func prepare(l *lab.Lab, consul *lab.Consul, sys system, network bool) (*subject, error) {
 	p := lab.Plan{Name: fmt.Sprint("bench", subjects.Add(1)), Members: 3, Consul: consul, Env: defaults, StartParked: sys.ours(),
-		Program: sys.program, Sourced: !sys.ours()}
+		Program: sys.program, Sourced: !sys.ours(), Sentinel: sys.endpoints}
 	if network {
 		p.Consul, p.Servers, p.Network, p.Clients = nil, 1, true, sys.ours()
 	}
@@ -56,7 +62,11 @@ func prepare(l *lab.Lab, consul *lab.Consul, sys system, network bool) (*subject
 	s := &subject{Cluster: k, system: sys}
 	if sys.ours() {
 		for i := range k.Redis {
-			if err := k.Agent(i); err != nil {
+			var env []string
+			if sys.web {
+				env = append(env, "LISTEN_ADDR="+net.JoinHostPort(k.Redis[i].Host, webPort))
+			}
+			if err := k.Agent(i, env...); err != nil {
 				return nil, err
 			}
 		}
