@@ -75,6 +75,52 @@ func TestProxy_RegistersAndHolds(t *testing.T) {
 	expect.OK(t, k.Stop())
 }
 
+// The policy that the pages give for hosts of clients is enough under a default policy of deny.
+func TestProxy_UnderACLs(t *testing.T) {
+	t.Parallel()
+	c, err := lab.ForTest(t).StartConsul("own", lab.Deny)
+	expect.OK(t, err)
+	k := clusterOn(t, c, 2)
+	token := func(block string) string {
+		rules := strings.NewReplacer(`"resec/`, `"`+k.Name+`/`, `"redis-`, `"`+k.Name+`-`).Replace(lab.Block(t, lab.SecurityPage, block))
+		name := strings.ReplaceAll(block, " ", "-")
+		_, _, err := c.Client.ACL().PolicyCreate(&api.ACLPolicy{Name: name, Rules: rules}, nil)
+		expect.OK(t, err)
+		tok, _, err := c.Client.ACL().TokenCreate(&api.ACLToken{Policies: []*api.ACLTokenPolicyLink{{Name: name}}}, nil)
+		expect.OK(t, err)
+		return "CONSUL_HTTP_TOKEN=" + tok.SecretID
+	}
+	k.Env = append(k.Env, token("hcl policy"))
+	expect.OK(t, k.Go())
+	k.Env[len(k.Env)-1] = token("hcl clients-policy")
+	write, endpoint := freeAddr(t), freeAddr(t)
+	proxy, err := k.Resec("proxy", 0, "proxy", "-write-addr", write, "-register")
+	expect.OK(t, err)
+	sentinel, err := k.Resec("endpoint", 0, "sentinel", "-sentinel-addr", endpoint)
+	expect.OK(t, err)
+	for _, role := range []string{"-proxy", "-sentinel"} {
+		lab.Eventually(t, expect.Patience, func() error {
+			found, _, err := c.Client.Health().Service(k.Name+role, "", true, nil)
+			if err == nil && len(found) != 1 {
+				err = fmt.Errorf("%d passing entries of %s", len(found), role)
+			}
+			return err
+		})
+	}
+	expect.Equal(t, "through the proxy", says(t, write, "SET a 1"), "+OK")
+	expect.Equal(t, "from the endpoint", says(t, endpoint, "SENTINEL GET-MASTER-ADDR-BY-NAME "+k.Name), "*2")
+	for _, p := range []*lab.Process{proxy, sentinel} {
+		for _, bad := range []string{"ermission", "level=ERROR", "_failed"} {
+			if strings.Contains(p.Output(), bad) {
+				t.Errorf("%s says %s:\n%s", p.Name, bad, p.Output())
+			}
+		}
+		p.Signal(syscall.SIGTERM)
+		exits(t, p, 0)
+	}
+	expect.OK(t, k.Stop())
+}
+
 // freeAddr is an address at which nobody listens.
 func freeAddr(t *testing.T) string {
 	t.Helper()
