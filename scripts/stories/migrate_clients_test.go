@@ -14,7 +14,7 @@ import (
 func TestMigrate03_ClientsKeepTheirSentinels(t *testing.T) {
 	t.Parallel()
 	for i, program := range lab.SentinelClients {
-		if !turn(i) {
+		if i%3 != 0 && !*all {
 			continue
 		}
 		t.Run(program, func(t *testing.T) {
