@@ -56,9 +56,8 @@ type proxyConfig struct {
 	register     bool
 }
 
-// maxProxyClients bounds the clients of each port. A client takes two file descriptors, and there are two ports: in all they take
-// at most four times proxyPart of the descriptors.
-const maxProxyClients, proxyPart = 10000, 3. / 16
+// maxProxyClients bounds the clients of each port. A client takes two file descriptors; all take at most proxyPart of them.
+const maxProxyClients, proxyPart = 10000, 0.75
 
 // maxLagProbe is the most time between two probes of Redis if -max-lag-bytes is set. Replicas report their offsets every second.
 const maxLagProbe = time.Second
@@ -110,8 +109,12 @@ func (c *config) openProxy(ctx context.Context, client *api.Client, log *slog.Lo
 	}
 	router := proxy.NewRouter(proxy.Router{Creds: c.redis("proxy"), Probe: probe, Replicas: x.read != "", Log: log})
 	feed := &topology.Feed{Client: client, Naming: c.naming, LockKey: c.lockKey, Publish: router.Publish, Log: log}
+	ports := 1
+	if x.read != "" {
+		ports = 2
+	}
 	out := &proxy.Proxy{Feed: feed, Router: router, Drain: x.drain, Log: log}
-	most, err := listen.MaxConns(maxProxyClients, proxyPart)
+	most, err := listen.MaxConns(maxProxyClients, proxyPart/2/float64(ports))
 	if err != nil {
 		return nil, err
 	}

@@ -269,7 +269,7 @@ func ping(c net.Conn) error {
 	}
 	answer := make([]byte, 7)
 	if _, err := c.Read(answer); err != nil || string(answer) != "+PONG\r\n" {
-		return fmt.Errorf("PING: %q %w", answer, err)
+		return fmt.Errorf("PING: %q: %w", answer, err)
 	}
 	return nil
 }
