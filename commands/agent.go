@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"resec/commands/agent"
+	"resec/commands/cluster"
 	"resec/commands/httpapi"
 	"resec/commands/lock"
 	"resec/commands/metrics"
@@ -58,27 +59,8 @@ func (p *program) agent() *cli.Command {
 					h.Command.Stdout, h.Command.Stderr = out.stdout, out.stderr
 				}
 			}
-			registrar := cfg.registrar(client, me, log)
-			a := agent.Agent{
-				Lock:            cfg.lock(client, me.ID),
-				Session:         lock.SessionOptions{Name: cfg.sessionName, TTL: cfg.lockTTL, Check: registrar.CheckID()},
-				Me:              me,
-				Registrar:       registrar,
-				Creds:           cfg.redis(me.ID),
-				Probe:           cfg.probe(),
-				Guard:           cfg.guardPolicy,
-				EarlyTakeover:   cfg.early,
-				BootstrapExpect: cfg.expect,
-				Metrics:         counters,
-				Hooks:           cfg.hooks,
-				DumpState:       dumpState,
-				NotifySocket:    os.Getenv("NOTIFY_SOCKET"),
-				Watchdog:        systemd.WatchdogInterval(os.Getpid()),
-				Log:             log,
-			}
-			if counters != nil {
-				a.Creds.Counters = counters
-			}
+			a := cfg.newAgent(client, me, counters, log)
+			a.DumpState = dumpState
 			member.SetReporter(a.Report)
 			for _, variable := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} {
 				if err := os.Unsetenv(variable); err != nil { // hooks must not notify systemd in our name
@@ -87,6 +69,31 @@ func (p *program) agent() *cli.Command {
 			}
 			return a.Run(c.Context)
 		})
+}
+
+// newAgent makes the agent of a member. counters may be nil.
+func (c *config) newAgent(client *api.Client, me cluster.Master, counters *metrics.Metrics, log *slog.Logger) *agent.Agent {
+	registrar := c.registrar(client, me, log)
+	a := &agent.Agent{
+		Lock:            c.lock(client, me.ID),
+		Session:         lock.SessionOptions{Name: c.sessionName, TTL: c.lockTTL, Check: registrar.CheckID()},
+		Me:              me,
+		Registrar:       registrar,
+		Creds:           c.redis(me.ID),
+		Probe:           c.probe(),
+		Guard:           c.guardPolicy,
+		EarlyTakeover:   c.early,
+		BootstrapExpect: c.expect,
+		Metrics:         counters,
+		Hooks:           c.hooks,
+		NotifySocket:    os.Getenv("NOTIFY_SOCKET"),
+		Watchdog:        systemd.WatchdogInterval(os.Getpid()),
+		Log:             log,
+	}
+	if counters != nil {
+		a.Creds.Counters = counters
+	}
+	return a
 }
 
 // serveHTTP starts the HTTP endpoint and the counters that it shows. All are nil if LISTEN_ADDR is empty.

@@ -158,7 +158,7 @@ func (p *program) command(name, args, usage string, want group, extra []setting,
 			cfg.log = log
 			ctx, stop := catchSignals(c.Context, name, log)
 			defer stop()
-			c.Context = pace.With(ctx)
+			c.Context, p.out = pace.With(ctx), output.NewStream(ctx, p.stdout) // SIGHUP ends a write, too
 			if want&forElect != 0 {
 				cfg.warnLimits(log)
 			}

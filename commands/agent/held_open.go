@@ -19,8 +19,8 @@ const (
 	heldOpenGrace = 500 * time.Millisecond
 )
 
-// heldOpenWatch fences our Redis while replicas that are no members keep its guard open, although a challenger may rely on that
-// guard. It never waits for Consul, which may be what is lost. Its goroutine owns it.
+// heldOpenWatch fences our Redis while a lower guard is not published, and replicas that are no members keep the published one
+// open: a challenger may rely on it. It never waits for Consul, which may be what is lost. Its goroutine owns it.
 type heldOpenWatch struct {
 	t      *leaderTerm
 	short  time.Time // since when too few members keep up; zero: enough do
@@ -70,7 +70,9 @@ func (w *heldOpenWatch) step(ctx context.Context, now time.Time) error {
 	case !w.fenced.IsZero() && enough(cluster.AckedSince(st, w.fenced, now)):
 		return w.unfence(ctx)
 	}
-	if enough(st) {
+	members, _ := cluster.CountReplicas(st, k.View, a.Me.ID, a.links.streams, a.Guard)
+	wanted, _ := a.guardState(k, st, members, 0).Desired()
+	if enough(st) || wanted.Replicas >= k.View.State.Guard().Replicas { // no lower guard is to be published
 		w.short = time.Time{}
 		return nil
 	}

@@ -90,10 +90,7 @@ func (g *guardKeeper) tryStep(ctx context.Context, k known.Snapshot) (moved bool
 	}
 	members, unknown := cluster.CountReplicas(st, k.View, a.Me.ID, a.links.streams, a.Guard)
 	g.unknown = g.unknown.Observe(unknown, time.Now())
-	guard := cluster.GuardState{Policy: a.Guard, OperatorGuard: k.Operator.MinReplicas,
-		Members:  k.View.State.MemberCount(a.Me.ID),
-		Attached: members, UnknownReplicas: g.unknown.Count, Published: k.View.State.Guard(),
-		Set: cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}}
+	guard := a.guardState(k, st, members, g.unknown.Count)
 	step, to := guard.NextStep()
 	if errors.Is(k.View.Err, cluster.ErrNewerVersion) { // the state must not be written
 		step, to = guard.RestoreStep()
@@ -114,6 +111,13 @@ func (g *guardKeeper) tryStep(ctx context.Context, k known.Snapshot) (moved bool
 		return g.set(ctx, k, st, to, guard)
 	}
 	return false, nil
+}
+
+// guardState is what the guard of our Redis depends on.
+func (a *Agent) guardState(k known.Snapshot, st redis.Status, members, unknown int) cluster.GuardState {
+	return cluster.GuardState{Policy: a.Guard, OperatorGuard: k.Operator.MinReplicas, Members: k.View.State.MemberCount(a.Me.ID),
+		Attached: members, UnknownReplicas: unknown, PassiveReplicas: cluster.PassiveReplicas(st, a.Guard),
+		Published: k.View.State.Guard(), Set: cluster.MinReplicas{Replicas: st.MinReplicas, MaxLag: st.MaxLag}}
 }
 
 // record returns the state in which the guard to be set is recorded as ours, and whether it has to be written before that. An

@@ -55,6 +55,7 @@ type GuardState struct {
 	Attached      int         // replicas of members that keep up
 
 	UnknownReplicas int // replicas of no known member: Redis counts them, a challenger does not
+	PassiveReplicas int // clients that receive the stream: Redis counts them for a while; see CountReplicas
 
 	Published, Set MinReplicas
 }
@@ -73,6 +74,9 @@ func (g GuardState) Desired() (publish, set MinReplicas) {
 	set = publish
 	if set.Replicas > 0 {
 		set.Replicas += g.UnknownReplicas
+	}
+	if g.Attached < publish.Replicas { // by the operator's own setting: without them Redis refuses writes
+		set.Replicas += g.PassiveReplicas
 	}
 	return publish, set
 }

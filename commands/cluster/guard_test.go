@@ -12,6 +12,9 @@ func guardState(policy GuardPolicy, operator MinReplicas, members, attached, unk
 		Published: published, Set: set}
 }
 
+// withPassive is the state with a client that receives the stream.
+func withPassive(g GuardState) GuardState { g.PassiveReplicas = 1; return g }
+
 func TestGuardState_NextStep(t *testing.T) {
 	auto, off, two := GuardPolicy{Replicas: GuardAuto, MaxLag: 5}, GuardPolicy{Replicas: GuardOff, MaxLag: 5},
 		GuardPolicy{Replicas: 2, MaxLag: 5}
@@ -53,6 +56,8 @@ func TestGuardState_NextStep(t *testing.T) {
 		{"which is not published", guardState(auto, operator, 3, 2, 1, at(1), at(2)), GuardDone, at(1)},
 		{"an unknown replica alone causes no guard", guardState(auto, operator, 2, 0, 1, at(0), at(0)), GuardDone, at(0)},
 		{"lower it again once the unknown replica has left", guardState(auto, operator, 3, 2, 0, at(1), at(2)), GuardSet, at(1)},
+		{"a client that replicates does not raise it", withPassive(guardState(auto, operator, 3, 2, 0, at(1), at(1))), GuardDone, at(1)},
+		{"unless the operator's own counts on it", withPassive(guardState(auto, at(1), 3, 0, 0, at(1), at(1))), GuardSet, at(2)},
 		{"publish first that it is off", guardState(off, MinReplicas{Replicas: 1, MaxLag: 10}, 3, 2, 0, at(1), at(1)), GuardPublish,
 			MinReplicas{Replicas: GuardOff, MaxLag: 5}},
 		{"then set the operator's",

@@ -60,6 +60,16 @@ func linksByMember(st redis.Status, v View, me string, policy GuardPolicy) (link
 	return links, unknown
 }
 
+// PassiveReplicas is the number of clients that receive the stream and that Redis counts as replicas.
+func PassiveReplicas(st redis.Status, policy GuardPolicy) (n int) {
+	for _, r := range st.Replicas {
+		if r.Passive() && keepsUp(r, policy) {
+			n++
+		}
+	}
+	return n
+}
+
 // keepsUp reports whether a replica counts for the guard.
 func keepsUp(r redis.Replica, policy GuardPolicy) bool {
 	return r.Online && r.Lag < policy.MaxCountedLag()

@@ -74,7 +74,7 @@ type snapshot struct {
 // cluster.ErrConflict or cluster.ErrOtherCluster if the key is not this cluster's. It also returns ErrTimeout, redis.ErrTooOld,
 // redis.ErrClusterMode, and any error of promoting and fencing.
 func (e *Election) Run(ctx context.Context) error {
-	e.stop.watch()
+	e.stop.watch(ctx)
 	defer e.stop.end()
 	e.known = observable.New[snapshot]()
 	e.observer = e.newObserver()

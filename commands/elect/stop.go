@@ -41,7 +41,9 @@ type stop struct {
 }
 
 // watch is called before all else.
-func (s *stop) watch() { s.asked, s.end = context.WithCancel(context.Background()) }
+func (s *stop) watch(ctx context.Context) {
+	s.asked, s.end = context.WithCancel(context.WithoutCancel(ctx))
+}
 
 // request notes that the election was asked to stop, now.
 func (s *stop) request() {

@@ -23,7 +23,7 @@ func TestStop_Budget(t *testing.T) {
 				expect.Equal(t, "grace while it is not asked to stop", e.Grace(), killGrace)
 				expect.Equal(t, "fence while it is not asked to stop", e.fenceTime(), time.Minute)
 				expect.Equal(t, "call while it is not asked to stop", e.callTimeout(), pace.CallTimeout)
-				e.stop.watch()
+				e.stop.watch(t.Context())
 				fence, cancel := e.stop.within(t.Context(), e.fenceTime(), fenceTimeout, minFenceTime) // it runs already
 				defer cancel()
 				e.stop.request()

@@ -23,8 +23,6 @@ const (
 	lingering = time.Second
 	// refusing bounds the answer to a client that is one too many. It fits into an empty socket.
 	refusing = 10 * time.Millisecond
-	// keepAlive is after how long a client or a target that vanished is noticed.
-	keepAlive = 60 * time.Second
 )
 
 // Options say how a Server works. Those of a Server never change.
@@ -51,13 +49,6 @@ type Server struct {
 	links   map[*link]struct{}
 	total   int // connections, with those that wait
 	next    atomic.Uint64
-}
-
-// link is a client that is connected to a target.
-type link struct {
-	client, redis *net.TCPConn
-	to            topology.Instance
-	passed        [2]atomic.Int64
 }
 
 // Serve starts a server on a listener, whose Accept returns an error only once it is closed.
@@ -135,20 +126,6 @@ func (s *Server) serve(client *net.TCPConn) {
 	// Redis has ended the connection, and the client has been sent all. It may read that, and then ends it, too.
 	_ = client.SetReadDeadline(time.Now().Add(lingering))
 	up.Wait()
-}
-
-// bytes are those that were passed on until now.
-func (l *link) bytes() int64 { return l.passed[0].Load() + l.passed[1].Load() }
-
-// end disconnects both sides, which ends both relays.
-func (l *link) end() {
-	_ = l.client.Close()
-	_ = l.redis.Close()
-}
-
-// alive makes a peer that vanished be noticed.
-func alive(c *net.TCPConn) {
-	_ = c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: keepAlive / 2, Interval: keepAlive / 6, Count: 3})
 }
 
 // connect connects a client to a target, and tries again until Hold has passed.

@@ -123,13 +123,8 @@ func New(v cluster.View, answers []MemberStatus) Report {
 			m.Role, m.Note = "master", m.Note+"; its agent says that it is the master"
 		}
 		r.Members = append(r.Members, m)
-		if key := v.LiveAgents[a.ID]; key.StartedAs != "" && a.Err == nil && key.RunID == a.Status.RunID {
-			r.Warnings = append(r.Warnings, a.ID+": "+key.StartedAs.Warning())
-		}
 	}
-	if why := nobodyMaySucceed(v.State.Master, answers); why != "" {
-		r.Warnings = append(r.Warnings, why)
-	}
+	r.Warnings = warnings(v, answers)
 	r.Members = append(r.Members, goneMembers(v, answers)...)
 	r.Left = slices.DeleteFunc(slices.Clone(v.State.FormerMembers), func(id string) bool {
 		return slices.ContainsFunc(r.Members, func(m Member) bool { return m.ID == id })
@@ -140,24 +135,6 @@ func New(v cluster.View, answers []MemberStatus) Report {
 		r.Verdict = r.Paused + "; " + r.Verdict
 	}
 	return r
-}
-
-// nobodyMaySucceed says that each replica that answers is never promoted by itself; empty if one may be, or none answers.
-func nobodyMaySucceed(m *cluster.Master, answers []MemberStatus) string {
-	never := 0
-	for _, a := range answers {
-		if m == nil || a.ID == m.ID || a.Err != nil {
-			continue
-		}
-		if !a.Candidate().NeverPromoted() {
-			return ""
-		}
-		never++
-	}
-	if never == 0 {
-		return ""
-	}
-	return "no replica may take over: the replica-priority of each is 0"
 }
 
 // publishedMaster is the status of the published master, or nil if its instance does not answer as a master.

@@ -26,7 +26,7 @@ func (s *oldMaster) rollback(ctx context.Context, within time.Duration) {
 		unpause = s.server.Unpause(ctx)
 	}
 	if err := errors.Join(unfence, unpause); err != nil {
-		s.log.Error("rollback failed: the old master may stay paused (up to 4 s) or fenced until its agent recovers it",
+		s.log.Error("rollback failed: the old master may stay paused for some seconds, or fenced until its agent recovers it",
 			"event", "rollback_failed", "addr", s.addr, "err", err)
 		return
 	}

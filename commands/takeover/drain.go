@@ -103,8 +103,8 @@ var errPauseEnded = errors.New("it refuses the fence, and the pause of its write
 func (t Takeover) parkOrFence(ctx context.Context, old *oldMaster) error {
 	old.parked = true // also if the answer is lost: then it may have been done
 	err := old.server.Park(ctx)
-	if redis.CommandRefused(err) && old.pauseEnds.IsZero() {
-		old.parked = false
+	old.parked = !redis.CommandRefused(err)
+	if !old.parked && old.pauseEnds.IsZero() {
 		if errFence := t.fence(ctx, old); errFence != nil {
 			return errors.Join(err, errFence)
 		}

@@ -72,9 +72,8 @@ func (s *Server) follow(ctx context.Context, addr string) (changed bool, err err
 	if addr == Sink { // no credentials are needed there
 		config = [][]string{setReadOnly}
 	}
-	_, refused := s.do(ctx, config...)
-	if refused != nil && !(addr == Sink && CommandRefused(refused)) { // to park one that is read-only anyway needs no CONFIG SET
-		return false, refused
+	if _, err := s.do(ctx, config...); err != nil && !(addr == Sink && CommandRefused(err) && s.wouldBeReadOnly(ctx)) {
+		return false, err
 	}
 	results, err := s.do(ctx, []string{"REPLICAOF", host, port})
 	if err != nil {
@@ -86,10 +85,17 @@ func (s *Server) follow(ctx context.Context, addr string) (changed bool, err err
 	if err == nil && st.MasterAddr != addr {
 		err = fmt.Errorf("REPLICAOF %s on redis %s: it follows %q", addr, s.opt.Addr, st.MasterAddr)
 	}
-	if err == nil && refused != nil && st.ReplicaWritable {
-		err = refused
-	}
 	return changed, err
+}
+
+// wouldBeReadOnly reports whether the server refuses writes as a replica without a change of its settings.
+func (s *Server) wouldBeReadOnly(ctx context.Context) bool {
+	results, err := s.do(ctx, []string{"CONFIG", "GET", "replica-read-only"})
+	if err != nil {
+		return false
+	}
+	settings, err := results[0].AsStrMap()
+	return err == nil && settings["replica-read-only"] == "yes"
 }
 
 // ConfigureReplication sets what the server needs before it can replicate: replica-read-only, TLS and its credentials. It
