@@ -6,8 +6,11 @@ const sentinelRootNodes = process.env.SENTINELS.split(',').map((addr) => {
   return { host: addr.slice(0, at), port: Number(addr.slice(at + 1)) };
 });
 
+// Without this it waits for a master that died for as long as that stays down, and learns of no other one.
+const nodeClientOptions = { socket: { reconnectStrategy: false } };
+
 async function main() {
-  const client = createSentinel({ name: process.env.MASTER, sentinelRootNodes });
+  const client = createSentinel({ name: process.env.MASTER, sentinelRootNodes, nodeClientOptions });
   client.on('error', (err) => console.log('!', err.message));
   await client.connect();
   for (let n = 0; ; n++) {
