@@ -38,7 +38,8 @@ func (c *config) identify(ctx context.Context, client *api.Client, log *slog.Log
 			return c.member(node, addr), c.checkAnnounced(addr)
 		}
 		if ctx.Err() == nil && failure.Changed(lock.ErrorKind(err)) {
-			log.Warn("cannot read the node name from the consul agent; retrying", "event", "consul_node_unknown", "err", err)
+			log.Warn("cannot read the node name from the consul agent; retrying", "event", "consul_node_unknown",
+				"err", withoutPage(err)+consulHint(err))
 		}
 		select {
 		case <-ctx.Done():

@@ -59,41 +59,38 @@ func (p *Proxy) Run(ctx context.Context) error {
 // changes returns what is called after each change of what the router knows. It disconnects the clients of an old master, and
 // publishes and logs to whom clients are connected.
 func (p *Proxy) changes() func() {
-	last := topology.Instance{Addr: "?"} // no master yet, and none is published
+	last, lastWhy := topology.Instance{}, "?" // nothing is published yet
 	return func() {
-		m, found := p.Router.Writable()
-		if !found {
-			m = topology.Instance{}
-		}
+		m, why := p.Router.Writable()
 		n := p.Write.Cut()
-		if m.Addr == last.Addr && m.RunID == last.RunID {
+		if why == lastWhy && (why != "" || m.Addr == last.Addr && m.RunID == last.RunID) {
 			return
 		}
-		last = m
-		p.publish(m)
-		if found {
+		last, lastWhy = m, why
+		p.publish(m, why)
+		if why == "" {
 			p.Log.Info("clients are connected to the master", "event", "proxy_master", "id", m.ID, "addr", m.Addr, "term", m.Term,
 				"disconnected", n)
 		} else {
 			p.Log.Warn("there is no master that accepts writes; new clients wait for one", "event", "proxy_no_master",
-				"limit", p.Write.Hold)
+				"why", why, "limit", p.Write.Hold)
 		}
 	}
 }
 
 // publish sets the entry of the proxy, if it is registered.
-func (p *Proxy) publish(m topology.Instance) {
+func (p *Proxy) publish(m topology.Instance, why string) {
 	if p.Registrar == nil {
 		return
 	}
 	e := catalog.Entry{Role: catalog.Proxy, Status: api.HealthPassing, Output: "connects clients to " + m.Addr}
-	if m.Addr == "" {
-		e.Status, e.Output = api.HealthWarning, noMaster
+	if why != "" {
+		e.Status, e.Output = api.HealthWarning, noMaster+why
 	}
 	p.Registrar.Set(e)
 }
 
-const noMaster = "there is no master that accepts writes"
+const noMaster = "there is no master that accepts writes: "
 
 // Endpoints are what a proxy answers by HTTP: whether clients can write through it, and its metrics.
 func (p *Proxy) Endpoints(context.Context) httpapi.Endpoints {
@@ -101,12 +98,12 @@ func (p *Proxy) Endpoints(context.Context) httpapi.Endpoints {
 	all.MustRegister(p)
 	return httpapi.Endpoints{
 		"/health": func(w http.ResponseWriter, _ *http.Request) {
-			m, found := p.Router.Writable()
-			text := noMaster
-			if found {
+			m, why := p.Router.Writable()
+			text := noMaster + why
+			if why == "" {
 				text = fmt.Sprintf("connects clients to %s at %s, term %d", m.ID, m.Addr, m.Term)
 			}
-			httpapi.Answer(w, found, text)
+			httpapi.Answer(w, why == "", text)
 		},
 		"/metrics": promhttp.HandlerFor(all, promhttp.HandlerOpts{}).ServeHTTP,
 	}

@@ -146,8 +146,11 @@ func without(all map[string]redis.Health, addr string) map[string]redis.Health {
 	return out
 }
 
-// Writable returns the master that clients are connected to now, and reports whether there is one.
-func (r *Router) Writable() (topology.Instance, bool) { return r.known.Load().master() }
+// Writable returns the master that clients are connected to now, or why there is none.
+func (r *Router) Writable() (m topology.Instance, why string) {
+	v := r.known.Load()
+	return v.topology.Master, v.noMasterReason()
+}
 
 // Stays reports whether the clients of an instance may stay.
 func (r *Router) Stays(i topology.Instance) bool { return r.known.Load().stays(i) }

@@ -13,9 +13,29 @@ type view struct {
 
 // master returns the master, if it is one by its own words: the run that the topology names, in the role of a master.
 func (v view) master() (topology.Instance, bool) {
+	return v.topology.Master, v.noMasterReason() == ""
+}
+
+// noMasterReason says why there is no master to connect clients to; empty if there is one.
+func (v view) noMasterReason() string {
 	m := v.topology.Master
-	st, verified := v.verified(m)
-	return m, m.Up && verified && st.Master
+	h, watched := v.health[m.Addr]
+	_, verified := v.verified(m)
+	switch {
+	case m.Addr == "":
+		return "consul shows none"
+	case !m.Up:
+		return "the check of " + m.ID + " in consul is not passing"
+	case !watched:
+		return "redis at " + m.Addr + " has not answered yet"
+	case h.Err != nil:
+		return "redis at " + m.Addr + ": " + redis.Summary(h.Err)
+	case !verified:
+		return "redis at " + m.Addr + " is loading, or is another one than the published"
+	case !h.Status.Master:
+		return "redis at " + m.Addr + " says that it is a replica"
+	}
+	return ""
 }
 
 // replicas returns those that stream, and that are at most maxLag bytes behind the master; below 0: however far.

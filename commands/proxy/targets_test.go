@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -109,6 +110,32 @@ func TestView_Stays(t *testing.T) {
 	} {
 		if got := tt.v.stays(tt.i); got != tt.want {
 			t.Errorf("%s: %t", tt.name, got)
+		}
+	}
+}
+
+// Whoever reads the log learns why clients wait.
+func TestView_NoMasterReason(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*view)
+		want   string
+	}{
+		{"there is one", func(*view) {}, ""},
+		{"none is listed", func(v *view) { v.topology.Master = topology.Instance{} }, "consul shows none"},
+		{"it is fenced", func(v *view) { v.topology.Master.Up = false }, "the check of a in consul is not passing"},
+		{"it was not asked yet", func(v *view) { v.health = nil }, "redis at a:1 has not answered yet"},
+		{"it is down", func(v *view) { v.health["a:1"] = redis.Health{Err: syscall.ECONNREFUSED} },
+			"redis at a:1: it refuses connections"},
+		{"another run", func(v *view) { v.health["a:1"] = at(1, redis.Status{RunID: "new", Master: true}) },
+			"redis at a:1 is loading, or is another one than the published"},
+		{"a replica by now", func(v *view) { v.health["a:1"] = at(1, redis.Status{RunID: "run-a"}) },
+			"redis at a:1 says that it is a replica"},
+	} {
+		v := healthy()
+		tt.change(&v)
+		if got := v.noMasterReason(); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
 	}
 }

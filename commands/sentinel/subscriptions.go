@@ -24,25 +24,22 @@ func (s subscriptions) count() int { return len(s.channels) + len(s.patterns) }
 var tooMany = failure(fmt.Sprintf("ERR takes at most %d channels and patterns of at most %d bytes", maxSubscriptions, maxChannel))
 
 // subscribe adds channels, and returns an answer for each.
-func (s subscriptions) subscribe(channels []string) (out answers) {
-	for _, channel := range channels {
-		if s.count() >= maxSubscriptions || len(channel) > maxChannel {
-			return append(out, tooMany)
-		}
-		s.channels[channel] = true
-		out = append(out, s.confirmation("subscribe", text(channel)))
-	}
-	return out
+func (s subscriptions) subscribe(channels []string) answers {
+	return s.add("subscribe", s.channels, channels)
 }
 
-// psubscribe adds patterns, and returns an answer for each.
-func (s subscriptions) psubscribe(patterns []string) (out answers) {
-	for _, pattern := range patterns {
-		if s.count() >= maxSubscriptions || len(pattern) > maxChannel {
+// psubscribe is subscribe for patterns.
+func (s subscriptions) psubscribe(patterns []string) answers {
+	return s.add("psubscribe", s.patterns, patterns)
+}
+
+func (s subscriptions) add(kind string, all map[string]bool, names []string) (out answers) {
+	for _, name := range names {
+		if s.count() >= maxSubscriptions || len(name) > maxChannel {
 			return append(out, tooMany)
 		}
-		s.patterns[pattern] = true
-		out = append(out, s.confirmation("psubscribe", text(pattern)))
+		all[name] = true
+		out = append(out, s.confirmation(kind, text(name)))
 	}
 	return out
 }
